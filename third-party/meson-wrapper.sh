@@ -4,5 +4,17 @@
 set -e
 : "${SFUMATO_SUBPROJECTS:?folder of the prepared subprojects: run make setup}"
 : "${SFUMATO_MESON:?path of the real meson: run make setup}"
-case "${1:-}" in setup) cp -r "$SFUMATO_SUBPROJECTS/." subprojects/ ;; esac
+# mediasoup-sys points NINJA at its own pip folder, which stays empty here.
+NINJA=$(command -v ninja)
+export NINJA
+case "${1:-}" in
+  setup)
+    for folder in "$SFUMATO_SUBPROJECTS"/*/; do
+      name=$(basename "$folder")
+      # What an earlier online build downloaded must not mix with ours.
+      if [ -d "subprojects/$name" ] && ! [ -f "subprojects/$name/.sfumato" ]; then rm -rf "subprojects/$name"; fi
+      cp -r "$SFUMATO_SUBPROJECTS/$name" subprojects/
+    done
+    ;;
+esac
 exec "$SFUMATO_MESON" "$@"

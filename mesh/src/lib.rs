@@ -2,7 +2,30 @@
 //! mesh with what both ends of every link report, and the driver that carries out the planner's steps.
 //!
 //! This crate knows neither Kubernetes nor mediasoup. The operator, its `local` mode, the nodes and the front door
-//! all speak the types of [`api`]; [`plan`] is a pure function and [`drive`] does its I/O through [`NodeAdmin`].
+//! all speak the types of [`api`]; [`plan()`] is a pure function and [`drive()`] does its I/O through [`NodeAdmin`].
+//! [`MeshTask`] puts them together: targets and reports in, snapshots out.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod admin;
 pub mod api;
+pub mod auth;
+pub mod backoff;
+pub mod drive;
+pub mod http;
+mod lane_rules;
 pub mod link_rules;
+pub mod plan;
+mod poll;
+pub mod snapshot;
+pub mod task;
+pub mod wait;
+
+pub use admin::{AdminError, NodeAdmin};
+pub use auth::token_matches;
+pub use drive::{DriveOptions, Outcome, drive};
+pub use http::{HttpNodeAdmin, TokenSource};
+pub use plan::{Observed, PlanOptions, Step, plan};
+pub use snapshot::{MemberSnapshot, MeshSnapshot};
+pub use task::{MeshHandle, MeshOptions, MeshTask, Target};
+pub use wait::parse_wait;

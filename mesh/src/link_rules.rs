@@ -41,8 +41,12 @@ pub fn decide(existing: Option<&Existing<'_>>, request: &LaneRequest) -> Decisio
         (EndAction::Keep(seen) | EndAction::Replace(seen), Some(there)) if seen != there.id => {
             Decision::Conflict(format!("lane {lane}: link {seen} was replaced by {}", there.id))
         }
-        (EndAction::Replace(seen), Some(_)) => Decision::Create { close: Some(seen.clone()) },
-        (EndAction::Ensure, Some(there)) if !there.usable => Decision::Create { close: Some(there.id.clone()) },
+        (EndAction::Replace(seen), Some(_)) => Decision::Create {
+            close: Some(seen.clone()),
+        },
+        (EndAction::Ensure, Some(there)) if !there.usable => Decision::Create {
+            close: Some(there.id.clone()),
+        },
         (EndAction::Ensure | EndAction::Keep(_), Some(there)) => match (&request.remote, there.remote) {
             (None, _) => Decision::Reuse,
             (Some(_), None) => Decision::Connect,

@@ -1,1 +1,41 @@
-fn main() {}
+//! `sfu-operator`: carries out `SfuCluster` manifests.
+//!
+//! `sfu-operator local` does it with processes on this machine; `sfu-operator crds` gives out the definition that
+//! Kubernetes needs. Exit codes: 0 for success, 2 for a wrong command line or manifest, 1 for everything else.
+
+mod cli;
+mod crd;
+mod crds;
+mod local;
+mod manifest;
+mod platform;
+mod terminal;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let terminal = Terminal::new(cli.log_format());
+    let (outcome, code) = match cli.command {
+        Command::Local(args) => match local::main(&args, &terminal) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => (error.to_string(), error.exit_code()),
+        },
+        Command::Crds(args) => match print_crds(&args, &terminal) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => (error.to_string(), 1),
+        },
+    };
+    terminal.error(&outcome);
+    ExitCode::from(code)
+}
+
+fn print_crds(args: &cli::CrdsArgs, terminal: &Terminal) -> Result<(), crds::CrdsError> {
+    match &args.out {
+        Some(directory) => crds::write(directory).map(|path| terminal.plain(&format!("{}\n", path.display()))),
+        None => crds::yaml().map(|text| terminal.plain(&text)),
+    }
+}

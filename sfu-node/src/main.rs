@@ -1,1 +1,157 @@
-fn main() {}
+//! `sfu-node`: one media node of a Sfumato cluster.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod beat;
+mod beats;
+mod claims;
+mod deadline;
+mod fanout;
+mod http;
+mod link;
+mod links;
+mod names;
+mod negotiate;
+mod node;
+mod options;
+mod pipe;
+mod presence;
+mod problem;
+mod sdp;
+mod session;
+mod sync;
+mod tasks;
+mod token;
+mod worker;
+
+use clap::{CommandFactory, Parser};
+use options::{LogFormat, Options};
+use sfumato_mesh::{HttpNodeAdmin, TokenSource};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Longest wait for open requests when the node ends.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
+
+fn main() -> ExitCode {
+    // `sfu-node openapi` prints the admin API; it is for this project's own documents, so it is no flag.
+    if std::env::args().nth(1).as_deref() == Some("openapi") {
+        return print_openapi();
+    }
+    let options = Options::parse();
+    if let Err(message) = options.check() {
+        Options::command().error(clap::error::ErrorKind::ValueValidation, message).exit();
+    }
+    start_log(&options);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime could not start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(options));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            tracing::error!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stdout)] // its output is its purpose
+fn print_openapi() -> ExitCode {
+    match http::openapi::yaml() {
+        Ok(yaml) => {
+            print!("{yaml}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("sfu-node openapi: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(options: &Options) {
+    // mediasoup logs through the `log` crate, which tracing-subscriber collects too.
+    let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match options.log_format {
+        LogFormat::Human => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+async fn run(options: Options) -> Result<(), String> {
+    let (tokens, source): (Option<http::admin::Tokens>, TokenSource) = match &options.admin_token_file {
+        Some(path) => {
+            let file = token::TokenFile::open(path)
+                .map_err(|error| format!("--admin-token-file {}: {error}", path.display()))?;
+            let (accepted, current) = (Arc::clone(&file), file);
+            (Some(Arc::new(move || accepted.tokens())), TokenSource::new(move || current.current()))
+        }
+        None => (None, TokenSource::fixed("")),
+    };
+    let clients = bind("--listen", options.listen).await?;
+    let admin = bind("--admin-listen", options.admin_listen).await?;
+    let health = bind("--health-listen", options.health_listen).await?;
+    let (node, inbox) =
+        node::Node::start(options, HttpNodeAdmin::new(source)).await.map_err(|error| error.to_string())?;
+    tasks::start(&node, inbox);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let mut servers = tokio::task::JoinSet::new();
+    for (listener, app) in [
+        (clients, http::clients::router(Arc::clone(&node))),
+        (admin, http::admin::router(Arc::clone(&node), tokens)),
+        (health, http::health::router(Arc::clone(&node))),
+    ] {
+        let mut stopped = stopped.clone();
+        let ended = async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        servers.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(ended).await });
+    }
+    node.set_started();
+    tracing::info!(
+        name = %node.me.name, incarnation = %node.me.incarnation, workers = node.workers.len(),
+        clients = %node.options.listen, admin = %node.options.admin_listen, "ready"
+    );
+    let outcome = wait_for_the_end(&node).await;
+    node.set_draining();
+    let _ = stop.send(true);
+    for session in node.sessions.all() {
+        let id = session.id.clone();
+        drop(session);
+        node.end_session(&id, "the node ends").await;
+    }
+    // Long polls are answered by the change above; what is still open after this is cut.
+    let _ = tokio::time::timeout(SHUTDOWN_DEADLINE, async { while servers.join_next().await.is_some() {} }).await;
+    tracing::info!(name = %node.me.name, "ended");
+    outcome
+}
+
+async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| format!("{flag} {address}: {error}; choose another address or stop what uses it"))
+}
+
+/// SIGTERM and SIGINT end the node in order; a dead worker ends it with an error, so that it is restarted.
+async fn wait_for_the_end(node: &Arc<node::Node>) -> Result<(), String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("listening for signals: {error}"));
+    let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let mut fatal = node.fatal.subscribe();
+    tokio::select! {
+        _ = term.recv() => { tracing::info!("SIGTERM"); Ok(()) }
+        _ = int.recv() => { tracing::info!("SIGINT"); Ok(()) }
+        why = fatal.wait_for(Option::is_some) => {
+            Err(why.ok().and_then(|why| why.clone()).unwrap_or_else(|| "a media worker ended".to_owned()))
+        }
+    }
+}

@@ -1,0 +1,49 @@
+# Two commands matter: `make run` and `make test`. What they do is in scripts/, one file a job.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test setup build fmt lint generate unit media e2e deny bench clean clean-all
+
+help: ## this list
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+run: ## install what is missing, build, and start three nodes with all around them; Ctrl-C ends it (SFU_ARGS='--nodes 5')
+	@exec scripts/run.sh
+
+test: ## every check, as CI runs them
+	@exec scripts/check.sh
+
+setup: ## install what building needs, and choose where mediasoup's C++ parts come from
+	@exec scripts/setup.sh
+
+build: setup ## build all crates
+	@exec scripts/cargo.sh build --workspace
+
+fmt: ## format Rust, shell and Python code
+	@exec scripts/format.sh
+
+lint: ## formatting and lints
+	@exec scripts/check.sh setup formatting lints
+
+generate: build ## write the generated files anew: crds/ and docs/admin-api.yaml
+	@exec scripts/generate.sh
+
+unit: ## unit and property tests
+	@exec scripts/check.sh setup unit
+
+media: ## integration tests: real workers, links and HTTP, no browsers
+	@exec scripts/check.sh setup media
+
+e2e: ## whole-system tests (PYTEST_ARGS='-k kill' picks some)
+	@exec scripts/check.sh setup build e2e
+
+deny: ## dependency policy: licences, bans, sources, advisories
+	@exec scripts/check.sh setup dependencies
+
+bench: build ## benchmarks (BENCH_ARGS=--help lists them)
+	@exec scripts/bench.sh
+
+clean: ## remove what was built from this workspace; mediasoup's worker and the other dependencies stay
+	@exec scripts/cargo.sh clean --workspace
+
+clean-all: ## remove everything that was built, the worker too (10 to 14 min of C++ to build again)
+	@exec scripts/clean-all.sh

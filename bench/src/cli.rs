@@ -1,0 +1,176 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sfu_bench::media::Codec;
+use sfu_bench::runs::system::SystemOptions;
+use sfu_bench::runs::{delay, failover, first_frame, memory, mesh};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+/// Measures a mesh of media nodes from the outside, and plays publisher and viewer
+#[derive(Debug, Parser)]
+#[command(
+    name = "sfu-bench",
+    version,
+    long_about = "Measures a mesh of media nodes from the outside, and plays publisher and viewer.\n\n\
+        Each benchmark starts the system by itself, on loopback and on ports of its own, measures it several times and stops it. \
+        `publish` and `watch` connect a synthetic peer to any WHIP or WHEP endpoint over plain http.",
+    after_help = "\
+Examples:
+  How long it takes to connect 3 and 10 nodes:
+      sfu-bench mesh
+  All figures for the documentation:
+      sfu-bench delay --json delay.json --markdown figures.md
+  A publisher and a viewer against a local cluster:
+      sfu-bench publish http://127.0.0.1:2020/whip/demo --seconds 60 &
+      sfu-bench watch http://127.0.0.1:2020/whep/demo --seconds 10 --json
+
+Exit codes: 0 done, 1 failed, 2 wrong option, 3 the other side ended the session early (publish, watch)."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// What is logged on standard error: error, warn, info, debug, or a filter such as `warn,sfu_bench=debug`
+    #[arg(long, global = true, value_name = "FILTER", default_value = "error")]
+    pub log: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Time from "all nodes ready" to "all links fresh", all pairs at once and one after another
+    Mesh(Benchmark<mesh::MeshArgs>),
+    /// One-way delay of frames on their own node and across one link, and what the link adds
+    Delay(Benchmark<delay::DelayArgs>),
+    /// Kill a node of a local cluster: time until the others know, until it is back, until the mesh is whole
+    Failover(Benchmark<failover::FailoverArgs>),
+    /// Time from a viewer's POST to its first key frame, on a node that does not carry the stream yet
+    FirstFrame(Benchmark<first_frame::FirstFrameArgs>),
+    /// Resident memory of an idle node
+    Memory(Benchmark<memory::MemoryArgs>),
+    /// Publish made-up media by WHIP; prints `publishing` once connected, and JSON counters at the end
+    Publish(PublishArgs),
+    /// Watch a stream by WHEP; prints a line a second, and a last one with delays at the end
+    Watch(WatchArgs),
+}
+
+/// What every benchmark takes.
+#[derive(Debug, Args)]
+pub struct Benchmark<A: Args> {
+    #[command(flatten)]
+    pub args: A,
+    #[command(flatten)]
+    pub figures: Figures,
+    #[command(flatten)]
+    pub system: SystemOptions,
+}
+
+/// Where figures go besides standard output.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Figures")]
+pub struct Figures {
+    /// Write the figures, with every sample, to a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Append the figures to a markdown file
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+}
+
+/// Options of `publish`.
+#[derive(Debug, Args)]
+pub struct PublishArgs {
+    /// WHIP endpoint, such as http://127.0.0.1:2020/whip/demo
+    pub url: String,
+    /// End after so many seconds [default: on SIGINT or SIGTERM]
+    #[arg(long)]
+    pub seconds: Option<u64>,
+    /// Video codec
+    #[arg(long, value_enum, default_value = "vp8")]
+    pub video: Video,
+    /// Send no sound
+    #[arg(long)]
+    pub no_audio: bool,
+    /// Video frames a second
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=240))]
+    pub fps: u32,
+    /// Video bitrate [kbit/s]
+    #[arg(long, default_value_t = 1150, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    pub kbps: u32,
+    /// A key frame at least every so many seconds [default: on request only]
+    #[arg(long)]
+    pub key_frame_seconds: Option<u64>,
+    #[command(flatten)]
+    pub peer: PeerArgs,
+}
+
+/// Options of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// WHEP endpoint, such as http://127.0.0.1:2020/whep/demo
+    pub url: String,
+    /// End after so many seconds [default: on SIGINT or SIGTERM]
+    #[arg(long)]
+    pub seconds: Option<u64>,
+    /// One JSON object a line instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Viewers in this process; counters are sums
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub viewers: u32,
+    /// Watch sound only
+    #[arg(long)]
+    pub no_video: bool,
+    /// Watch video only
+    #[arg(long)]
+    pub no_audio: bool,
+    /// Offer header extensions under a browser's ids instead of mediasoup's
+    #[arg(long)]
+    pub browser_extensions: bool,
+    #[command(flatten)]
+    pub peer: PeerArgs,
+}
+
+/// What both peers take.
+#[derive(Debug, Args)]
+pub struct PeerArgs {
+    /// Bearer token
+    #[arg(long, env = "SFU_BENCH_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Local address of the media socket; the server must be able to reach it
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub bind: IpAddr,
+    /// Try again for so many seconds while the server answers 409 or 503
+    #[arg(long, default_value_t = 0)]
+    pub retry_seconds: u64,
+    /// Leave without a DELETE, as a closed browser page does
+    #[arg(long)]
+    pub no_delete: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Video {
+    Vp8,
+    H264,
+    None,
+}
+
+impl Video {
+    pub fn codec(self) -> Option<Codec> {
+        match self {
+            Self::Vp8 => Some(Codec::Vp8),
+            Self::H264 => Some(Codec::H264),
+            Self::None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

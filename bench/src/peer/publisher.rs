@@ -1,0 +1,205 @@
+//! A WHIP publisher that sends made-up frames at a steady rate.
+
+use super::config::{HeaderExtensions, Setup};
+use super::sender::{Sender, Track};
+use super::session::{CloseReason, ConnectionState, Session};
+use super::{PeerError, Retry, http};
+use crate::media::Codec;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+use str0m::media::{Direction, MediaKind};
+
+/// What a publisher sends, and how it behaves.
+#[derive(Debug, Clone)]
+pub struct PublisherOptions {
+    /// Codec of the video track; none for sound alone.
+    pub video: Option<Codec>,
+    /// Whether there is an opus track.
+    pub audio: bool,
+    /// Video frames a second.
+    pub frames_per_second: u32,
+    /// Size of a frame, in bytes. The default makes 1.15 Mbit/s with the default rate.
+    pub frame_bytes: usize,
+    /// Size of a key frame, in bytes.
+    pub key_frame_bytes: usize,
+    /// A key frame at least this often; by default only at the start and on request, as browsers do.
+    pub key_frame_every: Option<Duration>,
+    /// Bearer token.
+    pub token: Option<String>,
+    /// Local address of the media socket.
+    pub bind: IpAddr,
+    /// Whether a POST that is refused for now is tried again.
+    pub retry: Retry,
+    /// The session counts as dead when nothing has been received for so long.
+    pub silence: Duration,
+}
+
+impl Default for PublisherOptions {
+    fn default() -> Self {
+        Self {
+            video: Some(Codec::Vp8),
+            audio: true,
+            frames_per_second: 30,
+            frame_bytes: 1_150_000 / 8 / 30,
+            key_frame_bytes: 3 * 1_150_000 / 8 / 30,
+            key_frame_every: None,
+            token: None,
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            retry: Retry::No,
+            silence: Duration::from_secs(8),
+        }
+    }
+}
+
+/// What a publisher has done so far.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublisherReport {
+    /// Video frames sent.
+    pub frames: u64,
+    /// Key frames among them.
+    pub key_frames: u64,
+    /// Bytes of video frames.
+    pub bytes: u64,
+    /// Audio frames sent.
+    pub audio_frames: u64,
+    /// Requests for a key frame received (PLI and FIR).
+    pub key_frame_requests: u64,
+    /// From the POST to the answer, in milliseconds.
+    pub answered_ms: f64,
+    /// From the POST to the end of the DTLS handshake, in milliseconds.
+    pub connected_ms: Option<f64>,
+}
+
+/// A publisher under way. Dropping it closes the session; [`Publisher::stop`] ends it as the protocol wants.
+pub struct Publisher {
+    session: Session,
+    report: Arc<Mutex<PublisherReport>>,
+}
+
+impl Publisher {
+    /// POSTs an offer to a WHIP endpoint and starts sending as soon as the connection is up.
+    ///
+    /// # Errors
+    /// When the server refuses, or answers with an SDP that leaves out what was offered.
+    pub async fn start(whip_url: &str, options: PublisherOptions) -> Result<Self, PeerError> {
+        let url = http::endpoint(whip_url)?;
+        let codecs: Vec<Codec> = options
+            .audio
+            .then_some(Codec::Opus)
+            .into_iter()
+            .chain(options.video)
+            .collect();
+        let setup = Setup {
+            codecs: &codecs,
+            extensions: HeaderExtensions::Browser,
+            rtp_mode: false,
+            bind: options.bind,
+        };
+        let mut engine = setup.engine().await?;
+
+        let mut change = engine.rtc.sdp_api();
+        // RFC 9725, 4.4.1: both tracks belong to one MediaStream.
+        let mut add = |kind| change.add_media(kind, Direction::SendOnly, Some("sfumato".to_owned()), None, None);
+        let audio = options.audio.then(|| add(MediaKind::Audio));
+        let video = options.video.map(|_| add(MediaKind::Video));
+        let nothing = || PeerError::Url {
+            url: whip_url.to_owned(),
+            why: "neither audio nor video is switched on".to_owned(),
+        };
+        let (offer, pending) = change.apply().ok_or_else(nothing)?;
+
+        let created = http::post_offer(&url, &offer.to_sdp_string(), options.token.as_deref(), options.retry).await?;
+        engine.accept(pending, &created.answer, url.as_str())?;
+        let audio = audio
+            .map(|mid| Track::new(&mut engine, mid, Codec::Opus, &options, url.as_str()))
+            .transpose()?;
+        let video = match (video, options.video) {
+            (Some(mid), Some(codec)) => Some(Track::new(&mut engine, mid, codec, &options, url.as_str())?),
+            _ => None,
+        };
+
+        let report = PublisherReport {
+            answered_ms: created.millis(),
+            ..PublisherReport::default()
+        };
+        let report = Arc::new(Mutex::new(report));
+        let started = created.started;
+        let sender = Sender {
+            engine,
+            audio,
+            video,
+            started,
+            silence: options.silence,
+            every: options.key_frame_every,
+            report: Arc::clone(&report),
+        };
+        let session = Session::spawn(url, created.session, options.token, |running| sender.run(running));
+        Ok(Self { session, report })
+    }
+
+    /// Counters so far.
+    #[must_use]
+    pub fn report(&self) -> PublisherReport {
+        self.report.lock().clone()
+    }
+
+    /// Where the session stands.
+    #[must_use]
+    pub fn state(&self) -> ConnectionState {
+        self.session.state()
+    }
+
+    /// URL of the session at the server.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        self.session.location().as_str()
+    }
+
+    /// Resolves when the session has ended.
+    pub async fn closed(&self) -> CloseReason {
+        self.session.closed().await
+    }
+
+    /// Waits until media can flow.
+    ///
+    /// # Errors
+    /// When it does not come to that within the time.
+    pub async fn connected(&self, within: Duration) -> Result<(), PeerError> {
+        let state = || self.state().name().to_owned();
+        let connected = || (self.state() == ConnectionState::Connected).then_some(());
+        self.session.wait_for("connection", within, state, connected).await
+    }
+
+    /// Waits until the counters satisfy `condition`.
+    ///
+    /// # Errors
+    /// When they do not within the time, or the session ends.
+    pub async fn wait_for(
+        &self,
+        what: &str,
+        within: Duration,
+        condition: impl Fn(&PublisherReport) -> bool,
+    ) -> Result<PublisherReport, PeerError> {
+        let state = || format!("{:?}", self.report());
+        self.session
+            .wait_for(what, within, state, || Some(self.report()).filter(&condition))
+            .await
+    }
+
+    /// DELETEs the session and says goodbye.
+    ///
+    /// # Errors
+    /// When the DELETE is refused; the session is over all the same.
+    pub async fn stop(self) -> Result<(), PeerError> {
+        self.session.stop().await
+    }
+
+    /// Leaves without a DELETE, as a browser does whose page is closed: DTLS is closed, nothing more.
+    pub async fn leave(self) {
+        self.session.close().await;
+    }
+}

@@ -1,0 +1,364 @@
+//! The planner: a pure function from what every node reports to the steps that make the mesh whole.
+//!
+//! It knows no history and no clock. What it wants is always the same, the full mesh of the members that answer; what it
+//! may touch is bounded by what both ends say of a link now.
+
+use crate::api::{EndAction, Incarnation, Lane, LinkId, LinkReport, NodeName, NodeReport, Peer};
+use crate::lane_rules::{End, Verdict, is_established, is_whole, judge, may_close};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use crate::lane_rules::Reason;
+
+/// How long a whole link may be silent before it is replaced: `mesh.linkGrace`.
+pub const DEFAULT_LINK_GRACE: Duration = Duration::from_secs(10);
+
+/// What the cluster wants of its links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Most lanes of a pair; `None` for as many as both nodes have workers.
+    pub lanes: Option<u16>,
+    /// How long a whole link may be silent before it is replaced.
+    pub link_grace: Duration,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self {
+            lanes: None,
+            link_grace: DEFAULT_LINK_GRACE,
+        }
+    }
+}
+
+/// One member, as the caller sees it at present.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// Its name; unique in a plan.
+    pub name: NodeName,
+    /// Where the caller reaches its admin API, which need not be where its peers do.
+    pub admin_url: String,
+    /// What it says. `None` while it does not answer: then no step touches any of its links, at either end.
+    pub report: Option<Seen>,
+}
+
+/// A report and how old it is.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What the node said.
+    pub report: Arc<NodeReport>,
+    /// How long ago.
+    pub age: Duration,
+}
+
+/// One thing for the driver to do. A plan has at most one step for each pair of nodes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Make links of one pair: three calls, whatever the number of lanes.
+    Pair(PairStep),
+    /// Close one node's ends to nodes that are gone: one call.
+    Close(CloseStep),
+}
+
+/// Links to make, and ends to close, between two living members.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairStep {
+    /// The node that is called first: the smaller name.
+    pub a: PairEnd,
+    /// The other one.
+    pub b: PairEnd,
+    /// The lanes to make; whole lanes of the pair are not among them. Empty when there is only something to close.
+    pub lanes: Vec<LaneStep>,
+}
+
+/// One side of a [`PairStep`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairEnd {
+    /// Where the caller reaches it.
+    pub admin_url: String,
+    /// Who it is, and how its peer reaches it.
+    pub node: Peer,
+    /// Its ends to the peer that nobody wants: made for an earlier life of the peer, or on a lane beyond the count.
+    pub close: Vec<LinkId>,
+}
+
+/// One lane of a [`PairStep`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneStep {
+    /// Which lane.
+    pub lane: Lane,
+    /// What `a` does with the end that it has.
+    pub a: EndAction,
+    /// What `b` does with the end that it has.
+    pub b: EndAction,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Ends to close at one node, because their peers are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseStep {
+    /// Where the caller reaches it.
+    pub admin_url: String,
+    /// Who it is.
+    pub node: Peer,
+    /// What to close.
+    pub ends: Vec<Surplus>,
+}
+
+/// An end whose peer is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surplus {
+    /// The end.
+    pub id: LinkId,
+    /// The node that it was made for.
+    pub peer: NodeName,
+    /// The life of that node that it was made for.
+    pub peer_incarnation: Incarnation,
+}
+
+/// Two lives of two nodes, in the order of their names: what is driven, held back and counted is always a pair.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairId {
+    /// Name and life of the node with the smaller name.
+    pub a: (NodeName, Incarnation),
+    /// Name and life of the other one.
+    pub b: (NodeName, Incarnation),
+}
+
+impl PairId {
+    /// The pair of two lives, whichever comes first.
+    #[must_use]
+    pub fn new(one: (NodeName, Incarnation), other: (NodeName, Incarnation)) -> Self {
+        if one <= other {
+            Self { a: one, b: other }
+        } else {
+            Self { a: other, b: one }
+        }
+    }
+
+    /// The names alone.
+    #[must_use]
+    pub fn names(&self) -> (NodeName, NodeName) {
+        (self.a.0.clone(), self.b.0.clone())
+    }
+}
+
+impl Step {
+    /// The pairs that this step touches: one, or for closing one for each peer's life.
+    #[must_use]
+    pub fn pairs(&self) -> BTreeSet<PairId> {
+        match self {
+            Self::Pair(step) => BTreeSet::from([PairId::new(life(&step.a.node), life(&step.b.node))]),
+            Self::Close(step) => step.ends.iter().map(|end| step.pair(end)).collect(),
+        }
+    }
+
+    /// What is left of this step when only some pairs may be touched.
+    #[must_use]
+    pub fn restricted(self, mut allowed: impl FnMut(&PairId) -> bool) -> Option<Self> {
+        let verdicts: BTreeMap<PairId, bool> = self.pairs().into_iter().map(|p| (p.clone(), allowed(&p))).collect();
+        match self {
+            Self::Pair(_) => verdicts.values().all(|v| *v).then_some(self),
+            Self::Close(step) => {
+                let ends: Vec<_> = step
+                    .ends
+                    .iter()
+                    .filter(|end| verdicts[&step.pair(end)])
+                    .cloned()
+                    .collect();
+                (!ends.is_empty()).then_some(Self::Close(CloseStep { ends, ..step }))
+            }
+        }
+    }
+}
+
+impl CloseStep {
+    fn pair(&self, end: &Surplus) -> PairId {
+        PairId::new(life(&self.node), (end.peer.clone(), end.peer_incarnation.clone()))
+    }
+}
+
+fn life(node: &Peer) -> (NodeName, Incarnation) {
+    (node.name.clone(), node.incarnation.clone())
+}
+
+/// Compares the desired mesh with what both ends of every link report.
+///
+/// Members are what is given: a node that is gone is simply not in the list, and the survivors' ends to it are closed.
+/// The steps touch different pairs, so they may run in any order and at once.
+#[must_use]
+pub fn plan(members: &[Observed], options: &PlanOptions) -> Vec<Step> {
+    let members: BTreeMap<&NodeName, Member<'_>> = members.iter().map(|m| (&m.name, Member::new(m))).collect();
+    let living: Vec<&Member<'_>> = members.values().filter(|m| m.seen.is_some()).collect();
+    let mut steps = Vec::new();
+    for (at, a) in living.iter().enumerate() {
+        steps.extend(
+            living[at + 1..]
+                .iter()
+                .filter_map(|b| pair_step(a, b, options))
+                .map(Step::Pair),
+        );
+    }
+    let orphans = living.iter().filter_map(|member| close_step(member, &members));
+    steps.extend(orphans.map(Step::Close));
+    steps
+}
+
+/// Lanes of a pair of nodes with so many workers.
+#[must_use]
+pub fn lanes_between(a: &NodeReport, b: &NodeReport, lanes: Option<u16>) -> u16 {
+    a.workers.min(b.workers).min(lanes.unwrap_or(u16::MAX))
+}
+
+/// The lanes of a pair that are established, in order, out of those wanted: whole, and fresh at both ends.
+#[must_use]
+pub fn established_lanes(a: &NodeReport, b: &NodeReport, lanes: Option<u16>) -> Vec<Lane> {
+    let end = |link| End {
+        link,
+        age: Duration::ZERO,
+    };
+    (0..lanes_between(a, b, lanes))
+        .map(Lane)
+        .filter(|lane| {
+            ends_to(a, &b.node, *lane).any(|x| ends_to(b, &a.node, *lane).any(|y| is_established(&end(x), &end(y))))
+        })
+        .collect()
+}
+
+fn ends_to<'a>(report: &'a NodeReport, peer: &'a Peer, lane: Lane) -> impl Iterator<Item = &'a LinkReport> {
+    report
+        .links
+        .iter()
+        .filter(move |l| l.lane == lane && l.peer == peer.name && l.peer_incarnation == peer.incarnation)
+}
+
+/// A member with its links by peer.
+struct Member<'a> {
+    observed: &'a Observed,
+    seen: Option<&'a Seen>,
+    links: BTreeMap<&'a NodeName, Vec<&'a LinkReport>>,
+}
+
+impl<'a> Member<'a> {
+    fn new(observed: &'a Observed) -> Self {
+        let mut links: BTreeMap<&NodeName, Vec<&LinkReport>> = BTreeMap::new();
+        for link in observed.report.iter().flat_map(|seen| &seen.report.links) {
+            links.entry(&link.peer).or_default().push(link);
+        }
+        Self {
+            observed,
+            seen: observed.report.as_ref(),
+            links,
+        }
+    }
+
+    /// Its ends to the present life of `peer` on one lane. A node holds one; more would be its mistake.
+    fn ends(&self, peer: &Self, lane: Lane) -> impl Iterator<Item = End<'a>> + use<'_, 'a> {
+        let age = self.seen.map_or(Duration::ZERO, |seen| seen.age);
+        let life = peer.seen.map(|seen| &seen.report.node.incarnation);
+        let links = self.links.get(&peer.observed.name).into_iter().flatten();
+        links
+            .filter(move |l| l.lane == lane && Some(&l.peer_incarnation) == life)
+            .map(move |link| End { link, age })
+    }
+
+    fn lanes(&self, peer: &Self, options: &PlanOptions) -> u16 {
+        match (&self.seen, &peer.seen) {
+            (Some(own), Some(other)) => lanes_between(&own.report, &other.report, options.lanes),
+            _ => 0,
+        }
+    }
+}
+
+/// The two ends that make up a lane. A node holds one end a lane, so there is nothing to choose; should one ever report
+/// more, whole links count before parts of links, and those that work before those that do not.
+fn lane_ends<'a>(a: &Member<'a>, b: &Member<'a>, lane: Lane) -> (Option<End<'a>>, Option<End<'a>>) {
+    let whole = a
+        .ends(b, lane)
+        .flat_map(|x| b.ends(a, lane).map(move |y| (x, y)))
+        .filter(|(x, y)| is_whole(x, y));
+    if let Some((x, y)) = whole.min_by_key(|(x, y)| !(x.is_fresh() || y.is_fresh())) {
+        return (Some(x), Some(y));
+    }
+    let best = |own: &Member<'a>, other: &Member<'a>| own.ends(other, lane).min_by_key(|end| !end.is_fresh());
+    (best(a, b), best(b, a))
+}
+
+/// What a pair of living members needs: lanes to make, and ends that nobody wants (of earlier lives, surplus lanes).
+fn pair_step(a: &Member<'_>, b: &Member<'_>, options: &PlanOptions) -> Option<PairStep> {
+    let judged = |lane| {
+        let (x, y) = lane_ends(a, b, lane);
+        match judge(x.as_ref(), y.as_ref(), options.link_grace) {
+            Verdict::Leave => None,
+            Verdict::Make { a, b, reason } => Some(LaneStep { lane, a, b, reason }),
+        }
+    };
+    let lanes: Vec<LaneStep> = (0..a.lanes(b, options)).map(Lane).filter_map(judged).collect();
+    let side = |own: &Member<'_>, other: &Member<'_>| {
+        let (admin_url, node) = (own.observed.admin_url.clone(), own.seen?.report.node.clone());
+        Some(PairEnd {
+            admin_url,
+            node,
+            close: surplus(own, other, options),
+        })
+    };
+    let (a, b) = (side(a, b)?, side(b, a)?);
+    let anything = !(lanes.is_empty() && a.close.is_empty() && b.close.is_empty());
+    anything.then_some(PairStep { a, b, lanes })
+}
+
+/// Of one living member's ends to another, those that nobody wants.
+fn surplus(own: &Member<'_>, other: &Member<'_>, options: &PlanOptions) -> Vec<LinkId> {
+    let Some(Seen { age, .. }) = own.seen else {
+        return Vec::new();
+    };
+    let lanes = own.lanes(other, options);
+    let unwanted = |link: &LinkReport| {
+        if other
+            .seen
+            .is_none_or(|seen| seen.report.node.incarnation != link.peer_incarnation)
+        {
+            return true;
+        }
+        let (chosen, beside) = lane_ends(own, other, link.lane);
+        let chosen = chosen.is_some_and(|end| end.link.id == link.id);
+        if chosen && link.lane.0 < lanes {
+            return false;
+        }
+        // A second end on a lane is judged by its own partner, not by that of the first.
+        let partner = if chosen {
+            beside
+        } else {
+            other
+                .ends(own, link.lane)
+                .find(|end| end.link.remote.as_ref() == Some(&link.id))
+        };
+        may_close(Some(&End { link, age: *age }), partner.as_ref(), options.link_grace)
+    };
+    let links = own.links.get(&other.observed.name).into_iter().flatten();
+    links
+        .filter(|link| unwanted(link))
+        .map(|link| link.id.clone())
+        .collect()
+}
+
+/// A living member's ends to nodes that are gone.
+fn close_step(own: &Member<'_>, members: &BTreeMap<&NodeName, Member<'_>>) -> Option<CloseStep> {
+    let gone = |peer: &NodeName| !members.contains_key(peer) || *peer == own.observed.name;
+    let orphans = own
+        .links
+        .iter()
+        .filter(|(peer, _)| gone(peer))
+        .flat_map(|(_, links)| links);
+    let ends: Vec<_> = orphans
+        .map(|link| Surplus {
+            id: link.id.clone(),
+            peer: link.peer.clone(),
+            peer_incarnation: link.peer_incarnation.clone(),
+        })
+        .collect();
+    let (admin_url, node) = (own.observed.admin_url.clone(), own.seen?.report.node.clone());
+    (!ends.is_empty()).then_some(CloseStep { admin_url, node, ends })
+}

@@ -1,0 +1,85 @@
+//! What the mesh task tells everyone else: who is a member, what each says, and how many pairs are whole.
+
+use crate::api::{Incarnation, Lane, NodeName, NodeReport};
+use crate::plan::{established_lanes, lanes_between};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The mesh at one moment. Before the targets are known it is empty.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MeshSnapshot {
+    /// Every target, ordered by name.
+    pub members: Vec<MemberSnapshot>,
+    /// Pairs over all targets, whether they answer or not: n(n-1)/2.
+    pub desired_pairs: u32,
+    /// Pairs that have all lanes established: whole, and fresh in the reports of both ends.
+    pub established_pairs: u32,
+}
+
+/// One target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberSnapshot {
+    /// Its name.
+    pub name: NodeName,
+    /// The life that answered last.
+    pub incarnation: Option<Incarnation>,
+    /// Whether it answers at present.
+    pub reachable: bool,
+    /// What it said last; out of date while it is not reachable.
+    pub report: Option<Arc<NodeReport>>,
+}
+
+/// What is established of a mesh.
+#[derive(Debug, Default)]
+pub(crate) struct Established {
+    /// Pairs with all lanes.
+    pub pairs: BTreeSet<(NodeName, NodeName)>,
+    /// Single lanes, also those of pairs that lack others.
+    pub lanes: BTreeSet<(NodeName, NodeName, Lane)>,
+}
+
+impl MeshSnapshot {
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.established_pairs == self.desired_pairs && self.members.iter().all(|m| m.reachable)
+    }
+
+    /// Counts the pairs of these members, which are ordered by name.
+    pub(crate) fn new(members: Vec<MemberSnapshot>, lanes: Option<u16>) -> (Self, Established) {
+        let (mut desired_pairs, mut established_pairs) = (0, 0);
+        let mut established = Established::default();
+        for (at, a) in members.iter().enumerate() {
+            for b in &members[at + 1..] {
+                desired_pairs += 1;
+                let (Some(x), Some(y)) = (a.current(), b.current()) else {
+                    continue;
+                };
+                let up = established_lanes(x, y, lanes);
+                if !up.is_empty() && up.len() == usize::from(lanes_between(x, y, lanes)) {
+                    established_pairs += 1;
+                    established.pairs.insert((a.name.clone(), b.name.clone()));
+                }
+                established
+                    .lanes
+                    .extend(up.into_iter().map(|lane| (a.name.clone(), b.name.clone(), lane)));
+            }
+        }
+        (
+            Self {
+                members,
+                desired_pairs,
+                established_pairs,
+            },
+            established,
+        )
+    }
+}
+
+impl MemberSnapshot {
+    /// Its report, while it answers.
+    #[must_use]
+    pub fn current(&self) -> Option<&NodeReport> {
+        self.report.as_deref().filter(|_| self.reachable)
+    }
+}

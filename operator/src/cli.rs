@@ -1,0 +1,187 @@
+//! The command line. Every option of `local` is also an environment variable; the option wins.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Runs clusters of WebRTC media nodes (SFUs) whose streams can be watched on every node.
+#[derive(Debug, Parser)]
+#[command(name = "sfu-operator", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a whole cluster on this machine: Redis, media nodes, mesh and front door, as processes.
+    Local(Box<LocalArgs>),
+    /// Print the CustomResourceDefinition of SfuCluster, or write it into a directory.
+    Crds(CrdsArgs),
+}
+
+impl Cli {
+    /// How to write for this command.
+    #[must_use]
+    pub fn log_format(&self) -> LogFormat {
+        match &self.command {
+            Command::Local(args) => args.log_format,
+            Command::Crds(_) => LogFormat::Human,
+        }
+    }
+}
+
+/// Options of `crds`.
+#[derive(Debug, Args)]
+pub struct CrdsArgs {
+    /// Directory to write `sfuclusters.sfumato.dev.yaml` into, instead of printing it.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// For people, or for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines that begin with the name of the process that wrote them.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// As the option's value is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Options of `local`.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Runs a whole cluster on this machine: Redis, media nodes, the mesh between them and the front door, as processes.\n\n\
+        It takes the same SfuCluster manifest as Kubernetes. What dies is restarted, and the reason is shown; when the file \
+        changes, the cluster follows. Ctrl-C ends everything that was started, and nothing else.",
+    after_help = EXAMPLES
+)]
+pub struct LocalArgs {
+    /// Number of media nodes, 1 to 32. Wins over `spec.replicas` of the file, also when the file changes. Default 3.
+    #[arg(short, long, env = "SFUMATO_NODES", value_parser = clap::value_parser!(i32).range(1..=32))]
+    pub nodes: Option<i32>,
+    /// SfuCluster manifest to carry out and to follow while it changes.
+    #[arg(short, long, env = "SFUMATO_FILE", value_name = "cluster.yaml")]
+    pub file: Option<PathBuf>,
+    /// Redis to use, such as redis://127.0.0.1:6379. Without it a redis-server is started.
+    #[arg(long, env = "SFUMATO_REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: Option<String>,
+    /// mediasoup workers of each node. Wins over `spec.workersPerNode`. Default: one for each core, at most 4.
+    #[arg(long, env = "SFUMATO_WORKERS", value_name = "N", value_parser = clap::value_parser!(i32).range(1..=64))]
+    pub workers: Option<i32>,
+    /// How to write: for people, or one JSON object a line.
+    #[arg(long, env = "SFUMATO_LOG_FORMAT", value_enum, default_value = "human")]
+    pub log_format: LogFormat,
+
+    /// Port of the front door. Wins over `spec.web.service.port`. Default 2020.
+    #[arg(long, env = "SFUMATO_WEB_PORT", value_name = "PORT", help_heading = PORTS)]
+    #[arg(value_parser = clap::value_parser!(i32).range(1..=65_535))]
+    pub web_port: Option<i32>,
+    /// WHIP and WHEP port of sfu-1; sfu-2 has the next one, and so on.
+    #[arg(long, env = "SFUMATO_CLIENT_PORT_BASE", value_name = "PORT", default_value_t = 3001, help_heading = PORTS)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=65_504))]
+    pub client_port_base: u16,
+    /// Admin port of sfu-1.
+    #[arg(long, env = "SFUMATO_ADMIN_PORT_BASE", value_name = "PORT", default_value_t = 4001, help_heading = PORTS)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=65_504))]
+    pub admin_port_base: u16,
+    /// Health and metrics port of sfu-1.
+    #[arg(long, env = "SFUMATO_HEALTH_PORT_BASE", value_name = "PORT", default_value_t = 5001, help_heading = PORTS)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=65_504))]
+    pub health_port_base: u16,
+    /// Port of the redis-server that is started.
+    #[arg(long, env = "SFUMATO_REDIS_PORT", value_name = "PORT", default_value_t = 6377, help_heading = PORTS)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub redis_port: u16,
+    /// First media port; each node has 100. Wins over `spec.media.port`. Default 20000.
+    #[arg(long, env = "SFUMATO_MEDIA_PORT_BASE", value_name = "PORT", help_heading = PORTS)]
+    #[arg(value_parser = clap::value_parser!(i32).range(1024..=29_900))]
+    pub media_port_base: Option<i32>,
+    /// First port of the links; each node has 100. Wins over `spec.mesh.portBase`. Default 24000.
+    #[arg(long, env = "SFUMATO_PIPE_PORT_BASE", value_name = "PORT", help_heading = PORTS)]
+    #[arg(value_parser = clap::value_parser!(i32).range(1024..=29_900))]
+    pub pipe_port_base: Option<i32>,
+
+    /// Directory for logs, the admin token and Redis; kept at the end. Default: a new one below /tmp, removed at the end.
+    #[arg(long, env = "SFUMATO_STATE_DIR", value_name = "DIR", help_heading = FILES)]
+    pub state_dir: Option<PathBuf>,
+    /// File to keep the state of the cluster in, as JSON, for scripts.
+    #[arg(long, env = "SFUMATO_STATUS_JSON", value_name = "FILE", help_heading = FILES)]
+    pub status_json: Option<PathBuf>,
+    /// Media node program. Default: `sfu-node` beside this program.
+    #[arg(long, env = "SFUMATO_NODE_BIN", value_name = "FILE", help_heading = FILES)]
+    pub node_bin: Option<PathBuf>,
+    /// Front door program. Default: `sfu-web` beside this program.
+    #[arg(long, env = "SFUMATO_WEB_BIN", value_name = "FILE", help_heading = FILES)]
+    pub web_bin: Option<PathBuf>,
+    /// Redis program. Default: `redis-server` on the PATH.
+    #[arg(long, env = "SFUMATO_REDIS_BIN", value_name = "FILE", help_heading = FILES)]
+    pub redis_bin: Option<PathBuf>,
+}
+
+impl LocalArgs {
+    /// The address of the Redis that is started, when one is.
+    #[must_use]
+    pub fn own_redis(&self) -> Option<SocketAddr> {
+        self.redis_url
+            .is_none()
+            .then(|| SocketAddr::from(([127, 0, 0, 1], self.redis_port)))
+    }
+}
+
+const PORTS: &str = "Ports";
+const FILES: &str = "Files";
+const EXAMPLES: &str = "\
+Examples:
+  Three nodes, with everything that they need:
+      sfu-operator local
+  Then open http://127.0.0.1:2020, press Publish, and watch on another node.
+
+  A cluster from a manifest; edit `replicas` in the file and save, and the cluster follows:
+      sfu-operator local -f examples/three-nodes.yaml
+
+  A second cluster beside the first:
+      sfu-operator local --web-port 2120 --client-port-base 3101 --admin-port-base 4101 \\
+          --health-port-base 5101 --redis-port 6477 --media-port-base 21000 --pipe-port-base 25000
+
+  See the mesh heal:
+      kill -9 PID-of-a-node
+
+Exit codes: 0 after Ctrl-C, 2 for a wrong option or manifest, 1 for anything else.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_of_local_is_an_environment_variable_too() {
+        let command = Cli::command();
+        let local = command.find_subcommand("local").expect("`local` is a subcommand");
+        for arg in local
+            .get_arguments()
+            .filter(|a| a.get_id() != "help" && a.get_id() != "version")
+        {
+            let name = format!("SFUMATO_{}", arg.get_id().as_str().to_uppercase());
+            assert_eq!(arg.get_env().and_then(|v| v.to_str()), Some(name.as_str()));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+
+fn cluster(spec: Value) -> SfuCluster {
+    SfuCluster::new("live", serde_json::from_value(spec).unwrap())
+}
+
+/// The path and message of the first rule that a spec breaks.
+fn broken_rule(spec: Value) -> Option<String> {
+    let errors = cluster(spec).validate_cel().err()?.into_vec();
+    Some(format!("{}: {}", errors[0].field_path, errors[0].message))
+}
+
+fn schema() -> Value {
+    serde_json::to_value(SfuCluster::crd()).unwrap()
+}
+
+#[test]
+fn the_defaults_satisfy_every_rule_for_every_number_of_nodes() {
+    for replicas in 1..=MAX_NODES {
+        assert_eq!(broken_rule(json!({ "replicas": replicas })), None, "{replicas} nodes");
+    }
+}
+
+#[test]
+fn media_and_pipe_ports_may_touch_but_not_overlap() {
+    let spec = |media, pipes| json!({ "replicas": 3, "media": { "port": media }, "mesh": { "portBase": pipes } });
+    assert_eq!(broken_rule(spec(20_000, 20_300)), None);
+    assert_eq!(broken_rule(spec(20_300, 20_000)), None);
+    for (media, pipes) in [(20_000, 20_299), (20_000, 20_000), (20_299, 20_000)] {
+        let broken = broken_rule(spec(media, pipes)).unwrap();
+        assert!(
+            broken.starts_with("spec.mesh.portBase: media.port and mesh.portBase are too close"),
+            "{broken}"
+        );
+    }
+}
+
+#[test]
+fn ports_stay_below_node_ports() {
+    let broken = broken_rule(json!({ "replicas": 3, "media": { "port": 29_800 } })).unwrap();
+    assert!(broken.starts_with("spec.media.port: "), "{broken}");
+    let broken = broken_rule(json!({ "replicas": 3, "mesh": { "portBase": 29_701 } })).unwrap();
+    assert!(broken.starts_with("spec.mesh.portBase: "), "{broken}");
+    assert_eq!(
+        broken_rule(json!({ "replicas": 3, "mesh": { "portBase": 29_700 } })),
+        None
+    );
+}
+
+#[test]
+fn links_must_fit_the_ports_of_a_node() {
+    let spec = |workers: Option<i32>, lanes: Option<i32>| json!({ "replicas": 32, "workersPerNode": workers, "mesh": { "lanes": lanes } });
+    assert_eq!(broken_rule(spec(Some(3), None)), None);
+    assert!(
+        broken_rule(spec(Some(4), None))
+            .unwrap()
+            .starts_with("spec.workersPerNode: ")
+    );
+    assert!(
+        broken_rule(spec(None, Some(4)))
+            .unwrap()
+            .starts_with("spec.mesh.lanes: ")
+    );
+    assert_eq!(broken_rule(spec(Some(4), Some(3))), None, "lanes limit the links");
+    assert_eq!(broken_rule(spec(Some(3), Some(64))), None, "workers limit the links");
+}
+
+#[test]
+fn durations_have_bounds() {
+    for (field, low, high, bad) in [
+        ("beatInterval", "100ms", "5s", "99ms"),
+        ("linkGrace", "2s", "10m", "10m1s"),
+        ("fanOutIdleTimeout", "1s", "1h", "0s"),
+    ] {
+        let spec = |value: &str| json!({ "mesh": { field: value } });
+        assert_eq!(broken_rule(spec(low)), None);
+        assert_eq!(broken_rule(spec(high)), None);
+        let broken = broken_rule(spec(bad)).unwrap();
+        assert_eq!(broken, format!("spec.mesh.{field}: must be between {low} and {high}"));
+    }
+}
+
+#[test]
+fn numbers_in_rules_and_bounds_are_those_of_the_constants() {
+    let text = serde_json::to_string(&schema()).unwrap();
+    assert!(text.contains(&format!(
+        "self.media.port + {PORTS_PER_NODE} * self.replicas <= {FIRST_RESERVED_PORT}"
+    )));
+    let maximum = schema()
+        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/replicas/maximum")
+        .and_then(Value::as_f64);
+    assert_eq!(maximum, Some(f64::from(MAX_NODES)));
+}
+
+#[test]
+fn kubectl_get_prints_what_one_asks_first() {
+    let columns = schema()["spec"]["versions"][0]["additionalPrinterColumns"].clone();
+    let names: Vec<String> = columns
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["name"].as_str().unwrap().to_uppercase())
+        .collect();
+    assert_eq!(
+        names,
+        ["READY", "NODES", "MESH", "STREAMS", "AGE"],
+        "after NAME, which is always first"
+    );
+    assert_eq!(schema()["spec"]["names"]["shortNames"], json!(["sfu"]));
+}
+
+#[test]
+fn the_schema_has_only_formats_that_the_api_server_knows() {
+    fn formats(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(format) = fields.get("format").and_then(Value::as_str) {
+                    found.push(format.to_owned());
+                }
+                fields.values().for_each(|v| formats(v, found));
+            }
+            Value::Array(items) => items.iter().for_each(|v| formats(v, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    formats(&schema(), &mut found);
+    found.retain(|f| !["int32", "int64", "date-time"].contains(&f.as_str()));
+    assert_eq!(found, Vec::<String>::new());
+}

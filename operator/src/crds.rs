@@ -1,0 +1,100 @@
+//! `sfu-operator crds`: prints the CustomResourceDefinitions, or writes them where the repository keeps them.
+//!
+//! The files under `crds/` are this command's output and nothing else; a test regenerates and compares them.
+
+use crate::crd::SfuCluster;
+use kube::CustomResourceExt;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Why the CRDs could not be given out.
+#[derive(Debug, thiserror::Error)]
+pub enum CrdsError {
+    /// The types could not be written as YAML.
+    #[error("cannot write the SfuCluster CRD as YAML: {0}")]
+    Yaml(String),
+    /// A file could not be written.
+    #[error("cannot write {path}: {source}; does the directory exist, and may you write there?")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// File name of the SfuCluster CRD: plural and group, as `kubectl get crd` shows it.
+pub const FILE_NAME: &str = "sfuclusters.sfumato.dev.yaml";
+const HEADER: &str = "# Written by `sfu-operator crds --out crds`; edit operator/src/crd instead.\n";
+
+/// The SfuCluster CRD as YAML: the same text for the same types.
+///
+/// # Errors
+/// When the types cannot be written as YAML.
+pub fn yaml() -> Result<String, CrdsError> {
+    let value = serde_json::to_value(SfuCluster::crd()).map_err(|e| CrdsError::Yaml(e.to_string()))?;
+    let body = serde_saphyr::to_string(&Sorted(&value)).map_err(|e| CrdsError::Yaml(e.to_string()))?;
+    Ok(format!("{HEADER}{body}"))
+}
+
+/// Writes the CRD into `directory` and says where.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(directory: &Path) -> Result<PathBuf, CrdsError> {
+    let path = directory.join(FILE_NAME);
+    let text = yaml()?;
+    std::fs::write(&path, text).map_err(|source| CrdsError::Write {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(path)
+}
+
+/// Serializes objects with sorted keys (whether `serde_json`'s own maps are sorted depends on which features the other
+/// crates of a build turn on), and whole numbers without a fraction.
+struct Sorted<'a>(&'a Value);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(fields) => {
+                let sorted: BTreeMap<&String, Sorted<'_>> = fields.iter().map(|(k, v)| (k, Sorted(v))).collect();
+                serializer.collect_map(sorted)
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Sorted)),
+            Value::Number(number) => match number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0) {
+                #[allow(clippy::cast_possible_truncation)] // Bounds of a schema: far below 2^53.
+                Some(whole) => serializer.serialize_i64(whole as i64),
+                None => number.serialize(serializer),
+            },
+            plain => plain.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+    #[test]
+    fn the_committed_crd_is_what_the_types_say() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds").join(FILE_NAME);
+        let committed = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            committed,
+            yaml().unwrap(),
+            "run `cargo run -p sfu-operator -- crds --out crds`"
+        );
+    }
+
+    #[test]
+    fn the_yaml_reads_back_as_the_same_crd() {
+        let crd: CustomResourceDefinition = serde_saphyr::from_str(&yaml().unwrap()).unwrap();
+        assert_eq!(crd, SfuCluster::crd());
+    }
+}

@@ -1,0 +1,227 @@
+//! From a manifest to the processes of one machine: names, ports and arguments. Pure.
+
+use super::child::Program;
+use crate::cli::LogFormat;
+use crate::crd::{FanOut, MAX_NODES, PORTS_PER_NODE, SfuCluster};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// Where everything listens.
+pub const IP: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// Most workers of a node when nobody says how many: several nodes share the cores.
+const MOST_DEFAULT_WORKERS: i32 = 4;
+
+/// What the machine and the command line give, the same for the whole run.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Media node program.
+    pub node_bin: PathBuf,
+    /// Front door program.
+    pub web_bin: PathBuf,
+    /// WHIP and WHEP port of the first node.
+    pub client_port_base: u16,
+    /// Admin port of the first node.
+    pub admin_port_base: u16,
+    /// Health port of the first node.
+    pub health_port_base: u16,
+    /// Redis of the cluster.
+    pub redis_url: String,
+    /// File with the admin token.
+    pub token_file: PathBuf,
+    /// How children write.
+    pub log_format: LogFormat,
+    /// Tells this run's keys in Redis from those of other runs.
+    pub uid: String,
+    /// Cores of this machine.
+    pub cores: i32,
+    /// Nodes that the front door is told of: those of the start.
+    pub seeds: u16,
+}
+
+/// A media node: what to run, and where it listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePlan {
+    /// Counted from 0.
+    pub ordinal: u16,
+    /// WHIP and WHEP.
+    pub client: SocketAddr,
+    /// Admin API.
+    pub admin: SocketAddr,
+    /// Health and metrics.
+    pub health: SocketAddr,
+    /// First media port; worker w has this plus w.
+    pub media_port: u16,
+    /// Number of workers.
+    pub workers: u16,
+    /// Whether media may come over TCP.
+    pub tcp: bool,
+    /// What to run.
+    pub program: Program,
+}
+
+/// The front door: what to run, and where it listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebPlan {
+    /// Dashboard, WHIP and WHEP.
+    pub listen: SocketAddr,
+    /// What to run.
+    pub program: Program,
+}
+
+/// All processes that a manifest means, Redis apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// By ordinal.
+    pub nodes: Vec<NodePlan>,
+    /// The front door.
+    pub web: WebPlan,
+}
+
+impl Layout {
+    /// Lays out `cluster` on `site`.
+    #[must_use]
+    pub fn new(cluster: &SfuCluster, site: &Site) -> Self {
+        let nodes = (0..replicas(cluster))
+            .map(|ordinal| node(cluster, site, ordinal))
+            .collect();
+        Self {
+            nodes,
+            web: web(cluster, site),
+        }
+    }
+}
+
+/// Number of nodes.
+#[must_use]
+pub fn replicas(cluster: &SfuCluster) -> u16 {
+    port(cluster.spec.replicas.min(MAX_NODES))
+}
+
+/// Workers of each node.
+#[must_use]
+pub fn workers(cluster: &SfuCluster, cores: i32) -> i32 {
+    cluster
+        .spec
+        .workers_per_node
+        .unwrap_or_else(|| cores.clamp(1, MOST_DEFAULT_WORKERS))
+}
+
+/// Most lanes of a node pair: what the manifest says, else as many as fit the ports of a node in a mesh of this size.
+/// The manifest's own numbers were checked to fit by the CRD's rules.
+#[must_use]
+pub fn lanes(cluster: &SfuCluster) -> Option<u16> {
+    let peers = (cluster.spec.replicas - 1).max(1);
+    let said = cluster.spec.mesh.lanes.or(cluster.spec.workers_per_node);
+    said.or(Some(PORTS_PER_NODE / peers).filter(|fit| *fit < MOST_DEFAULT_WORKERS))
+        .map(port)
+}
+
+fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
+    let spec = &cluster.spec;
+    let at = |port: u16| SocketAddr::from((IP, port));
+    let offset = port(PORTS_PER_NODE) * ordinal;
+    let media_port = port(spec.media.port) + offset;
+    let first_pipe = port(spec.mesh.port_base) + offset;
+    let workers = port(workers(cluster, site.cores));
+    let client = at(site.client_port_base + ordinal);
+    let admin = at(site.admin_port_base + ordinal);
+    let health = at(site.health_port_base + ordinal);
+    let name = node_name(ordinal);
+    let namespace = cluster.metadata.namespace.as_deref().unwrap_or("default");
+    let cluster_name = cluster.metadata.name.as_deref().unwrap_or("live");
+    let args = flags([
+        ("name", name.clone()),
+        ("cluster", format!("{namespace}/{cluster_name}/{}", site.uid)),
+        ("workers", workers.to_string()),
+        ("listen", client.to_string()),
+        ("client-url", format!("http://{client}")),
+        ("admin-listen", admin.to_string()),
+        ("admin-url", format!("http://{admin}")),
+        ("admin-token-file", site.token_file.display().to_string()),
+        ("health-listen", health.to_string()),
+        ("media-ip", IP.to_string()),
+        ("media-port", media_port.to_string()),
+        ("media-tcp", spec.media.tcp.to_string()),
+        ("pipe-ip", IP.to_string()),
+        (
+            "pipe-ports",
+            format!("{first_pipe}-{}", first_pipe + port(PORTS_PER_NODE) - 1),
+        ),
+        ("redis-url", site.redis_url.clone()),
+        ("beat-interval", spec.mesh.beat_interval.to_string()),
+        ("fan-out", fan_out(spec.mesh.fan_out).to_owned()),
+        ("fan-out-idle-timeout", spec.mesh.fan_out_idle_timeout.to_string()),
+        ("link-encryption", spec.mesh.encryption.to_string()),
+        ("log-format", site.log_format.as_str().to_owned()),
+    ]);
+    let program = Program {
+        name,
+        bin: site.node_bin.clone(),
+        args,
+    };
+    NodePlan {
+        ordinal,
+        client,
+        admin,
+        health,
+        media_port,
+        workers,
+        tcp: spec.media.tcp,
+        program,
+    }
+}
+
+/// The front door's seeds are the nodes of the start. It follows the peers by itself, and the first node is never scaled
+/// away, so it is not restarted when the number of nodes changes.
+fn web(cluster: &SfuCluster, site: &Site) -> WebPlan {
+    let listen = SocketAddr::from((IP, port(cluster.spec.web.service.port)));
+    let mut args = flags([
+        ("listen", listen.to_string()),
+        ("admin-token-file", site.token_file.display().to_string()),
+        ("log-format", site.log_format.as_str().to_owned()),
+    ]);
+    for ordinal in 0..site.seeds {
+        args.extend(flags([(
+            "seed",
+            format!("http://{IP}:{}", site.admin_port_base + ordinal),
+        )]));
+    }
+    WebPlan {
+        listen,
+        program: Program {
+            name: "web".to_owned(),
+            bin: site.web_bin.clone(),
+            args,
+        },
+    }
+}
+
+/// Name of a node in local mode, from its number counted from 0.
+#[must_use]
+pub fn node_name(ordinal: u16) -> String {
+    format!("sfu-{}", ordinal + 1)
+}
+
+fn fan_out(fan_out: FanOut) -> &'static str {
+    match fan_out {
+        FanOut::OnDemand => "on-demand",
+        FanOut::Eager => "eager",
+    }
+}
+
+fn flags<const N: usize>(pairs: [(&str, String); N]) -> Vec<String> {
+    pairs
+        .into_iter()
+        .flat_map(|(name, value)| [format!("--{name}"), value])
+        .collect()
+}
+
+/// Ports and counts are checked against the schema's bounds, which fit; a number that does not is cut, never wrapped.
+fn port(number: i32) -> u16 {
+    u16::try_from(number.max(0)).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "layout_tests.rs"]
+mod tests;

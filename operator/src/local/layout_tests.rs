@@ -1,0 +1,90 @@
+use super::*;
+use crate::crd::SfuClusterSpec;
+use std::collections::BTreeSet;
+
+fn site() -> Site {
+    Site {
+        node_bin: "/bin/sfu-node".into(),
+        web_bin: "/bin/sfu-web".into(),
+        client_port_base: 3001,
+        admin_port_base: 4001,
+        health_port_base: 5001,
+        redis_url: "redis://127.0.0.1:6377".into(),
+        token_file: "/s/admin-token".into(),
+        log_format: LogFormat::Human,
+        uid: "u".into(),
+        cores: 2,
+        seeds: 3,
+    }
+}
+
+fn cluster(change: impl FnOnce(&mut SfuClusterSpec)) -> SfuCluster {
+    let mut spec = SfuClusterSpec::default();
+    change(&mut spec);
+    SfuCluster::new("live", spec)
+}
+
+#[test]
+fn a_node_gets_the_arguments_that_its_place_and_the_manifest_mean() {
+    let layout = Layout::new(&cluster(|spec| spec.mesh.fan_out = FanOut::Eager), &site());
+    insta::assert_snapshot!(layout.nodes[2].program.args.join(" "), @"--name sfu-3 --cluster default/live/u --workers 2 --listen 127.0.0.1:3003 --client-url http://127.0.0.1:3003 --admin-listen 127.0.0.1:4003 --admin-url http://127.0.0.1:4003 --admin-token-file /s/admin-token --health-listen 127.0.0.1:5003 --media-ip 127.0.0.1 --media-port 20200 --media-tcp true --pipe-ip 127.0.0.1 --pipe-ports 24200-24299 --redis-url redis://127.0.0.1:6377 --beat-interval 500ms --fan-out eager --fan-out-idle-timeout 30s --link-encryption true --log-format human");
+}
+
+#[test]
+fn the_front_door_is_the_same_for_any_number_of_nodes() {
+    let web = |replicas| Layout::new(&cluster(|spec| spec.replicas = replicas), &site()).web;
+    assert_eq!(web(1), web(32));
+    insta::assert_snapshot!(web(3).program.args.join(" "), @"--listen 127.0.0.1:2020 --admin-token-file /s/admin-token --log-format human --seed http://127.0.0.1:4001 --seed http://127.0.0.1:4002 --seed http://127.0.0.1:4003");
+}
+
+#[test]
+fn no_two_nodes_of_the_largest_cluster_share_a_name_or_a_port() {
+    let layout = Layout::new(&cluster(|spec| spec.replicas = MAX_NODES), &site());
+    let mut names = BTreeSet::new();
+    let mut ports = BTreeSet::from([layout.web.listen.port()]);
+    for node in &layout.nodes {
+        assert!(names.insert(node.program.name.clone()));
+        for address in [node.client, node.admin, node.health] {
+            assert!(ports.insert(address.port()), "{address}");
+        }
+        for worker in 0..node.workers {
+            assert!(ports.insert(node.media_port + worker));
+        }
+    }
+    assert_eq!(
+        (
+            names.len(),
+            names.first().unwrap().as_str(),
+            names.last().unwrap().as_str()
+        ),
+        (32, "sfu-1", "sfu-9")
+    );
+    assert_eq!(layout.nodes[31].program.name, "sfu-32");
+}
+
+#[test]
+fn workers_follow_the_manifest_else_the_cores_up_to_four() {
+    let free = cluster(|_| {});
+    assert_eq!([1, 2, 4, 64, 0].map(|cores| workers(&free, cores)), [1, 2, 4, 4, 1]);
+    assert_eq!(workers(&cluster(|spec| spec.workers_per_node = Some(8)), 2), 8);
+}
+
+#[test]
+fn links_always_fit_the_ports_of_a_node() {
+    for replicas in 1..=MAX_NODES {
+        let cluster = cluster(|spec| spec.replicas = replicas);
+        let most = lanes(&cluster)
+            .map_or(workers(&cluster, 64), i32::from)
+            .min(workers(&cluster, 64));
+        assert!(
+            (replicas - 1) * most <= PORTS_PER_NODE,
+            "{replicas} nodes with {most} lanes"
+        );
+    }
+    assert_eq!(
+        lanes(&cluster(|_| {})),
+        None,
+        "three nodes have room for as many lanes as workers"
+    );
+    assert_eq!(lanes(&cluster(|spec| spec.mesh.lanes = Some(1))), Some(1));
+}

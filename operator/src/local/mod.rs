@@ -1,0 +1,137 @@
+//! `sfu-operator local`: carries out an `SfuCluster` with processes on this machine.
+//!
+//! The path through it: [`wish`] reads what is wanted, [`prepare`] finds everything that could go wrong before anything
+//! runs, [`session::Session`] runs the cluster and follows the manifest, and in the end takes down what it started.
+//! Only [`processes`] knows that nodes are processes; the rest speaks to a [`crate::platform::Platform`].
+
+mod backoff;
+mod child;
+mod error;
+mod exit;
+mod follow;
+mod keeper;
+mod layout;
+mod next_steps;
+mod port_holder;
+mod ports;
+mod probe;
+mod processes;
+mod programs;
+mod redis_server;
+mod report;
+mod session;
+mod signals;
+mod state_dir;
+mod summary;
+mod wish;
+mod words;
+
+use crate::cli::LocalArgs;
+use crate::crd::SfuCluster;
+use crate::terminal::Terminal;
+use error::LocalError;
+use layout::{Layout, Site};
+use rand::RngExt;
+use redis_server::Redis;
+use session::Session;
+use signals::Signals;
+use state_dir::StateDir;
+use std::path::PathBuf;
+
+/// Runs a cluster until the user ends it.
+///
+/// Everything happens on the one thread that calls this, on purpose: the kernel tells a child of its parent's death when
+/// the parent's *thread* ends, and the threads of a pool come and go.
+///
+/// # Errors
+/// When the cluster cannot be started. Nothing is left running then.
+pub fn main(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::ERROR.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| LocalError::System {
+            what: "start the runtime",
+            source,
+        })?;
+    runtime.block_on(run(args, terminal))
+}
+
+async fn run(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
+    let cluster = wish::read(args)?;
+    let mut signals = Signals::listen().map_err(|source| LocalError::System {
+        what: "listen for Ctrl-C",
+        source,
+    })?;
+    let ready = prepare(args, &cluster).await?;
+    let state = StateDir::create(args.state_dir.as_deref())?;
+    let site = ready.site(args, &cluster, &state);
+    let mut session = Session::new(args, terminal, &state, site, ready.redis, cluster);
+    let outcome = session.run(&mut signals).await;
+    session.end(&mut signals).await;
+    if outcome.is_ok() {
+        state.remove_if_temporary();
+    } else if state.is_temporary() {
+        terminal.say(&format!("logs are kept in {}", state.logs().display()));
+    }
+    outcome
+}
+
+/// What was found to be in order before anything is started.
+struct Ready {
+    node_bin: PathBuf,
+    web_bin: PathBuf,
+    redis: Redis,
+}
+
+async fn prepare(args: &LocalArgs, cluster: &SfuCluster) -> Result<Ready, LocalError> {
+    let node_bin = programs::sibling(args.node_bin.as_deref(), "sfu-node", "--node-bin")?;
+    let web_bin = programs::sibling(args.web_bin.as_deref(), "sfu-web", "--web-bin")?;
+    let own_redis = args.own_redis();
+    let redis = match (&args.redis_url, own_redis) {
+        (None, Some(address)) => Redis::to_start(programs::redis(args.redis_bin.as_deref())?, address)?,
+        (url, _) => Redis::running(url.as_deref().unwrap_or_default()).await?,
+    };
+    let ready = Ready {
+        node_bin,
+        web_bin,
+        redis,
+    };
+    // The ports do not depend on the state directory, which is made last: a refusal leaves nothing behind.
+    let uses = ports::wanted(
+        &Layout::new(cluster, &ready.site_in(args, cluster, PathBuf::new())),
+        own_redis,
+    );
+    ports::check_disjoint(&uses)?;
+    ports::check_free(&uses)?;
+    Ok(ready)
+}
+
+impl Ready {
+    fn site(&self, args: &LocalArgs, cluster: &SfuCluster, state: &StateDir) -> Site {
+        self.site_in(args, cluster, state.token_file())
+    }
+
+    fn site_in(&self, args: &LocalArgs, cluster: &SfuCluster, token_file: PathBuf) -> Site {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Site {
+            node_bin: self.node_bin.clone(),
+            web_bin: self.web_bin.clone(),
+            client_port_base: args.client_port_base,
+            admin_port_base: args.admin_port_base,
+            health_port_base: args.health_port_base,
+            redis_url: self.redis.url.clone(),
+            token_file,
+            log_format: args.log_format,
+            uid: format!("{:016x}", rand::rng().random::<u64>()),
+            cores: i32::try_from(cores).unwrap_or(i32::MAX),
+            seeds: layout::replicas(cluster),
+        }
+    }
+}

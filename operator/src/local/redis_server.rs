@@ -1,0 +1,98 @@
+//! Redis for one run: started by us without any persistence, or somebody's that runs already.
+
+use super::child::Program;
+use super::error::LocalError;
+use super::probe;
+use super::state_dir::StateDir;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long the Redis of `--redis-url` may take to answer.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
+
+/// The Redis of a run.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// URL for the nodes.
+    pub url: String,
+    /// Client for this program.
+    pub client: redis::Client,
+    /// The program to start, unless it runs already.
+    pub own: Option<(PathBuf, SocketAddr)>,
+}
+
+impl Redis {
+    /// A Redis that runs already and answers.
+    ///
+    /// # Errors
+    /// When the URL is wrong, or nobody answers.
+    pub async fn running(url: &str) -> Result<Self, LocalError> {
+        let client = redis::Client::open(url).map_err(LocalError::RedisUrl)?;
+        let redis = Self {
+            url: url.to_owned(),
+            client,
+            own: None,
+        };
+        let why = match tokio::time::timeout(ANSWER_DEADLINE, probe::ping(&redis.client)).await {
+            Ok(Ok(())) => return Ok(redis),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("nothing within {} s", ANSWER_DEADLINE.as_secs()),
+        };
+        Err(LocalError::RedisAway {
+            address: redis.shown(),
+            why,
+        })
+    }
+
+    /// A Redis to be started.
+    ///
+    /// # Errors
+    /// Never for an address; the client's types allow for it.
+    pub fn to_start(bin: PathBuf, address: SocketAddr) -> Result<Self, LocalError> {
+        let url = format!("redis://{address}");
+        let client = redis::Client::open(url.as_str()).map_err(LocalError::RedisUrl)?;
+        Ok(Self {
+            url,
+            client,
+            own: Some((bin, address)),
+        })
+    }
+
+    /// Where it is, without user and password.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.client.get_connection_info().addr().to_string()
+    }
+
+    /// What to run, if anything.
+    #[must_use]
+    pub fn program(&self, state: &StateDir) -> Option<Program> {
+        let (bin, address) = self.own.as_ref()?;
+        let directory = state.redis().display().to_string();
+        let (port, ip) = (address.port().to_string(), address.ip().to_string());
+        // Only its complaints are of interest; nothing is worth keeping over a restart.
+        let args = [
+            "--port",
+            &port,
+            "--bind",
+            &ip,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+            &directory,
+            "--loglevel",
+            "warning",
+            "--daemonize",
+            "no",
+        ];
+        let args = args.map(str::to_owned).to_vec();
+        Some(Program {
+            name: "redis".to_owned(),
+            bin: bin.clone(),
+            args,
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! The directory of one run: logs, the admin token, Redis' working directory. Only its owner may look inside.
+
+use rand::RngExt;
+use rand::distr::Alphanumeric;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Letters of the admin token: 62 possibilities each, 256 bits and more together.
+const TOKEN_LENGTH: usize = 44;
+
+/// The directory of one run.
+#[derive(Debug)]
+pub struct StateDir {
+    root: PathBuf,
+    token: String,
+    temporary: bool,
+}
+
+/// The directory could not be prepared.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot prepare {path}: {source}; name another directory with --state-dir")]
+pub struct StateDirError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl StateDir {
+    /// Prepares `wanted`, which then stays, or a new directory that [`Self::remove_if_temporary`] removes.
+    ///
+    /// # Errors
+    /// When the directory or a file in it cannot be written.
+    pub fn create(wanted: Option<&Path>) -> Result<Self, StateDirError> {
+        let root = match wanted {
+            Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            None => std::env::temp_dir().join(format!("sfumato-local-{}", random_text(8))),
+        };
+        let state = Self {
+            root,
+            token: random_text(TOKEN_LENGTH),
+            temporary: wanted.is_none(),
+        };
+        state.prepare().map_err(|source| StateDirError {
+            path: state.root.clone(),
+            source,
+        })?;
+        Ok(state)
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        // A temporary directory must be new: somebody else may have made one of that name to read the token.
+        DirBuilder::new()
+            .recursive(!self.temporary)
+            .mode(0o700)
+            .create(&self.root)?;
+        for directory in [self.logs(), self.redis()] {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        }
+        match std::fs::remove_file(self.token_file()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file: File = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.token_file())?;
+        file.write_all(self.token.as_bytes())
+    }
+
+    /// Where the logs are, a file a process.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// Redis' working directory.
+    #[must_use]
+    pub fn redis(&self) -> PathBuf {
+        self.root.join("redis")
+    }
+
+    /// File with the admin token.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.root.join("admin-token")
+    }
+
+    /// The admin token, drawn anew for each run.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Whether the directory goes away with this run.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.temporary
+    }
+
+    /// Removes the directory if nobody asked for it by name.
+    pub fn remove_if_temporary(&self) {
+        if self.temporary {
+            // What cannot be removed is litter below /tmp, not a failure of the run.
+            let _ = std::fs::remove_dir_all(&self.root);
+        }
+    }
+}
+
+fn random_text(length: usize) -> String {
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(length)
+        .map(char::from)
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn only_the_owner_may_look_inside_and_tokens_differ() {
+        let (a, b) = (StateDir::create(None).unwrap(), StateDir::create(None).unwrap());
+        assert_eq!(
+            (mode(&a.root), mode(&a.logs()), mode(&a.token_file())),
+            (0o700, 0o700, 0o600)
+        );
+        assert_eq!(std::fs::read_to_string(a.token_file()).unwrap(), a.token());
+        assert_ne!(a.token(), b.token());
+        for state in [a, b] {
+            state.remove_if_temporary();
+            assert!(!state.root.exists());
+        }
+    }
+
+    #[test]
+    fn a_named_directory_stays_and_can_be_used_again() {
+        let parent = StateDir::create(None).unwrap();
+        let wanted = parent.root.join("a/b");
+        for _ in 0..2 {
+            let state = StateDir::create(Some(&wanted)).unwrap();
+            state.remove_if_temporary();
+            assert!(wanted.join("admin-token").exists());
+        }
+        parent.remove_if_temporary();
+    }
+}

@@ -1,0 +1,111 @@
+//! The block that is shown once everything is up: where things are, and what to try next. Pure.
+
+use super::layout::{Layout, NodePlan};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+/// What the summary tells.
+#[derive(Debug)]
+pub struct Summary<'a> {
+    /// Nodes and front door.
+    pub layout: &'a Layout,
+    /// Process ids by name.
+    pub pids: &'a BTreeMap<String, i32>,
+    /// Redis, without a password.
+    pub redis: &'a str,
+    /// Directory of the logs.
+    pub logs: &'a Path,
+    /// Manifest that is followed.
+    pub file: Option<&'a Path>,
+}
+
+/// Writes the summary.
+#[must_use]
+pub fn text(summary: &Summary<'_>) -> String {
+    let nodes = &summary.layout.nodes;
+    let page = format!("http://{}", summary.layout.web.listen);
+    let pid = |name: &str| {
+        summary
+            .pids
+            .get(name)
+            .map_or_else(String::new, |pid| format!("  pid {pid}"))
+    };
+    let mut out = "\n".to_owned();
+    let mut line = |label: &str, text: &str| {
+        let _ = writeln!(out, "  {label:<10}{text}");
+    };
+    line("Page", &format!("{page}{}", pid("web")));
+    for (at, node) in nodes.iter().enumerate() {
+        line(
+            if at == 0 { "Nodes" } else { "" },
+            &format!("{}{}", ports(node), pid(&node.program.name)),
+        );
+    }
+    line("Redis", &format!("{}{}", summary.redis, pid("redis")));
+    line("Logs", &summary.logs.display().to_string());
+
+    let first = nodes.first().map_or("sfu-1", |node| node.program.name.as_str());
+    let last = nodes.last().map_or("sfu-1", |node| node.program.name.as_str());
+    let victim = nodes
+        .get(1)
+        .or(nodes.first())
+        .map_or("sfu-1", |node| node.program.name.as_str());
+    let kill = summary
+        .pids
+        .get(victim)
+        .map_or_else(|| "PID".to_owned(), i32::to_string);
+    let change = match summary.file {
+        Some(file) => format!("edit `replicas` in {} and save", file.display()),
+        None => "run again with -f cluster.yaml, then edit `replicas` in it".to_owned(),
+    };
+    let hints = [
+        (
+            format!("Publish on {first}, in a browser"),
+            format!("{page}/?publish=demo&node={first}"),
+        ),
+        (format!("Watch it on {last}"), format!("{page}/?watch=demo&node={last}")),
+        (
+            "Publish with FFmpeg 8 or newer".to_owned(),
+            ffmpeg(&format!("{page}/whip/demo")),
+        ),
+        (
+            format!("Kill {victim} and see the mesh heal"),
+            format!("kill -9 {kill}"),
+        ),
+        ("Ask the cluster".to_owned(), format!("curl -s {page}/api/v1/cluster")),
+        ("Change the number of nodes".to_owned(), change),
+        ("End everything".to_owned(), "Ctrl-C".to_owned()),
+    ];
+    let _ = writeln!(out, "\n  What to try next");
+    for (what, how) in hints {
+        let _ = writeln!(out, "    {what}:\n      {how}");
+    }
+    let _ = writeln!(out);
+    out
+}
+
+fn ports(node: &NodePlan) -> String {
+    let media = (node.media_port, node.media_port + node.workers - 1);
+    let media = if media.0 == media.1 {
+        media.0.to_string()
+    } else {
+        format!("{}-{}", media.0, media.1)
+    };
+    format!(
+        "{:<7} http://{}  admin {}  health {}  media {media}",
+        node.program.name,
+        node.client,
+        node.admin.port(),
+        node.health.port()
+    )
+}
+
+/// H264 baseline without B-frames and stereo Opus: what every browser can play.
+fn ffmpeg(url: &str) -> String {
+    format!(
+        "ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440 \
+         -c:v libx264 -profile:v baseline -pix_fmt yuv420p -tune zerolatency -g 60 -bf 0 -b:v 1500k \
+         -c:a libopus -ar 48000 -ac 2 -f whip {url}"
+    )
+}

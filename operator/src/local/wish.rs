@@ -1,0 +1,162 @@
+//! What the user wants: the manifest, or its defaults, with the command line's options laid over it.
+
+use crate::cli::LocalArgs;
+use crate::crd::{SfuCluster, SfuClusterSpec};
+use crate::manifest::{self, ManifestError};
+use std::path::{Path, PathBuf};
+
+/// What the user wants cannot be made out.
+#[derive(Debug, thiserror::Error)]
+pub enum WishError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The manifest is wrong, or does not go with the options.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A field that cannot follow a change.
+    #[error("{origin}: {path}: cannot change while the cluster runs (it is {now}): end the cluster and start it anew")]
+    Fixed {
+        /// The file.
+        origin: String,
+        /// The field.
+        path: &'static str,
+        /// Its value at the start.
+        now: String,
+    },
+}
+
+/// Reads the manifest that the options name, and lays the options over it.
+///
+/// # Errors
+/// When the file cannot be read, or what it says is wrong.
+pub fn read(args: &LocalArgs) -> Result<SfuCluster, WishError> {
+    let Some(path) = &args.file else {
+        return with_options(args, "command line", SfuCluster::new("live", SfuClusterSpec::default()));
+    };
+    let text = std::fs::read(path).map_err(|source| WishError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    from_text(args, path, &text)
+}
+
+/// The same for a text that was read already.
+///
+/// # Errors
+/// When what it says is wrong.
+pub fn from_text(args: &LocalArgs, path: &Path, text: &[u8]) -> Result<SfuCluster, WishError> {
+    let origin = path.display().to_string();
+    let cluster = manifest::parse(&origin, &String::from_utf8_lossy(text))?;
+    with_options(args, &origin, cluster)
+}
+
+/// Whether `new` may follow `old`: a cluster cannot change its name.
+///
+/// # Errors
+/// The field that may not change.
+pub fn check_change(path: &Path, old: &SfuCluster, new: &SfuCluster) -> Result<(), WishError> {
+    let fixed = [
+        ("metadata.name", &old.metadata.name, &new.metadata.name),
+        ("metadata.namespace", &old.metadata.namespace, &new.metadata.namespace),
+    ];
+    match fixed.into_iter().find(|(_, old, new)| old != new) {
+        None => Ok(()),
+        Some((field, old, _)) => Err(WishError::Fixed {
+            origin: path.display().to_string(),
+            path: field,
+            now: old.clone().unwrap_or_else(|| "absent".to_owned()),
+        }),
+    }
+}
+
+fn with_options(args: &LocalArgs, origin: &str, mut cluster: SfuCluster) -> Result<SfuCluster, WishError> {
+    let spec = &mut cluster.spec;
+    let set = |field: &mut i32, option: Option<i32>| *field = option.unwrap_or(*field);
+    set(&mut spec.replicas, args.nodes);
+    set(&mut spec.media.port, args.media_port_base);
+    set(&mut spec.mesh.port_base, args.pipe_port_base);
+    set(&mut spec.web.service.port, args.web_port);
+    spec.workers_per_node = args.workers.or(spec.workers_per_node);
+    // An option may break a rule across fields that the manifest alone kept.
+    manifest::check_rules(&format!("{origin}, with the options given"), &cluster)?;
+    Ok(cluster)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    const MANIFEST: &[u8] = b"{apiVersion: sfumato.dev/v1alpha1, kind: SfuCluster, metadata: {name: a}, \
+        spec: {replicas: 5, workersPerNode: 2, media: {port: 21000}}}";
+
+    fn args(options: &[&str]) -> LocalArgs {
+        let line = ["sfu-operator", "local"].iter().chain(options);
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Local(args) => *args,
+            Command::Crds(_) => unreachable!("the command is `local`"),
+        }
+    }
+
+    #[test]
+    fn options_win_over_the_manifest_and_leave_the_rest() {
+        let args = args(&[
+            "--nodes",
+            "4",
+            "--workers",
+            "1",
+            "--web-port",
+            "2121",
+            "--pipe-port-base",
+            "26000",
+        ]);
+        let spec = from_text(&args, Path::new("f"), MANIFEST).unwrap().spec;
+        assert_eq!(
+            (spec.replicas, spec.workers_per_node, spec.web.service.port),
+            (4, Some(1), 2121)
+        );
+        assert_eq!((spec.media.port, spec.mesh.port_base), (21_000, 26_000));
+    }
+
+    #[test]
+    fn without_a_file_there_are_three_nodes() {
+        let cluster = read(&args(&[])).unwrap();
+        assert_eq!(
+            (cluster.metadata.name.as_deref(), cluster.spec.replicas),
+            (Some("live"), 3)
+        );
+    }
+
+    #[test]
+    fn an_option_that_breaks_a_rule_is_refused_with_the_field() {
+        let error = from_text(&args(&["--pipe-port-base", "21100"]), Path::new("f"), MANIFEST).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("f, with the options given: spec.mesh.portBase: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_cluster_keeps_its_name() {
+        let old = read(&args(&[])).unwrap();
+        let mut new = old.clone();
+        new.spec.replicas = 1;
+        check_change(Path::new("f"), &old, &new).unwrap();
+        new.metadata.name = Some("other".into());
+        let error = check_change(Path::new("f"), &old, &new).unwrap_err().to_string();
+        assert!(
+            error.starts_with("f: metadata.name: cannot change while the cluster runs (it is live)"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! The part of OpenAPI validation that serde does not do: unknown fields, bounds and enumerations, read from the CRD's
+//! own schema. Values of the wrong type pass: serde refuses them afterwards, with better words.
+
+use serde_json::Value;
+
+/// What is wrong with one field.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of the field.
+    pub path: String,
+    /// What is wrong, and what is allowed.
+    pub text: String,
+}
+
+impl Problem {
+    /// A problem of the field at `path`.
+    pub fn at(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            text: text.into(),
+        }
+    }
+}
+
+/// Checks `value` against `schema`, depth first in the schema's order; the first problem wins.
+pub fn check(schema: &Value, value: &Value, path: &str) -> Result<(), Problem> {
+    match value {
+        Value::Object(fields) => {
+            let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+                return Ok(());
+            };
+            if let Some(key) = fields.keys().find(|key| !properties.contains_key(*key)) {
+                return Err(unknown(path, key, properties.keys().map(String::as_str)));
+            }
+            properties
+                .iter()
+                .filter_map(|(key, schema)| Some((key, schema, fields.get(key)?)))
+                .try_for_each(|(key, schema, value)| check(schema, value, &format!("{path}.{key}")))
+        }
+        // serde would take a list for an object, field by field.
+        Value::Array(_) if schema.get("type").and_then(Value::as_str) == Some("object") => {
+            Err(Problem::at(path, "is a list, and an object is wanted"))
+        }
+        Value::Number(number) => check_bounds(schema, number, path),
+        Value::String(text) => check_choice(schema, text, path),
+        Value::Null | Value::Bool(_) | Value::Array(_) => Ok(()),
+    }
+}
+
+/// The problem of a field that does not exist, with what was probably meant.
+pub fn unknown<'a>(path: &str, key: &str, known: impl Iterator<Item = &'a str>) -> Problem {
+    let full = if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    };
+    let known: Vec<&str> = known.collect();
+    let similar = known.iter().find(|k| k.eq_ignore_ascii_case(key)).or_else(|| {
+        known
+            .iter()
+            .filter(|k| distance(k, key) <= 2)
+            .min_by_key(|k| distance(k, key))
+    });
+    let hint = match similar {
+        Some(similar) => format!("did you mean `{similar}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    Problem::at(full, format!("unknown field; {hint}"))
+}
+
+fn check_bounds(schema: &Value, number: &serde_json::Number, path: &str) -> Result<(), Problem> {
+    let bound = |name| schema.get(name).and_then(Value::as_f64);
+    let (minimum, maximum) = (bound("minimum"), bound("maximum"));
+    let Some(value) = number.as_f64() else {
+        return Ok(());
+    };
+    if minimum.is_none_or(|m| value >= m) && maximum.is_none_or(|m| value <= m) {
+        return Ok(());
+    }
+    let allowed = match (minimum, maximum) {
+        (Some(minimum), Some(maximum)) => format!("between {minimum} and {maximum}"),
+        (Some(minimum), None) => format!("at least {minimum}"),
+        (None, Some(maximum)) => format!("at most {maximum}"),
+        (None, None) => return Ok(()),
+    };
+    Err(Problem::at(path, format!("must be {allowed}, and is {number}")))
+}
+
+fn check_choice(schema: &Value, text: &str, path: &str) -> Result<(), Problem> {
+    let Some(choices) = schema.get("enum").and_then(Value::as_array) else {
+        return Ok(());
+    };
+    let choices: Vec<&str> = choices.iter().filter_map(Value::as_str).collect();
+    if choices.contains(&text) {
+        return Ok(());
+    }
+    Err(Problem::at(
+        path,
+        format!("must be {}, and is `{text}`", choices.join(" or ")),
+    ))
+}
+
+/// Levenshtein's distance: the least number of letters to insert, delete or change.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,224 @@
+//! `sfu-operator local` as a user meets it: the real program and the real Redis, with stand-ins for nodes and front door
+//! (`examples/fake_process.rs`). Every test ends with nothing left running, shown by the processes' ids.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use nix::sys::signal::Signal;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+use support::{Cluster, Setup, all_gone};
+
+#[test]
+fn three_nodes_come_up_are_linked_and_end_with_ctrl_c() {
+    let mut cluster = Setup::new().start();
+    cluster.waits_for("mesh 3/3 whole");
+    cluster.waits_for("everything is up");
+    let status = cluster.status();
+    let names: Vec<&str> = status["processes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["redis", "sfu-1", "sfu-2", "sfu-3", "web"]);
+    assert_eq!(status["status"]["nodesSummary"], "3/3");
+    assert_eq!(status["status"]["mesh"]["summary"], "3/3");
+    assert_eq!(status["status"]["conditions"][0]["type"], "Ready");
+    assert_eq!(status["status"]["conditions"][0]["status"], "True");
+    cluster.waits_for(&format!("kill -9 {}", cluster.pid("sfu-2")));
+    cluster.ends_with(Signal::SIGINT);
+}
+
+#[test]
+fn a_node_that_is_killed_is_restarted_and_the_mesh_heals() {
+    let mut cluster = Setup::new().start();
+    cluster.waits_for("everything is up");
+    let first = cluster.pid("sfu-2");
+    support::kill(first, Signal::SIGKILL);
+    cluster.waits_for("sfu-2 died: signal 9 (SIGKILL), last line: sfu-2 says hello; restarting in 0.25 s");
+    cluster.waits_for("mesh 1/3 healing");
+    cluster.waits_for("mesh 3/3 whole (after");
+    assert_ne!(cluster.pid("sfu-2"), first);
+    cluster.ends_with(Signal::SIGTERM);
+}
+
+#[test]
+fn changes_of_the_file_are_followed_and_bad_ones_refused() {
+    let setup = Setup::new().manifest("{ replicas: 3 }");
+    let mut cluster = setup.start();
+    cluster.waits_for("everything is up");
+
+    cluster.writes_manifest("{ replicas: 5 }");
+    cluster.waits_for("has changed: 3 -> 5 nodes");
+    cluster.waits_for("mesh 10/10 whole");
+
+    cluster.writes_manifest("{ replicas: 33 }");
+    cluster.waits_for("spec.replicas: must be between 1 and 32, and is 33 (the cluster stays as it is)");
+    let kept = [cluster.pid("sfu-1"), cluster.pid("sfu-2")];
+    let removed = [cluster.pid("sfu-3"), cluster.pid("sfu-4"), cluster.pid("sfu-5")];
+
+    cluster.writes_manifest("{ replicas: 2 }");
+    cluster.waits_for("has changed: 5 -> 2 nodes");
+    cluster.waits_for("mesh 1/1 whole");
+    all_gone(&removed);
+    assert_eq!(
+        [cluster.pid("sfu-1"), cluster.pid("sfu-2")],
+        kept,
+        "those that stay are left alone"
+    );
+    assert_eq!(cluster.status()["status"]["nodesSummary"], "2/2");
+    cluster.ends_with(Signal::SIGINT);
+}
+
+#[test]
+fn changed_fields_reach_all_nodes_one_by_one() {
+    let mut cluster = Setup::new().manifest("{ replicas: 2 }").start();
+    cluster.waits_for("everything is up");
+    let before = [cluster.pid("sfu-1"), cluster.pid("sfu-2")];
+    cluster.writes_manifest("{ replicas: 2, mesh: { fanOut: Eager } }");
+    cluster.waits_for("takes over the new fields one by one");
+    cluster.waits_for("sfu-2 is ready");
+    cluster.waits_for("sfu-1 is ready");
+    all_gone(&before);
+    let command = std::fs::read_to_string(format!("/proc/{}/cmdline", cluster.pid("sfu-1"))).unwrap();
+    assert!(command.contains("--fan-out\0eager"), "{command}");
+    cluster.ends_with(Signal::SIGINT);
+}
+
+#[test]
+fn a_port_in_use_is_one_sentence_and_nothing_is_started() {
+    let setup = Setup::new();
+    let port = setup.client_port(1);
+    let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let (code, message) = setup.fails();
+    assert_eq!(code, 1);
+    assert!(
+        message.starts_with(&format!("error: TCP port {port} is in use by ")),
+        "{message}"
+    );
+    assert!(message.contains("and sfu-2 needs it for WHIP and WHEP"), "{message}");
+}
+
+#[test]
+fn a_missing_redis_is_one_sentence_and_nothing_is_started() {
+    let (code, message) = Setup::new().without_path().fails();
+    assert_eq!(code, 1);
+    assert!(
+        message.starts_with("error: redis-server is not on the PATH: install it"),
+        "{message}"
+    );
+
+    let setup = Setup::new();
+    let url = format!("redis://user:secret@127.0.0.1:{}", setup.redis_port());
+    let (code, message) = setup.with(&["--redis-url", &url]).fails();
+    assert_eq!(code, 1);
+    assert!(message.starts_with("error: Redis at 127.0.0.1:"), "{message}");
+    assert!(!message.contains("secret"), "{message}");
+}
+
+#[test]
+fn a_redis_that_dies_at_once_ends_the_start_with_its_last_line() {
+    let (code, message) = Setup::new().with(&["--redis-bin", "/bin/false"]).fails();
+    assert_eq!(code, 1);
+    assert!(
+        message.contains("did not come up") && message.contains("exit code 1"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_bad_manifest_is_a_usage_error_with_the_path_of_the_field() {
+    for (spec, expected) in [
+        ("{ replicas: 0 }", "spec.replicas: must be between 1 and 32, and is 0"),
+        ("{ replicas: 33 }", "spec.replicas: must be between 1 and 32, and is 33"),
+        (
+            "{ replica: 3 }",
+            "spec.replica: unknown field; did you mean `replicas`?",
+        ),
+        (
+            "{ mesh: { beatInterval: 500 } }",
+            "spec.mesh.beatInterval: `500` has no unit",
+        ),
+    ] {
+        let (code, message) = Setup::new().manifest(spec).fails();
+        assert_eq!(code, 2, "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+    let (code, message) = Setup::new().with(&["-f", "/no/such/file.yaml"]).fails();
+    assert_eq!(
+        (code, message.contains("cannot read /no/such/file.yaml")),
+        (2, true),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_wrong_option_is_a_usage_error() {
+    for options in [
+        &["--nodes", "0"][..],
+        &["--nodes", "33"],
+        &["--no-such-option"],
+        &["--redis-url", "http://x"],
+    ] {
+        assert_eq!(Setup::new().with(options).fails().0, 2, "{options:?}");
+    }
+}
+
+#[test]
+fn a_node_that_keeps_dying_is_restarted_with_growing_waits() {
+    let mut cluster = Setup::new().env("FAKE_DIES", "sfu-2").start();
+    for wait in ["0.25 s", "0.5 s", "1.0 s"] {
+        cluster.waits_for(&format!(
+            "sfu-2 died: exit code 3, last line: sfu-2 cannot go on; restarting in {wait}"
+        ));
+    }
+    cluster.ends_with(Signal::SIGINT);
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait_for_a_process_that_will_not_end() {
+    let mut cluster = Setup::new().env("FAKE_STUBBORN", "sfu-1").start();
+    cluster.waits_for("everything is up");
+    let pids = cluster.pids();
+    cluster.signal(Signal::SIGINT);
+    cluster.waits_for("sfu-1 will not end");
+    let asked = Instant::now();
+    cluster.signal(Signal::SIGINT);
+    assert_eq!(cluster.exit_code(), Some(0));
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "before the grace of 5 s is over"
+    );
+    all_gone(&pids);
+}
+
+#[test]
+fn nothing_survives_when_the_operator_itself_is_killed() {
+    let mut cluster = Setup::new().start();
+    cluster.waits_for("everything is up");
+    let pids = cluster.pids();
+    assert_eq!(pids.len(), 5, "Redis, three nodes and the front door");
+    cluster.signal(Signal::SIGKILL);
+    assert_eq!(cluster.exit_code(), None);
+    all_gone(&pids);
+}
+
+#[test]
+fn ctrl_c_during_the_start_leaves_nothing() {
+    let mut cluster = Setup::new().start();
+    cluster.waits_for("redis is ready");
+    cluster.ends_with(Signal::SIGINT);
+}
+
+#[test]
+fn lines_are_json_objects_when_asked_for() {
+    let mut cluster: Cluster = Setup::new().with(&["--log-format", "json"]).start();
+    cluster.waits_for("everything is up");
+    cluster.ends_with(Signal::SIGINT);
+    for line in cluster.lines().iter().filter(|line| !line.is_empty()) {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        assert!(value["process"].is_string(), "{line}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Sends a worker's beats and feeds what arrives on its links to their monitors: `DirectTransport` producer -> pipe -> pipe
+//! producer at the peer -> `DirectTransport` consumer there.
+
+use crate::beat::{BEAT_SSRC, Beat, Echo, MAX_ECHOES, SentBeats, link_key, rtp_packet};
+use crate::deadline::{MediaError, within};
+use crate::link::Link;
+use crate::worker::MediaWorker;
+use mediasoup::prelude::*;
+use mediasoup::producer::DirectProducer;
+use mediasoup::types::rtp_parameters::{
+    MediaKind, MimeTypeAudio, RtcpParameters, RtpCapabilities, RtpCodecCapability, RtpCodecParameters,
+    RtpCodecParametersParameters, RtpEncodingParameters, RtpParameters,
+};
+use parking_lot::Mutex;
+use sfumato_mesh::api::Lane;
+use std::num::{NonZeroU8, NonZeroU32};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Payload type of beats: the main router's opus.
+const BEAT_PAYLOAD_TYPE: u8 = 111;
+/// Least time between two beats of a worker, however often peers wait for an echo.
+const MIN_GAP: Duration = Duration::from_millis(10);
+
+/// The beat of one worker.
+pub struct Beats {
+    lane: Lane,
+    transport: DirectTransport,
+    producer: DirectProducer,
+    producer_id: ProducerId,
+    next: AtomicU32,
+    sent: Mutex<SentBeats>,
+    soon: Notify,
+}
+
+impl Beats {
+    /// Makes the beat producer on the worker's main router.
+    pub async fn start(worker: &MediaWorker) -> Result<Arc<Self>, MediaError> {
+        let transport =
+            within("making a direct transport", worker.main.create_direct_transport(DirectTransportOptions::default()))
+                .await?;
+        let options = ProducerOptions::new(MediaKind::Audio, beat_parameters());
+        let producer = within("making the beat producer", transport.produce(options)).await?;
+        let producer_id = producer.id();
+        let producer = match producer {
+            Producer::Direct(producer) => producer,
+            _ => {
+                return Err(MediaError::Refused {
+                    what: "making the beat producer",
+                    cause: "a direct transport made a producer that cannot send".to_owned(),
+                });
+            }
+        };
+        Ok(Arc::new(Self {
+            lane: Lane(worker.index),
+            transport,
+            producer,
+            producer_id,
+            next: AtomicU32::new(1),
+            sent: Mutex::new(SentBeats::default()),
+            soon: Notify::new(),
+        }))
+    }
+
+    /// The producer that every link of this worker sends.
+    pub fn producer_id(&self) -> ProducerId {
+        self.producer_id
+    }
+
+    /// Asks for a beat at once: a peer waits for our echo, or a link has just been connected.
+    pub fn soon(&self) {
+        self.soon.notify_one();
+    }
+
+    /// When a recent beat was sent.
+    pub fn sent_at(&self, sequence: u32) -> Option<Instant> {
+        self.sent.lock().when(sequence)
+    }
+
+    /// Receives the beats that arrive as `producer` on this worker's main router.
+    pub async fn listen(&self, producer: &Producer) -> Result<Consumer, MediaError> {
+        let capabilities = RtpCapabilities { codecs: vec![opus()], header_extensions: Vec::new() };
+        within("listening for beats", self.transport.consume(ConsumerOptions::new(producer.id(), capabilities))).await
+    }
+
+    /// Sends beats for ever; `links` answers this worker's connected links.
+    pub async fn run(self: Arc<Self>, interval: Duration, links: impl Fn() -> Vec<Arc<Link>>) {
+        loop {
+            let _ = tokio::time::timeout(interval, self.soon.notified()).await;
+            self.send(&links());
+            tokio::time::sleep(MIN_GAP).await;
+        }
+    }
+
+    fn send(&self, links: &[Arc<Link>]) {
+        if links.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let echoes = links
+            .iter()
+            .filter_map(|link| {
+                let remote = link.remote()?;
+                let (sequence, held) = link.echo(now)?;
+                let held_us = u32::try_from(held.as_micros()).unwrap_or(u32::MAX);
+                Some(Echo { link: link_key(remote), sequence, held_us })
+            })
+            .take(MAX_ECHOES)
+            .collect();
+        let sequence = self.next.fetch_add(1, Ordering::Relaxed);
+        let beat = Beat { sequence, lane: self.lane, echoes };
+        self.sent.lock().sent(sequence, now);
+        // 20 ms of opus a packet, as any player would expect of the timestamps.
+        let packet = rtp_packet(BEAT_PAYLOAD_TYPE, sequence, sequence.wrapping_mul(960), &beat.encode());
+        if let Err(error) = self.producer.send(packet) {
+            tracing::warn!(lane = %self.lane, %error, "a beat was not sent");
+        }
+    }
+}
+
+fn opus() -> RtpCodecCapability {
+    RtpCodecCapability::Audio {
+        mime_type: MimeTypeAudio::Opus,
+        preferred_payload_type: Some(BEAT_PAYLOAD_TYPE),
+        clock_rate: OPUS_RATE,
+        channels: STEREO,
+        parameters: RtpCodecParametersParameters::default(),
+        rtcp_feedback: Vec::new(),
+    }
+}
+
+const OPUS_RATE: NonZeroU32 = NonZeroU32::new(48_000).unwrap();
+const STEREO: NonZeroU8 = NonZeroU8::new(2).unwrap();
+
+fn beat_parameters() -> RtpParameters {
+    RtpParameters {
+        mid: None,
+        codecs: vec![RtpCodecParameters::Audio {
+            mime_type: MimeTypeAudio::Opus,
+            payload_type: BEAT_PAYLOAD_TYPE,
+            clock_rate: OPUS_RATE,
+            channels: STEREO,
+            parameters: RtpCodecParametersParameters::default(),
+            rtcp_feedback: Vec::new(),
+        }],
+        header_extensions: Vec::new(),
+        encodings: vec![RtpEncodingParameters { ssrc: Some(BEAT_SSRC), ..RtpEncodingParameters::default() }],
+        rtcp: RtcpParameters { cname: Some("beat".to_owned()), reduced_size: true },
+        msid: None,
+    }
+}

@@ -1,0 +1,430 @@
+//! Fan-out: carrying a publication over a link. The origin is the authority; a subscription is a lease that the
+//! subscriber renews, so that whatever is lost on the way, neither end keeps anything for long.
+
+use crate::link::{Link, Outgoing};
+use crate::node::Node;
+use crate::options::FanOut;
+use crate::presence::Presence;
+use crate::problem::Problem;
+use crate::sdp::rtp::media_kind;
+use axum::http::StatusCode;
+use mediasoup::prelude::Producer;
+use mediasoup::types::rtp_parameters::RtpParameters;
+use parking_lot::Mutex;
+use sfumato_mesh::admin::AdminError;
+use sfumato_mesh::api::{
+    CarriedReport, Lane, LinkId, LinkState, Peer, PublicationId, PublicationReport, RenewSubscriptions,
+    RenewedSubscriptions, StreamName, Subscribe, Subscribed,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A subscriber renews this often.
+pub const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// The origin drops what was not renewed for this time.
+pub const LEASE: Duration = Duration::from_secs(10);
+
+/// A publication of another node on this one.
+pub struct Carried {
+    /// Which.
+    pub publication: PublicationId,
+    /// Its name.
+    pub stream: StreamName,
+    /// Its origin.
+    pub origin: Peer,
+    /// One flight: the first viewer makes it, others wait.
+    slot: tokio::sync::Mutex<Option<Arc<Received>>>,
+    /// The same for those who do not wait.
+    ready: Mutex<Option<Arc<Received>>>,
+}
+
+/// A publication that crosses a link to this node.
+pub struct Received {
+    /// Where it enters.
+    pub presence: Arc<Presence>,
+    /// Our end of the link.
+    pub link: LinkId,
+    lane: Lane,
+    origin_link: LinkId,
+    lost: AtomicU64,
+    packets: AtomicU64,
+}
+
+impl Carried {
+    /// What crosses at present.
+    pub fn received(&self) -> Option<Arc<Received>> {
+        self.ready.lock().clone()
+    }
+
+    /// What the admin API says of it.
+    pub fn report(&self) -> Option<CarriedReport> {
+        let received = self.received()?;
+        Some(CarriedReport {
+            publication: self.publication.clone(),
+            stream: self.stream.clone(),
+            origin: self.origin.name.clone(),
+            viewers: received.presence.viewers(),
+            lane: received.lane,
+            packets_lost: received.lost.load(Ordering::Relaxed),
+            packets_received: received.packets.load(Ordering::Relaxed),
+        })
+    }
+}
+
+/// The origin's side.
+impl Node {
+    /// Sends a publication over a link, or renews that.
+    pub async fn subscribe(&self, publication: &PublicationId, request: &Subscribe) -> Result<Subscribed, Problem> {
+        let presence = self.published.lock().get(publication).map(|p| Arc::clone(&p.presence)).ok_or_else(|| {
+            Problem::new(StatusCode::NOT_FOUND, "Unknown publication", format!("{publication} is not published here"))
+                .field("publication")
+        })?;
+        let link = self.links.lock().get(&request.link).cloned().ok_or_else(|| {
+            Problem::conflict(format!("link {} is gone: read the report again", request.link)).field("link")
+        })?;
+        if link.peer.name != request.subscriber || link.peer.incarnation != request.incarnation {
+            let detail = format!("link {} leads to {} ({})", link.id, link.peer.name, link.peer.incarnation);
+            return Err(Problem::conflict(detail).field("incarnation"));
+        }
+        let mut outgoing = link.outgoing.lock().await;
+        if !outgoing.contains_key(publication) {
+            let worker = &self.workers[usize::from(link.lane.0)];
+            let (producers, copy_use) = presence.on_main(&self.workers, worker, &self.inner_listen()).await?;
+            let mut tracks = Vec::with_capacity(producers.len());
+            for producer in producers {
+                tracks.push(link.send(producer.id(), true).await?);
+            }
+            tracing::info!(stream = %presence.stream, to = %link.peer.name, lane = %link.lane, "fan-out starts");
+            outgoing.insert(publication.clone(), Outgoing { tracks, _copy_use: copy_use, renewed: Instant::now() });
+            self.touch();
+        }
+        let Some(sent) = outgoing.get_mut(publication) else {
+            return Err(Problem::unavailable("the subscription went away while it was made"));
+        };
+        sent.renewed = Instant::now();
+        if request.active {
+            sent.resume().await?;
+        }
+        let tracks = sent.tracks().map_err(|error| Problem::internal("describing a track", error))?;
+        Ok(Subscribed { tracks })
+    }
+
+    /// Renews all subscriptions of one subscriber, and drops those that it no longer names.
+    pub async fn renew(&self, request: &RenewSubscriptions) -> RenewedSubscriptions {
+        let links: Vec<Arc<Link>> = self
+            .links
+            .lock()
+            .values()
+            .filter(|l| l.peer.name == request.subscriber && l.peer.incarnation == request.incarnation)
+            .cloned()
+            .collect();
+        let mut known: Vec<PublicationId> = Vec::new();
+        let mut dropped = false;
+        for link in links {
+            let mut outgoing = link.outgoing.lock().await;
+            let before = outgoing.len();
+            outgoing.retain(|publication, _| request.publications.contains(publication));
+            dropped |= outgoing.len() != before;
+            for (publication, sent) in outgoing.iter_mut() {
+                sent.renewed = Instant::now();
+                known.push(publication.clone());
+            }
+        }
+        if dropped {
+            self.touch();
+        }
+        let unknown = request.publications.iter().filter(|p| !known.contains(p)).cloned().collect();
+        RenewedSubscriptions { unknown }
+    }
+
+    /// Drops what no subscriber has renewed for [`LEASE`].
+    pub async fn sweep_leases(&self, now: Instant) {
+        let links: Vec<Arc<Link>> = self.links.lock().values().cloned().collect();
+        for link in links {
+            let mut outgoing = link.outgoing.lock().await;
+            let before = outgoing.len();
+            outgoing.retain(|_, sent| now.saturating_duration_since(sent.renewed) < LEASE);
+            if outgoing.len() != before {
+                tracing::info!(peer = %link.peer.name, "fan-out ends: {} not renewed", before - outgoing.len());
+                self.touch();
+            }
+        }
+    }
+
+    /// Stops sending a publication that has ended.
+    pub async fn drop_outgoing(&self, publication: &PublicationId) {
+        let links: Vec<Arc<Link>> = self.links.lock().values().cloned().collect();
+        for link in links {
+            link.outgoing.lock().await.remove(publication);
+        }
+    }
+}
+
+/// The subscriber's side.
+impl Node {
+    /// Brings a publication of a peer to this node, once for all its viewers.
+    pub async fn carry(
+        self: &Arc<Self>,
+        origin: &Peer,
+        publication: &PublicationReport,
+    ) -> Result<(Arc<Carried>, Arc<Received>), Problem> {
+        // In the map before the origin is asked: a renewal in between must name it, or the origin drops it at once.
+        let carried = Arc::clone(self.carried.lock().entry(publication.id.clone()).or_insert_with(|| {
+            Arc::new(Carried {
+                publication: publication.id.clone(),
+                stream: publication.stream.clone(),
+                origin: origin.clone(),
+                slot: tokio::sync::Mutex::new(None),
+                ready: Mutex::new(None),
+            })
+        }));
+        let mut slot = carried.slot.lock().await;
+        if let Some(received) = slot.as_ref() {
+            return Ok((Arc::clone(&carried), Arc::clone(received)));
+        }
+        match self.receive(origin, publication).await {
+            Ok(received) => {
+                let received = Arc::new(received);
+                *slot = Some(Arc::clone(&received));
+                *carried.ready.lock() = Some(Arc::clone(&received));
+                drop(slot);
+                self.touch();
+                Ok((carried, received))
+            }
+            Err(problem) => {
+                // A failed attempt is forgotten, or every later viewer would fail with it.
+                drop(slot);
+                self.carried.lock().remove(&publication.id);
+                Err(problem)
+            }
+        }
+    }
+
+    async fn receive(&self, origin: &Peer, publication: &PublicationReport) -> Result<Received, Problem> {
+        let link = self.link_for(origin, publication)?;
+        let origin_link = link.remote().cloned().ok_or_else(|| Problem::unavailable("the link is not connected yet"))?;
+        let request = Subscribe {
+            subscriber: self.me.name.clone(),
+            incarnation: self.me.incarnation.clone(),
+            link: origin_link.clone(),
+            lane: link.lane,
+            active: false,
+        };
+        let answer = self
+            .admin
+            .subscribe(&origin.admin_url, &publication.id, &request)
+            .await
+            .map_err(|error| subscribe_problem(&publication.stream, origin, &error))?;
+        let mut producers: Vec<Producer> = Vec::with_capacity(answer.tracks.len());
+        for track in answer.tracks {
+            let rtp: RtpParameters = serde_json::from_value(track.rtp_parameters)
+                .map_err(|error| Problem::internal("reading the origin's RTP parameters", error))?;
+            producers.push(link.receive(media_kind(track.kind), rtp).await?);
+        }
+        let presence =
+            Presence::new(publication.id.clone(), publication.stream.clone(), link.lane.0, producers);
+        tracing::info!(stream = %publication.stream, origin = %origin.name, lane = %link.lane, "carried here");
+        Ok(Received {
+            presence: Arc::new(presence),
+            link: link.id.clone(),
+            lane: link.lane,
+            origin_link,
+            lost: AtomicU64::new(0),
+            packets: AtomicU64::new(0),
+        })
+    }
+
+    /// The link that a publication crosses: lane `worker mod lanes`, or another fresh one.
+    fn link_for(&self, origin: &Peer, publication: &PublicationReport) -> Result<Arc<Link>, Problem> {
+        let links = self.links.lock();
+        let mut fresh: Vec<&Arc<Link>> = links
+            .values()
+            .filter(|l| {
+                l.peer.name == origin.name && l.peer.incarnation == origin.incarnation && l.state() == LinkState::Fresh
+            })
+            .collect();
+        fresh.sort_by_key(|link| link.lane);
+        if fresh.is_empty() {
+            let detail = format!("there is no fresh link to {}, where {} is published", origin.name, publication.stream);
+            return Err(Problem::unavailable(detail));
+        }
+        Ok(Arc::clone(fresh[usize::from(publication.worker) % fresh.len()]))
+    }
+
+    /// A viewer of a carried publication is connected: ask the origin to let media through.
+    pub async fn activate_at_origin(&self, carried: &Carried, received: &Received) -> Result<(), AdminError> {
+        let request = Subscribe {
+            subscriber: self.me.name.clone(),
+            incarnation: self.me.incarnation.clone(),
+            link: received.origin_link.clone(),
+            lane: received.lane,
+            active: true,
+        };
+        self.admin.subscribe(&carried.origin.admin_url, &carried.publication, &request).await.map(drop)
+    }
+
+    /// With `--fan-out eager`: brings everything that a peer publishes here at once.
+    pub fn carry_eagerly(self: &Arc<Self>, peer: &Peer) {
+        if self.options.fan_out != FanOut::Eager {
+            return;
+        }
+        for publication in self.peers.publications_of(peer) {
+            let (node, peer) = (Arc::clone(self), peer.clone());
+            tokio::spawn(async move {
+                if let Ok((carried, received)) = node.carry(&peer, &publication).await
+                    && let Err(error) = node.activate_at_origin(&carried, &received).await
+                {
+                    tracing::debug!(%error, "eager fan-out");
+                }
+            });
+        }
+    }
+
+    /// Renews what is carried, at every origin.
+    pub async fn renew_carried(self: &Arc<Self>) {
+        let mut origins: HashMap<String, (Peer, Vec<PublicationId>)> = HashMap::new();
+        for carried in self.carried.lock().values() {
+            let entry = origins
+                .entry(carried.origin.incarnation.to_string())
+                .or_insert_with(|| (carried.origin.clone(), Vec::new()));
+            entry.1.push(carried.publication.clone());
+        }
+        for peer in self.peers.list() {
+            // An empty list too: it ends at once what this node dropped a moment ago.
+            origins.entry(peer.incarnation.to_string()).or_insert_with(|| (peer, Vec::new()));
+        }
+        let renewals = origins.into_values().map(|(origin, publications)| {
+            let node = Arc::clone(self);
+            async move {
+                let received_before: Vec<PublicationId> =
+                    publications.iter().filter(|p| node.is_received(p)).cloned().collect();
+                let request = RenewSubscriptions {
+                    subscriber: node.me.name.clone(),
+                    incarnation: node.me.incarnation.clone(),
+                    publications,
+                };
+                match node.admin.renew(&origin.admin_url, &request).await {
+                    Ok(answer) => {
+                        // What was still being asked for when the list was written may be unknown for a moment.
+                        for unknown in answer.unknown.iter().filter(|p| received_before.contains(p)) {
+                            node.drop_carried(unknown, "the origin does not send it any more").await;
+                        }
+                    }
+                    Err(error) => tracing::debug!(origin = %origin.name, %error, "renewing subscriptions"),
+                }
+            }
+        });
+        futures::future::join_all(renewals).await;
+    }
+
+    fn is_received(&self, publication: &PublicationId) -> bool {
+        self.carried.lock().get(publication).is_some_and(|carried| carried.received().is_some())
+    }
+
+    /// Stops carrying what has had no viewer for the idle timeout.
+    pub async fn sweep_carried(self: &Arc<Self>, now: Instant) {
+        if self.options.fan_out == FanOut::Eager {
+            return;
+        }
+        let idle: Vec<PublicationId> = self
+            .carried
+            .lock()
+            .values()
+            .filter(|c| c.received().is_some_and(|r| r.presence.idle(now) > self.options.fan_out_idle_timeout))
+            .map(|c| c.publication.clone())
+            .collect();
+        for publication in idle {
+            self.drop_carried(&publication, "no viewer").await;
+        }
+    }
+
+    /// Stops carrying a publication; its viewers are closed by a DTLS alert, so that players retry.
+    pub async fn drop_carried(self: &Arc<Self>, publication: &PublicationId, why: &'static str) {
+        let Some(carried) = self.carried.lock().remove(publication) else { return };
+        tracing::info!(stream = %carried.stream, origin = %carried.origin.name, "carried no more: {why}");
+        for viewer in self.sessions.viewers_of(publication) {
+            self.end_session(&viewer, why).await;
+        }
+        if let Some(received) = carried.ready.lock().take()
+            && let Some(link) = self.links.lock().get(&received.link)
+        {
+            link.counters.lost_before.fetch_add(received.lost.load(Ordering::Relaxed), Ordering::Relaxed);
+            link.counters.packets_before.fetch_add(received.packets.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.touch();
+    }
+
+    /// Everything of one origin, except what is named.
+    pub async fn drop_carried_except(self: &Arc<Self>, origin: &Peer, keep: &[PublicationId], why: &'static str) {
+        let gone: Vec<PublicationId> = self
+            .carried
+            .lock()
+            .values()
+            .filter(|c| c.origin.incarnation == origin.incarnation && !keep.contains(&c.publication))
+            .map(|c| c.publication.clone())
+            .collect();
+        for publication in gone {
+            self.drop_carried(&publication, why).await;
+        }
+    }
+
+    /// Everything of one incarnation.
+    pub async fn drop_carried_from(self: &Arc<Self>, origin: &Peer, why: &'static str) {
+        self.drop_carried_except(origin, &[], why).await;
+    }
+
+    /// Everything that crosses one link.
+    pub async fn drop_carried_over(self: &Arc<Self>, link: &LinkId, why: &'static str) {
+        let gone: Vec<PublicationId> = self
+            .carried
+            .lock()
+            .values()
+            .filter(|c| c.received().is_some_and(|r| r.link == *link))
+            .map(|c| c.publication.clone())
+            .collect();
+        for publication in gone {
+            self.drop_carried(&publication, why).await;
+        }
+    }
+
+    /// Reads the loss statistics of what crosses the links to this node.
+    pub async fn sample_carried(&self) {
+        let all: Vec<Arc<Received>> = self.carried.lock().values().filter_map(|c| c.received()).collect();
+        let mut by_link: HashMap<LinkId, (u64, u64)> = HashMap::new();
+        for received in &all {
+            let (mut lost, mut packets) = (0, 0);
+            for producer in received.presence.root() {
+                let stats = crate::deadline::within("reading producer statistics", producer.get_stats()).await;
+                for stat in stats.unwrap_or_default() {
+                    lost += u64::try_from(stat.packets_lost).unwrap_or(0);
+                    packets += stat.packet_count;
+                }
+            }
+            received.lost.store(lost, Ordering::Relaxed);
+            received.packets.store(packets, Ordering::Relaxed);
+            let sums = by_link.entry(received.link.clone()).or_default();
+            sums.0 += lost;
+            sums.1 += packets;
+        }
+        for link in self.links.lock().values() {
+            let (lost, packets) = by_link.get(&link.id).copied().unwrap_or_default();
+            link.counters.lost_now.store(lost, Ordering::Relaxed);
+            link.counters.packets_now.store(packets, Ordering::Relaxed);
+        }
+    }
+}
+
+fn subscribe_problem(stream: &StreamName, origin: &Peer, error: &AdminError) -> Problem {
+    match error {
+        AdminError::NotFound { .. } => not_live(stream),
+        other => Problem::unavailable(format!("{stream} could not be fetched from {}: {other}", origin.name)),
+    }
+}
+
+/// The answer to a viewer of a stream that nobody publishes (WHEP: 409 and Retry-After).
+pub fn not_live(stream: &StreamName) -> Problem {
+    let detail = format!("nobody publishes {stream} at present; retry, or publish it by WHIP");
+    Problem::new(StatusCode::CONFLICT, "Stream is not live", detail).field("stream").retry_after(2)
+}

@@ -1,0 +1,199 @@
+//! The admin API on its own listener: for the operator, the peers and the front door. Every call needs the token.
+
+use crate::node::Node;
+use super::path::Path;
+use crate::problem::Problem;
+use axum::extract::{FromRequest, Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sfumato_mesh::api::{
+    CloseLinks, Links, NodeName, NodeReport, Problem as ProblemBody, PublicationId, Publications, PutLinks,
+    RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
+};
+use sfumato_mesh::{parse_wait, token_matches};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Largest body that is read, in bytes: 64 lanes of a peer with keys and parameters are well below.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// Tokens that are accepted at present.
+pub type Tokens = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
+/// The admin listener. `tokens` is `None` with `--insecure-admin` only.
+pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
+    let api = Router::new()
+        .route("/admin/v1/node", get(node_report))
+        .route("/admin/v1/links/{peer}", put(put_links))
+        .route("/admin/v1/links/close", post(close_links))
+        .route("/admin/v1/publications", get(publications))
+        .route("/admin/v1/subscriptions/renew", post(renew))
+        .route("/admin/v1/subscriptions/{publication}", put(subscribe))
+        .fallback(|| async {
+            Problem::new(StatusCode::NOT_FOUND, "Not found", "there is no such call: docs/admin-api.yaml lists them")
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "docs/admin-api.yaml lists the calls")
+        })
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        .with_state(node);
+    match tokens {
+        None => api,
+        Some(tokens) => api.layer(middleware::from_fn(move |request: Request, next: Next| {
+            let tokens = Arc::clone(&tokens);
+            async move { authorized(&tokens, request, next).await }
+        })),
+    }
+}
+
+async fn authorized(tokens: &Tokens, request: Request, next: Next) -> Result<Response, Problem> {
+    if token_matches(request.headers(), &tokens()) {
+        return Ok(next.run(request).await);
+    }
+    Err(Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "Unauthorized",
+        "send the cluster's admin token as `Authorization: Bearer TOKEN` or `Sfumato-Admin-Token: TOKEN`",
+    )
+    .field("Authorization")
+    .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sfumato-admin\"")))
+}
+
+/// JSON whose errors are problem details that name the field.
+pub(super) struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| {
+            let detail = format!("the body is larger than {MAX_BODY} bytes, or broke off");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", detail).field("body")
+        })?;
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        serde_path_to_error::deserialize(&mut json).map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            let detail = format!("{path}: {}", error.inner());
+            Problem::new(StatusCode::BAD_REQUEST, "Malformed JSON", detail).field(path)
+        })
+    }
+}
+
+/// Parameters of a long poll.
+#[derive(Debug, Deserialize)]
+pub(super) struct Poll {
+    after: Option<u64>,
+    wait: Option<String>,
+}
+
+impl Poll {
+    /// Waits until the revision differs from `after`, at most `wait`.
+    async fn wait(&self, mut revision: watch::Receiver<u64>) -> Result<(), Problem> {
+        let wait = match &self.wait {
+            None => Duration::ZERO,
+            Some(text) => parse_wait(text).map_err(|error| {
+                Problem::new(StatusCode::BAD_REQUEST, "Malformed parameter", error).field("wait")
+            })?,
+        };
+        if let Some(after) = self.after {
+            let _ = tokio::time::timeout(wait, revision.wait_for(|now| *now != after)).await;
+        }
+        Ok(())
+    }
+}
+
+pub(super) type Parameters = Result<Query<Poll>, axum::extract::rejection::QueryRejection>;
+
+fn poll(parameters: Parameters) -> Result<Poll, Problem> {
+    parameters
+        .map(|Query(poll)| poll)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "Malformed parameter", error.body_text()).field("after"))
+}
+
+#[utoipa::path(get, path = "/admin/v1/node", tag = "node", params(
+    ("after" = Option<u64>, Query, description = "answer as soon as the revision differs from this"),
+    ("wait" = Option<String>, Query, description = "longest wait: `20s` or `500ms`, at most 30s")),
+    responses((status = 200, description = "what the node says of itself", body = NodeReport),
+        (status = 401, description = "no valid token", body = ProblemBody)))]
+pub(super) async fn node_report(State(node): State<Arc<Node>>, parameters: Parameters) -> Result<Json<NodeReport>, Problem> {
+    poll(parameters)?.wait(node.revision()).await?;
+    Ok(Json(node.report()))
+}
+
+#[utoipa::path(put, path = "/admin/v1/links/{peer}", tag = "links", request_body = PutLinks,
+    params(("peer" = String, Path, description = "name of the node at the other end")),
+    responses((status = 200, description = "this node's ends, in the order asked for", body = Links),
+        (status = 400, description = "malformed; `field` names it", body = ProblemBody),
+        (status = 409, description = "another incarnation, or a link changed since it was seen", body = ProblemBody)))]
+pub(super) async fn put_links(
+    State(node): State<Arc<Node>>,
+    Path(peer): Path<String>,
+    Body(request): Body<PutLinks>,
+) -> Result<Json<Links>, Problem> {
+    let peer: NodeName = peer.parse()?;
+    detached(async move { node.put_links(&peer, &request).await.map(Json) }).await
+}
+
+#[utoipa::path(post, path = "/admin/v1/links/close", tag = "links", request_body = CloseLinks,
+    responses((status = 200, description = "the ends are closed"),
+        (status = 409, description = "another incarnation", body = ProblemBody)))]
+pub(super) async fn close_links(
+    State(node): State<Arc<Node>>,
+    Body(request): Body<CloseLinks>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    detached(async move { node.close_links(&request).await.map(|()| Json(serde_json::json!({}))) }).await
+}
+
+#[utoipa::path(get, path = "/admin/v1/publications", tag = "streams", params(
+    ("after" = Option<u64>, Query, description = "answer as soon as the revision differs from this"),
+    ("wait" = Option<String>, Query, description = "longest wait: `20s` or `500ms`, at most 30s")),
+    responses((status = 200, description = "publications whose origin is this node", body = Publications)))]
+pub(super) async fn publications(
+    State(node): State<Arc<Node>>,
+    parameters: Parameters,
+) -> Result<Json<Publications>, Problem> {
+    let revision = node.publications_revision();
+    poll(parameters)?.wait(revision.clone()).await?;
+    let revision = *revision.borrow();
+    Ok(Json(Publications {
+        incarnation: node.me.incarnation.clone(),
+        revision,
+        publications: node.publication_reports(),
+    }))
+}
+
+#[utoipa::path(put, path = "/admin/v1/subscriptions/{publication}", tag = "streams", request_body = Subscribe,
+    params(("publication" = String, Path, description = "id of the publication")),
+    responses((status = 200, description = "the tracks that cross the link", body = Subscribed),
+        (status = 404, description = "not published here", body = ProblemBody),
+        (status = 409, description = "stale incarnation or link", body = ProblemBody)))]
+pub(super) async fn subscribe(
+    State(node): State<Arc<Node>>,
+    Path(publication): Path<String>,
+    Body(request): Body<Subscribe>,
+) -> Result<Json<Subscribed>, Problem> {
+    let publication: PublicationId = publication.parse()?;
+    detached(async move { node.subscribe(&publication, &request).await.map(Json) }).await
+}
+
+#[utoipa::path(post, path = "/admin/v1/subscriptions/renew", tag = "streams", request_body = RenewSubscriptions,
+    responses((status = 200, description = "what is not sent to this subscriber", body = RenewedSubscriptions)))]
+pub(super) async fn renew(
+    State(node): State<Arc<Node>>,
+    Body(request): Body<RenewSubscriptions>,
+) -> Result<Json<RenewedSubscriptions>, Problem> {
+    detached(async move { Ok(Json(node.renew(&request).await)) }).await
+}
+
+/// Work that changes something is finished even when the caller hangs up half-way.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work).await.map_err(|panic| Problem::internal("an admin call", panic))?
+}

@@ -1,0 +1,7 @@
+//! The three listeners: clients (WHIP and WHEP), admin (operator, peers, front door), health and metrics.
+
+pub mod admin;
+pub mod clients;
+pub mod health;
+pub mod openapi;
+mod path;

@@ -1,0 +1,274 @@
+//! One end of a link: an encrypted pipe to one incarnation of a peer on one lane, its beat, and the publications that
+//! this node sends over it.
+
+use crate::beat::{Beat, BeatMonitor, Change, link_key, rtp_payload};
+use crate::beats::Beats;
+use crate::deadline::{MediaError, within};
+use crate::presence::CopyUse;
+use crate::pipe::{PipeAddress, PipeEnd, PipeListen};
+use crate::worker::MediaWorker;
+use mediasoup::prelude::*;
+use mediasoup::types::rtp_parameters::{MediaKind, RtpParameters};
+use parking_lot::Mutex;
+use sfumato_mesh::api::{Lane, LinkEnd, LinkId, LinkReport, LinkState, Peer, PublicationId, SubscribedTrack};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+/// One end of a link. Everything closes when the last reference goes.
+pub struct Link {
+    /// This end.
+    pub id: LinkId,
+    /// The node and the life at the other end.
+    pub peer: Peer,
+    /// Which link of the pair; also the worker that it is on.
+    pub lane: Lane,
+    pipe: PipeEnd,
+    ip: IpAddr,
+    beats: Arc<Beats>,
+    beat_out: Consumer,
+    connected: OnceLock<Connected>,
+    connecting: tokio::sync::Mutex<()>,
+    monitor: Mutex<BeatMonitor>,
+    /// Publications that this node sends over the link.
+    pub outgoing: tokio::sync::Mutex<HashMap<PublicationId, Outgoing>>,
+    /// Counters, brought up to date once a second.
+    pub counters: Counters,
+}
+
+/// What is there once the other end is known.
+struct Connected {
+    remote: LinkId,
+    // Held so that beats go on arriving.
+    _beat_in: Producer,
+    _beat_ear: Consumer,
+}
+
+/// A publication that is sent over a link: a lease of the subscriber.
+pub struct Outgoing {
+    /// One consumer a track.
+    pub tracks: Vec<Consumer>,
+    /// Keeps the copy on the link's worker, where the publication entered on another one.
+    pub _copy_use: Option<CopyUse>,
+    /// When the subscriber last asked for it.
+    pub renewed: Instant,
+}
+
+impl Outgoing {
+    /// What the subscriber needs to receive it.
+    pub fn tracks(&self) -> Result<Vec<SubscribedTrack>, serde_json::Error> {
+        self.tracks
+            .iter()
+            .map(|consumer| {
+                Ok(SubscribedTrack {
+                    id: consumer.id().to_string(),
+                    kind: crate::sdp::rtp::track_kind(consumer.kind()),
+                    rtp_parameters: serde_json::to_value(consumer.rtp_parameters())?,
+                })
+            })
+            .collect()
+    }
+
+    /// Lets media through, which asks the publisher for a key frame.
+    pub async fn resume(&self) -> Result<(), MediaError> {
+        for consumer in &self.tracks {
+            if consumer.paused() {
+                within("resuming a track", consumer.resume()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counters of a link.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Bytes sent by the pipe.
+    pub sent: AtomicU64,
+    /// Bytes received by the pipe.
+    pub received: AtomicU64,
+    /// RTP packets of media lost on the way here, over streams that have ended.
+    pub lost_before: AtomicU64,
+    /// RTP packets of media received, over streams that have ended.
+    pub packets_before: AtomicU64,
+    /// RTP packets lost by the streams that cross at present.
+    pub lost_now: AtomicU64,
+    /// RTP packets received by the streams that cross at present.
+    pub packets_now: AtomicU64,
+}
+
+/// What a link tells the node.
+pub trait LinkEvents: Send + Sync {
+    /// The link's state changed: somebody may be waiting for a report.
+    fn link_changed(&self);
+}
+
+impl Link {
+    /// Opens a pipe and sends our beat into it; nobody hears it until both ends are connected.
+    pub async fn open(
+        id: LinkId,
+        peer: Peer,
+        lane: Lane,
+        worker: &MediaWorker,
+        beats: &Arc<Beats>,
+        listen: &PipeListen,
+        interval: Duration,
+    ) -> Result<Self, MediaError> {
+        let pipe = PipeEnd::open(&worker.main, listen).await?;
+        let beat_out = pipe.send(beats.producer_id(), false).await?;
+        Ok(Self {
+            id,
+            peer,
+            lane,
+            pipe,
+            ip: listen.ip,
+            beats: Arc::clone(beats),
+            beat_out,
+            connected: OnceLock::new(),
+            connecting: tokio::sync::Mutex::new(()),
+            monitor: Mutex::new(BeatMonitor::new(interval, Instant::now())),
+            outgoing: tokio::sync::Mutex::new(HashMap::new()),
+            counters: Counters::default(),
+        })
+    }
+
+    /// This end, as the other one needs it.
+    pub fn end(&self) -> Result<LinkEnd, serde_json::Error> {
+        let address = self.pipe.address(self.ip);
+        Ok(LinkEnd {
+            lane: self.lane,
+            id: self.id.clone(),
+            ip: address.ip,
+            port: address.port,
+            srtp: address.srtp.map(serde_json::to_value).transpose()?,
+            beat: serde_json::to_value(self.beat_out.rtp_parameters())?,
+        })
+    }
+
+    /// Connects to the other end. A second call with the same end does nothing.
+    pub async fn connect(self: &Arc<Self>, remote: &LinkEnd, events: Weak<dyn LinkEvents>) -> Result<(), MediaError> {
+        let _one = self.connecting.lock().await;
+        if self.connected.get().is_some() {
+            return Ok(());
+        }
+        let refused = |error: serde_json::Error| MediaError::Refused {
+            what: "reading the other end of a link",
+            cause: error.to_string(),
+        };
+        let srtp = remote.srtp.clone().map(serde_json::from_value).transpose().map_err(refused)?;
+        let beat: RtpParameters = serde_json::from_value(remote.beat.clone()).map_err(refused)?;
+        self.pipe.connect(PipeAddress { ip: remote.ip, port: remote.port, srtp }).await?;
+        let beat_in = self.pipe.receive(MediaKind::Audio, beat).await?;
+        let ear = self.beats.listen(&beat_in).await?;
+        let weak = Arc::downgrade(self);
+        let changed = events.clone();
+        ear.on_rtp(move |packet| {
+            if let Some(link) = weak.upgrade()
+                && let Some(beat) = rtp_payload(packet).and_then(Beat::decode)
+                && link.heard(&beat)
+                && let Some(events) = changed.upgrade()
+            {
+                events.link_changed();
+            }
+        })
+        .detach();
+        let weak = Arc::downgrade(self);
+        self.pipe.on_close(move || {
+            if let Some(link) = weak.upgrade()
+                && link.monitor.lock().died(Instant::now())
+                && let Some(events) = events.upgrade()
+            {
+                events.link_changed();
+            }
+        });
+        let connected = Connected { remote: remote.id.clone(), _beat_in: beat_in, _beat_ear: ear };
+        // `connecting` is held and nothing was there: this cannot fail.
+        let _ = self.connected.set(connected);
+        self.beats.soon();
+        Ok(())
+    }
+
+    /// A beat arrived; true when the link's state changed.
+    fn heard(&self, beat: &Beat) -> bool {
+        let now = Instant::now();
+        let ours = link_key(&self.id);
+        let echoed = beat.echoes.iter().find(|echo| echo.link == ours).and_then(|echo| {
+            Some((self.beats.sent_at(echo.sequence)?, Duration::from_micros(u64::from(echo.held_us))))
+        });
+        let mut monitor = self.monitor.lock();
+        let before = monitor.state();
+        let change = monitor.on_beat(beat.sequence, echoed, now);
+        let changed = before != monitor.state();
+        drop(monitor);
+        if change == Change::AnswerSoon {
+            self.beats.soon();
+        }
+        changed
+    }
+
+    /// The other end, once connected.
+    pub fn remote(&self) -> Option<&LinkId> {
+        self.connected.get().map(|connected| &connected.remote)
+    }
+
+    /// What to echo to the peer.
+    pub fn echo(&self, now: Instant) -> Option<(u32, Duration)> {
+        self.monitor.lock().echo(now)
+    }
+
+    /// Whether its transport still works.
+    pub fn is_usable(&self) -> bool {
+        self.state() != LinkState::Dead
+    }
+
+    /// State as of the last beat or refresh.
+    pub fn state(&self) -> LinkState {
+        self.monitor.lock().state()
+    }
+
+    /// Lets time pass; true when the state changed.
+    pub fn refresh(&self, now: Instant) -> bool {
+        self.monitor.lock().refresh(now)
+    }
+
+    /// Receives a track that the peer sends over this link.
+    pub async fn receive(&self, kind: MediaKind, rtp: RtpParameters) -> Result<Producer, MediaError> {
+        self.pipe.receive(kind, rtp).await
+    }
+
+    /// Sends a producer of this link's router over it.
+    pub async fn send(&self, producer: ProducerId, paused: bool) -> Result<Consumer, MediaError> {
+        self.pipe.send(producer, paused).await
+    }
+
+    /// Reads the pipe's byte counters.
+    pub async fn sample(&self) {
+        if let Ok((sent, received)) = self.pipe.bytes().await {
+            self.counters.sent.store(sent, Ordering::Relaxed);
+            self.counters.received.store(received, Ordering::Relaxed);
+        }
+    }
+
+    /// What the admin API says of it.
+    pub fn report(&self, now: Instant) -> LinkReport {
+        let monitor = self.monitor.lock();
+        let sum = |a: &AtomicU64, b: &AtomicU64| a.load(Ordering::Relaxed) + b.load(Ordering::Relaxed);
+        LinkReport {
+            id: self.id.clone(),
+            peer: self.peer.name.clone(),
+            peer_incarnation: self.peer.incarnation.clone(),
+            lane: self.lane,
+            remote: self.remote().cloned(),
+            state: monitor.state(),
+            since_ms: u64::try_from(now.saturating_duration_since(monitor.since()).as_millis()).unwrap_or(u64::MAX),
+            rtt_us: monitor.rtt().map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+            beats_received: monitor.received(),
+            packets_lost: sum(&self.counters.lost_before, &self.counters.lost_now),
+            packets_received: sum(&self.counters.packets_before, &self.counters.packets_now),
+            bytes_sent: self.counters.sent.load(Ordering::Relaxed),
+            bytes_received: self.counters.received.load(Ordering::Relaxed),
+        }
+    }
+}

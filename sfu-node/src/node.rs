@@ -1,0 +1,324 @@
+//! The node: everything that its listeners and its background tasks share.
+
+use crate::beats::Beats;
+use crate::claims::Claims;
+use crate::deadline::MediaError;
+use crate::fanout::Carried;
+use crate::link::{Link, LinkEvents};
+use crate::options::Options;
+use crate::pipe::PipeListen;
+use crate::presence::Presence;
+use crate::session::{SessionId, Sessions};
+use crate::sync::Peers;
+use crate::worker::MediaWorker;
+use mediasoup::prelude::WorkerManager;
+use parking_lot::Mutex;
+use sfumato_mesh::{HttpNodeAdmin, NodeAdmin};
+use sfumato_mesh::api::{
+    API_VERSION, CarriedReport, Incarnation, LinkId, NodeName, NodeReport, Peer, PublicationId, PublicationReport,
+    StreamName,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+use tokio::sync::{mpsc, watch};
+
+/// A publication whose origin is this node.
+pub struct Published {
+    /// Where it enters.
+    pub presence: Arc<Presence>,
+    /// Right to its name.
+    pub generation: u64,
+    /// The session that sends it.
+    pub session: SessionId,
+}
+
+/// A media node.
+pub struct Node {
+    /// How it was started.
+    pub options: Options,
+    /// How peers and front door reach it.
+    pub me: Peer,
+    /// Its workers, by index.
+    pub workers: Vec<Arc<MediaWorker>>,
+    /// Their beats, by index.
+    pub beats: Vec<Arc<Beats>>,
+    /// Ends of links, by id.
+    pub links: Mutex<BTreeMap<LinkId, Arc<Link>>>,
+    /// One change at a time for each peer.
+    pub link_locks: Mutex<HashMap<NodeName, Arc<tokio::sync::Mutex<()>>>>,
+    /// Publications whose origin is this node.
+    pub published: Mutex<HashMap<PublicationId, Published>>,
+    /// Names that are being claimed on this node at the moment.
+    pub claiming: Mutex<Vec<StreamName>>,
+    /// Publications of other nodes that are carried here, or are about to be.
+    pub carried: Mutex<HashMap<PublicationId, Arc<Carried>>>,
+    /// What the peers publish.
+    pub peers: Peers,
+    /// WHIP and WHEP sessions.
+    pub sessions: Sessions,
+    /// Names in Redis.
+    pub claims: Claims,
+    /// Client for the peers' admin API.
+    pub admin: Arc<dyn NodeAdmin>,
+    /// Set by the first failure that ends the process.
+    pub fatal: watch::Sender<Option<String>>,
+    revision: watch::Sender<u64>,
+    publications_revision: watch::Sender<u64>,
+    draining: AtomicBool,
+    started: AtomicBool,
+    /// Sessions whose transport says that they have ended, with the reason.
+    pub ended: mpsc::UnboundedSender<(SessionId, &'static str)>,
+    /// Sessions whose transport says that they are connected.
+    pub connected: mpsc::UnboundedSender<SessionId>,
+}
+
+/// What the transports' callbacks tell the node's tasks.
+pub struct Inbox {
+    /// Ended sessions.
+    pub ended: mpsc::UnboundedReceiver<(SessionId, &'static str)>,
+    /// Connected sessions.
+    pub connected: mpsc::UnboundedReceiver<SessionId>,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// mediasoup failed.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// The Redis URL is wrong.
+    #[error("--redis-url: {0}; write redis://HOST:PORT")]
+    Redis(#[from] redis::RedisError),
+    /// The client for peers could not be made.
+    #[error("preparing the client for peers: {0}")]
+    Admin(String),
+}
+
+impl Node {
+    /// Starts the workers and prepares everything else.
+    pub async fn start(options: Options, admin: HttpNodeAdmin) -> Result<(Arc<Self>, Inbox), StartError> {
+        let manager = WorkerManager::new();
+        let fatal = watch::Sender::new(None);
+        let (mut workers, mut beats) = (Vec::new(), Vec::new());
+        for index in 0..options.worker_count() {
+            let died = fatal.clone();
+            let worker = MediaWorker::start(&manager, index, &options, move |why| {
+                died.send_replace(Some(why));
+            })
+            .await?;
+            beats.push(Beats::start(&worker).await?);
+            workers.push(Arc::new(worker));
+        }
+        let (ended, ended_inbox) = mpsc::unbounded_channel();
+        let (connected, connected_inbox) = mpsc::unbounded_channel();
+        let boot = uuid::Uuid::new_v4().simple().to_string();
+        let incarnation = Incarnation::try_from(format!("{}.{boot}", options.pod_uid))
+            .map_err(|error| StartError::Admin(error.to_string()))?;
+        let me = Peer {
+            name: options.name.clone(),
+            incarnation,
+            admin_url: options.admin_url.clone().unwrap_or_else(|| format!("http://{}", options.admin_listen)),
+            client_url: options.client_url.clone().unwrap_or_else(|| format!("http://{}", options.listen)),
+        };
+        let claims = Claims::new(options.redis_url.as_deref(), &options.cluster)?;
+        let node = Arc::new(Self {
+            me,
+            workers,
+            beats,
+            links: Mutex::default(),
+            link_locks: Mutex::default(),
+            published: Mutex::default(),
+            claiming: Mutex::default(),
+            carried: Mutex::default(),
+            peers: Peers::default(),
+            sessions: Sessions::default(),
+            claims,
+            admin: Arc::new(admin),
+            fatal,
+            revision: watch::Sender::new(1),
+            publications_revision: watch::Sender::new(1),
+            draining: AtomicBool::new(false),
+            started: AtomicBool::new(false),
+            ended,
+            connected,
+            options,
+        });
+        Ok((node, Inbox { ended: ended_inbox, connected: connected_inbox }))
+    }
+
+    /// A weak reference as what links report to.
+    pub fn link_events(self: &Arc<Self>) -> Weak<dyn LinkEvents> {
+        let weak: Weak<Self> = Arc::downgrade(self);
+        weak
+    }
+
+    /// Where pipes to other nodes listen.
+    pub fn link_listen(&self) -> PipeListen {
+        PipeListen {
+            ip: self.options.pipe_ip,
+            ports: self.options.pipe_ports.clone(),
+            encrypted: self.options.link_encryption,
+        }
+    }
+
+    /// Where pipes inside the process listen.
+    pub fn inner_listen(&self) -> PipeListen {
+        PipeListen::inner(self.options.pipe_ports.clone())
+    }
+
+    /// Something in the report changed other than counters.
+    pub fn touch(&self) {
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    /// The set of own publications changed, or who watches them did not matter.
+    pub fn touch_publications(&self) {
+        self.publications_revision.send_modify(|revision| *revision += 1);
+        self.touch();
+    }
+
+    /// Revision of the report, to wait on.
+    pub fn revision(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    /// Revision of the own publications, to wait on.
+    pub fn publications_revision(&self) -> watch::Receiver<u64> {
+        self.publications_revision.subscribe()
+    }
+
+    /// Whether new sessions are welcome.
+    pub fn is_ready(&self) -> bool {
+        self.started.load(Ordering::Relaxed) && !self.is_draining()
+    }
+
+    /// The listeners are open.
+    pub fn set_started(&self) {
+        self.started.store(true, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Whether the node is being emptied.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Refuses new sessions from now on.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Links that are connected, on one worker.
+    pub fn links_of_worker(&self, index: u16) -> Vec<Arc<Link>> {
+        self.links.lock().values().filter(|l| l.lane.0 == index && l.remote().is_some()).cloned().collect()
+    }
+
+    /// The worker for a new publisher: fewest sessions among the least loaded.
+    pub fn worker_for_publisher(&self) -> Arc<MediaWorker> {
+        least_loaded(&self.workers)
+    }
+
+    /// The worker for a new viewer: one that carries the stream while its load is under [`BUSY`], else the least loaded.
+    pub fn worker_for_viewer(&self, presence: &Presence) -> Arc<MediaWorker> {
+        let carrying: Vec<Arc<MediaWorker>> = presence
+            .workers()
+            .into_iter()
+            .map(|index| Arc::clone(&self.workers[usize::from(index)]))
+            .filter(|worker| worker.load() < BUSY)
+            .collect();
+        if carrying.is_empty() { least_loaded(&self.workers) } else { least_loaded(&carrying) }
+    }
+
+    /// Own publications as peers and operator see them.
+    pub fn publication_reports(&self) -> Vec<PublicationReport> {
+        let subscribers = self.subscribers();
+        let mut reports: Vec<PublicationReport> = self
+            .published
+            .lock()
+            .iter()
+            .map(|(id, published)| PublicationReport {
+                id: id.clone(),
+                stream: published.presence.stream.clone(),
+                generation: published.generation,
+                worker: published.presence.root_worker,
+                tracks: published
+                    .presence
+                    .codecs()
+                    .iter()
+                    .map(|(producer, codec)| sfumato_mesh::api::TrackReport {
+                        kind: crate::sdp::rtp::track_kind(producer.kind()),
+                        codec: codec.name().to_owned(),
+                    })
+                    .collect(),
+                viewers: published.presence.viewers(),
+                subscribers: subscribers.get(id).cloned().unwrap_or_default(),
+            })
+            .collect();
+        reports.sort_by(|a, b| (&a.stream, &a.id).cmp(&(&b.stream, &b.id)));
+        reports
+    }
+
+    fn subscribers(&self) -> HashMap<PublicationId, Vec<NodeName>> {
+        let mut subscribers: HashMap<PublicationId, Vec<NodeName>> = HashMap::new();
+        for link in self.links.lock().values() {
+            // A map that is being changed right now is left out of this report; the change touches the revision.
+            let Ok(outgoing) = link.outgoing.try_lock() else { continue };
+            for publication in outgoing.keys() {
+                let nodes = subscribers.entry(publication.clone()).or_default();
+                if !nodes.contains(&link.peer.name) {
+                    nodes.push(link.peer.name.clone());
+                    nodes.sort();
+                }
+            }
+        }
+        subscribers
+    }
+
+    /// What the node says of itself.
+    pub fn report(&self) -> NodeReport {
+        let now = Instant::now();
+        let revision = *self.revision.borrow();
+        let (publishers, viewers) = self.sessions.count();
+        let mut links: Vec<_> = self.links.lock().values().map(|link| link.report(now)).collect();
+        links.sort_by(|a, b| (&a.peer, a.lane, &a.id).cmp(&(&b.peer, b.lane, &b.id)));
+        let mut carried: Vec<CarriedReport> = self.carried.lock().values().filter_map(|c| c.report()).collect();
+        carried.sort_by(|a, b| (&a.stream, &a.publication).cmp(&(&b.stream, &b.publication)));
+        NodeReport {
+            api_version: API_VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node: self.me.clone(),
+            revision,
+            workers: self.options.worker_count(),
+            ready: self.is_ready(),
+            draining: self.is_draining(),
+            redis: self.claims.healthy(),
+            pid: std::process::id(),
+            peers: self.peers.list(),
+            links,
+            publications: self.publication_reports(),
+            carried,
+            viewers,
+            publishers,
+            load: self.workers.iter().map(|worker| worker.load()).fold(0.0, f64::max),
+        }
+    }
+}
+
+impl LinkEvents for Node {
+    fn link_changed(&self) {
+        self.touch();
+    }
+}
+
+/// A worker whose load is above this share of its core takes no further viewers of a stream while others are free.
+pub const BUSY: f64 = 0.7;
+
+fn least_loaded(workers: &[Arc<MediaWorker>]) -> Arc<MediaWorker> {
+    // Loads within a tenth of a core are alike; then the number of sessions decides.
+    let rank = |worker: &MediaWorker| ((worker.load() * 10.0) as u32, worker.sessions.load(Ordering::Relaxed), worker.index);
+    let best = workers.iter().min_by_key(|worker| rank(worker));
+    Arc::clone(best.unwrap_or(&workers[0]))
+}

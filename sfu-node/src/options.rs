@@ -1,0 +1,194 @@
+//! Options of `sfu-node`: each is a flag, an environment variable and a line in `--help` with its unit and default.
+
+use clap::{ArgAction, Parser, ValueEnum};
+use sfumato_mesh::api::NodeName;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Media node of a Sfumato cluster: publishers come by WHIP, viewers by WHEP, streams cross to every other node over
+/// encrypted pipes that the operator connects through the admin API.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "sfu-node", version, about, after_help = "\
+Example, a node by itself on this machine:
+  sfu-node --name sfu-1 --insecure-admin
+  curl -X POST -H 'Content-Type: application/sdp' --data-binary @offer.sdp http://127.0.0.1:3001/whip/demo
+
+`sfu-operator local` starts a whole cluster of them.")]
+pub struct Options {
+    /// Name of this node in its cluster [a-z, 0-9, `-`, `.`; at most 63 characters]
+    #[arg(long, env = "SFUMATO_NAME", default_value = "sfu-1")]
+    pub name: NodeName,
+    /// Cluster that this node belongs to: prefix of its Redis keys, `sfumato:{cluster}:`
+    #[arg(long, env = "SFUMATO_CLUSTER", default_value = "default/local/0", value_parser = cluster)]
+    pub cluster: String,
+    /// UID of the pod, part of the incarnation [none outside Kubernetes]
+    #[arg(long, env = "SFUMATO_POD_UID", default_value = "0", value_parser = pod_uid)]
+    pub pod_uid: String,
+    /// mediasoup workers, each a thread with a router and a port of its own [default: number of cores]
+    #[arg(long, env = "SFUMATO_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: Option<u16>,
+    /// Address of the WHIP and WHEP listener [HTTP]
+    #[arg(long, env = "SFUMATO_LISTEN", default_value = "127.0.0.1:3001")]
+    pub listen: SocketAddr,
+    /// Base URL at which the front door reaches that listener [default: http://LISTEN]
+    #[arg(long, env = "SFUMATO_CLIENT_URL", value_parser = base_url)]
+    pub client_url: Option<String>,
+    /// Address of the admin listener [HTTP]
+    #[arg(long, env = "SFUMATO_ADMIN_LISTEN", default_value = "127.0.0.1:4001")]
+    pub admin_listen: SocketAddr,
+    /// Base URL at which operator and peers reach the admin listener [default: http://ADMIN_LISTEN]
+    #[arg(long, env = "SFUMATO_ADMIN_URL", value_parser = base_url)]
+    pub admin_url: Option<String>,
+    /// File that holds the admin token, read again when it changes
+    #[arg(long, env = "SFUMATO_ADMIN_TOKEN_FILE", required_unless_present = "insecure_admin")]
+    pub admin_token_file: Option<PathBuf>,
+    /// Serve the admin API without a token; allowed on loopback only
+    #[arg(long, env = "SFUMATO_INSECURE_ADMIN", conflicts_with = "admin_token_file")]
+    pub insecure_admin: bool,
+    /// Address of the health and metrics listener [HTTP; no secret in it]
+    #[arg(long, env = "SFUMATO_HEALTH_LISTEN", default_value = "127.0.0.1:5001")]
+    pub health_listen: SocketAddr,
+    /// Local address for WebRTC clients, once for each address; never 0.0.0.0
+    #[arg(long, env = "SFUMATO_MEDIA_IP", default_value = "127.0.0.1", value_delimiter = ',', value_parser = specific_ip)]
+    pub media_ip: Vec<IpAddr>,
+    /// Address that clients are told instead of the first MEDIA_IP [an IP address or a host name]
+    #[arg(long, env = "SFUMATO_MEDIA_ANNOUNCED")]
+    pub media_announced: Option<String>,
+    /// First port for WebRTC clients; worker w listens on this port + w [UDP, and TCP unless --media-tcp false]
+    #[arg(long, env = "SFUMATO_MEDIA_PORT", default_value_t = 20000, value_parser = clap::value_parser!(u16).range(1024..=65000))]
+    pub media_port: u16,
+    /// Whether WebRTC clients may use TCP
+    #[arg(long, env = "SFUMATO_MEDIA_TCP", default_value_t = true, action = ArgAction::Set)]
+    pub media_tcp: bool,
+    /// Local address of the pipes to other nodes, as those nodes see it
+    #[arg(long, env = "SFUMATO_PIPE_IP", default_value = "127.0.0.1", value_parser = specific_ip)]
+    pub pipe_ip: IpAddr,
+    /// Ports of the pipes, FIRST-LAST [UDP; one for each peer and lane]
+    #[arg(long, env = "SFUMATO_PIPE_PORTS", default_value = "24000-24099", value_parser = port_range)]
+    pub pipe_ports: RangeInclusive<u16>,
+    /// Whether links to other nodes are encrypted [SRTP AES-256-GCM; must agree on all nodes]
+    #[arg(long, env = "SFUMATO_LINK_ENCRYPTION", default_value_t = true, action = ArgAction::Set)]
+    pub link_encryption: bool,
+    /// Redis for claims on stream names [redis://HOST:PORT; without it names are agreed on between peers]
+    #[arg(long, env = "SFUMATO_REDIS_URL")]
+    pub redis_url: Option<String>,
+    /// Time between beats on a link; three missed beats make it stale [50ms to 10s]
+    #[arg(long, env = "SFUMATO_BEAT_INTERVAL", default_value = "500ms", value_parser = beat_interval)]
+    pub beat_interval: Duration,
+    /// When a stream is carried to another node
+    #[arg(long, env = "SFUMATO_FAN_OUT", default_value = "on-demand")]
+    pub fan_out: FanOut,
+    /// How long a stream without viewers is still carried [1s to 1h]
+    #[arg(long, env = "SFUMATO_FAN_OUT_IDLE_TIMEOUT", default_value = "30s", value_parser = idle_timeout)]
+    pub fan_out_idle_timeout: Duration,
+    /// Form of the log on standard error
+    #[arg(long, env = "SFUMATO_LOG_FORMAT", default_value = "human")]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,sfu_node=debug`
+    #[arg(long, env = "SFUMATO_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// When a stream is carried to another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FanOut {
+    /// On the first viewer there.
+    OnDemand,
+    /// At once, to every node.
+    Eager,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Options {
+    /// Checks what concerns more than one option; the message names the flags.
+    pub fn check(&self) -> Result<(), String> {
+        if self.insecure_admin && !self.admin_listen.ip().is_loopback() {
+            return Err(format!(
+                "--insecure-admin serves anybody, so --admin-listen must be on loopback, not {}",
+                self.admin_listen
+            ));
+        }
+        let last = u32::from(self.media_port) + u32::from(self.worker_count()) - 1;
+        if last > u32::from(u16::MAX) {
+            return Err(format!("--media-port {} leaves no port for each of the workers", self.media_port));
+        }
+        if u32::from(*self.pipe_ports.start()) <= last && self.media_port <= *self.pipe_ports.end() {
+            return Err(format!(
+                "--pipe-ports {}-{} overlap the client ports {}-{last}",
+                self.pipe_ports.start(),
+                self.pipe_ports.end(),
+                self.media_port
+            ));
+        }
+        Ok(())
+    }
+
+    /// Number of workers.
+    pub fn worker_count(&self) -> u16 {
+        self.workers.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, |n| u16::try_from(n.get().min(64)).unwrap_or(1))
+        })
+    }
+}
+
+fn cluster(text: &str) -> Result<String, String> {
+    let fine = (1..=300).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'/' | b'_'));
+    fine.then(|| text.to_owned()).ok_or_else(|| "use 1 to 300 of A-Z, a-z, 0-9, `-`, `_`, `.` and `/`".to_owned())
+}
+
+fn pod_uid(text: &str) -> Result<String, String> {
+    let fine = (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    fine.then(|| text.to_owned()).ok_or_else(|| "use 1 to 63 of A-Z, a-z, 0-9 and `-`".to_owned())
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let trimmed = text.trim_end_matches('/');
+    let fine = (trimmed.starts_with("http://") || trimmed.starts_with("https://")) && trimmed.matches('/').count() == 2;
+    fine.then(|| trimmed.to_owned()).ok_or_else(|| "use http://HOST:PORT without a path".to_owned())
+}
+
+fn specific_ip(text: &str) -> Result<IpAddr, String> {
+    let ip: IpAddr = text.parse().map_err(|_| "not an IP address".to_owned())?;
+    if ip.is_unspecified() {
+        return Err("name the address itself: replies to clients would leave from another one".to_owned());
+    }
+    Ok(ip)
+}
+
+fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').ok_or("use FIRST-LAST, for example 24000-24099")?;
+    let parse = |t: &str| t.trim().parse::<u16>().map_err(|_| format!("`{t}` is not a port"));
+    let (first, last) = (parse(first)?, parse(last)?);
+    if first < 1024 || last < first {
+        return Err("FIRST must be at least 1024 and LAST not below it".to_owned());
+    }
+    Ok(first..=last)
+}
+
+fn beat_interval(text: &str) -> Result<Duration, String> {
+    bounded(text, Duration::from_millis(50), Duration::from_secs(10))
+}
+
+fn idle_timeout(text: &str) -> Result<Duration, String> {
+    bounded(text, Duration::from_secs(1), Duration::from_secs(3600))
+}
+
+fn bounded(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; write a unit, as in 500ms or 10s"))?;
+    if (least..=most).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(format!("must be {} to {}", humantime::format_duration(least), humantime::format_duration(most)))
+    }
+}

@@ -1,0 +1,248 @@
+//! A publication as it is present on this node: the producers where it enters (by WHIP, or over a link) and its copies on
+//! other routers of this process, each carried there once and shared by all viewers on that router.
+
+use crate::deadline::MediaError;
+use crate::pipe::{Hop, PipeListen};
+use crate::sdp::rtp::StreamCodec;
+use crate::worker::MediaWorker;
+use mediasoup::prelude::*;
+use mediasoup::router::RouterId;
+use parking_lot::Mutex;
+use sfumato_mesh::api::{PublicationId, StreamName};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A copy that no viewer uses is dropped after this time.
+const COPY_IDLE: Duration = Duration::from_secs(30);
+
+/// A publication on this node.
+pub struct Presence {
+    /// Which publication.
+    pub publication: PublicationId,
+    /// Its name.
+    pub stream: StreamName,
+    /// Worker on which it enters.
+    pub root_worker: u16,
+    root: Vec<Producer>,
+    copies: tokio::sync::Mutex<HashMap<RouterId, Copy>>,
+    /// Routers and workers that carry it, for quick looks without waiting for a copy in the making.
+    carried_by: Mutex<HashMap<RouterId, u16>>,
+    viewers: AtomicU32,
+    idle_since: Mutex<Instant>,
+}
+
+struct Copy {
+    worker: u16,
+    hops: Vec<Hop>,
+    users: Arc<AtomicU32>,
+    idle_since: Instant,
+    /// The copy that this one is fed from, unless it is the root.
+    from: RouterId,
+}
+
+/// A use of a copy, which keeps it.
+pub struct CopyUse(Arc<AtomicU32>);
+
+impl CopyUse {
+    fn of(users: &Arc<AtomicU32>) -> Self {
+        users.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(users))
+    }
+}
+
+impl Drop for CopyUse {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The right to watch on one router; the copy lives at least as long.
+pub struct Seat {
+    presence: Arc<Presence>,
+    router: RouterId,
+    _copy_use: Option<CopyUse>,
+    /// The producers to consume, one a track.
+    pub producers: Vec<Producer>,
+}
+
+impl Presence {
+    /// A publication that enters on `root_worker`'s main router.
+    pub fn new(publication: PublicationId, stream: StreamName, root_worker: u16, root: Vec<Producer>) -> Self {
+        Self {
+            publication,
+            stream,
+            root_worker,
+            root,
+            copies: tokio::sync::Mutex::new(HashMap::new()),
+            carried_by: Mutex::new(HashMap::new()),
+            viewers: AtomicU32::new(0),
+            idle_since: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Producers where the publication enters.
+    pub fn root(&self) -> &[Producer] {
+        &self.root
+    }
+
+    /// Codec of each track.
+    pub fn codecs(&self) -> Vec<(Producer, StreamCodec)> {
+        self.root
+            .iter()
+            .filter_map(|producer| Some((producer.clone(), StreamCodec::of(producer.rtp_parameters())?)))
+            .collect()
+    }
+
+    /// Viewers on this node.
+    pub fn viewers(&self) -> u32 {
+        self.viewers.load(Ordering::Relaxed)
+    }
+
+    /// How long it has had no viewer; zero while it has one.
+    pub fn idle(&self, now: Instant) -> Duration {
+        if self.viewers() > 0 { Duration::ZERO } else { now.saturating_duration_since(*self.idle_since.lock()) }
+    }
+
+    /// Workers that carry it already, the entry first.
+    pub fn workers(&self) -> Vec<u16> {
+        let mut workers = vec![self.root_worker];
+        for worker in self.carried_by.lock().values() {
+            if !workers.contains(worker) {
+                workers.push(*worker);
+            }
+        }
+        workers
+    }
+
+    /// Whether a router of this process carries a copy.
+    pub fn is_on(&self, router: RouterId) -> bool {
+        self.carried_by.lock().contains_key(&router)
+    }
+
+    /// Takes a seat on a worker's main router, or on a profile router of that worker.
+    pub async fn seat(
+        self: &Arc<Self>,
+        workers: &[Arc<MediaWorker>],
+        worker: &MediaWorker,
+        profile: Option<&Router>,
+        listen: &PipeListen,
+    ) -> Result<Seat, MediaError> {
+        let root = &workers[usize::from(self.root_worker)];
+        let mut copies = self.copies.lock().await;
+        if worker.index != root.index {
+            self.copy(&mut copies, root, &root.main, &worker.main, worker.index, listen).await?;
+        }
+        if let Some(profile) = profile {
+            self.copy(&mut copies, worker, &worker.main, profile, worker.index, listen).await?;
+        }
+        let router = profile.unwrap_or(&worker.main).id();
+        let (producers, copy_use) = match copies.get(&router) {
+            Some(copy) => (copy.hops.iter().map(|hop| hop.producer.clone()).collect(), Some(CopyUse::of(&copy.users))),
+            None => (self.root.clone(), None),
+        };
+        self.viewers.fetch_add(1, Ordering::Relaxed);
+        Ok(Seat { presence: Arc::clone(self), router, _copy_use: copy_use, producers })
+    }
+
+    /// Producers on the main router of a worker, for sending over a link; piped there once.
+    pub async fn on_main(
+        &self,
+        workers: &[Arc<MediaWorker>],
+        worker: &MediaWorker,
+        listen: &PipeListen,
+    ) -> Result<(Vec<Producer>, Option<CopyUse>), MediaError> {
+        if worker.index == self.root_worker {
+            return Ok((self.root.clone(), None));
+        }
+        let root = &workers[usize::from(self.root_worker)];
+        let mut copies = self.copies.lock().await;
+        self.copy(&mut copies, root, &root.main, &worker.main, worker.index, listen).await?;
+        let Some(copy) = copies.get(&worker.main.id()) else { return Ok((Vec::new(), None)) };
+        // The link's consumers are paused until a viewer comes, so the copy itself may run.
+        for hop in &copy.hops {
+            hop.resume().await?;
+        }
+        Ok((copy.hops.iter().map(|hop| hop.producer.clone()).collect(), Some(CopyUse::of(&copy.users))))
+    }
+
+    async fn copy(
+        &self,
+        copies: &mut HashMap<RouterId, Copy>,
+        worker: &MediaWorker,
+        from: &Router,
+        to: &Router,
+        to_worker: u16,
+        listen: &PipeListen,
+    ) -> Result<(), MediaError> {
+        if copies.contains_key(&to.id()) {
+            return Ok(());
+        }
+        let sources: Vec<Producer> = match copies.get(&from.id()) {
+            Some(copy) => copy.hops.iter().map(|hop| hop.producer.clone()).collect(),
+            None => self.root.clone(),
+        };
+        let pipe = worker.inner_pipe(from, to, listen).await?;
+        let mut hops = Vec::with_capacity(sources.len());
+        for source in &sources {
+            hops.push(pipe.carry(source).await?);
+        }
+        let copy = Copy {
+            worker: to_worker,
+            hops,
+            users: Arc::new(AtomicU32::new(0)),
+            idle_since: Instant::now(),
+            from: from.id(),
+        };
+        copies.insert(to.id(), copy);
+        self.carried_by.lock().insert(to.id(), to_worker);
+        Ok(())
+    }
+
+    /// Lets media through to a router, all the way from the entry: a viewer there is connected.
+    pub async fn activate(&self, router: RouterId) -> Result<(), MediaError> {
+        let copies = self.copies.lock().await;
+        let mut at = router;
+        while let Some(copy) = copies.get(&at) {
+            for hop in &copy.hops {
+                hop.resume().await?;
+            }
+            at = copy.from;
+        }
+        Ok(())
+    }
+
+    /// Drops copies that nobody has used for [`COPY_IDLE`], leaves before what feeds them.
+    pub async fn sweep(&self, now: Instant) {
+        let mut copies = self.copies.lock().await;
+        let feeding: Vec<RouterId> = copies.values().map(|copy| copy.from).collect();
+        for (id, copy) in copies.iter_mut() {
+            if copy.users.load(Ordering::Relaxed) > 0 || feeding.contains(id) {
+                copy.idle_since = now;
+            }
+        }
+        copies.retain(|_, copy| now.saturating_duration_since(copy.idle_since) < COPY_IDLE);
+        *self.carried_by.lock() = copies.iter().map(|(id, copy)| (*id, copy.worker)).collect();
+    }
+}
+
+impl Seat {
+    /// Router on which the producers are.
+    pub fn router(&self) -> RouterId {
+        self.router
+    }
+
+    /// The publication that is watched.
+    pub fn presence(&self) -> &Arc<Presence> {
+        &self.presence
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.presence.viewers.fetch_sub(1, Ordering::Relaxed) == 1 {
+            *self.presence.idle_since.lock() = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! WHIP and WHEP sessions of this node: what they hold, and how they end.
+//!
+//! Dropping a session closes its transport, which sends a DTLS alert, so that players notice at once and retry.
+
+use crate::presence::Seat;
+use crate::worker::MediaWorker;
+use mediasoup::prelude::*;
+use parking_lot::Mutex;
+use sfumato_mesh::api::{PublicationId, StreamName};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A session that is not connected after this time ends.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// A connected session from which nothing was received for this time ends: no RTP, no RTCP, no STUN.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a DELETE of an ended session still answers 200: OBS closes its connection before it sends one.
+pub const TOMBSTONE_LIFE: Duration = Duration::from_secs(60);
+/// Most tombstones kept.
+const MAX_TOMBSTONES: usize = 10_000;
+
+/// Id of a session: the unguessable last part of its URL.
+pub type SessionId = String;
+
+/// What a session does.
+pub enum Role {
+    /// Sends a publication.
+    Publisher {
+        /// Which.
+        publication: PublicationId,
+    },
+    /// Watches a publication.
+    Viewer {
+        /// Its place on a router.
+        seat: Seat,
+        /// What it is sent, one consumer a track; held, since dropping one ends it.
+        _consumers: Vec<Consumer>,
+    },
+}
+
+/// A WHIP or WHEP session.
+pub struct Session {
+    /// Last part of its URL.
+    pub id: SessionId,
+    /// Name in its URL.
+    pub stream: StreamName,
+    /// Publisher or viewer.
+    pub role: Role,
+    /// ICE user name fragment of the client, to tell trickle from restart.
+    pub client_ufrag: String,
+    /// Its transport.
+    pub transport: WebRtcTransport,
+    worker: Arc<MediaWorker>,
+    created: Instant,
+    connected: AtomicBool,
+    bytes: AtomicU64,
+    heard: Mutex<Instant>,
+}
+
+impl Session {
+    /// A session that has just been answered.
+    pub fn new(
+        id: SessionId,
+        stream: StreamName,
+        role: Role,
+        client_ufrag: String,
+        transport: WebRtcTransport,
+        worker: Arc<MediaWorker>,
+    ) -> Self {
+        worker.sessions.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        Self {
+            id,
+            stream,
+            role,
+            client_ufrag,
+            transport,
+            worker,
+            created: now,
+            connected: AtomicBool::new(false),
+            bytes: AtomicU64::new(0),
+            heard: Mutex::new(now),
+        }
+    }
+
+    /// The DTLS handshake is done.
+    pub fn set_connected(&self) {
+        self.connected.store(true, Ordering::Relaxed);
+        *self.heard.lock() = Instant::now();
+    }
+
+    /// Whether the DTLS handshake is done.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Why the session should end now, if it should, given the bytes received so far.
+    pub fn overdue(&self, bytes: Option<u64>, now: Instant) -> Option<&'static str> {
+        if !self.is_connected() {
+            return (now.saturating_duration_since(self.created) > CONNECT_TIMEOUT).then_some("it never connected");
+        }
+        let mut heard = self.heard.lock();
+        match bytes {
+            Some(bytes) if self.bytes.swap(bytes, Ordering::Relaxed) != bytes => {
+                *heard = now;
+                None
+            }
+            Some(_) => (now.saturating_duration_since(*heard) > SILENCE_TIMEOUT).then_some("nothing was received"),
+            // A worker that does not answer says nothing about the client.
+            None => None,
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.worker.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All sessions of a node.
+#[derive(Default)]
+pub struct Sessions {
+    open: Mutex<HashMap<SessionId, Arc<Session>>>,
+    ended: Mutex<VecDeque<(SessionId, Instant)>>,
+}
+
+impl Sessions {
+    /// Adds a session.
+    pub fn add(&self, session: Arc<Session>) {
+        self.open.lock().insert(session.id.clone(), session);
+    }
+
+    /// Finds an open session.
+    pub fn get(&self, id: &str) -> Option<Arc<Session>> {
+        self.open.lock().get(id).cloned()
+    }
+
+    /// Takes a session out; dropping what is returned ends it.
+    pub fn remove(&self, id: &str) -> Option<Arc<Session>> {
+        let session = self.open.lock().remove(id)?;
+        let mut ended = self.ended.lock();
+        if ended.len() >= MAX_TOMBSTONES {
+            ended.pop_front();
+        }
+        ended.push_back((session.id.clone(), Instant::now()));
+        Some(session)
+    }
+
+    /// Whether a session of this id ended a short while ago.
+    pub fn ended_recently(&self, id: &str) -> bool {
+        let mut ended = self.ended.lock();
+        while ended.front().is_some_and(|(_, at)| at.elapsed() > TOMBSTONE_LIFE) {
+            ended.pop_front();
+        }
+        ended.iter().any(|(known, _)| known == id)
+    }
+
+    /// Every open session.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.open.lock().values().cloned().collect()
+    }
+
+    /// Ids of the viewers of a publication.
+    pub fn viewers_of(&self, publication: &PublicationId) -> Vec<SessionId> {
+        self.open
+            .lock()
+            .values()
+            .filter(|s| matches!(&s.role, Role::Viewer { seat, .. } if seat.presence().publication == *publication))
+            .map(|s| s.id.clone())
+            .collect()
+    }
+
+    /// Publishers and viewers.
+    pub fn count(&self) -> (u32, u32) {
+        let open = self.open.lock();
+        let publishers = open.values().filter(|s| matches!(s.role, Role::Publisher { .. })).count();
+        let of = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (of(publishers), of(open.len() - publishers))
+    }
+}

@@ -1,0 +1,97 @@
+//! What a node does by itself: beats, states, leases, silent sessions, statistics.
+
+use crate::deadline::within;
+use crate::fanout::RENEW_EVERY;
+use crate::link::Link;
+use crate::node::{Inbox, Node};
+use mediasoup::prelude::*;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::MissedTickBehavior;
+
+/// How often states of links are brought up to date.
+const STATES_EVERY: Duration = Duration::from_millis(100);
+/// How often leases, idle streams and statistics are looked at.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often sessions are asked for signs of life.
+const SESSIONS_EVERY: Duration = Duration::from_secs(3);
+
+/// Starts all tasks; they end with the process.
+pub fn start(node: &Arc<Node>, inbox: Inbox) {
+    for (worker, beats) in node.workers.iter().zip(&node.beats) {
+        let (index, links) = (worker.index, Arc::clone(node));
+        tokio::spawn(Arc::clone(beats).run(node.options.beat_interval, move || links.links_of_worker(index)));
+    }
+    tokio::spawn(every(STATES_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
+        let now = Instant::now();
+        let changed = node.links.lock().values().fold(false, |changed, link| link.refresh(now) | changed);
+        if changed {
+            node.touch();
+        }
+    }));
+    tokio::spawn(every(SWEEP_EVERY, Arc::clone(node), sweep));
+    tokio::spawn(every(RENEW_EVERY, Arc::clone(node), async |node: &Arc<Node>| node.renew_carried().await));
+    tokio::spawn(every(SESSIONS_EVERY, Arc::clone(node), end_overdue));
+    tokio::spawn(Arc::clone(node).keep_claims());
+    tokio::spawn(read_inbox(Arc::clone(node), inbox));
+}
+
+async fn every(period: Duration, node: Arc<Node>, job: impl AsyncFn(&Arc<Node>)) {
+    let mut tick = tokio::time::interval(period);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        job(&node).await;
+    }
+}
+
+async fn sweep(node: &Arc<Node>) {
+    let now = Instant::now();
+    for worker in &node.workers {
+        worker.sample_load();
+    }
+    node.sweep_leases(now).await;
+    node.sweep_carried(now).await;
+    let mut presences: Vec<_> = node.published.lock().values().map(|p| Arc::clone(&p.presence)).collect();
+    presences.extend(node.carried.lock().values().filter_map(|c| c.received().map(|r| Arc::clone(&r.presence))));
+    for presence in &presences {
+        presence.sweep(now).await;
+    }
+    for worker in &node.workers {
+        worker.sweep_profiles(|router| presences.iter().any(|presence| presence.is_on(router))).await;
+    }
+    node.sample_carried().await;
+    let links: Vec<Arc<Link>> = node.links.lock().values().cloned().collect();
+    for link in links {
+        link.sample().await;
+    }
+}
+
+async fn end_overdue(node: &Arc<Node>) {
+    for session in node.sessions.all() {
+        let bytes = if session.is_connected() {
+            let stats = within("reading session statistics", session.transport.get_stats()).await;
+            stats.ok().and_then(|s| s.first().map(|stat| stat.bytes_received))
+        } else {
+            None
+        };
+        if let Some(why) = session.overdue(bytes, Instant::now()) {
+            let id = session.id.clone();
+            drop(session);
+            node.end_session(&id, why).await;
+        }
+    }
+}
+
+async fn read_inbox(node: Arc<Node>, mut inbox: Inbox) {
+    loop {
+        tokio::select! {
+            Some((id, why)) = inbox.ended.recv() => node.end_session(&id, why).await,
+            Some(id) = inbox.connected.recv() => {
+                let node = Arc::clone(&node);
+                tokio::spawn(async move { node.on_connected(&id).await });
+            }
+            else => return,
+        }
+    }
+}

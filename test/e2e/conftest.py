@@ -1,0 +1,210 @@
+"""Fixtures: clusters, browsers and peers. Whatever a test starts is stopped by pid when it ends, also when it fails."""
+
+import contextlib
+import functools
+import http.server
+import itertools
+import os
+import re
+import threading
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from harness import processes
+from harness.browsers import BROWSERS
+from harness.cluster import Cluster
+from harness.peers import AiortcPeer, Counter, FfmpegPublisher, Generator, Page
+from harness.ports import slot
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+PROGRAMS = ("sfu-operator", "sfu-node", "sfu-web", "sfu-bench")
+
+
+# Logs on failure
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.excinfo is not None and not report.skipped:
+        for name, tail in processes.tails():
+            report.sections.append((f"log of {name}", tail))
+        for cluster in Cluster.running:
+            report.sections.append(("logs of the cluster", cluster.tails()))
+    return report
+
+
+# Programs
+
+
+def binary_directory() -> Path:
+    """SFUMATO_BIN_DIR, else CARGO_TARGET_DIR/debug, else what .cargo/config.toml says, else target/debug."""
+    if named := os.environ.get("SFUMATO_BIN_DIR"):
+        return Path(named)
+    target = os.environ.get("CARGO_TARGET_DIR")
+    config = REPOSITORY / ".cargo/config.toml"
+    if not target and config.is_file():
+        target = tomllib.loads(config.read_text()).get("build", {}).get("target-dir")
+    return REPOSITORY / (target or "target") / "debug"
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Path:
+    directory = binary_directory().resolve()
+    missing = [name for name in PROGRAMS if not os.access(directory / name, os.X_OK)]
+    assert not missing, f"{', '.join(missing)} not in {directory}: build first, or set SFUMATO_BIN_DIR"
+    return directory
+
+
+# Clusters
+
+
+@contextlib.contextmanager
+def running_cluster(binaries, directory, **options):
+    with slot() as ports, Cluster(binaries, directory, ports, **options) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def _cluster(binaries, tmp_path_factory):
+    with running_cluster(binaries, tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster.started()
+
+
+@pytest.fixture
+def cluster(_cluster):
+    """Three nodes, shared by the tests of one file; whole when a test begins, whatever the one before it broke."""
+    _cluster.wait_whole(within=40)
+    return _cluster
+
+
+@pytest.fixture
+def make_cluster(binaries, tmp_path):
+    """Starts a cluster for one test; it may not be up yet."""
+    with contextlib.ExitStack() as stack:
+        numbers = itertools.count(1)
+
+        def make(**options) -> Cluster:
+            return stack.enter_context(running_cluster(binaries, tmp_path / f"cluster-{next(numbers)}", **options))
+
+        yield make
+
+
+@pytest.fixture
+def ports():
+    """A free range of ports, for tests that start programs by themselves."""
+    with slot() as free:
+        yield free
+
+
+# Streams and peers
+
+
+@pytest.fixture
+def stream(request) -> str:
+    """A stream name that no other test uses."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", request.node.name.removeprefix("test_"))[-100:].strip("_.-")
+
+
+class Peers:
+    """Starts peers and stops them all."""
+
+    def __init__(self, request, directory: Path):
+        self._request = request
+        self._directory = directory
+        self._numbers = itertools.count(1)
+        self._started = []
+
+    def generate(self, url: str) -> Generator:
+        return self._start(Generator, self._binaries(), url, what="generator")
+
+    def count(self, url: str) -> Counter:
+        return self._start(Counter, self._binaries(), url, what="counter")
+
+    def aiortc(self, role: str, url: str) -> AiortcPeer:
+        return self._start(AiortcPeer, role, url, what=f"aiortc-{role}")
+
+    def ffmpeg(self, url: str) -> FfmpegPublisher:
+        return self._start(FfmpegPublisher, url, what="ffmpeg")
+
+    def stop(self) -> None:
+        with contextlib.ExitStack() as stack:
+            for peer in self._started:
+                peer.child.interrupt()
+                stack.callback(peer.stop)
+
+    def _binaries(self) -> Path:
+        return self._request.getfixturevalue("binaries")
+
+    def _start(self, kind, *arguments, what):
+        path = arguments[-1].partition("?")[0].rsplit("/", 1)[-1][-40:]
+        peer = kind(*arguments, f"{what}-{next(self._numbers)}-{path}", self._directory)
+        self._started.append(peer)
+        return peer
+
+
+@pytest.fixture
+def peers(request, tmp_path):
+    started = Peers(request, tmp_path)
+    yield started
+    started.stop()
+
+
+# Browsers
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def page_url():
+    """The test's own page, served from an origin that is not the front door's."""
+    handler = functools.partial(QuietHandler, directory=HERE / "pages")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/peer.html"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def _browsers(tmp_path_factory):
+    running = {}
+
+    def get(name: str):
+        if name in running and not running[name].working():
+            running.pop(name).stop()
+        if name not in running:
+            running[name] = BROWSERS[name](tmp_path_factory.mktemp(name) / f"{name}.log")
+        return running[name]
+
+    yield get
+    for browser in running.values():
+        browser.stop()
+
+
+@pytest.fixture
+def browser(_browsers):
+    """`browser("chromium")` is a browser whose tab is free for this test; one process for the whole run."""
+    used = {}
+
+    def get(name: str):
+        used[name] = _browsers(name)
+        return used[name]
+
+    yield get
+    for one in used.values():
+        with contextlib.suppress(Exception):
+            one.run("() => window.peer?.closeAll()", within=10)
+        with contextlib.suppress(Exception):
+            one.open("about:blank")
+
+
+@pytest.fixture
+def page(browser, page_url):
+    """`page("chromium")` is the test's own WHIP and WHEP page in that browser."""
+    return lambda name: Page(browser(name), page_url)

@@ -1,0 +1,142 @@
+"""A WHIP or WHEP client on aiortc, as a process of its own: `python aiortc_peer.py publish|watch URL`.
+
+Prints one JSON line each 200 ms: {"video": frames, "audio": frames, "state": connectionState}.
+Ends its session and itself on SIGTERM.
+"""
+
+import asyncio
+import contextlib
+import fractions
+import json
+import signal
+import sys
+import time
+from urllib.parse import urljoin
+
+import aioice.ice
+import httpx
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+    VideoStreamTrack,
+)
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, VideoFrame
+
+RETRY_SECONDS = 5
+FRAME_RATE = 15
+
+# This machine and nothing else; aioice would leave loopback out.
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+
+counts = {"video": 0, "audio": 0}
+
+
+class Picture(VideoStreamTrack):
+    """320 x 240 with a bright square that moves."""
+
+    def __init__(self):
+        super().__init__()
+        self._start = None
+        self._index = 0
+
+    async def recv(self):
+        self._start = self._start or time.monotonic()
+        await asyncio.sleep(max(0, self._start + self._index / FRAME_RATE - time.monotonic()))
+        frame = VideoFrame(320, 240, "yuv420p")
+        luma = bytearray(b"\x30" * (320 * 240))
+        left = (self._index * 4) % 288
+        for row in range(96, 144):
+            luma[row * 320 + left : row * 320 + left + 32] = b"\xe0" * 32
+        frame.planes[0].update(bytes(luma))
+        for plane in (1, 2):
+            frame.planes[plane].update(b"\x80" * (160 * 120))
+        frame.pts = self._index * 90000 // FRAME_RATE
+        frame.time_base = fractions.Fraction(1, 90000)
+        self._index += 1
+        counts["video"] += 1
+        return frame
+
+
+class Tone(MediaStreamTrack):
+    """48 kHz stereo, a square wave of 480 Hz, 20 ms a frame."""
+
+    kind = "audio"
+
+    def __init__(self):
+        super().__init__()
+        self._start = None
+        self._index = 0
+        half = 48000 // 480 // 2
+        wave = [800 if (n // half) % 2 else -800 for n in range(960)]
+        self._samples = b"".join(int(s).to_bytes(2, "little", signed=True) * 2 for s in wave)
+
+    async def recv(self):
+        self._start = self._start or time.monotonic()
+        await asyncio.sleep(max(0, self._start + self._index * 0.02 - time.monotonic()))
+        frame = AudioFrame(format="s16", layout="stereo", samples=960)
+        frame.planes[0].update(self._samples)
+        frame.sample_rate = 48000
+        frame.pts = self._index * 960
+        frame.time_base = fractions.Fraction(1, 48000)
+        self._index += 1
+        counts["audio"] += 1
+        return frame
+
+
+async def count(track):
+    with contextlib.suppress(MediaStreamError):
+        while True:
+            await track.recv()
+            counts[track.kind] += 1
+
+
+async def negotiate(pc, http, url, retry_seconds):
+    await pc.setLocalDescription(await pc.createOffer())
+    deadline = time.monotonic() + retry_seconds
+    while True:
+        answer = await http.post(url, content=pc.localDescription.sdp, headers={"Content-Type": "application/sdp"})
+        if answer.status_code == 201:
+            await pc.setRemoteDescription(RTCSessionDescription(sdp=answer.text, type="answer"))
+            return urljoin(url, answer.headers["Location"])
+        if answer.status_code not in (409, 503) or time.monotonic() > deadline:
+            raise SystemExit(f"POST {url}: {answer.status_code} {answer.text}")
+        await asyncio.sleep(0.2)
+
+
+async def main(role, url):
+    over = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, over.set)
+    pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    tasks = set()
+
+    @pc.on("track")
+    def on_track(track):
+        tasks.add(asyncio.ensure_future(count(track)))
+
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+        if role == "publish":
+            pc.addTransceiver(Tone(), direction="sendonly")
+            video = pc.addTransceiver(Picture(), direction="sendonly")
+            codecs = RTCRtpSender.getCapabilities("video").codecs
+            video.setCodecPreferences([c for c in codecs if c.mimeType in ("video/VP8", "video/rtx")])
+            session = await negotiate(pc, http, url, 0)
+        else:
+            pc.addTransceiver("audio", direction="recvonly")
+            pc.addTransceiver("video", direction="recvonly")
+            session = await negotiate(pc, http, url, RETRY_SECONDS)
+        while not over.is_set():
+            print(json.dumps(counts | {"state": pc.connectionState, "session": session}), flush=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.2)
+        with contextlib.suppress(httpx.HTTPError):
+            await http.delete(session)
+    await pc.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2]))

@@ -1,0 +1,180 @@
+"""Publishers and viewers of every kind behind two small shapes.
+
+A viewer has `count()` (frames or packets so far), `closed()` (why its session is over, else an empty text), and `stop()`.
+A publisher has `stop()` (an orderly end: DELETE) and, where it is a process, `child`.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from harness.processes import Child, tail
+from harness.waiting import eventually
+
+OVER = ("disconnected", "failed", "closed")
+
+
+class PagePeer:
+    """A session in the test's own page in a browser."""
+
+    def __init__(self, browser, opened: dict, what: str):
+        self.browser = browser
+        self.id = opened["id"]
+        self.url = opened["url"]
+        self.answer = opened["answer"]
+        self._what = what
+
+    def __str__(self):
+        return f"{self.browser.name}'s {self._what}"
+
+    def stats(self) -> dict:
+        return self.browser.run("id => peer.stats(id)", self.id)
+
+    def count(self) -> int:
+        return self.stats()["framesDecoded"]
+
+    def closed(self) -> str:
+        stats = self.stats()
+        over = [f"{e['what']} {e['state']}" for e in stats["events"] if e["what"] != "ice" and e["state"] in OVER]
+        return ", ".join(over) or (stats["connectionState"] if stats["connectionState"] in OVER else "")
+
+    def stop(self) -> int | None:
+        """Ends the session by DELETE and answers its status."""
+        return self.browser.run("id => peer.close(id)", self.id)
+
+
+class Page:
+    """The test's own WHIP and WHEP page, open in a browser."""
+
+    def __init__(self, browser, url: str):
+        self.browser = browser
+        browser.open(url)
+
+    def publish(self, url: str, **options) -> PagePeer:
+        return PagePeer(self.browser, self.browser.run("(u, o) => peer.publish(u, o)", url, options), f"publisher at {url}")
+
+    def watch(self, url: str, **options) -> PagePeer:
+        return PagePeer(self.browser, self.browser.run("(u, o) => peer.watch(u, o)", url, options), f"viewer at {url}")
+
+
+class ProcessPeer:
+    """A peer that is a process and prints JSON lines."""
+
+    def __init__(self, name: str, command: list, directory: Path):
+        self._out = directory / f"{name}.out"
+        file = self._out.open("wb")
+        self.child = Child(name, command, directory / f"{name}.log", stdout=file)
+        file.close()
+        self.name = name
+
+    def __str__(self):
+        return self.name
+
+    def last(self) -> dict:
+        """The newest whole line, or an empty dict before the first."""
+        for line in reversed(tail(self._out, 20).splitlines()):
+            with contextlib.suppress(ValueError):
+                value = json.loads(line)
+                if isinstance(value, dict):
+                    return value
+        return {}
+
+    def text(self) -> str:
+        """All that it has printed."""
+        return self._out.read_text(errors="replace")
+
+    def started(self, probe, within: float = 15):
+        """Waits until `probe(last line)` holds; fails at once, with the log, when the process ends before."""
+
+        def check():
+            if probe(self.last()):
+                return True
+            if not self.child.running():
+                raise RuntimeError(f"{self.name} ended with {self.child.process.returncode}:\n{self.child.tail(15)}")
+            return False
+
+        try:
+            eventually(f"{self.name} has started", check, within=within)
+        except BaseException:
+            self.child.stop()
+            raise
+
+    def ended(self) -> str:
+        return "" if self.child.running() else f"the process ended with {self.child.process.returncode}: {self.child.tail(3)}"
+
+    def stop(self) -> None:
+        self.child.stop()
+
+
+class AiortcPeer(ProcessPeer):
+    """aiortc as publisher (VP8 and Opus) or viewer."""
+
+    def __init__(self, role: str, url: str, name: str, directory: Path):
+        super().__init__(name, [sys.executable, Path(__file__).with_name("aiortc_peer.py"), role, url], directory)
+        self.started(lambda line: line.get("state") == "connected")
+
+    def count(self) -> int:
+        return self.last().get("video", 0)
+
+    def closed(self) -> str:
+        state = self.last().get("state", "")
+        return state if state in OVER else self.ended()
+
+
+class FfmpegPublisher:
+    """FFmpeg's WHIP muxer: H264 (baseline) and Opus."""
+
+    def __init__(self, url: str, name: str, directory: Path):
+        # One key frame a second: this muxer takes no PLI, so a late viewer waits for the next.
+        video = "-c:v libx264 -profile:v baseline -tune zerolatency -preset ultrafast -bf 0 -g 15 -pix_fmt yuv420p -b:v 400k"
+        command = [
+            imageio_ffmpeg.get_ffmpeg_exe(),
+            *"-hide_banner -nostdin -loglevel info".split(),
+            *"-re -f lavfi -i testsrc2=size=320x240:rate=15 -re -f lavfi -i sine=frequency=440".split(),
+            *video.split(),
+            *"-c:a libopus -ac 2 -ar 48000 -threads 1 -f whip".split(),
+            url,
+        ]
+        self.child = Child(name, command, directory / f"{name}.log")
+
+    def closed(self) -> str:
+        code = self.child.process.poll()
+        return "" if code is None else f"ffmpeg ended with {code}: {self.child.tail(3)}"
+
+    def stop(self) -> None:
+        self.child.stop()
+
+
+def ffmpeg_says(*arguments: str) -> str:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+
+
+class Generator(ProcessPeer):
+    """`sfu-bench publish`: an RTP generator without an encoder, so that a starved machine costs no packets at the source."""
+
+    def __init__(self, binaries: Path, url: str, name: str, directory: Path):
+        super().__init__(name, [binaries / "sfu-bench", "publish", url, "--kbps", "400", "--fps", "20"], directory)
+        self.started(lambda _: "publishing" in self.text())
+
+
+class Counter(ProcessPeer):
+    """`sfu-bench watch`: counts RTP packets and decodes nothing; a line a second, and one at once when its session is closed."""
+
+    def __init__(self, binaries: Path, url: str, name: str, directory: Path):
+        super().__init__(name, [binaries / "sfu-bench", "watch", url, "--json", "--retry-seconds", "5"], directory)
+        self.started(lambda line: line.get("packets", 0) > 0)
+
+    def count(self) -> int:
+        return self.last().get("packets", 0)
+
+    def lost(self) -> int:
+        return self.last().get("lost", 0)
+
+    def closed(self) -> str:
+        last = self.last()
+        return f"closed: {last.get('close')}" if last.get("state") == "closed" else self.ended()

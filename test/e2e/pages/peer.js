@@ -1,0 +1,155 @@
+"use strict";
+
+// The test's own WHIP (RFC 9725) and WHEP client. It never trickles, takes no counter-offer, and retries a WHEP 409 or 503 as players do.
+const sessions = new Map();
+let lastId = 0;
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function newSession(kind) {
+  const pc = new RTCPeerConnection();
+  const session = { id: ++lastId, kind, pc, url: null, events: [], streams: [], tracks: [] };
+  const note = (what, state) => session.events.push({ what, state, at: Date.now() });
+  pc.addEventListener("connectionstatechange", () => note("connection", pc.connectionState));
+  pc.addEventListener("iceconnectionstatechange", () => note("ice", pc.iceConnectionState));
+  session.note = note;
+  sessions.set(session.id, session);
+  return session;
+}
+
+function watchDtls(session) {
+  const seen = new Set();
+  for (const transceiver of session.pc.getTransceivers()) {
+    for (const end of [transceiver.sender, transceiver.receiver]) {
+      const dtls = end?.transport;
+      if (dtls && !seen.has(dtls)) {
+        seen.add(dtls);
+        dtls.addEventListener("statechange", () => session.note("dtls", dtls.state));
+      }
+    }
+  }
+}
+
+async function negotiate(session, url, retryMs) {
+  const { pc } = session;
+  await pc.setLocalDescription(await pc.createOffer());
+  session.offer = pc.localDescription.sdp;
+  const started = Date.now();
+  for (;;) {
+    const response = await fetch(url, { method: "POST", headers: { "Content-Type": "application/sdp" }, body: session.offer });
+    const body = await response.text();
+    if (response.status === 201) {
+      const location = response.headers.get("Location");
+      if (!location) throw new Error("201 without a Location that a page may read");
+      session.url = new URL(location, response.url).href;
+      session.answer = body;
+      session.answeredAt = Date.now();
+      await pc.setRemoteDescription({ type: "answer", sdp: body });
+      watchDtls(session);
+      return;
+    }
+    const again = response.status === 409 || response.status === 503;
+    if (!again || Date.now() - started > retryMs) throw new Error(`POST ${url}: ${response.status} ${body}`);
+    await sleep(200);
+  }
+}
+
+function preferVideo(transceiver, codec) {
+  const all = RTCRtpReceiver.getCapabilities("video").codecs;
+  const wanted = all.filter((c) => c.mimeType.toLowerCase() === `video/${codec.toLowerCase()}`);
+  if (!wanted.length) throw new Error(`this browser has no ${codec}`);
+  transceiver.setCodecPreferences([...wanted, ...all.filter((c) => /rtx$/i.test(c.mimeType))]);
+}
+
+async function publish(url, { codec = "VP8", width = 320, height = 240, frameRate = 15 } = {}) {
+  const session = newSession("publish");
+  const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width, height, frameRate } });
+  session.streams.push(media);
+  for (const track of media.getTracks()) {
+    const transceiver = session.pc.addTransceiver(track, { direction: "sendonly", streams: [media] });
+    if (track.kind === "video") preferVideo(transceiver, codec);
+  }
+  await negotiate(session, url, 0);
+  return { id: session.id, url: session.url, answer: session.answer };
+}
+
+async function watch(url, { retryMs = 5000 } = {}) {
+  const session = newSession("watch");
+  session.pc.addTransceiver("audio", { direction: "recvonly" });
+  session.pc.addTransceiver("video", { direction: "recvonly" });
+  session.pc.addEventListener("track", ({ track }) => {
+    session.tracks.push(track);
+    const element = document.createElement(track.kind);
+    element.autoplay = true;
+    element.muted = true;
+    element.srcObject = new MediaStream([track]);
+    document.body.append(element);
+    element.play?.().catch(() => {});
+    session.streams.push(element.srcObject);
+  });
+  await negotiate(session, url, retryMs);
+  return { id: session.id, url: session.url, answer: session.answer };
+}
+
+async function stats(id) {
+  const session = sessions.get(id);
+  const result = {
+    connectionState: session.pc.connectionState,
+    iceConnectionState: session.pc.iceConnectionState,
+    framesDecoded: 0,
+    framesSent: 0,
+    audioPackets: 0,
+    videoPackets: 0,
+    packetsLost: 0,
+    codec: null,
+    events: session.events,
+  };
+  const report = await session.pc.getStats();
+  for (const s of report.values()) {
+    if (s.type === "inbound-rtp" && s.kind === "video") {
+      result.framesDecoded += s.framesDecoded ?? 0;
+      result.videoPackets += s.packetsReceived ?? 0;
+      result.packetsLost += s.packetsLost ?? 0;
+      result.codec = report.get(s.codecId)?.mimeType ?? result.codec;
+    } else if (s.type === "inbound-rtp" && s.kind === "audio") {
+      result.audioPackets += s.packetsReceived ?? 0;
+      result.packetsLost += s.packetsLost ?? 0;
+    } else if (s.type === "outbound-rtp" && s.kind === "video") {
+      result.framesSent += s.framesSent ?? s.framesEncoded ?? 0;
+      result.codec = report.get(s.codecId)?.mimeType ?? result.codec;
+    }
+  }
+  return result;
+}
+
+async function close(id) {
+  const session = sessions.get(id);
+  if (!session) return null;
+  sessions.delete(id);
+  const response = session.url ? await fetch(session.url, { method: "DELETE" }) : null;
+  for (const stream of session.streams) for (const track of stream.getTracks()) track.stop();
+  session.pc.close();
+  return response?.status ?? null;
+}
+
+async function closeAll() {
+  await Promise.allSettled([...sessions.keys()].map(close));
+}
+
+// The browser alone, without any server: proves that this machine can encode, send over loopback and decode.
+async function loopback() {
+  const sender = newSession("loopback-send");
+  const receiver = newSession("loopback-receive");
+  sender.pc.onicecandidate = ({ candidate }) => candidate && receiver.pc.addIceCandidate(candidate);
+  receiver.pc.onicecandidate = ({ candidate }) => candidate && sender.pc.addIceCandidate(candidate);
+  const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240, frameRate: 15 } });
+  sender.streams.push(media);
+  for (const track of media.getTracks()) sender.pc.addTrack(track, media);
+  await sender.pc.setLocalDescription();
+  await receiver.pc.setRemoteDescription(sender.pc.localDescription);
+  await receiver.pc.setLocalDescription();
+  await sender.pc.setRemoteDescription(receiver.pc.localDescription);
+  return { id: receiver.id };
+}
+
+window.peer = { publish, watch, stats, close, closeAll, loopback };

@@ -1,0 +1,213 @@
+"""`sfu-operator local`: follows its file, ends with all that it started, and says in one sentence why it cannot start."""
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from harness.growth import Steady, grows
+from harness.processes import Child, alive, comm
+from harness.waiting import eventually
+
+
+def manifest(replicas, more: str = "") -> str:
+    return f"""\
+apiVersion: sfumato.dev/v1alpha1
+kind: SfuCluster
+metadata:
+  name: e2e
+spec:
+  replicas: {replicas}
+{more}"""
+
+
+def save_in_place(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def save_by_rename(path: Path, text: str) -> None:
+    """As most editors do: another file takes the name."""
+    other = path.with_suffix(".new")
+    other.write_text(text)
+    other.replace(path)
+
+
+@pytest.mark.parametrize("save", [save_in_place, save_by_rename])
+def test_the_file_is_followed_from_3_to_5_to_2_and_the_mesh_is_whole_each_time(save, make_cluster, peers, stream, tmp_path):
+    file = tmp_path / "cluster.yaml"
+    save(file, manifest(3))
+    cluster = make_cluster(nodes=None, options=("-f", file, "--workers", "1")).started(3)
+    peers.generate(cluster.whip(stream, "sfu-1"))
+    viewer = peers.count(cluster.whep(stream, "sfu-2"))
+    with Steady([viewer]):
+        save(file, manifest(5))
+        at_most = cluster.wait_whole(5, within=20)
+        new = peers.count(cluster.whep(stream, "sfu-5"))
+        grows(new)
+        save(file, manifest(2))
+        left = cluster.wait_whole(2, within=30)
+        gone = [report["pid"] for name, report in at_most.items() if name not in left]
+        cluster.gone(gone, within=5)
+        eventually("the viewer on the node that left is told", new.closed, within=10)
+    assert {name: report["incarnation"] for name, report in at_most.items() if name in left} == {
+        name: report["incarnation"] for name, report in left.items()
+    }, "a node that stays was restarted"
+
+
+def test_a_bad_edit_of_the_file_is_refused_in_words_and_changes_nothing(make_cluster, tmp_path):
+    file = tmp_path / "cluster.yaml"
+    save_in_place(file, manifest(2))
+    cluster = make_cluster(nodes=None, options=("-f", file, "--workers", "1")).started(2)
+    before = cluster.reports(2)
+    save_in_place(file, manifest(0))
+    eventually("the refusal is shown", lambda: "spec.replicas" in cluster.child.tail(), within=10)
+    assert cluster.child.running()
+    assert {n: r["incarnation"] for n, r in cluster.whole(2).items()} == {n: r["incarnation"] for n, r in before.items()}
+    save_in_place(file, manifest(3))
+    cluster.wait_whole(3)
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM", "kill -9"])
+def test_nothing_is_left_running(how, make_cluster, peers, stream):
+    cluster = make_cluster(nodes=2).started()
+    peers.generate(cluster.whip(stream, "sfu-1"))
+    viewer = peers.count(cluster.whep(stream, "sfu-2"))
+    family = cluster.child.family()
+    assert sorted(comm(pid) for pid in family) == ["redis-server", "sfu-node", "sfu-node", "sfu-operator", "sfu-web"]
+    if how == "Ctrl-C":
+        # As a terminal does: to the whole foreground process group.
+        os.killpg(cluster.child.pid, signal.SIGINT)
+    else:
+        cluster.child.process.send_signal(signal.SIGTERM if how == "SIGTERM" else signal.SIGKILL)
+    code = cluster.child.exit_code(within=20)
+    eventually("all that it started has ended", lambda: not [pid for pid in family if alive(pid)], within=1 if code == 0 else 15)
+    assert cluster.child.family() == []
+    assert cluster.slot.taken() == []
+    assert code == (-signal.SIGKILL if how == "kill -9" else 0), cluster.child.tail()
+    eventually("the viewer is told", viewer.closed, within=12)
+
+
+def test_what_dies_is_restarted_and_its_signal_is_shown(make_cluster):
+    cluster = make_cluster(nodes=2, options=("--workers", "1")).started()
+    first = cluster.pid("sfu-2")
+    cluster.kill(first, signal.SIGABRT)
+    eventually("the death is shown", lambda: re.search(r"sfu-2.*SIGABRT", cluster.child.tail()), within=5)
+    cluster.wait_whole()
+    assert cluster.pid("sfu-2") != first
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "option"),
+    [
+        ("web", socket.SOCK_STREAM, "--web-port"),
+        ("redis", socket.SOCK_STREAM, "--redis-port"),
+        ("client", socket.SOCK_STREAM, "--client-port-base"),
+        ("admin", socket.SOCK_STREAM, "--admin-port-base"),
+        ("health", socket.SOCK_STREAM, "--health-port-base"),
+        ("media", socket.SOCK_DGRAM, "--media-port-base"),
+    ],
+)
+def test_a_port_in_use_is_one_sentence_that_names_the_way_out(what, kind, option, make_cluster):
+    cluster = make_cluster()
+    cluster.stop()
+    port = getattr(cluster.slot, what)
+    with socket.socket(socket.AF_INET, kind) as holder:
+        holder.bind(("127.0.0.1", port))
+        if kind == socket.SOCK_STREAM:
+            holder.listen()
+        child = Child("sfu-operator local", cluster.child.command, cluster.state.parent / "second.log")
+        assert_refuses(child, 1, str(port), option)
+
+
+def assert_refuses(child: Child, code: int, *words: str) -> None:
+    """The child ends with this code and one sentence that has these words, and leaves nothing behind."""
+    try:
+        ended = child.exit_code(within=20)
+        said = child.tail().strip()
+        left = child.family()
+    finally:
+        child.stop()
+    assert ended == code, f"exit code {ended}:\n{said}"
+    assert left == []
+    assert len(said.splitlines()) == 1, f"more than a sentence:\n{said}"
+    for word in words:
+        assert word in said, f"it does not say {word!r}: {said}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (manifest(0), ["spec.replicas", "1", "32"]),
+        (manifest(33), ["spec.replicas", "1", "32"]),
+        (manifest("three"), ["spec.replicas"]),
+        (manifest(3, "  colour: blue\n"), ["spec.colour"]),
+        (manifest(3, "  mesh:\n    beatIntervall: 1s\n"), ["spec.mesh.beatIntervall", "beatInterval"]),
+        (manifest(3, "  mesh:\n    linkGrace: 10 parsecs\n"), ["spec.mesh.linkGrace"]),
+        (manifest(3, "  mesh:\n    linkGrace: 10\n"), ["spec.mesh.linkGrace"]),
+        (manifest(3, "  media:\n    port: 70000\n"), ["spec.media.port"]),
+        (manifest(3).replace("SfuCluster", "SfuClutser"), ["kind"]),
+        ("spec: [", ["cluster.yaml"]),
+        ("", ["cluster.yaml"]),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_a_bad_manifest_is_exit_2_with_the_path_of_the_field(text, words, binaries, ports, tmp_path):
+    file = tmp_path / "cluster.yaml"
+    file.write_text(text)
+    command = [binaries / "sfu-operator", "local", "-f", file, *ports.options(), "--state-dir", tmp_path / "state"]
+    assert_refuses(Child("sfu-operator local", command, tmp_path / "operator.log"), 2, *words)
+
+
+def test_a_missing_manifest_is_one_sentence_with_its_name(binaries, ports, tmp_path):
+    command = [binaries / "sfu-operator", "local", "-f", tmp_path / "nowhere.yaml", *ports.options()]
+    child = Child("sfu-operator local", command, tmp_path / "operator.log")
+    code = child.exit_code(within=20)
+    assert_refuses(child, code, "nowhere.yaml")
+    assert code in (1, 2)
+
+
+@pytest.mark.parametrize("options", [["--nodes", "0"], ["--nodes", "33"], ["--nodes", "many"], ["--colour", "blue"]], ids=" ".join)
+def test_a_wrong_option_is_exit_2(options, binaries, tmp_path):
+    child = Child("sfu-operator local", [binaries / "sfu-operator", "local", *options], tmp_path / "operator.log")
+    try:
+        assert child.exit_code() == 2
+        assert options[0] in child.tail()
+    finally:
+        child.stop()
+
+
+def test_a_missing_redis_is_one_sentence_with_the_ways_out(binaries, ports, tmp_path):
+    command = [binaries / "sfu-operator", "local", *ports.options(), "--state-dir", tmp_path / "state"]
+    child = Child("sfu-operator local", command, tmp_path / "operator.log", env={"PATH": str(tmp_path)})
+    assert_refuses(child, 1, "redis-server", "--redis-url")
+
+
+def test_a_cluster_uses_the_redis_that_it_is_given(make_cluster, ports, peers, stream, tmp_path):
+    """The Redis of somebody else: it is used, shared by prefix, and still there when the cluster has ended."""
+    redis = Child(
+        "redis-server",
+        ["redis-server", "--port", str(ports.redis), "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
+        tmp_path / "redis.log",
+    )
+    try:
+        cluster = make_cluster(nodes=2, options=("--redis-url", f"redis://127.0.0.1:{ports.redis}", "--workers", "1")).started()
+        eventually("every node reaches it", lambda: all(r["redis"] for r in cluster.reports().values()), within=5)
+        assert "redis-server" not in [comm(pid) for pid in cluster.child.family()]
+        peers.generate(cluster.whip(stream, "sfu-1"))
+        keys = eventually("the claim is in Redis", lambda: redis_keys(ports.redis), within=5)
+        assert all(key.startswith("sfumato:") for key in keys), keys
+        cluster.child.process.send_signal(signal.SIGINT)
+        assert cluster.child.exit_code(within=20) == 0
+        assert redis.running()
+    finally:
+        redis.stop()
+
+
+def redis_keys(port: int) -> list[str]:
+    """`KEYS *`, in the protocol itself."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as it:
+        it.sendall(b"*2\r\n$4\r\nKEYS\r\n$1\r\n*\r\n")
+        return re.findall(r"\r\n([^*$\r\n][^\r\n]*)", it.recv(65536).decode())

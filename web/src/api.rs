@@ -1,0 +1,159 @@
+//! The cluster for people and scripts: once as JSON, or as a stream of events; and the front door's own health.
+
+use crate::cluster::cluster;
+use crate::problem::Refusal;
+use crate::view::View;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures::Stream;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// Shortest time between two events: at most four a second.
+pub const EVENT_INTERVAL: Duration = Duration::from_millis(250);
+/// How long an event stream stays silent before a comment is sent, so that proxies do not end it.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Event streams that are served at once; each holds a connection.
+const MAX_EVENT_STREAMS: usize = 256;
+
+/// What the handlers need.
+#[derive(Debug, Clone)]
+pub struct Api {
+    view: watch::Receiver<View>,
+    texts: watch::Receiver<Arc<str>>,
+    streams: Arc<Semaphore>,
+}
+
+impl Api {
+    /// Serves this view and these events.
+    #[must_use]
+    pub fn new(view: watch::Receiver<View>, texts: watch::Receiver<Arc<str>>) -> Self {
+        Self {
+            view,
+            texts,
+            streams: Arc::new(Semaphore::new(MAX_EVENT_STREAMS)),
+        }
+    }
+}
+
+/// Routes of the API and of the health checks.
+pub fn routes(api: Api) -> Router {
+    Router::new()
+        .route("/api/v1/cluster", get(cluster_json))
+        .route("/api/v1/events", get(events))
+        .route("/livez", get("ok"))
+        .route("/readyz", get(ready))
+        .with_state(api)
+}
+
+/// Writes the cluster's text into `texts` whenever it differs from the last one. Ends with the view; when it ends or is
+/// dropped, so do all event streams.
+pub async fn publish(mut view: watch::Receiver<View>, texts: watch::Sender<Arc<str>>) {
+    loop {
+        let now = text(&view.borrow_and_update());
+        texts.send_if_modified(|last| {
+            let changed = **last != *now;
+            *last = now.into();
+            changed
+        });
+        tokio::time::sleep(EVENT_INTERVAL).await;
+        if view.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn text(view: &View) -> String {
+    serde_json::to_string(&cluster(view)).expect("the types have text keys and finite numbers only")
+}
+
+async fn cluster_json(State(api): State<Api>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    let body = text(&api.view.borrow());
+    (headers, body).into_response()
+}
+
+async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
+    match api.view.borrow().reports().next() {
+        Some(_) => (StatusCode::OK, "ok"),
+        None => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "waiting for a first node to answer; check --seed and the admin token",
+        ),
+    }
+}
+
+async fn events(State(api): State<Api>) -> Result<Response, Refusal> {
+    let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
+        let detail = format!("{MAX_EVENT_STREAMS} event streams are open already; poll /api/v1/cluster instead");
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Too many event streams", detail).retry()
+    })?;
+    let mut texts = api.texts.clone();
+    texts.mark_changed();
+    let stream = Sse::new(follow(texts, permit)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    // Proxies of the nginx family hold events back unless told otherwise.
+    Ok(([("x-accel-buffering", "no")], stream).into_response())
+}
+
+fn follow(
+    texts: watch::Receiver<Arc<str>>,
+    permit: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    futures::stream::unfold((texts, permit), |(mut texts, permit)| async {
+        texts.changed().await.ok()?;
+        let event = Event::default().event("cluster").data(&**texts.borrow_and_update());
+        Some((Ok(event), (texts, permit)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::samples::{report, view_of};
+    use futures::StreamExt as _;
+
+    #[tokio::test(start_paused = true)]
+    async fn events_are_at_most_four_a_second_and_only_of_changes() {
+        let (view, seen) = watch::channel(View::default());
+        let (texts, received) = watch::channel(Arc::from(""));
+        tokio::spawn(publish(seen, texts));
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let mut events = std::pin::pin!(follow(received, permit));
+        assert!(events.next().await.is_some());
+
+        let began = tokio::time::Instant::now();
+        for n in 0..40 {
+            let mut changed = report("sfu-1");
+            changed.viewers = n;
+            view.send_replace(view_of([changed]));
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        let mut count = 0;
+        while tokio::time::timeout(Duration::from_secs(5), events.next())
+            .await
+            .is_ok()
+        {
+            count += 1;
+        }
+        // A slow reader gets the newest state, not a queue of old ones.
+        assert_eq!(count, 1);
+        assert!(began.elapsed() >= Duration::from_secs(1));
+
+        view.send_modify(|_| {});
+        assert!(
+            tokio::time::timeout(Duration::from_secs(5), events.next())
+                .await
+                .is_err(),
+            "nothing has changed"
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! WHIP and WHEP at the front door: the endpoints pick a node, the session URLs name it.
+//!
+//! Nothing is remembered between requests. `POST /whip/{stream}` is answered with a `Location` under
+//! `/nodes/{node}/`, and every later request of the session carries its node in its path.
+
+use crate::cors;
+use crate::pass_on::{self, MAX_BODY_BYTES, Outgoing, PassOnError, REQUEST_DEADLINE};
+use crate::pick::{Role, pick};
+use crate::problem::Refusal;
+use crate::session_path::{SessionPath, split_query, stream_name};
+use crate::view::View;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use rand::RngExt as _;
+use sfumato_mesh::api::{NodeName, StreamName};
+use std::net::{IpAddr, SocketAddr};
+use tokio::sync::watch;
+
+/// What the handlers need.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The cluster, to pick from; sessions are counted in it as they are placed.
+    pub view: watch::Sender<View>,
+    /// Client for the nodes.
+    pub client: reqwest::Client,
+}
+
+/// The two protocols, which differ in who may take a session and in what a `HEAD` finds out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Publishing (RFC 9725).
+    Whip,
+    /// Watching (draft-ietf-wish-whep).
+    Whep,
+}
+
+impl Protocol {
+    fn path(self, stream: &StreamName) -> String {
+        match self {
+            Self::Whip => format!("/whip/{stream}"),
+            Self::Whep => format!("/whep/{stream}"),
+        }
+    }
+
+    fn role(self) -> Role {
+        match self {
+            Self::Whip => Role::Publisher,
+            Self::Whep => Role::Viewer,
+        }
+    }
+}
+
+/// Routes of the endpoints and of the sessions.
+pub fn routes(door: Door) -> Router {
+    Router::new()
+        .route("/whip/{stream}", any(whip))
+        .route("/whep/{stream}", any(whep))
+        .route("/nodes/{*session}", any(session))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(cors::allow))
+        .with_state(door)
+}
+
+async fn whip(door: State<Door>, stream: Path<String>, request: Request) -> Result<Response, Refusal> {
+    endpoint(&door, Protocol::Whip, &stream, request).await
+}
+
+async fn whep(door: State<Door>, stream: Path<String>, request: Request) -> Result<Response, Refusal> {
+    endpoint(&door, Protocol::Whep, &stream, request).await
+}
+
+async fn endpoint(door: &Door, protocol: Protocol, stream: &str, request: Request) -> Result<Response, Refusal> {
+    let stream = stream_name(stream)?;
+    match *request.method() {
+        Method::POST => within_deadline(open(door, protocol, &stream, request)).await,
+        Method::OPTIONS => Ok((cors::preflight(), accept("accept-post", "application/sdp")).into_response()),
+        // RFC 9725 section 4.2: a GET is answered by a success without content. Players look for an endpoint by HEAD.
+        Method::HEAD if protocol == Protocol::Whep => {
+            Ok(([(header::CONTENT_TYPE, "application/sdp")], StatusCode::OK).into_response())
+        }
+        Method::GET | Method::HEAD => Ok(StatusCode::NO_CONTENT.into_response()),
+        _ => Err(wrong_method(
+            "POST, GET, HEAD, OPTIONS",
+            "POST an SDP offer to open a session",
+        )),
+    }
+}
+
+/// Opens a session on the node that `?node=` names, or on one that is picked; in that case a node that takes no
+/// connection, or no more sessions, is stepped over once.
+async fn open(door: &Door, protocol: Protocol, stream: &StreamName, request: Request) -> Result<Response, Refusal> {
+    let (forced, query) = split_query(request.uri().query().unwrap_or_default());
+    let outgoing = outgoing(request, format!("{}{query}", protocol.path(stream))).await?;
+    if let Some(forced) = forced {
+        let (node, url) = known_node(door, &forced)?;
+        let answer = pass_on::send(&door.client, &node, &url, &outgoing).await;
+        return answer.map_err(|error| failed(&node, error));
+    }
+    let (first, url) = place(door, protocol, None).ok_or_else(no_node)?;
+    let answer = pass_on::send(&door.client, &first, &url, &outgoing).await;
+    let another = match &answer {
+        Err(PassOnError::NotConnected { .. }) => place(door, protocol, Some(&first)),
+        Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => place(door, protocol, Some(&first)),
+        _ => None,
+    };
+    let Some((second, url)) = another else {
+        return answer.map_err(|error| failed(&first, error));
+    };
+    tracing::info!(%stream, %first, %second, "the picked node takes no session; trying another");
+    let answer = pass_on::send(&door.client, &second, &url, &outgoing).await;
+    answer.map_err(|error| failed(&second, error))
+}
+
+async fn session(State(door): State<Door>, request: Request) -> Result<Response, Refusal> {
+    let uri = request.uri().clone();
+    let path = SessionPath::parse(uri.path())?;
+    match *request.method() {
+        // POST belongs to the resources of WHEP extensions, which lie under the session.
+        Method::PATCH | Method::DELETE | Method::POST => within_deadline(forward(&door, &path, request)).await,
+        Method::OPTIONS => {
+            let types = accept("accept-patch", "application/trickle-ice-sdpfrag, application/sdp");
+            Ok((cors::preflight(), accept("accept-post", "application/sdp"), types).into_response())
+        }
+        Method::GET | Method::HEAD => {
+            known_node(&door, path.node)?;
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        _ => Err(wrong_method(
+            "PATCH, DELETE, POST, GET, HEAD, OPTIONS",
+            "PATCH or DELETE the session",
+        )),
+    }
+}
+
+async fn forward(door: &Door, path: &SessionPath<'_>, request: Request) -> Result<Response, Refusal> {
+    let (node, url) = known_node(door, path.node)?;
+    let query = request
+        .uri()
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    let outgoing = outgoing(request, format!("{}{query}", path.at_node)).await?;
+    let answer = pass_on::send(&door.client, &node, &url, &outgoing).await;
+    answer.map_err(|error| failed(&node, error))
+}
+
+/// Picks a node and counts the session as its own at once, so that requests that come together spread.
+fn place(door: &Door, protocol: Protocol, except: Option<&NodeName>) -> Option<(NodeName, String)> {
+    let mut placed = None;
+    door.view.send_if_modified(|view| {
+        let mut draw = |below: usize| rand::rng().random_range(0..below);
+        placed = pick(view, protocol.role(), except, &mut draw).and_then(|name| {
+            view.placed(&name);
+            let url = view.nodes().get(&name)?.peer.client_url.clone();
+            Some((name, url))
+        });
+        false
+    });
+    placed
+}
+
+fn known_node(door: &Door, name: &str) -> Result<(NodeName, String), Refusal> {
+    let view = door.view.borrow();
+    let found = name
+        .parse()
+        .ok()
+        .and_then(|name: NodeName| Some((view.nodes().get(&name)?.peer.client_url.clone(), name)));
+    let (url, name) = found.ok_or_else(|| {
+        let known: Vec<&str> = view.nodes().keys().map(NodeName::as_str).collect();
+        let name: String = name.chars().take(64).collect();
+        let detail = format!("no node `{name}` is known; known are: {}", known.join(", "));
+        Refusal::new(StatusCode::NOT_FOUND, "Unknown node", detail).field("node")
+    })?;
+    Ok((name, url))
+}
+
+async fn outgoing(request: Request, path: String) -> Result<Outgoing, Refusal> {
+    let client: Option<IpAddr> = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip());
+    let headers = pass_on::request_headers(request.headers(), client);
+    let method = request.method().clone();
+    let body = Bytes::from_request(request, &())
+        .await
+        .map_err(|rejection| unreadable(&rejection))?;
+    Ok(Outgoing {
+        method,
+        path,
+        headers,
+        body,
+    })
+}
+
+async fn within_deadline(work: impl Future<Output = Result<Response, Refusal>>) -> Result<Response, Refusal> {
+    tokio::time::timeout(REQUEST_DEADLINE, work).await.unwrap_or_else(|_| {
+        let detail =
+            format!("no whole answer within {REQUEST_DEADLINE:?}; the node may be starved or cut off: try again");
+        Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "Node does not answer in time", detail).field("node"))
+    })
+}
+
+fn failed(node: &NodeName, error: PassOnError) -> Refusal {
+    let cause = std::error::Error::source(&error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    tracing::warn!(%node, %error, cause, "a request could not be passed on");
+    error.into()
+}
+
+fn no_node() -> Refusal {
+    let detail = "no node is reachable, ready and not draining at present; try again shortly";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "No node available", detail).retry()
+}
+
+fn unreadable(rejection: &BytesRejection) -> Refusal {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let detail = format!("the body may be {MAX_BODY_BYTES} bytes long at most");
+        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", detail).field("body");
+    }
+    Refusal::new(rejection.status(), "Body cannot be read", rejection.body_text()).field("body")
+}
+
+fn wrong_method(allow: &'static str, what_to_do: &str) -> Refusal {
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        format!("{what_to_do}; allowed are {allow}"),
+    )
+    .header(header::ALLOW, HeaderValue::from_static(allow))
+}
+
+fn accept(name: &'static str, types: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(name, HeaderValue::from_static(types));
+    headers
+}

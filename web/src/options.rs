@@ -1,0 +1,102 @@
+//! The command line. Every option is a flag and an environment variable, and `--help` says unit and default.
+
+use crate::seeds::Seed;
+use clap::{Parser, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Front door and dashboard of a Sfumato cluster: picks a node for each WHIP and WHEP session and shows the mesh.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "sfu-web", version)]
+pub struct Options {
+    /// Address and TCP port to listen on
+    #[arg(
+        long,
+        env = "SFUMATO_WEB_LISTEN",
+        value_name = "IP:PORT",
+        default_value = "127.0.0.1:2020"
+    )]
+    pub listen: SocketAddr,
+
+    /// Admin URL of a node to begin with, without a path; a name stands for every address behind it, and the nodes name
+    /// their peers. Repeatable, or comma separated
+    #[arg(
+        long = "seed",
+        env = "SFUMATO_WEB_SEED",
+        value_name = "URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:4001"
+    )]
+    pub seeds: Vec<Seed>,
+
+    /// File with the admin token of the nodes; read again when it changes
+    #[arg(
+        long,
+        env = "SFUMATO_WEB_ADMIN_TOKEN_FILE",
+        value_name = "PATH",
+        required_unless_present = "insecure_admin",
+        conflicts_with = "insecure_admin"
+    )]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// Ask the nodes without a token: for nodes that run with an open admin listener on one machine [default: off]
+    #[arg(long, env = "SFUMATO_WEB_INSECURE_ADMIN", hide_possible_values = true)]
+    pub insecure_admin: bool,
+
+    /// Shape of the log lines on stderr
+    #[arg(long, env = "SFUMATO_WEB_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Human)]
+    pub log_format: LogFormat,
+
+    /// What is logged: a level, or levels by module such as `info,sfu_web=debug`
+    #[arg(long = "log", env = "SFUMATO_WEB_LOG", value_name = "FILTER", default_value = "info")]
+    pub log_filter: String,
+}
+
+/// Shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people at a terminal.
+    Human,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_option_has_an_environment_variable_and_a_help_line() {
+        let command = Options::command();
+        command.clone().debug_assert();
+        for option in command.get_arguments() {
+            let id = option.get_id().as_str();
+            assert!(
+                option
+                    .get_env()
+                    .is_some_and(|env| env.to_string_lossy().starts_with("SFUMATO_WEB_")),
+                "{id}"
+            );
+            assert!(option.get_help().is_some(), "{id}");
+        }
+    }
+
+    #[test]
+    fn seeds_can_be_repeated_or_separated_by_commas() {
+        let options = Options::try_parse_from([
+            "sfu-web",
+            "--insecure-admin",
+            "--seed=http://127.0.0.1:4001,http://127.0.0.1:4002",
+            "--seed=http://127.0.0.1:4003",
+        ]);
+        assert_eq!(options.unwrap().seeds.len(), 3);
+    }
+
+    #[test]
+    fn a_token_file_or_the_word_that_none_is_wanted_must_be_given_and_not_both() {
+        assert!(Options::try_parse_from(["sfu-web"]).is_err());
+        assert!(Options::try_parse_from(["sfu-web", "--admin-token-file", "t"]).is_ok());
+        assert!(Options::try_parse_from(["sfu-web", "--admin-token-file", "t", "--insecure-admin"]).is_err());
+    }
+}

@@ -1,0 +1,242 @@
+//! Passing one request of a session on to its node, and the node's answer back.
+//!
+//! Only the headers that WHIP and WHEP need go through, in either direction: what a node says by other means
+//! (cookies, CORS of its own) would count for the front door's whole origin.
+
+use crate::problem::Refusal;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sfumato_mesh::api::NodeName;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Longest request body, in bytes. An SDP offer of a browser with every codec is about 8 KiB.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Longest answer that is read from a node, in bytes.
+pub const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// How long a request may take altogether, the attempt on another node included.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a connection to a node may take to be made. Short, so that time is left for another node.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
+/// Headers that a node needs. The user agent tells it the order of simulcast layers; `ETag` is what one published WHIP
+/// client sends in the place of `If-Match`.
+const TO_NODE: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::AUTHORIZATION,
+    header::IF_MATCH,
+    header::ETAG,
+    header::ACCEPT,
+    header::USER_AGENT,
+];
+/// Headers that a client needs, besides `Location` and `Link`, whose paths are rewritten.
+const TO_CLIENT: [HeaderName; 7] = [
+    header::CONTENT_TYPE,
+    header::ETAG,
+    header::RETRY_AFTER,
+    header::ALLOW,
+    header::WWW_AUTHENTICATE,
+    ACCEPT_POST,
+    ACCEPT_PATCH,
+];
+
+/// One request, ready for its node.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Method.
+    pub method: Method,
+    /// Path and query at the node.
+    pub path: String,
+    /// What the node needs of the headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// Why a node's answer could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PassOnError {
+    /// No connection could be made: the node has not seen the request.
+    #[error("node {node} does not take connections")]
+    NotConnected {
+        /// The node.
+        node: NodeName,
+        /// What the transport says.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The connection broke: the node may have carried the request out.
+    #[error("the connection to node {node} broke before its answer was complete")]
+    Broken {
+        /// The node.
+        node: NodeName,
+        /// What the transport says.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The answer cannot be passed back.
+    #[error("node {node} gave an answer that cannot be passed on: {why}")]
+    BadAnswer {
+        /// The node.
+        node: NodeName,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl From<PassOnError> for Refusal {
+    fn from(error: PassOnError) -> Self {
+        let what_to_do = match &error {
+            PassOnError::NotConnected { .. } => "try again, or without `?node=`",
+            PassOnError::Broken { .. } => "open a new session",
+            PassOnError::BadAnswer { .. } => "check that node and front door are of supported releases",
+        };
+        Refusal::new(
+            StatusCode::BAD_GATEWAY,
+            "Node does not answer",
+            format!("{error}; {what_to_do}"),
+        )
+        .field("node")
+    }
+}
+
+/// A client for the nodes' WHIP and WHEP listeners.
+///
+/// # Panics
+/// Never: the client has neither TLS nor a proxy that could fail to load.
+#[must_use]
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        // A user's token goes to the node, to no proxy of the environment, and nowhere that an answer points to.
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_DEADLINE)
+        .tcp_nodelay(true)
+        .build()
+        .expect("a client without TLS, resolver or proxy has nothing that could fail to load")
+}
+
+/// Sends the request to `node` at `client_url` and turns the answer into one of the front door.
+///
+/// # Errors
+/// When no whole answer came, or one that cannot be passed back. Has no deadline of its own.
+pub async fn send(
+    client: &reqwest::Client,
+    node: &NodeName,
+    client_url: &str,
+    request: &Outgoing,
+) -> Result<Response, PassOnError> {
+    let url = format!("{}{}", client_url.trim_end_matches('/'), request.path);
+    let broken = |source: reqwest::Error| {
+        let (node, source) = (node.clone(), source.without_url());
+        match source.is_connect() {
+            true => PassOnError::NotConnected { node, source },
+            false => PassOnError::Broken { node, source },
+        }
+    };
+    let sent = client
+        .request(request.method.clone(), url)
+        .headers(request.headers.clone())
+        .body(request.body.clone())
+        .send()
+        .await;
+    let mut answer = sent.map_err(broken)?;
+    let bad = |why: String| PassOnError::BadAnswer {
+        node: node.clone(),
+        why,
+    };
+    let headers = answer_headers(answer.headers(), node, client_url).map_err(bad)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(bad(format!("it is longer than {MAX_ANSWER_BYTES} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((answer.status(), headers, body).into_response())
+}
+
+/// What the node gets to see of a client's headers, and the client's address.
+#[must_use]
+pub fn request_headers(from: &HeaderMap, client: Option<IpAddr>) -> HeaderMap {
+    let mut headers = copied(from, &TO_NODE);
+    let mut hops: Vec<String> = from
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .map(str::to_owned)
+        .collect();
+    hops.extend(client.map(|ip| ip.to_canonical().to_string()));
+    if let Ok(value) = HeaderValue::from_str(&hops.join(", "))
+        && !value.is_empty()
+    {
+        headers.insert(FORWARDED_FOR, value);
+    }
+    headers
+}
+
+/// What the client gets to see of a node's headers. Session URLs get the node's name in front, so that any front door
+/// finds the node again.
+///
+/// # Errors
+/// When `Location` is no session URL of that node: without it the client could never end the session.
+pub fn answer_headers(from: &HeaderMap, node: &NodeName, client_url: &str) -> Result<HeaderMap, String> {
+    let mut headers = copied(from, &TO_CLIENT);
+    if let Some(location) = from.get(header::LOCATION) {
+        let text = location.to_str().unwrap_or_default();
+        let rewritten = session_url(text, node, client_url).ok_or_else(|| {
+            format!(
+                "its Location `{}` is no session URL",
+                text.chars().take(200).collect::<String>()
+            )
+        })?;
+        headers.insert(header::LOCATION, rewritten);
+    }
+    // One header a link: clients exist that lose entries of a joined one.
+    for link in from.get_all(header::LINK) {
+        headers.append(header::LINK, rewritten_link(link, node));
+    }
+    Ok(headers)
+}
+
+/// `/whip/s/1` or `{client_url}/whip/s/1` becomes `/nodes/{node}/whip/s/1`: an absolute path without a query, because
+/// OBS replaces the whole path and drops the query.
+fn session_url(location: &str, node: &NodeName, client_url: &str) -> Option<HeaderValue> {
+    let path = location
+        .strip_prefix(client_url.trim_end_matches('/'))
+        .unwrap_or(location);
+    let is_session = path.starts_with("/whip/") || path.starts_with("/whep/");
+    is_session
+        .then(|| HeaderValue::from_str(&format!("/nodes/{node}{path}")).ok())
+        .flatten()
+}
+
+/// Links to resources of the session (WHEP extensions) get the node's name in front as well; others stay.
+fn rewritten_link(link: &HeaderValue, node: &NodeName) -> HeaderValue {
+    let rewritten = link.to_str().ok().and_then(|text| {
+        let text = text.replace("</whip/", &format!("</nodes/{node}/whip/"));
+        let text = text.replace("</whep/", &format!("</nodes/{node}/whep/"));
+        HeaderValue::from_str(&text).ok()
+    });
+    rewritten.unwrap_or_else(|| link.clone())
+}
+
+fn copied(from: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
+    let pairs = names
+        .iter()
+        .flat_map(|name| from.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(name, value);
+    }
+    headers
+}
+
+#[cfg(test)]
+#[path = "pass_on_tests.rs"]
+mod tests;

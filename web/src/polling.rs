@@ -1,0 +1,156 @@
+//! Keeps the view true: one task for each admin URL asks for the node's report, over and over, by long polls.
+
+use crate::seeds::Seed;
+use crate::view::View;
+use rand::RngExt as _;
+use sfumato_mesh::api::NodeReport;
+use sfumato_mesh::{HttpNodeAdmin, NodeAdmin as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+/// How long a node may hold a poll when nothing has changed. Short, because counters, load and round trip times do not
+/// end a long poll, and because a node that went silent is noticed only when the next answer is due.
+pub const POLL_WAIT: Duration = Duration::from_secs(2);
+/// Shortest time between two polls of one node, so that a busy node is not asked for every single change.
+const POLL_GAP: Duration = Duration::from_millis(100);
+/// First and longest pause after a poll that failed; doubled each time, with jitter.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+/// How often seeds are resolved, and asked again where they stand before nodes that live at other addresses.
+const SEED_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Where reports come from: the nodes' admin API, or a table in tests.
+pub trait Reports: Clone + Send + Sync + 'static {
+    /// The report of the node at this admin URL. With `after`, the node answers when its revision differs from that,
+    /// or when `wait` is over.
+    ///
+    /// # Errors
+    /// A sentence for people: what was attempted, and what went wrong.
+    fn report(
+        &self,
+        admin_url: &str,
+        after: Option<u64>,
+        wait: Duration,
+    ) -> impl Future<Output = Result<NodeReport, String>> + Send;
+}
+
+impl Reports for HttpNodeAdmin {
+    async fn report(&self, admin_url: &str, after: Option<u64>, wait: Duration) -> Result<NodeReport, String> {
+        self.node_report(admin_url, after, wait)
+            .await
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Polls the seeds and every node that becomes known, until dropped.
+pub async fn run<R: Reports>(view: watch::Sender<View>, seeds: Vec<Seed>, reports: R) {
+    let mut changes = view.subscribe();
+    let mut polls = Polls::default();
+    let mut resolving = tokio::time::interval(SEED_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = resolving.tick() => resolve(&view, &seeds).await,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+        let targets = changes.borrow_and_update().targets();
+        polls.follow(&targets, |url| poll(url, view.clone(), reports.clone()));
+    }
+}
+
+/// The running polls, by admin URL. Dropping it ends them all.
+#[derive(Default)]
+struct Polls {
+    tasks: JoinSet<()>,
+    by_url: BTreeMap<String, AbortHandle>,
+}
+
+impl Polls {
+    /// Begins polling what is new in `targets` and ends what is no longer in it.
+    fn follow<F>(&mut self, targets: &BTreeSet<String>, mut begin: impl FnMut(String) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        while self.tasks.try_join_next().is_some() {}
+        self.by_url.retain(|url, task| {
+            let keep = targets.contains(url);
+            if !keep {
+                task.abort();
+            }
+            keep
+        });
+        for url in targets {
+            if !self.by_url.contains_key(url) {
+                let task = self.tasks.spawn(begin(url.clone()));
+                self.by_url.insert(url.clone(), task);
+            }
+        }
+    }
+}
+
+async fn resolve(view: &watch::Sender<View>, seeds: &[Seed]) {
+    let mut urls = BTreeSet::new();
+    for seed in seeds {
+        match seed.resolve().await {
+            Ok(found) => urls.extend(found),
+            Err(error) => {
+                tracing::warn!(%seed, %error, "cannot resolve a seed; what is known of it stays");
+                return;
+            }
+        }
+    }
+    view.send_if_modified(|view| {
+        let changed = !urls.iter().eq(view.seeds().keys());
+        if changed {
+            view.seeded(urls);
+        }
+        changed
+    });
+}
+
+async fn poll<R: Reports>(url: String, view: watch::Sender<View>, reports: R) {
+    let (first, longest) = BACKOFF;
+    let mut pause = first;
+    let mut after = None;
+    let mut silent = false;
+    loop {
+        match reports.report(&url, after, POLL_WAIT).await {
+            Ok(report) => {
+                if silent {
+                    tracing::info!(%url, node = %report.node.name, "node answers again");
+                    silent = false;
+                }
+                pause = first;
+                let revision = report.revision;
+                let mut at_home = true;
+                view.send_modify(|view| at_home = view.heard(&url, report));
+                after = at_home.then_some(revision);
+                tokio::time::sleep(if at_home { POLL_GAP } else { SEED_INTERVAL }).await;
+            }
+            Err(error) => {
+                if !silent {
+                    tracing::warn!(%url, %error, "node does not answer; asking again");
+                    silent = true;
+                }
+                after = None;
+                view.send_if_modified(|view| {
+                    let before = view.clone();
+                    view.lost(&url, &error);
+                    *view != before
+                });
+                tokio::time::sleep(jittered(pause)).await;
+                pause = (pause * 2).min(longest);
+            }
+        }
+    }
+}
+
+/// Between half of `pause` and all of it, so that many front doors do not ask a starting node in step.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+#[cfg(test)]
+#[path = "polling_tests.rs"]
+mod tests;

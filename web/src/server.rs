@@ -1,0 +1,108 @@
+//! Puts the parts together and serves them until told to stop.
+
+use crate::api::Api;
+use crate::door::Door;
+use crate::options::Options;
+use crate::polling::Reports;
+use crate::seeds::Seed;
+use crate::view::View;
+use crate::{admin_token, api, door, page, pass_on, polling};
+use axum::Router;
+use sfumato_mesh::{HttpNodeAdmin, TokenSource};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// How long open requests may take to end after the word to stop; one request may take 10 s, but nobody waits for a
+/// node that does not answer.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why the front door cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// No token.
+    #[error(transparent)]
+    Token(#[from] admin_token::TokenError),
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}; check --listen, and whether another sfu-web runs")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The listener broke.
+    #[error("serving failed")]
+    Serve(#[source] std::io::Error),
+}
+
+/// Serves until `stop` is ready.
+///
+/// # Errors
+/// When there is no token, or no listener.
+pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
+    let token = match options.admin_token_file {
+        Some(path) => admin_token::follow(path)?,
+        None => TokenSource::fixed(""),
+    };
+    let address = options.listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| ServeError::Listen { address, source })?;
+    let seeds: Vec<String> = options.seeds.iter().map(ToString::to_string).collect();
+    tracing::info!(url = %format!("http://{address}/"), ?seeds, "front door is open");
+    serve(listener, options.seeds, HttpNodeAdmin::new(token), stop).await
+}
+
+/// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line.
+///
+/// # Errors
+/// When the listener breaks.
+pub async fn serve(
+    listener: TcpListener,
+    seeds: Vec<Seed>,
+    reports: impl Reports,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let (view, seen) = watch::channel(View::default());
+    let (texts, written) = watch::channel(Arc::from(""));
+    let polling = tokio::spawn(polling::run(view.clone(), seeds, reports));
+    let publishing = tokio::spawn(api::publish(seen.clone(), texts));
+    let app = app(view, written);
+
+    let (stopping, mut stopped) = watch::channel(());
+    let until_stop = async move {
+        stop.await;
+        tracing::info!("stopping");
+        // Without its writer every event stream ends; they would hold the server open for ever.
+        publishing.abort();
+        drop(stopping);
+    };
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(until_stop);
+    let result = tokio::select! {
+        result = serving => result.map_err(ServeError::Serve),
+        () = async {
+            while stopped.changed().await.is_ok() {}
+            tokio::time::sleep(STOP_DEADLINE).await;
+        } => Ok(()),
+    };
+    polling.abort();
+    result
+}
+
+/// Every route.
+pub fn app(view: watch::Sender<View>, texts: watch::Receiver<Arc<str>>) -> Router {
+    let api = Api::new(view.subscribe(), texts);
+    Router::new()
+        .merge(door::routes(Door {
+            view,
+            client: pass_on::client(),
+        }))
+        .merge(api::routes(api))
+        .fallback(page::serve)
+}

@@ -1,0 +1,208 @@
+//! What the front door knows of the cluster: a pure state that is changed only by what nodes say, or by their silence.
+//!
+//! Three words move it: [`View::heard`] (a node answered), [`View::lost`] (an address did not), and [`View::seeded`]
+//! (the seeds resolve to other addresses now). Everything else is a function of the state, so every race has a test.
+
+use sfumato_mesh::api::{NodeName, NodeReport, Peer};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One node, as far as it is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// How it is reached: by its own word, or by a peer's while it has not answered.
+    pub peer: Peer,
+    /// What it said last; stale when it is not reachable.
+    pub report: Option<NodeReport>,
+    /// Whether it answered the last poll.
+    pub reachable: bool,
+    /// Sessions that this front door gave it since its last report: its counts do not show them yet.
+    pub placed: u32,
+}
+
+impl Known {
+    fn by_name(peer: Peer) -> Self {
+        Self {
+            peer,
+            report: None,
+            reachable: false,
+            placed: 0,
+        }
+    }
+
+    /// Its report, if it is of now: none from a node that does not answer.
+    #[must_use]
+    pub fn current(&self) -> Option<&NodeReport> {
+        self.report.as_ref().filter(|_| self.reachable)
+    }
+}
+
+/// An address that a seed resolves to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeedAddress {
+    /// The node that answered there last.
+    pub node: Option<NodeName>,
+    /// Why it does not answer, if so.
+    pub error: Option<String>,
+}
+
+/// The cluster as this front door sees it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    nodes: BTreeMap<NodeName, Known>,
+    seeds: BTreeMap<String, SeedAddress>,
+}
+
+impl View {
+    /// Every node that is known, by name.
+    #[must_use]
+    pub fn nodes(&self) -> &BTreeMap<NodeName, Known> {
+        &self.nodes
+    }
+
+    /// Every address that the seeds resolve to, by URL.
+    #[must_use]
+    pub fn seeds(&self) -> &BTreeMap<String, SeedAddress> {
+        &self.seeds
+    }
+
+    /// Admin URLs to poll: the seeds, every known node, and where reachable nodes say that their peers are (after a
+    /// restart that may differ from where the node was last seen).
+    #[must_use]
+    pub fn targets(&self) -> BTreeSet<String> {
+        let named = self
+            .reports()
+            .flat_map(|report| report.peers.iter().map(|peer| base(&peer.admin_url)));
+        self.seeds
+            .keys()
+            .cloned()
+            .chain(self.nodes.values().map(|known| base(&known.peer.admin_url)))
+            .chain(named)
+            .collect()
+    }
+
+    /// The seeds resolve to these admin URLs now.
+    pub fn seeded(&mut self, urls: impl IntoIterator<Item = String>) {
+        let mut before = std::mem::take(&mut self.seeds);
+        self.seeds = urls
+            .into_iter()
+            .map(|url| {
+                let url = base(&url);
+                let seed = before.remove(&url).unwrap_or_default();
+                (url, seed)
+            })
+            .collect();
+        self.forget();
+    }
+
+    /// A node answered at this admin URL.
+    ///
+    /// Answers `false` when the node says that it lives at another URL (a seed may be a service that stands before
+    /// several nodes): then the answer only tells of the node, which is polled at its own address.
+    pub fn heard(&mut self, url: &str, report: NodeReport) -> bool {
+        let url = base(url);
+        let name = report.node.name.clone();
+        if let Some(seed) = self.seeds.get_mut(&url) {
+            *seed = SeedAddress {
+                node: Some(name.clone()),
+                error: None,
+            };
+        }
+        for (other, known) in &mut self.nodes {
+            if *other != name && base(&known.peer.admin_url) == url {
+                known.reachable = false;
+            }
+        }
+        let at_home = base(&report.node.admin_url) == url;
+        if at_home {
+            for peer in &report.peers {
+                self.named(peer);
+            }
+            let known = Known {
+                peer: report.node.clone(),
+                report: Some(report),
+                reachable: true,
+                placed: 0,
+            };
+            self.nodes.insert(name, known);
+        } else {
+            self.named(&report.node);
+        }
+        self.forget();
+        at_home
+    }
+
+    /// Nothing answered at this admin URL. Its node stays listed as unreachable.
+    pub fn lost(&mut self, url: &str, why: &str) {
+        let url = base(url);
+        if let Some(seed) = self.seeds.get_mut(&url) {
+            seed.error = Some(why.to_owned());
+        }
+        for known in self
+            .nodes
+            .values_mut()
+            .filter(|known| base(&known.peer.admin_url) == url)
+        {
+            known.reachable = false;
+        }
+        self.forget();
+    }
+
+    /// This front door has just given a node a session.
+    pub fn placed(&mut self, name: &NodeName) {
+        if let Some(known) = self.nodes.get_mut(name) {
+            known.placed = known.placed.saturating_add(1);
+        }
+    }
+
+    /// Reports of the nodes that answer.
+    pub fn reports(&self) -> impl Iterator<Item = &NodeReport> {
+        self.nodes.values().filter_map(Known::current)
+    }
+
+    /// Somebody names a node. A node's own word about itself counts for more, as long as it lives that same life.
+    fn named(&mut self, peer: &Peer) {
+        let known = self
+            .nodes
+            .entry(peer.name.clone())
+            .or_insert_with(|| Known::by_name(peer.clone()));
+        let same_life = known
+            .report
+            .as_ref()
+            .is_some_and(|report| report.node.incarnation == peer.incarnation);
+        if !known.reachable && !same_life {
+            known.peer = peer.clone();
+        }
+    }
+
+    /// Drops every silent node that is no seed and that nobody names any more. With no node left to ask, nobody's
+    /// silence means anything, and all stay.
+    fn forget(&mut self) {
+        let named: BTreeSet<NodeName> = self
+            .reports()
+            .flat_map(|report| report.peers.iter().map(|peer| peer.name.clone()))
+            .collect();
+        if self.reports().next().is_none() {
+            return;
+        }
+        let seeds = &self.seeds;
+        self.nodes.retain(|name, known| {
+            known.reachable
+                || named.contains(name)
+                || seeds.contains_key(&base(&known.peer.admin_url))
+                || seeds.values().any(|seed| seed.node.as_ref() == Some(name))
+        });
+    }
+}
+
+/// A base URL without its trailing slash, so that two spellings of one address are one key.
+fn base(url: &str) -> String {
+    url.trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+#[path = "view_samples.rs"]
+pub mod samples;
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

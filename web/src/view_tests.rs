@@ -1,0 +1,103 @@
+use super::samples::{name, peer, report, view_of, whole};
+use super::*;
+
+fn names(view: &View) -> Vec<&str> {
+    view.nodes().keys().map(NodeName::as_str).collect()
+}
+
+#[test]
+fn a_peer_that_a_node_names_becomes_known_and_is_polled_before_it_has_answered() {
+    let mut first = report("sfu-1");
+    first.peers = vec![peer("sfu-2")];
+    let view = view_of([first]);
+    assert_eq!(names(&view), ["sfu-1", "sfu-2"]);
+    assert!(!view.nodes()[&name("sfu-2")].reachable);
+    assert!(view.targets().contains("http://sfu-2:4000"));
+}
+
+#[test]
+fn a_silent_node_stays_listed_while_a_reachable_node_names_it() {
+    let mut view = view_of(whole(["sfu-1", "sfu-2"]));
+    view.lost("http://sfu-2:4000/", "connection refused");
+    assert_eq!(names(&view), ["sfu-1", "sfu-2"]);
+    assert!(view.nodes()[&name("sfu-2")].current().is_none());
+    assert!(view.nodes()[&name("sfu-2")].report.is_some());
+}
+
+#[test]
+fn a_silent_node_that_nobody_names_any_more_is_dropped_unless_it_is_a_seed() {
+    let nobody_names_2 = |view: &mut View| {
+        view.lost("http://sfu-2:4000", "connection refused");
+        view.heard("http://sfu-1:4000", report("sfu-1"));
+    };
+    let mut view = view_of(whole(["sfu-1", "sfu-2"]));
+    nobody_names_2(&mut view);
+    assert_eq!(names(&view), ["sfu-1"]);
+
+    let mut view = view_of(whole(["sfu-1", "sfu-2"]));
+    view.seeded(["http://sfu-2:4000".to_owned()]);
+    nobody_names_2(&mut view);
+    assert_eq!(names(&view), ["sfu-1", "sfu-2"]);
+    assert_eq!(
+        view.seeds()["http://sfu-2:4000"].error.as_deref(),
+        Some("connection refused")
+    );
+}
+
+#[test]
+fn nothing_is_dropped_while_no_node_answers() {
+    let mut view = view_of(whole(["sfu-1", "sfu-2", "sfu-3"]));
+    for n in 1..=3 {
+        view.lost(&format!("http://sfu-{n}:4000"), "network is down");
+    }
+    assert_eq!(names(&view), ["sfu-1", "sfu-2", "sfu-3"]);
+}
+
+#[test]
+fn a_seed_that_stands_before_other_nodes_only_tells_of_them() {
+    let mut view = View::default();
+    view.seeded(["http://10.0.0.9:4001".to_owned()]);
+    assert!(!view.heard("http://10.0.0.9:4001", report("sfu-1")));
+    assert!(
+        !view.nodes()[&name("sfu-1")].reachable,
+        "it has not answered at its own address yet"
+    );
+    assert!(view.targets().contains("http://sfu-1:4000"));
+    assert_eq!(view.seeds()["http://10.0.0.9:4001"].node, Some(name("sfu-1")));
+}
+
+#[test]
+fn a_restarted_node_is_looked_for_where_its_peers_see_its_new_life() {
+    let mut view = view_of(whole(["sfu-1", "sfu-2"]));
+    view.lost("http://sfu-2:4000", "connection refused");
+    let mut moved = peer("sfu-2");
+    moved.incarnation = "0.second-life".parse().unwrap();
+    moved.admin_url = "http://10.0.0.7:4000".to_owned();
+    let mut first = report("sfu-1");
+    first.peers = vec![moved];
+    view.heard("http://sfu-1:4000", first);
+    assert!(view.targets().contains("http://10.0.0.7:4000"));
+    assert_eq!(view.nodes()[&name("sfu-2")].peer.admin_url, "http://10.0.0.7:4000");
+}
+
+#[test]
+fn what_peers_say_never_overrides_a_node_that_answers() {
+    let mut view = view_of(whole(["sfu-1", "sfu-2"]));
+    let mut old = peer("sfu-2");
+    old.incarnation = "0.first-life".parse().unwrap();
+    old.client_url = "http://elsewhere".to_owned();
+    let mut first = report("sfu-1");
+    first.peers = vec![old];
+    view.heard("http://sfu-1:4000", first);
+    assert_eq!(view.nodes()[&name("sfu-2")].peer, peer("sfu-2"));
+}
+
+#[test]
+fn a_node_whose_address_another_node_answers_at_is_unreachable() {
+    let mut view = view_of(whole(["sfu-1", "sfu-2"]));
+    let mut usurper = report("sfu-3");
+    usurper.node.admin_url = "http://sfu-2:4000".to_owned();
+    view.heard("http://sfu-2:4000", usurper);
+    assert!(!view.nodes()[&name("sfu-2")].reachable);
+    assert!(view.nodes()[&name("sfu-3")].reachable);
+}

@@ -1,0 +1,408 @@
+//! The front door before fake nodes, over real sockets: the view comes from long polls, the sessions from HTTP.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod fake_node;
+
+use axum::http::{Method, StatusCode};
+use fake_node::{FakeNode, as_a_node_does, mesh, problem};
+use reqwest::Response;
+use serde_json::Value;
+use sfu_web::server;
+use sfumato_mesh::{HttpNodeAdmin, TokenSource};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+struct Door {
+    base: String,
+    client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Door {
+    /// Opens a front door that knows the first of these nodes, and waits until it knows all of them.
+    async fn before(nodes: &[FakeNode]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let seeds = nodes
+            .iter()
+            .take(1)
+            .map(|node| node.peer.admin_url.parse().unwrap())
+            .collect();
+        let (stop, stopped) = oneshot::channel();
+        let reports = HttpNodeAdmin::new(TokenSource::fixed("t"));
+        tokio::spawn(server::serve(listener, seeds, reports, async {
+            let _ = stopped.await;
+        }));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let door = Self {
+            base,
+            client,
+            stop: Some(stop),
+        };
+        let count = nodes.len();
+        door.until(|json| json["cluster"]["nodesReady"] == count).await;
+        door
+    }
+
+    async fn cluster(&self) -> Value {
+        self.get("/api/v1/cluster").await.json().await.unwrap()
+    }
+
+    async fn until(&self, what: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..200 {
+            let json = self.cluster().await;
+            if what(&json) {
+                return json;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("not in time: {}", self.cluster().await);
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.send(Method::GET, path, "").await
+    }
+
+    async fn offer(&self, path: &str) -> Response {
+        self.send(Method::POST, path, "v=0\r\noffer").await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.base)).body(body);
+        request
+            .header("content-type", "application/sdp")
+            .header("cookie", "a=b")
+            .send()
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _ = self.stop.take().map(|stop| stop.send(()));
+    }
+}
+
+async fn three_nodes() -> Vec<FakeNode> {
+    let nodes = vec![
+        FakeNode::start("sfu-1").await,
+        FakeNode::start("sfu-2").await,
+        FakeNode::start("sfu-3").await,
+    ];
+    mesh(&nodes, 2);
+    nodes
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response
+        .headers()
+        .get(name)
+        .map(|value| value.to_str().unwrap())
+        .unwrap_or_default()
+}
+
+/// The refusal must be problem details with this status; answers its field.
+async fn refused(response: Response, status: StatusCode) -> String {
+    assert_eq!(response.status(), status);
+    assert_eq!(header(&response, "content-type"), "application/problem+json");
+    let json: Value = response.json().await.unwrap();
+    assert_eq!(json["status"], status.as_u16());
+    assert!(!json["detail"].as_str().unwrap().is_empty());
+    json["field"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn from_one_seed_the_whole_mesh_becomes_visible_and_a_lost_node_stays_listed() {
+    let mut nodes = three_nodes().await;
+    let door = Door::before(&nodes).await;
+    let json = door.until(|json| json["mesh"]["establishedPairs"] == 3).await;
+    assert_eq!(json["mesh"]["desiredPairs"], 3);
+    assert_eq!(json["links"].as_array().unwrap().len(), 6);
+
+    drop(nodes.pop());
+    let json = door.until(|json| json["nodes"][2]["reachable"] == false).await;
+    assert_eq!(json["mesh"]["desiredPairs"], 3);
+    assert_eq!(json["mesh"]["establishedPairs"], 1);
+
+    // No node names it any more: it was taken out of the cluster.
+    mesh(&nodes, 2);
+    door.until(|json| json["nodes"].as_array().unwrap().len() == 2 && json["mesh"]["establishedPairs"] == 1)
+        .await;
+}
+
+#[tokio::test]
+async fn a_session_is_opened_on_the_forced_node_and_its_url_finds_that_node_again() {
+    let nodes = three_nodes().await;
+    let door = Door::before(&nodes).await;
+    let answer = door.offer("/whip/demo?node=sfu-2&maxHeight=720").await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(header(&answer, "location"), "/nodes/sfu-2/whip/demo/5e55-10n");
+    assert_eq!(header(&answer, "etag"), "\"ice-1\"");
+    assert_eq!(header(&answer, "set-cookie"), "");
+    assert!(header(&answer, "access-control-expose-headers").contains("Location"));
+    assert_eq!(answer.text().await.unwrap(), "v=0\r\nanswer");
+
+    let session = "/nodes/sfu-2/whip/demo/5e55-10n";
+    assert_eq!(
+        door.send(Method::PATCH, session, "a=ice-ufrag:x").await.status(),
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(door.send(Method::DELETE, session, "").await.status(), StatusCode::OK);
+
+    let seen = nodes[1].requests();
+    let lines: Vec<String> = seen.iter().map(|r| format!("{} {}", r.method, r.uri)).collect();
+    assert_eq!(
+        lines,
+        [
+            "POST /whip/demo?maxHeight=720",
+            "PATCH /whip/demo/5e55-10n",
+            "DELETE /whip/demo/5e55-10n"
+        ]
+    );
+    assert_eq!(seen[0].body, "v=0\r\noffer");
+    assert_eq!(seen[0].headers["content-type"], "application/sdp");
+    assert_eq!(seen[0].headers["x-forwarded-for"], "127.0.0.1");
+    assert!(!seen[0].headers.contains_key("cookie"));
+    assert!(nodes[0].requests().is_empty() && nodes[2].requests().is_empty());
+}
+
+#[tokio::test]
+async fn new_sessions_spread_over_the_nodes_and_avoid_a_draining_one() {
+    let nodes = three_nodes().await;
+    nodes[2].change(|report| report.draining = true);
+    let door = Door::before(&nodes[..2]).await;
+    door.until(|json| json["nodes"][2]["draining"] == true).await;
+    for _ in 0..10 {
+        assert_eq!(door.offer("/whep/demo").await.status(), StatusCode::CREATED);
+    }
+    let counts: Vec<usize> = nodes.iter().map(|node| node.requests().len()).collect();
+    assert_eq!(counts[2], 0);
+    assert!(counts[0] > 0 && counts[1] > 0, "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_takes_no_connection_is_stepped_over_once_unless_it_was_asked_for() {
+    let mut nodes = vec![FakeNode::start("sfu-1").await, FakeNode::start("sfu-2").await];
+    mesh(&nodes, 1);
+    nodes[1].change(|report| report.load = 0.9);
+    let door = Door::before(&nodes).await;
+    nodes[0].refuse_clients().await;
+
+    let answer = door.offer("/whep/demo").await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(header(&answer, "location"), "/nodes/sfu-2/whep/demo/5e55-10n");
+
+    assert_eq!(
+        refused(door.offer("/whep/demo?node=sfu-1").await, StatusCode::BAD_GATEWAY).await,
+        "node"
+    );
+    let gone = door.send(Method::DELETE, "/nodes/sfu-1/whep/demo/1", "").await;
+    assert_eq!(refused(gone, StatusCode::BAD_GATEWAY).await, "node");
+}
+
+#[tokio::test]
+async fn a_node_that_takes_no_more_sessions_is_stepped_over_as_well() {
+    let full = Arc::new(|_: &fake_node::Seen| problem(StatusCode::SERVICE_UNAVAILABLE, "draining", &[]));
+    let nodes = vec![FakeNode::answering("sfu-1", full).await, FakeNode::start("sfu-2").await];
+    mesh(&nodes, 1);
+    nodes[1].change(|report| report.load = 0.9);
+    let door = Door::before(&nodes).await;
+    assert_eq!(
+        header(&door.offer("/whep/demo").await, "location"),
+        "/nodes/sfu-2/whep/demo/5e55-10n"
+    );
+    assert_eq!(nodes[0].requests().len(), 1);
+}
+
+#[tokio::test]
+async fn refusals_of_the_node_go_back_as_they_are() {
+    let nodes = three_nodes().await;
+    let door = Door::before(&nodes).await;
+    let answer = door.offer("/whep/nothing").await;
+    assert_eq!(header(&answer, "retry-after"), "3");
+    refused(answer, StatusCode::CONFLICT).await;
+    // A refusal is the node's word on the stream, not a reason to ask another one.
+    assert_eq!(nodes.iter().map(|node| node.requests().len()).sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn bad_requests_are_refused_at_the_door_with_the_field_at_fault() {
+    let nodes = three_nodes().await;
+    let door = Door::before(&nodes).await;
+    let not_found = StatusCode::NOT_FOUND;
+    assert_eq!(
+        refused(door.offer("/whip/demo?node=sfu-9").await, not_found).await,
+        "node"
+    );
+    assert_eq!(
+        refused(door.offer("/whip/demo?node=No%20Such").await, not_found).await,
+        "node"
+    );
+    assert_eq!(
+        refused(
+            door.send(Method::DELETE, "/nodes/sfu-9/whip/demo/1", "").await,
+            not_found
+        )
+        .await,
+        "node"
+    );
+    assert_eq!(
+        refused(
+            door.send(Method::DELETE, "/nodes/sfu-1/admin/v1/node", "").await,
+            not_found
+        )
+        .await,
+        "session"
+    );
+    assert_eq!(
+        refused(door.offer("/whip/a%20b").await, StatusCode::BAD_REQUEST).await,
+        "stream"
+    );
+    assert_eq!(refused(door.get("/no/such/page").await, not_found).await, "path");
+
+    let long = vec![b'x'; 64 * 1024 + 1];
+    let answer = door.send(Method::POST, "/whip/demo", long).await;
+    assert_eq!(refused(answer, StatusCode::PAYLOAD_TOO_LARGE).await, "body");
+    let answer = door.send(Method::PUT, "/whip/demo", "").await;
+    assert!(header(&answer, "allow").contains("POST"));
+    refused(answer, StatusCode::METHOD_NOT_ALLOWED).await;
+    assert!(nodes.iter().all(|node| node.requests().is_empty()));
+}
+
+#[tokio::test]
+async fn without_a_node_that_takes_sessions_the_client_is_asked_to_come_back() {
+    let nodes = vec![FakeNode::start("sfu-1").await];
+    let door = Door::before(&nodes).await;
+    nodes[0].change(|report| report.ready = false);
+    door.until(|json| json["nodes"][0]["ready"] == false).await;
+    let answer = door.offer("/whip/demo").await;
+    assert!(!header(&answer, "retry-after").is_empty());
+    refused(answer, StatusCode::SERVICE_UNAVAILABLE).await;
+}
+
+#[tokio::test]
+async fn a_session_url_that_leads_elsewhere_is_not_passed_on() {
+    let astray = Arc::new(|request: &fake_node::Seen| {
+        let mut answer = as_a_node_does(request);
+        answer
+            .headers_mut()
+            .insert("location", "https://elsewhere.example/whip/demo/1".parse().unwrap());
+        answer
+    });
+    let nodes = vec![FakeNode::answering("sfu-1", astray).await];
+    let door = Door::before(&nodes).await;
+    assert_eq!(
+        refused(door.offer("/whip/demo").await, StatusCode::BAD_GATEWAY).await,
+        "node"
+    );
+}
+
+#[tokio::test]
+async fn browsers_of_any_origin_may_use_endpoints_and_sessions() {
+    let nodes = vec![FakeNode::start("sfu-1").await];
+    let door = Door::before(&nodes).await;
+    for path in ["/whip/demo", "/whep/demo", "/nodes/sfu-1/whip/demo/1"] {
+        let answer = door.send(Method::OPTIONS, path, "").await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        assert_eq!(header(&answer, "access-control-allow-origin"), "*");
+        assert_eq!(header(&answer, "accept-post"), "application/sdp");
+        let methods = header(&answer, "access-control-allow-methods");
+        assert!(methods.contains("PATCH") && methods.contains("DELETE"), "{methods}");
+        let exposed = header(&answer, "access-control-expose-headers");
+        assert!(
+            ["Location", "ETag", "Link", "Accept-Post"]
+                .iter()
+                .all(|name| exposed.contains(name)),
+            "{exposed}"
+        );
+        assert_eq!(door.get(path).await.status(), StatusCode::NO_CONTENT, "{path}");
+    }
+    let refusal = door.offer("/whip/demo?node=sfu-9").await;
+    assert_eq!(header(&refusal, "access-control-allow-origin"), "*");
+    assert!(nodes[0].requests().is_empty());
+}
+
+#[tokio::test]
+async fn the_page_comes_with_its_types_and_a_policy_and_is_not_sent_twice() {
+    let nodes = vec![FakeNode::start("sfu-1").await];
+    let door = Door::before(&nodes).await;
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/index.html", "text/html; charset=utf-8"),
+        ("/main.js", "text/javascript; charset=utf-8"),
+        ("/whip-whep.js", "text/javascript; charset=utf-8"),
+        ("/base.css", "text/css; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let answer = door.get(path).await;
+        assert_eq!(
+            (answer.status(), header(&answer, "content-type")),
+            (StatusCode::OK, kind),
+            "{path}"
+        );
+        assert!(header(&answer, "content-security-policy").contains("default-src 'none'"));
+        let tag = header(&answer, "etag").to_owned();
+        let again = door
+            .client
+            .get(format!("{}{path}", door.base))
+            .header("if-none-match", tag)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    }
+}
+
+#[tokio::test]
+async fn events_tell_of_changes_as_they_happen_and_end_with_the_front_door() {
+    let nodes = vec![FakeNode::start("sfu-1").await];
+    let mut door = Door::before(&nodes).await;
+    let mut events = door.get("/api/v1/events").await;
+    assert_eq!(header(&events, "content-type"), "text/event-stream");
+    let first = String::from_utf8(events.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(first.starts_with("event: cluster\ndata: {\"cluster\""), "{first}");
+
+    nodes[0].change(|report| report.draining = true);
+    let mut told = String::new();
+    while !told.contains("\"draining\":true") {
+        told.push_str(std::str::from_utf8(&events.chunk().await.unwrap().unwrap()).unwrap());
+    }
+
+    let _ = door.stop.take().map(|stop| stop.send(()));
+    let rest = async { while events.chunk().await.is_ok_and(|chunk| chunk.is_some()) {} };
+    tokio::time::timeout(Duration::from_secs(3), rest)
+        .await
+        .expect("the stream ends");
+}
+
+#[tokio::test]
+async fn a_node_that_never_answers_costs_ten_seconds_at_most() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    let nodes = vec![FakeNode::start("sfu-1").await];
+    nodes[0].change(|report| report.node.client_url = silent);
+    let door = Door::before(&nodes).await;
+    let began = std::time::Instant::now();
+    assert_eq!(
+        refused(door.offer("/whip/demo").await, StatusCode::GATEWAY_TIMEOUT).await,
+        "node"
+    );
+    assert!(began.elapsed() < Duration::from_secs(12));
+}
+
+#[tokio::test]
+async fn health_checks_say_what_they_wait_for() {
+    let nodes = vec![FakeNode::start("sfu-1").await];
+    let door = Door::before(&nodes).await;
+    assert_eq!(door.get("/livez").await.status(), StatusCode::OK);
+    assert_eq!(door.get("/readyz").await.status(), StatusCode::OK);
+    drop(nodes);
+    door.until(|json| json["nodes"][0]["reachable"] == false).await;
+    let answer = door.get("/readyz").await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.text().await.unwrap().contains("--seed"));
+}

@@ -1,0 +1,144 @@
+// The page's wiring: forms, URL parameters, the cluster's feed, and `window.sfumato` for scripts and browser tests.
+//
+//   /?publish=NAME&node=sfu-1&source=test&autostart=1      publishes at once
+//   /?watch=NAME&node=sfu-3&autostart=1                    watches at once
+
+import { drawCluster, drawLegend } from "./cluster-view.js";
+import { el, keyed, setData, setText } from "./dom.js";
+import { follow } from "./feed.js";
+import { Session } from "./session.js";
+import { startTestPicture } from "./test-picture.js";
+import { makeTile } from "./tile.js";
+
+const sessions = [];
+const forms = { publish: document.getElementById("publish"), watch: document.getElementById("watch") };
+const stage = document.getElementById("stage");
+const tiles = document.getElementById("tiles");
+
+/** Publishes a stream: `{ stream, node, source: "test" | "camera", token, width, height }`. Answers its session. */
+async function publish({ stream, node = "", source = "test", token = "", width, height }) {
+  const media = source === "camera" ? await openCamera() : testPicture({ name: stream, width, height });
+  return add(new Session({ role: "publish", stream, node, token, source: media }));
+}
+
+/** Watches a stream: `{ stream, node, token }`. Answers its session. */
+async function watch({ stream, node = "", token = "" }) {
+  return add(new Session({ role: "watch", stream, node, token }));
+}
+
+function add(session) {
+  sessions.push(session);
+  const tile = makeTile(session, () => session.stop());
+  session.addEventListener("change", () => {
+    if (session.state !== "stopped") return;
+    sessions.splice(sessions.indexOf(session), 1);
+    tile.remove();
+    stage.hidden = sessions.length === 0;
+  });
+  tiles.append(tile.element);
+  stage.hidden = false;
+  return session;
+}
+
+function testPicture(options) {
+  return { ...startTestPicture(options), isTest: true };
+}
+
+async function openCamera() {
+  if (!navigator.mediaDevices) {
+    throw new Error("the browser gives the camera to pages over HTTPS or on localhost only; use the test picture");
+  }
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { height: { ideal: 720 } } });
+    const stop = () => {
+      for (const track of stream.getTracks()) track.stop();
+    };
+    return { stream, stop, isTest: false };
+  } catch (error) {
+    throw new Error(`the camera cannot be used (${error.message}); allow it, or use the test picture`);
+  }
+}
+
+async function start(role, options) {
+  const message = forms[role].querySelector(".error");
+  message.hidden = true;
+  try {
+    await (role === "publish" ? publish(options) : watch(options));
+  } catch (error) {
+    setText(message, error.message);
+    message.hidden = false;
+  }
+}
+
+for (const [role, form] of Object.entries(forms)) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    start(role, Object.fromEntries(new FormData(form)));
+  });
+  form.addEventListener("input", showUrls);
+}
+
+function showUrls() {
+  const { publish: from, watch: to } = forms;
+  setText(document.getElementById("whip-url"), `${location.origin}/whip/${from.elements.stream.value || "{stream}"}`);
+  setText(document.getElementById("whep-url"), `${location.origin}/whep/${to.elements.stream.value || "{stream}"}`);
+}
+
+/** Fills a list of nodes without touching what is chosen, even if that node is not known (yet, or any more). */
+function offerNodes(select, nodes, wanted) {
+  const chosen = select.value || wanted;
+  const entries = [{ value: "", text: "any (the front door picks)" }];
+  for (const { name, reachable, draining } of nodes) {
+    entries.push({ value: name, text: name + (!reachable ? " (unreachable)" : draining ? " (draining)" : "") });
+  }
+  if (chosen && !nodes.some((node) => node.name === chosen)) {
+    entries.push({ value: chosen, text: `${chosen} (unknown)` });
+  }
+  keyed(select, entries, (entry) => entry.value, ({ value }) => {
+    const element = el("option", { value });
+    return { element, update: ({ text }) => setText(element, text) };
+  });
+  select.value = chosen;
+}
+
+function offerStreams(streams) {
+  const list = document.getElementById("stream-names");
+  keyed(list, streams, (stream) => stream.publication, ({ name }) => ({ element: el("option", { value: name }), update() {} }));
+}
+
+function onCluster(json) {
+  drawCluster(json, (stream) => start("watch", { stream, node: forms.watch.elements.node.value }));
+  for (const form of Object.values(forms)) offerNodes(form.elements.node, json.nodes, "");
+  offerStreams(json.streams);
+}
+
+function onFeed(state) {
+  const element = document.getElementById("feed-state");
+  setData(element, "state", state);
+  setText(element, state === "live" ? "live" : "no answer from the front door, trying again");
+}
+
+function applyParameters() {
+  const parameters = new URLSearchParams(location.search);
+  const node = parameters.get("node") ?? "";
+  for (const [role, form] of Object.entries(forms)) {
+    const stream = parameters.get(role);
+    offerNodes(form.elements.node, [], stream ? node : "");
+    if (!stream) continue;
+    form.elements.stream.value = stream;
+    if (parameters.get("source") === "camera" && role === "publish") form.elements.source.value = "camera";
+    if (parameters.get("autostart") !== "1") continue;
+    const [width, height] = (parameters.get("size") ?? "").split("x").map((n) => Number.parseInt(n, 10) || undefined);
+    start(role, { ...Object.fromEntries(new FormData(form)), width, height });
+  }
+}
+
+addEventListener("pagehide", () => {
+  for (const session of [...sessions]) session.stop();
+});
+
+window.sfumato = { publish, watch, sessions };
+drawLegend();
+applyParameters();
+showUrls();
+follow({ onCluster, onState: onFeed });

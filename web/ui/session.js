@@ -1,0 +1,191 @@
+// One publication or one player of this page: opens its session, notices when it is lost, and opens it again.
+
+import { Backoff } from "./backoff.js";
+import { readStats } from "./stats.js";
+import { Refused, openSession } from "./whip-whep.js";
+
+/** Refusals that asking again does not change. */
+const FINAL = new Set([400, 401, 403, 405, 413, 415, 422]);
+/** ICE says "disconnected" when checks fail; it may recover within this. */
+const DISCONNECTED_MS = 2_000;
+/** A player that gets no byte for this long asks for a session anew; the mesh itself heals within its 10 s grace. */
+const SILENT_MS = 12_000;
+const WATCHDOG_MS = 1_000;
+/** Connected for this long, the next loss is a new one: pauses begin small again. */
+const SETTLED_MS = 5_000;
+
+/**
+ * States: `connecting`, `live`, `retrying` (`retryAt` says when), `failed` (`error` says why), `stopped`.
+ * Fires `change` on every step, and `track` when there is a new `media` to show.
+ */
+export class Session extends EventTarget {
+  constructor({ role, stream, node, token, source = null }) {
+    super();
+    Object.assign(this, { role, stream, token, source });
+    /** The node that was asked for; null lets the front door pick. */
+    this.wantedNode = node || null;
+    /** The node that has the session. */
+    this.node = null;
+    this.media = role === "publish" ? source.stream : null;
+    this.state = "connecting";
+    this.error = null;
+    this.retryAt = null;
+    /** How often it has been live. */
+    this.connections = 0;
+    this.current = null;
+    this.stopping = new AbortController();
+    this.done = this.run();
+  }
+
+  get url() {
+    return this.current?.url ?? null;
+  }
+
+  /** Figures of the present connection, see stats.js, and the session's own state. */
+  async stats() {
+    const figures = await readStats(this.current?.pc);
+    return { ...figures, state: this.state, node: this.node, connections: this.connections };
+  }
+
+  /** Ends the session here and at the node. */
+  stop() {
+    if (this.state === "stopped") return;
+    this.stopping.abort();
+    this.current?.end();
+    this.source?.stop();
+    this.set("stopped");
+  }
+
+  async run() {
+    const backoff = new Backoff();
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      this.set("connecting");
+      let retryAfter = 0;
+      try {
+        this.current = await openSession({
+          endpoint: this.endpoint(),
+          makePeer: (options) => this.makePeer(options),
+          token: this.token,
+          signal,
+        });
+        this.connections += 1;
+        this.node = nodeOf(this.current.url);
+        this.error = null;
+        this.set("live");
+        const settled = setTimeout(() => backoff.reset(), SETTLED_MS);
+        this.error = await lost(this.current.pc, this.role, signal);
+        clearTimeout(settled);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.error = error;
+        if (this.isFinal(error)) {
+          this.source?.stop();
+          this.set("failed");
+          return;
+        }
+        retryAfter = error.retryAfter ?? 0;
+      }
+      this.current?.end();
+      this.current = null;
+      if (signal.aborted) return;
+      const pause = backoff.pause(retryAfter);
+      this.retryAt = Date.now() + pause;
+      this.set("retrying");
+      await sleep(pause, signal);
+    }
+  }
+
+  /** A taken name is final at first; later the claim that stands in the way may be our own, which ends in seconds. */
+  isFinal(error) {
+    if (!(error instanceof Refused)) return false;
+    return FINAL.has(error.status) || (error.status === 409 && this.role === "publish" && this.connections === 0);
+  }
+
+  endpoint() {
+    const kind = this.role === "publish" ? "whip" : "whep";
+    const node = this.wantedNode ? `?node=${encodeURIComponent(this.wantedNode)}` : "";
+    return new URL(`/${kind}/${encodeURIComponent(this.stream)}${node}`, location.href).href;
+  }
+
+  makePeer({ answering = false } = {}) {
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    if (this.role === "publish") {
+      for (const track of this.media.getTracks()) {
+        pc.addTransceiver(track, { direction: "sendonly", streams: [this.media] });
+      }
+      return pc;
+    }
+    const media = new MediaStream();
+    pc.addEventListener("track", ({ track }) => {
+      media.addTrack(track);
+      this.media = media;
+      this.dispatchEvent(new Event("track"));
+    });
+    // An offer of the server brings its own sections.
+    if (!answering) {
+      pc.addTransceiver("audio", { direction: "recvonly" });
+      pc.addTransceiver("video", { direction: "recvonly" });
+    }
+    return pc;
+  }
+
+  set(state) {
+    if (this.state === "stopped") return;
+    this.state = state;
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/** `/nodes/{node}/whep/...` names the node. */
+function nodeOf(url) {
+  return new URL(url).pathname.match(/^\/nodes\/([^/]+)\//)?.[1] ?? null;
+}
+
+/** Waits until the connection is lost; answers the reason. */
+function lost(pc, role, signal) {
+  return new Promise((resolve) => {
+    const end = (reason) => {
+      clearInterval(watchdog);
+      clearTimeout(grace);
+      resolve(new Error(reason));
+    };
+    let grace = null;
+    pc.addEventListener("connectionstatechange", () => {
+      clearTimeout(grace);
+      if (["failed", "closed"].includes(pc.connectionState)) end("the media connection was lost");
+      if (pc.connectionState === "disconnected") {
+        grace = setTimeout(() => end("the node does not answer any more"), DISCONNECTED_MS);
+      }
+    });
+    for (const { receiver } of pc.getTransceivers()) {
+      // A node that ends a session closes DTLS; browsers tell of that here, and not in connectionState.
+      receiver.transport?.addEventListener("statechange", ({ target }) => {
+        if (["closed", "failed"].includes(target.state)) end("the node ended the session");
+      });
+    }
+    let bytes = -1;
+    let changed = performance.now();
+    const watchdog = setInterval(async () => {
+      if (role !== "watch") return;
+      const { bytesReceived } = await readStats(pc);
+      if (bytesReceived !== bytes) {
+        bytes = bytesReceived;
+        changed = performance.now();
+      } else if (performance.now() - changed > SILENT_MS) {
+        end("nothing has arrived for a while");
+      }
+    }, WATCHDOG_MS);
+    signal.addEventListener("abort", () => end("stopped"));
+  });
+}
+
+function sleep(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,100 @@
+// The tile of a session: its picture, its state in words, its figures, its buttons.
+
+import { el, setData, setText } from "./dom.js";
+import { bitrate } from "./format.js";
+
+const FIGURES_MS = 1_000;
+
+const STATES = {
+  connecting: { mark: "◌", tone: "busy", word: "connecting" },
+  live: { mark: "●", tone: "good", word: "live" },
+  retrying: { mark: "◐", tone: "warn", word: "reconnecting" },
+  failed: { mark: "✕", tone: "bad", word: "failed" },
+  stopped: { mark: "○", tone: "none", word: "stopped" },
+};
+
+/** Makes the tile of a session; `onClose()` is called when its person closes it. */
+export function makeTile(session, onClose) {
+  const isPlayer = session.role === "watch";
+  const kind = isPlayer ? "Watching" : "Publishing";
+  const video = el("video", { playsinline: true, "aria-label": `${kind} ${session.stream}`, data: { testid: "video" } });
+  // Sound is the person's choice; and muted pictures may start by themselves.
+  video.muted = true;
+  const veil = el("p", { class: "veil" });
+  const state = el("span", { class: "state", role: "status", data: { testid: "session-state" } });
+  const figures = el("p", { class: "figures", data: { testid: "session-figures" } });
+  const error = el("p", { class: "error", role: "alert", hidden: true, data: { testid: "session-error" } });
+  const sound = el("button", { type: "button", "aria-pressed": "false", data: { testid: "session-sound" } }, "Sound on");
+  const close = el("button", { type: "button", onclick: onClose, data: { testid: "session-stop" } }, "Stop");
+  sound.hidden = !isPlayer;
+  sound.addEventListener("click", () => {
+    video.muted = !video.muted;
+    sound.setAttribute("aria-pressed", String(!video.muted));
+    setText(sound, video.muted ? "Sound on" : "Sound off");
+  });
+  const element = el(
+    "article",
+    { class: "tile", data: { testid: `${session.role}-${session.stream}`, role: session.role } },
+    el("div", { class: "screen" }, video, veil),
+    el("div", { class: "about" }, el("h3", { title: session.stream }, el("small", {}, `${kind} `), session.stream), state),
+    figures,
+    error,
+    el("div", { class: "buttons" }, sound, close),
+  );
+
+  const show = () => {
+    if (session.media && video.srcObject !== session.media) video.srcObject = session.media;
+    // Whoever wants no motion gets a still of their own test picture; a player was asked for.
+    const still = !isPlayer && session.source?.isTest && matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (!still && video.paused) video.play().catch(() => {});
+  };
+  const update = () => {
+    const { mark, tone, word } = STATES[session.state];
+    setData(element, "state", session.state);
+    setData(state, "mark", mark);
+    setData(state, "tone", tone);
+    setText(state, session.state === "live" && session.node ? `live on ${session.node}` : word);
+    veil.hidden = session.state === "live" || (!isPlayer && session.state !== "failed");
+    setText(veil, veilText(session));
+    error.hidden = session.state !== "failed";
+    setText(error, session.state === "failed" ? session.error.message : "");
+    setText(close, ["failed", "stopped"].includes(session.state) ? "Close" : "Stop");
+    show();
+  };
+  session.addEventListener("change", update);
+  session.addEventListener("track", show);
+  update();
+  const stopFigures = followFigures(session, figures);
+  const remove = () => {
+    stopFigures();
+    video.srcObject = null;
+    element.remove();
+  };
+  return { element, remove };
+}
+
+function veilText({ state, role, error }) {
+  if (state === "retrying") return `${error.message}. Trying again.`;
+  if (state === "connecting") return role === "watch" ? "Connecting…" : "Opening the session…";
+  return "";
+}
+
+function followFigures(session, element) {
+  let last = null;
+  const timer = setInterval(async () => {
+    const now = await session.stats();
+    const bytes = session.role === "watch" ? now.bytesReceived : now.bytesSent;
+    const seconds = last ? (now.timestamp - last.timestamp) / 1000 : 0;
+    const rate = seconds > 0 && bytes >= last.bytes ? (8 * (bytes - last.bytes)) / seconds : 0;
+    last = { bytes, timestamp: now.timestamp };
+    if (session.state !== "live") {
+      setText(element, "");
+      return;
+    }
+    const frames = session.role === "watch" ? `${now.framesDecoded} decoded` : `${now.framesSent} sent`;
+    const size = now.frameWidth ? `${now.frameWidth}×${now.frameHeight}` : "no picture yet";
+    const codecs = [now.videoCodec, now.audioCodec].filter(Boolean).join(" + ");
+    setText(element, [size, `${Math.round(now.framesPerSecond)} fps`, frames, bitrate(rate), codecs].filter(Boolean).join(" · "));
+  }, FIGURES_MS);
+  return () => clearInterval(timer);
+}
