@@ -102,6 +102,8 @@ name_type!(
     "stream name",
     "1 to 128 of A-Z, a-z, 0-9, `.`, `_` and `-`",
     |v| (1..=MAX_STREAM_NAME).contains(&v.len())
+        && v != "."
+        && v != ".."
         && v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 );
 name_type!(

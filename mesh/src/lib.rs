@@ -5,8 +5,6 @@
 //! all speak the types of [`api`]; [`plan()`] is a pure function and [`drive()`] does its I/O through [`NodeAdmin`].
 //! [`MeshTask`] puts them together: targets and reports in, snapshots out.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 pub mod admin;
 pub mod api;
 pub mod auth;
@@ -18,6 +16,7 @@ pub mod link_rules;
 pub mod plan;
 mod poll;
 pub mod snapshot;
+mod step;
 pub mod task;
 pub mod wait;
 

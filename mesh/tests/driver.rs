@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use world::http::{Server, TOKEN, serve, serve_all};
-use world::{Faults, World, check_plan, name};
+use world::rounds::check_plan;
+use world::{Faults, World, name};
 
 /// Generous, for starved machines; no test passes by waiting for it.
 const PATIENCE: Duration = Duration::from_secs(90);

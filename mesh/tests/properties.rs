@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use world::{Faults, World, check_plan, name};
+use world::rounds::check_plan;
+use world::{Faults, World, name};
 
 const NODES: usize = 5;
 

@@ -40,7 +40,7 @@ pub struct Options {
     pub admin_token_file: Option<PathBuf>,
 
     /// Ask the nodes without a token: for nodes that run with an open admin listener on one machine [default: off]
-    #[arg(long, env = "SFUMATO_WEB_INSECURE_ADMIN", hide_possible_values = true)]
+    #[arg(long, env = "SFUMATO_WEB_INSECURE_ADMIN")]
     pub insecure_admin: bool,
 
     /// Shape of the log lines on stderr

@@ -44,11 +44,11 @@ pub fn report(node: &str) -> NodeReport {
 /// This node's end of one lane to `to`.
 pub fn end(from: &str, to: &str, lane: u16, state: LinkState, rtt_us: u64) -> LinkReport {
     LinkReport {
-        id: format!("{from}-{to}-{lane}").parse().unwrap(),
+        id: format!("{from}-{to}-{lane}").replace('.', "-").parse().unwrap(),
         peer: name(to),
         peer_incarnation: format!("0.{to}").parse().unwrap(),
         lane: Lane(lane),
-        remote: Some(format!("{to}-{from}-{lane}").parse().unwrap()),
+        remote: Some(format!("{to}-{from}-{lane}").replace('.', "-").parse().unwrap()),
         state,
         since_ms: 1_000,
         rtt_us: Some(rtt_us),

@@ -33,7 +33,12 @@ export function drawCluster(json, onWatch) {
   drawMatrix(json);
   byId("streams-empty").hidden = json.streams.length > 0;
   byId("streams-panel").hidden = json.streams.length === 0;
-  keyed(byId("streams"), json.streams, (stream) => stream.publication, (stream) => makeStream(stream, onWatch));
+  keyed(
+    byId("streams"),
+    json.streams,
+    (stream) => stream.publication,
+    (stream) => makeStream(stream, onWatch),
+  );
 }
 
 function drawHeader({ nodes, streams, mesh }) {
@@ -43,9 +48,17 @@ function drawHeader({ nodes, streams, mesh }) {
   setData(byId("mesh-state"), "state", state);
   const text = state === "waiting" ? "waiting for nodes" : `${establishedPairs}/${desiredPairs} ${state}`;
   setText(byId("mesh-value"), text);
-  setText(byId("sum-nodes"), nodes.length);
-  setText(byId("sum-streams"), streams.length);
-  setText(byId("sum-viewers"), streams.reduce((sum, stream) => sum + stream.viewers, 0));
+  drawSum("node", nodes.length);
+  drawSum("stream", streams.length);
+  drawSum(
+    "viewer",
+    streams.reduce((sum, stream) => sum + stream.viewers, 0),
+  );
+}
+
+function drawSum(noun, number) {
+  setText(byId(`sum-${noun}s`), number);
+  setText(byId(`sum-${noun}s`).previousElementSibling, number === 1 ? noun : `${noun}s`);
 }
 
 function nodeState({ reachable, draining, ready }) {
@@ -87,7 +100,10 @@ function makeCard({ name }) {
     bar.value = node.load;
     setText(share, `${Math.round(node.load * 100)} %`);
     const life = node.incarnation.split(".").at(-1).slice(0, 8);
-    setText(foot, [node.version && `v${node.version}`, node.pid && `pid ${node.pid}`, life].filter(Boolean).join(" · "));
+    setText(
+      foot,
+      [node.version && `v${node.version}`, node.pid && `pid ${node.pid}`, life].filter(Boolean).join(" · "),
+    );
     foot.title = `incarnation ${node.incarnation}\n${node.clientUrl}`;
   };
   return { element, update };
@@ -161,9 +177,19 @@ function makeStream({ name }, onWatch) {
   const update = (stream) => {
     setText(origin, stream.origin);
     setText(viewers, stream.viewers);
-    keyed(tracks, stream.tracks, (track) => track.kind, chip((track) => `${track.kind} ${track.codec}`));
+    keyed(
+      tracks,
+      stream.tracks,
+      (track) => track.kind,
+      chip((track) => `${track.kind} ${track.codec}`),
+    );
     const away = stream.perNode.filter((each) => each.node !== stream.origin);
-    keyed(carriers, away, (each) => each.node, chip((each) => each.node, carrierTitle));
+    keyed(
+      carriers,
+      away,
+      (each) => each.node,
+      chip((each) => each.node, carrierTitle),
+    );
     if (away.length === 0) setText(carriers, "origin only");
     else carriers.firstChild?.nodeType === Node.TEXT_NODE && carriers.firstChild.remove();
   };

@@ -2,6 +2,7 @@
 //
 //   /?publish=NAME&node=sfu-1&source=test&autostart=1      publishes at once
 //   /?watch=NAME&node=sfu-3&autostart=1                    watches at once
+//   &size=640x360 sets the size of the test picture, &sound=1 turns the sound of the player on
 
 import { drawCluster, drawLegend } from "./cluster-view.js";
 import { el, keyed, setData, setText } from "./dom.js";
@@ -21,9 +22,9 @@ async function publish({ stream, node = "", source = "test", token = "", width, 
   return add(new Session({ role: "publish", stream, node, token, source: media }));
 }
 
-/** Watches a stream: `{ stream, node, token }`. Answers its session. */
-async function watch({ stream, node = "", token = "" }) {
-  return add(new Session({ role: "watch", stream, node, token }));
+/** Watches a stream: `{ stream, node, token, sound }`. Answers its session. */
+async function watch({ stream, node = "", token = "", sound = false }) {
+  return add(new Session({ role: "watch", stream, node, token, sound }));
 }
 
 function add(session) {
@@ -94,16 +95,26 @@ function offerNodes(select, nodes, wanted) {
   if (chosen && !nodes.some((node) => node.name === chosen)) {
     entries.push({ value: chosen, text: `${chosen} (unknown)` });
   }
-  keyed(select, entries, (entry) => entry.value, ({ value }) => {
-    const element = el("option", { value });
-    return { element, update: ({ text }) => setText(element, text) };
-  });
+  keyed(
+    select,
+    entries,
+    (entry) => entry.value,
+    ({ value }) => {
+      const element = el("option", { value });
+      return { element, update: ({ text }) => setText(element, text) };
+    },
+  );
   select.value = chosen;
 }
 
 function offerStreams(streams) {
   const list = document.getElementById("stream-names");
-  keyed(list, streams, (stream) => stream.publication, ({ name }) => ({ element: el("option", { value: name }), update() {} }));
+  keyed(
+    list,
+    streams,
+    (stream) => stream.publication,
+    ({ name }) => ({ element: el("option", { value: name }), update() {} }),
+  );
 }
 
 function onCluster(json) {
@@ -129,7 +140,8 @@ function applyParameters() {
     if (parameters.get("source") === "camera" && role === "publish") form.elements.source.value = "camera";
     if (parameters.get("autostart") !== "1") continue;
     const [width, height] = (parameters.get("size") ?? "").split("x").map((n) => Number.parseInt(n, 10) || undefined);
-    start(role, { ...Object.fromEntries(new FormData(form)), width, height });
+    const sound = parameters.get("sound") === "1";
+    start(role, { ...Object.fromEntries(new FormData(form)), width, height, sound });
   }
 }
 

@@ -19,9 +19,9 @@ const SETTLED_MS = 5_000;
  * Fires `change` on every step, and `track` when there is a new `media` to show.
  */
 export class Session extends EventTarget {
-  constructor({ role, stream, node, token, source = null }) {
+  constructor({ role, stream, node, token, source = null, sound = false }) {
     super();
-    Object.assign(this, { role, stream, token, source });
+    Object.assign(this, { role, stream, token, source, sound });
     /** The node that was asked for; null lets the front door pick. */
     this.wantedNode = node || null;
     /** The node that has the session. */
@@ -151,13 +151,14 @@ function lost(pc, role, signal) {
       resolve(new Error(reason));
     };
     let grace = null;
-    pc.addEventListener("connectionstatechange", () => {
+    const look = () => {
       clearTimeout(grace);
       if (["failed", "closed"].includes(pc.connectionState)) end("the media connection was lost");
       if (pc.connectionState === "disconnected") {
         grace = setTimeout(() => end("the node does not answer any more"), DISCONNECTED_MS);
       }
-    });
+    };
+    pc.addEventListener("connectionstatechange", look);
     for (const { receiver } of pc.getTransceivers()) {
       // A node that ends a session closes DTLS; browsers tell of that here, and not in connectionState.
       receiver.transport?.addEventListener("statechange", ({ target }) => {
@@ -177,6 +178,7 @@ function lost(pc, role, signal) {
       }
     }, WATCHDOG_MS);
     signal.addEventListener("abort", () => end("stopped"));
+    look();
   });
 }
 

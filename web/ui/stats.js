@@ -1,6 +1,11 @@
 // What a peer connection measures, flattened into one object for the page and for browser tests.
 
-/** Sums and newest values over all tracks of `pc`; figures that do not apply are 0. */
+/**
+ * Sums and newest values over all tracks of `pc`; figures that do not apply are 0.
+ *
+ * `audioEnergy` and `audioLevel` are what is played, so Chromium counts 0 for a muted player; `audioSamplesReceived`
+ * grows all the same. For a publication they are what is sent.
+ */
 export async function readStats(pc) {
   const figures = {
     connectionState: pc?.connectionState ?? "closed",
@@ -16,6 +21,8 @@ export async function readStats(pc) {
     packetsReceived: 0,
     packetsLost: 0,
     audioBytesReceived: 0,
+    audioSamplesReceived: 0,
+    audioSamplesConcealed: 0,
     audioEnergy: 0,
     audioLevel: 0,
     framesEncoded: 0,
@@ -32,6 +39,7 @@ export async function readStats(pc) {
   for (const entry of report.values()) {
     if (entry.type === "inbound-rtp") addInbound(figures, entry, report);
     else if (entry.type === "outbound-rtp") addOutbound(figures, entry, report);
+    else if (entry.type === "media-source" && entry.kind === "audio") addLoudness(figures, entry);
     else if (entry.type === "candidate-pair" && entry.nominated) {
       figures.roundTripTime = entry.currentRoundTripTime ?? figures.roundTripTime;
     }
@@ -45,8 +53,9 @@ function addInbound(figures, entry, report) {
   figures.packetsLost += entry.packetsLost ?? 0;
   if (entry.kind === "audio") {
     figures.audioBytesReceived += entry.bytesReceived ?? 0;
-    figures.audioEnergy += entry.totalAudioEnergy ?? 0;
-    figures.audioLevel = Math.max(figures.audioLevel, entry.audioLevel ?? 0);
+    figures.audioSamplesReceived += entry.totalSamplesReceived ?? 0;
+    figures.audioSamplesConcealed += entry.concealedSamples ?? 0;
+    addLoudness(figures, entry);
     figures.audioCodec = codec(entry, report) ?? figures.audioCodec;
     return;
   }
@@ -67,6 +76,11 @@ function addOutbound(figures, entry, report) {
   figures.framesEncoded += entry.framesEncoded ?? 0;
   figures.framesSent += entry.framesSent ?? 0;
   addPicture(figures, entry, report);
+}
+
+function addLoudness(figures, entry) {
+  figures.audioEnergy += entry.totalAudioEnergy ?? 0;
+  figures.audioLevel = Math.max(figures.audioLevel, entry.audioLevel ?? 0);
 }
 
 function addPicture(figures, entry, report) {

@@ -17,26 +17,36 @@ const STATES = {
 export function makeTile(session, onClose) {
   const isPlayer = session.role === "watch";
   const kind = isPlayer ? "Watching" : "Publishing";
-  const video = el("video", { playsinline: true, "aria-label": `${kind} ${session.stream}`, data: { testid: "video" } });
+  const video = el("video", {
+    playsinline: true,
+    "aria-label": `${kind} ${session.stream}`,
+    data: { testid: "video" },
+  });
   // Sound is the person's choice; and muted pictures may start by themselves.
-  video.muted = true;
+  video.muted = !(isPlayer && session.sound);
   const veil = el("p", { class: "veil" });
   const state = el("span", { class: "state", role: "status", data: { testid: "session-state" } });
   const figures = el("p", { class: "figures", data: { testid: "session-figures" } });
   const error = el("p", { class: "error", role: "alert", hidden: true, data: { testid: "session-error" } });
-  const sound = el("button", { type: "button", "aria-pressed": "false", data: { testid: "session-sound" } }, "Sound on");
+  const sound = el("button", { type: "button", data: { testid: "session-sound" } });
   const close = el("button", { type: "button", onclick: onClose, data: { testid: "session-stop" } }, "Stop");
   sound.hidden = !isPlayer;
   sound.addEventListener("click", () => {
     video.muted = !video.muted;
-    sound.setAttribute("aria-pressed", String(!video.muted));
-    setText(sound, video.muted ? "Sound on" : "Sound off");
   });
+  const showSound = () => setText(sound, video.muted ? "Turn sound on" : "Turn sound off");
+  video.addEventListener("volumechange", showSound);
+  showSound();
   const element = el(
     "article",
     { class: "tile", data: { testid: `${session.role}-${session.stream}`, role: session.role } },
     el("div", { class: "screen" }, video, veil),
-    el("div", { class: "about" }, el("h3", { title: session.stream }, el("small", {}, `${kind} `), session.stream), state),
+    el(
+      "div",
+      { class: "about" },
+      el("h3", { title: session.stream }, el("small", {}, `${kind} `), session.stream),
+      state,
+    ),
     figures,
     error,
     el("div", { class: "buttons" }, sound, close),
@@ -46,7 +56,7 @@ export function makeTile(session, onClose) {
     if (session.media && video.srcObject !== session.media) video.srcObject = session.media;
     // Whoever wants no motion gets a still of their own test picture; a player was asked for.
     const still = !isPlayer && session.source?.isTest && matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (!still && video.paused) video.play().catch(() => {});
+    if (!still && video.paused) play(video);
   };
   const update = () => {
     const { mark, tone, word } = STATES[session.state];
@@ -73,6 +83,19 @@ export function makeTile(session, onClose) {
   return { element, remove };
 }
 
+/** Plays, without sound where the browser wants a click before it allows that. */
+async function play(video) {
+  try {
+    await video.play();
+  } catch (error) {
+    if (error.name !== "NotAllowedError" || video.muted) return;
+    video.muted = true;
+    video.play().catch(() => {
+      // The tile was closed meanwhile.
+    });
+  }
+}
+
 function veilText({ state, role, error }) {
   if (state === "retrying") return `${error.message}. Trying again.`;
   if (state === "connecting") return role === "watch" ? "Connecting…" : "Opening the session…";
@@ -94,7 +117,10 @@ function followFigures(session, element) {
     const frames = session.role === "watch" ? `${now.framesDecoded} decoded` : `${now.framesSent} sent`;
     const size = now.frameWidth ? `${now.frameWidth}×${now.frameHeight}` : "no picture yet";
     const codecs = [now.videoCodec, now.audioCodec].filter(Boolean).join(" + ");
-    setText(element, [size, `${Math.round(now.framesPerSecond)} fps`, frames, bitrate(rate), codecs].filter(Boolean).join(" · "));
+    setText(
+      element,
+      [size, `${Math.round(now.framesPerSecond)} fps`, frames, bitrate(rate), codecs].filter(Boolean).join(" · "),
+    );
   }, FIGURES_MS);
   return () => clearInterval(timer);
 }

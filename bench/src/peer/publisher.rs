@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use str0m::media::{Direction, MediaKind};
 
 /// What a publisher sends, and how it behaves.
@@ -27,6 +27,9 @@ pub struct PublisherOptions {
     pub key_frame_bytes: usize,
     /// A key frame at least this often; by default only at the start and on request, as browsers do.
     pub key_frame_every: Option<Duration>,
+    /// Video frames leave at this moment plus whole frame intervals, so that publishers can be kept out of each other's
+    /// way; by default the clock starts with the connection.
+    pub frame_grid: Option<Instant>,
     /// Bearer token.
     pub token: Option<String>,
     /// Local address of the media socket.
@@ -46,6 +49,7 @@ impl Default for PublisherOptions {
             frame_bytes: 1_150_000 / 8 / 30,
             key_frame_bytes: 3 * 1_150_000 / 8 / 30,
             key_frame_every: None,
+            frame_grid: None,
             token: None,
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             retry: Retry::No,
@@ -135,6 +139,7 @@ impl Publisher {
             started,
             silence: options.silence,
             every: options.key_frame_every,
+            grid: options.frame_grid,
             report: Arc::clone(&report),
         };
         let session = Session::spawn(url, created.session, options.token, |running| sender.run(running));

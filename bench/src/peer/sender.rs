@@ -110,6 +110,8 @@ pub(super) struct Sender {
     pub silence: Duration,
     /// A key frame at least this often.
     pub every: Option<Duration>,
+    /// A moment at which a video frame would leave.
+    pub grid: Option<Instant>,
     pub report: Arc<Mutex<PublisherReport>>,
 }
 
@@ -192,9 +194,32 @@ impl Sender {
         for track in [&mut self.audio, &mut self.video].into_iter().flatten() {
             track.next = now;
         }
+        if let (Some(video), Some(grid)) = (&mut self.video, self.grid) {
+            video.next = next_on_grid(grid, video.interval, now);
+        }
     }
+}
+
+/// The first moment after `now` that lies whole intervals away from `grid`.
+fn next_on_grid(grid: Instant, interval: Duration, now: Instant) -> Instant {
+    let passed = now.saturating_duration_since(grid).as_nanos() / interval.as_nanos().max(1) + 1;
+    grid + interval * u32::try_from(passed).unwrap_or(u32::MAX)
 }
 
 fn due(track: Option<&Track>) -> Option<Instant> {
     track.map(|t| t.next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_leave_on_the_grid() {
+        let (grid, interval) = (Instant::now(), Duration::from_millis(33));
+        let next = |after| next_on_grid(grid, interval, grid + Duration::from_millis(after)) - grid;
+        assert_eq!(next(0), Duration::from_millis(33));
+        assert_eq!(next(32), Duration::from_millis(33));
+        assert_eq!(next(100), Duration::from_millis(132));
+    }
 }

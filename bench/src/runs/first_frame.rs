@@ -16,6 +16,9 @@ pub struct FirstFrameArgs {
     /// Streams to try; each has a fresh name, so that no node carries it
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub samples: u32,
+    /// Video frames a second: a key frame that is asked for leaves in the place of the next frame
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=240))]
+    pub fps: u32,
     /// mediasoup workers of each node
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
     pub workers: u16,
@@ -40,10 +43,12 @@ pub async fn run(args: &FirstFrameArgs, system: &SystemOptions) -> Result<Vec<Re
     Ok(vec![Report {
         benchmark: "first-frame",
         title: "First picture of a new viewer".to_owned(),
-        method: "From the viewer's POST to the last packet of its first key frame. A fresh stream for each sample, published on \
-                 one node; then one viewer on the other node, which does not carry the stream yet, or on the same node, in turn. \
-                 Connected: ICE and DTLS are done."
-            .to_owned(),
+        method: format!(
+            "From the viewer's POST to the last packet of its first key frame. A fresh stream for each sample, published on one \
+             node; then one viewer on the other node, which does not carry the stream yet, or on the same node, in turn. The \
+             publisher's own wait for its next frame, 0 to {:.0} ms spread evenly, is in it. Connected: ICE and DTLS are done.",
+            1000.0 / f64::from(args.fps)
+        ),
         machine: Machine::this(),
         rows: vec![
             Row::new("another node: first key frame", "ms", first(&other)),
@@ -56,20 +61,32 @@ pub async fn run(args: &FirstFrameArgs, system: &SystemOptions) -> Result<Vec<Re
 
 async fn all(args: &FirstFrameArgs, cluster: &Cluster) -> Result<(Vec<ViewerReport>, Vec<ViewerReport>), RunError> {
     let (mut same, mut other) = (Vec::new(), Vec::new());
-    for sample in 1..=args.samples {
-        if sample % 10 == 1 {
-            progress(&format!("first-frame: stream {sample} of {}", args.samples));
+    for sample in 0..args.samples {
+        if sample % 10 == 0 {
+            progress(&format!("first-frame: stream {} of {}", sample + 1, args.samples));
         }
-        other.push(one(cluster, &format!("first-{sample}-other"), 1).await?);
-        same.push(one(cluster, &format!("first-{sample}-same"), 0).await?);
+        let pause = Duration::from_secs(1).mul_f64(phase(sample) / f64::from(args.fps));
+        other.push(one(cluster, &format!("first-{sample}-other"), 1, args.fps, pause).await?);
+        same.push(one(cluster, &format!("first-{sample}-same"), 0, args.fps, pause).await?);
     }
     Ok((same, other))
 }
 
-async fn one(cluster: &Cluster, stream: &str, node: u16) -> Result<ViewerReport, RunError> {
+/// The n-th of a sequence that fills 0 to 1 evenly (multiples of the golden ratio): without it, every viewer would come at the
+/// same moment between two frames, and every sample would be the publisher's frame interval.
+fn phase(n: u32) -> f64 {
+    (f64::from(n) * 0.618_033_988_749_894_9).fract()
+}
+
+async fn one(cluster: &Cluster, stream: &str, node: u16, fps: u32, pause: Duration) -> Result<ViewerReport, RunError> {
     let whip = format!("{}/whip/{stream}", cluster.options.client_url(0));
-    let publisher = Publisher::start(&whip, PublisherOptions::default()).await?;
+    let options = PublisherOptions {
+        frames_per_second: fps,
+        ..PublisherOptions::default()
+    };
+    let publisher = Publisher::start(&whip, options).await?;
     publisher.wait_for("sent frames", SOON, |r| r.frames > 5).await?;
+    tokio::time::sleep(pause).await;
     let options = ViewerOptions {
         retry: Retry::For(SOON),
         ..ViewerOptions::default()
@@ -79,4 +96,19 @@ async fn one(cluster: &Cluster, stream: &str, node: u16) -> Result<ViewerReport,
     viewer.stop().await?;
     publisher.stop().await?;
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn viewers_come_at_every_moment_between_two_frames() {
+        let mut phases: Vec<f64> = (0..30).map(phase).collect();
+        phases.sort_by(f64::total_cmp);
+        assert!(
+            phases.windows(2).all(|w| w[1] - w[0] < 0.06) && phases[29] > 0.94,
+            "{phases:?}"
+        );
+    }
 }

@@ -29,7 +29,7 @@ pub struct MeshArgs {
 
 /// What one mesh took.
 #[derive(Debug, Clone, Copy)]
-struct Took {
+pub(super) struct Took {
     /// Until every node had reported all its links with their other ends.
     connected: Duration,
     /// Until every link was fresh at both ends.
@@ -95,35 +95,36 @@ async fn size(nodes: u16, args: &MeshArgs, system: &SystemOptions) -> Result<Rep
 
 async fn build(count: u16, workers: u16, drive: DriveOptions, system: &SystemOptions) -> Result<Took, RunError> {
     let nodes = Nodes::start(system, count, workers).await?;
-    let targets = (0..count)
-        .map(|n| Target {
-            name: node_name(n),
-            admin_url: system.admin_url(n),
-            uid: nodes.pid(n.into()).to_string(),
-        })
-        .collect();
+    let took = connect(&nodes, drive).await;
+    nodes.stop_after(&took).await;
+    took
+}
+
+/// Builds the mesh of nodes that have no links yet; nobody looks after it afterwards.
+pub(super) async fn connect(nodes: &Nodes, drive: DriveOptions) -> Result<Took, RunError> {
+    let count = nodes.count();
+    let target = |node: u16| Target {
+        name: node_name(node),
+        admin_url: nodes.options.admin_url(node),
+        uid: nodes.pid(node).to_string(),
+    };
     let started = Instant::now();
     // Kept to the end: the task ends with the sender of its targets.
-    let (_members, targets) = watch::channel(Some(targets));
+    let (_members, targets) = watch::channel(Some((0..count).map(target).collect()));
     let options = MeshOptions {
         drive,
         ..MeshOptions::default()
     };
     let mut mesh = MeshTask::spawn(targets, Arc::new(nodes.admin.clone()), options);
     let took = tokio::time::timeout(WHOLE_WITHIN, follow(&mut mesh.snapshots, count, started)).await;
-    let state = format!(
-        "{} of {} pairs",
-        mesh.snapshots.borrow().established_pairs,
-        mesh.snapshots.borrow().desired_pairs
-    );
-    let took = took.ok().flatten().ok_or_else(|| RunError::Deadline {
+    let snapshot = mesh.snapshots.borrow();
+    let state = format!("{} of {} pairs", snapshot.established_pairs, snapshot.desired_pairs);
+    let late = || RunError::Deadline {
         what: "whole mesh".to_owned(),
         within: WHOLE_WITHIN,
         state,
-    });
-    drop(mesh);
-    nodes.stop_after(&took).await;
-    took
+    };
+    took.ok().flatten().ok_or_else(late)
 }
 
 async fn follow(snapshots: &mut watch::Receiver<MeshSnapshot>, count: u16, started: Instant) -> Option<Took> {

@@ -162,10 +162,26 @@ impl Nodes {
         Ok(nodes)
     }
 
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> u16 {
+        u16::try_from(self.processes.len()).unwrap_or(u16::MAX)
+    }
+
     /// Pid of the n-th node, counted from 0.
     #[must_use]
-    pub fn pid(&self, node: usize) -> u32 {
-        self.processes[node].pid
+    pub fn pid(&self, node: u16) -> u32 {
+        self.processes[usize::from(node)].pid
+    }
+
+    /// What the n-th node says of itself.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn report(&self, node: u16) -> Result<NodeReport, AdminError> {
+        self.admin
+            .node_report(&self.options.admin_url(node), None, Duration::ZERO)
+            .await
     }
 
     /// Ends all nodes; their logs are kept if what was measured failed.

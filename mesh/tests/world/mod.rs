@@ -8,11 +8,10 @@
 mod faults;
 pub mod http;
 mod node;
-mod rounds;
+pub mod rounds;
 
 pub use faults::{Fault, Faults};
 pub use node::{FakeNode, Refusal};
-pub use rounds::check_plan;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;

@@ -23,6 +23,8 @@ pub struct Program {
     pub bin: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
+    /// Whether its lines are shown; they are kept in any case.
+    pub shown: bool,
 }
 
 /// A program could not be started.
@@ -102,7 +104,7 @@ impl Life {
         let reader = |last_line: &LastLine| Reader {
             name: program.name.clone(),
             log: log.try_clone().ok(),
-            terminal: terminal.clone(),
+            terminal: program.shown.then(|| terminal.clone()),
             last_line: Arc::clone(last_line),
         };
         if let Some(pipe) = child.stdout.take() {
@@ -157,7 +159,7 @@ impl Life {
 struct Reader {
     name: String,
     log: Option<std::fs::File>,
-    terminal: Terminal,
+    terminal: Option<Terminal>,
     last_line: LastLine,
 }
 
@@ -175,15 +177,24 @@ impl Reader {
     }
 
     fn keep(&mut self, line: &str) {
-        self.terminal.child(&self.name, line);
+        if let Some(terminal) = &self.terminal {
+            terminal.child(&self.name, line);
+        }
         if let Some(log) = &mut self.log {
             // A full disk must not stop the cluster; the line was shown.
             let _ = writeln!(log, "{line}");
         }
-        if !line.is_empty() {
+        if is_telling(line) {
             *self.last_line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.to_owned());
         }
     }
+}
+
+/// Whether a line may be what a process died of. What Rust writes after the message of a panic (a backtrace, a note on how
+/// to get one) is not.
+fn is_telling(line: &str) -> bool {
+    let noise = line.starts_with([' ', '\t']) || line.starts_with("note: ") || line == "stack backtrace:";
+    !line.is_empty() && !noise
 }
 
 #[cfg(test)]
@@ -197,6 +208,7 @@ mod tests {
             name: "t".into(),
             bin: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
+            shown: false,
         }
     }
 
@@ -211,6 +223,20 @@ mod tests {
             .await;
         assert_eq!((exit.how, exit.last_line.as_deref()), (How::Code(3), Some("last")));
         assert_eq!(start("echo out").ended().await.last_line.as_deref(), Some("out"));
+    }
+
+    #[test]
+    fn the_message_of_a_panic_counts_and_its_backtrace_does_not() {
+        let lines = [
+            "thread 'main' panicked at src/main.rs:1:1:",
+            "no room",
+            "stack backtrace:",
+            "   0: main",
+            "             at ./src/main.rs:1:1",
+            "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
+            "",
+        ];
+        assert_eq!(lines.iter().rfind(|line| is_telling(line)), Some(&"no room"));
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -238,6 +264,7 @@ mod tests {
             name: "sfu-1".into(),
             bin: "/no/such".into(),
             args: vec![],
+            shown: false,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -158,6 +158,7 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         name,
         bin: site.node_bin.clone(),
         args,
+        shown: true,
     };
     NodePlan {
         ordinal,
@@ -192,6 +193,7 @@ fn web(cluster: &SfuCluster, site: &Site) -> WebPlan {
             name: "web".to_owned(),
             bin: site.web_bin.clone(),
             args,
+            shown: true,
         },
     }
 }

@@ -71,7 +71,7 @@ impl Redis {
         let (bin, address) = self.own.as_ref()?;
         let directory = state.redis().display().to_string();
         let (port, ip) = (address.port().to_string(), address.ip().to_string());
-        // Only its complaints are of interest; nothing is worth keeping over a restart.
+        // Nothing is worth keeping over a restart.
         let args = [
             "--port",
             &port,
@@ -93,6 +93,8 @@ impl Redis {
             name: "redis".to_owned(),
             bin: bin.clone(),
             args,
+            // It greets with warnings about the kernel's settings; what it dies of is told anyway.
+            shown: false,
         })
     }
 }

@@ -199,6 +199,17 @@ impl Cluster {
         }
     }
 
+    /// Reads on until each of these texts was said, in any order.
+    pub fn waits_for_all(&mut self, texts: &[&str]) {
+        let from = self.read;
+        let ends = texts.iter().map(|text| {
+            self.read = from;
+            self.waits_for(text);
+            self.read
+        });
+        self.read = ends.max().unwrap_or(from);
+    }
+
     pub fn lines(&self) -> Vec<String> {
         self.lines.all.lock().unwrap().clone()
     }

@@ -1,27 +1,26 @@
 //! One run of a cluster: from the first process to the last. Waits for whatever comes first (a process, the mesh, the
 //! manifest, the user), does what follows from it, and tells.
 
-use super::error::LocalError;
-use super::follow::{Change, Follower};
-use super::keeper::{Host, Keeper, Order, Phase};
-use super::layout::{self, Site};
-use super::probe::Probe;
-use super::processes::Processes;
-use super::redis_server::Redis;
-use super::report::{self, StatusFile};
-use super::signals::Signals;
-use super::state_dir::StateDir;
-use super::summary::{self, Summary};
-use super::wish::{self, WishError};
-use super::words::{MeshTale, seconds};
+mod telling;
+
 use crate::cli::LocalArgs;
 use crate::crd::SfuCluster;
 use crate::crd::status::SfuClusterStatus;
+use crate::local::error::LocalError;
+use crate::local::follow::{Change, Follower};
+use crate::local::keeper::{Host, Keeper, Order, Phase};
+use crate::local::layout::{self, Site};
+use crate::local::probe::Probe;
+use crate::local::processes::Processes;
+use crate::local::redis_server::Redis;
+use crate::local::report::StatusFile;
+use crate::local::signals::Signals;
+use crate::local::state_dir::StateDir;
+use crate::local::wish::{self, WishError};
+use crate::local::words::MeshTale;
 use crate::platform::{Event, Platform};
 use crate::terminal::Terminal;
-use k8s_openapi::jiff::Timestamp;
-use sfumato_mesh::{HttpNodeAdmin, MeshHandle, MeshOptions, MeshSnapshot, MeshTask, PlanOptions, TokenSource};
-use std::collections::BTreeMap;
+use sfumato_mesh::{HttpNodeAdmin, MeshHandle, MeshOptions, MeshTask, PlanOptions, TokenSource};
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -168,22 +167,6 @@ impl<'a> Session<'a> {
         self.terminal.say("everything has ended");
     }
 
-    fn greet(&self) {
-        let spec = &self.cluster.spec;
-        let what = self
-            .args
-            .file
-            .as_ref()
-            .map_or_else(String::new, |file| format!(" from {}", file.display()));
-        let name = self.cluster.metadata.name.as_deref().unwrap_or_default();
-        self.terminal
-            .say(&format!("starting cluster `{name}`{what}: {}", nodes(spec.replicas)));
-        if let (Some(wins), Some(_)) = (self.args.nodes, &self.args.file) {
-            self.terminal
-                .say(&format!("--nodes {wins} wins over spec.replicas of the file"));
-        }
-    }
-
     async fn start_redis(&mut self) -> Result<(), LocalError> {
         let Some(program) = self.redis.program(self.state) else {
             self.terminal.say(&format!("Redis at {} answers", self.redis.shown()));
@@ -262,102 +245,11 @@ impl<'a> Session<'a> {
     async fn adopt(&mut self, path: &Path, text: &[u8]) -> Result<String, LocalError> {
         let new = wish::from_text(self.args, path, text)?;
         wish::check_change(path, &self.cluster, &new)?;
-        let told = difference(&self.cluster, &new);
+        let told = telling::difference(&self.cluster, &new);
         self.processes.apply(&new).await?;
         self.cluster = new;
         self.link();
         Ok(told)
-    }
-
-    /// Tells what has become of the cluster: status file, mesh, and the summary once.
-    fn look(&mut self) {
-        let now = Instant::now();
-        let mesh = self
-            .mesh
-            .as_ref()
-            .map(|mesh| mesh.handle.snapshots.borrow().clone())
-            .unwrap_or_default();
-        // First the file, then the lines: a script that waits for a line finds the file up to date.
-        self.report(&mesh);
-        if let Some(line) = self.tale.line(&mesh, now) {
-            self.terminal.say(&line);
-        }
-        let settled = self.processes.is_settled();
-        self.settled = if settled { self.settled.or(Some(now)) } else { None };
-        let waited_for_mesh = self
-            .settled
-            .is_some_and(|since| now.duration_since(since) > MESH_PATIENCE);
-        if !self.summary_shown && settled && (mesh.is_whole() || waited_for_mesh) {
-            self.summary_shown = true;
-            self.summarize(now);
-        }
-        if !self.summary_shown && !self.explained && now.duration_since(self.started) > PATIENCE {
-            self.explained = true;
-            self.explain(&mesh);
-        }
-    }
-
-    fn summarize(&self, now: Instant) {
-        let after = seconds(now.duration_since(self.started));
-        let Some(layout) = self.processes.layout() else {
-            return;
-        };
-        self.terminal.say(&format!(
-            "everything is up (after {after}): http://{}",
-            layout.web.listen
-        ));
-        let pids: BTreeMap<String, i32> = self
-            .views()
-            .into_iter()
-            .filter_map(|view| Some((view.name, view.state.pid?)))
-            .collect();
-        self.terminal.block(&summary::text(&Summary {
-            layout,
-            pids: &pids,
-            redis: &self.redis.shown(),
-            logs: &self.state.logs(),
-            file: self.args.file.as_deref(),
-        }));
-    }
-
-    fn explain(&self, mesh: &MeshSnapshot) {
-        let missing = self.views().into_iter().filter(|view| view.state.phase != Phase::Ready);
-        let mut lines: Vec<String> = missing
-            .map(|view| match view.state.trouble {
-                Some(trouble) => format!("{} has died {} times ({trouble})", view.name, view.state.restarts + 1),
-                None => format!("{} is not ready", view.name),
-            })
-            .collect();
-        if lines.is_empty() {
-            lines.push(format!("mesh {}/{}", mesh.established_pairs, mesh.desired_pairs));
-        }
-        let waited = PATIENCE.as_secs();
-        self.terminal
-            .warn(&format!("not everything is up after {waited} s: {}", lines.join("; ")));
-    }
-
-    fn report(&mut self, mesh: &MeshSnapshot) {
-        let nodes = self.processes.nodes();
-        self.status = report::status(&self.cluster, &nodes, mesh, &self.status, Timestamp::now());
-        let views = self.views();
-        let page = format!("http://{}:{}", layout::IP, self.cluster.spec.web.service.port);
-        let Some(file) = &mut self.status_file else {
-            return;
-        };
-        if let Err(error) = file.write(&page, &self.state.logs(), &views, &self.status) {
-            self.terminal
-                .warn(&format!("cannot write the --status-json file: {error}; it is given up"));
-            self.status_file = None;
-        }
-    }
-
-    /// Every process, Redis first.
-    fn views(&self) -> Vec<super::processes::ProcessView> {
-        let redis = self.redis_keeper.iter().map(|keeper| super::processes::ProcessView {
-            name: "redis".to_owned(),
-            state: keeper.state(),
-        });
-        redis.chain(self.processes.view()).collect()
     }
 }
 
@@ -382,27 +274,5 @@ fn show(terminal: &Terminal, event: Event) {
         Event::Good(text) => terminal.say(&text),
         Event::Bad(text) => terminal.warn(&text),
         Event::Silent => {}
-    }
-}
-
-fn nodes(count: i32) -> String {
-    if count == 1 {
-        "1 node".to_owned()
-    } else {
-        format!("{count} nodes")
-    }
-}
-
-/// What a new version of the manifest means.
-fn difference(old: &SfuCluster, new: &SfuCluster) -> String {
-    let mut same_size = old.spec.clone();
-    same_size.replicas = new.spec.replicas;
-    let resized = old.spec.replicas != new.spec.replicas;
-    let size = format!("{} -> {}", old.spec.replicas, nodes(new.spec.replicas));
-    match (resized, same_size == new.spec) {
-        (false, true) => "nothing to do".to_owned(),
-        (true, true) => size,
-        (true, false) => format!("{size}, and what runs takes over the other fields one by one"),
-        (false, false) => "what runs takes over the new fields one by one".to_owned(),
     }
 }

@@ -1,0 +1,146 @@
+//! What a session says: lines, the summary, and the status file.
+
+use super::{MESH_PATIENCE, PATIENCE, Session};
+use crate::crd::SfuCluster;
+use crate::local::keeper::Phase;
+use crate::local::layout;
+use crate::local::processes::ProcessView;
+use crate::local::report;
+use crate::local::summary::{self, Summary};
+use crate::local::words::seconds;
+use crate::platform::Platform;
+use k8s_openapi::jiff::Timestamp;
+use sfumato_mesh::MeshSnapshot;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+impl Session<'_> {
+    pub(super) fn greet(&self) {
+        let spec = &self.cluster.spec;
+        let what = self
+            .args
+            .file
+            .as_ref()
+            .map_or_else(String::new, |file| format!(" from {}", file.display()));
+        let name = self.cluster.metadata.name.as_deref().unwrap_or_default();
+        self.terminal
+            .say(&format!("starting cluster `{name}`{what}: {}", nodes(spec.replicas)));
+        if let (Some(wins), Some(_)) = (self.args.nodes, &self.args.file) {
+            self.terminal
+                .say(&format!("--nodes {wins} wins over spec.replicas of the file"));
+        }
+    }
+
+    /// Tells what has become of the cluster: status file, mesh, and the summary once.
+    pub(super) fn look(&mut self) {
+        let now = Instant::now();
+        let mesh = self
+            .mesh
+            .as_ref()
+            .map(|mesh| mesh.handle.snapshots.borrow().clone())
+            .unwrap_or_default();
+        // First the file, then the lines: a script that waits for a line finds the file up to date.
+        self.report(&mesh);
+        if let Some(line) = self.tale.line(&mesh, now) {
+            self.terminal.say(&line);
+        }
+        let settled = self.processes.is_settled();
+        self.settled = if settled { self.settled.or(Some(now)) } else { None };
+        let waited_for_mesh = self
+            .settled
+            .is_some_and(|since| now.duration_since(since) > MESH_PATIENCE);
+        if !self.summary_shown && settled && (mesh.is_whole() || waited_for_mesh) {
+            self.summary_shown = true;
+            self.summarize(now);
+        }
+        if !self.summary_shown && !self.explained && now.duration_since(self.started) > PATIENCE {
+            self.explained = true;
+            self.explain(&mesh);
+        }
+    }
+
+    fn summarize(&self, now: Instant) {
+        let after = seconds(now.duration_since(self.started));
+        let Some(layout) = self.processes.layout() else {
+            return;
+        };
+        self.terminal.say(&format!(
+            "everything is up (after {after}): http://{}",
+            layout.web.listen
+        ));
+        let pids: BTreeMap<String, i32> = self
+            .views()
+            .into_iter()
+            .filter_map(|view| Some((view.name, view.state.pid?)))
+            .collect();
+        self.terminal.block(&summary::text(&Summary {
+            layout,
+            pids: &pids,
+            redis: &self.redis.shown(),
+            logs: &self.state.logs(),
+            file: self.args.file.as_deref(),
+        }));
+    }
+
+    fn explain(&self, mesh: &MeshSnapshot) {
+        let missing = self.views().into_iter().filter(|view| view.state.phase != Phase::Ready);
+        let mut lines: Vec<String> = missing
+            .map(|view| match view.state.trouble {
+                Some(trouble) => format!("{} has died {} times ({trouble})", view.name, view.state.restarts + 1),
+                None => format!("{} is not ready", view.name),
+            })
+            .collect();
+        if lines.is_empty() {
+            lines.push(format!("mesh {}/{}", mesh.established_pairs, mesh.desired_pairs));
+        }
+        let waited = PATIENCE.as_secs();
+        self.terminal
+            .warn(&format!("not everything is up after {waited} s: {}", lines.join("; ")));
+    }
+
+    fn report(&mut self, mesh: &MeshSnapshot) {
+        let nodes = self.processes.nodes();
+        self.status = report::status(&self.cluster, &nodes, mesh, &self.status, Timestamp::now());
+        let views = self.views();
+        let page = format!("http://{}:{}", layout::IP, self.cluster.spec.web.service.port);
+        let Some(file) = &mut self.status_file else {
+            return;
+        };
+        if let Err(error) = file.write(&page, &self.state.logs(), &views, &self.status) {
+            self.terminal
+                .warn(&format!("cannot write the --status-json file: {error}; it is given up"));
+            self.status_file = None;
+        }
+    }
+
+    /// Every process, Redis first.
+    fn views(&self) -> Vec<ProcessView> {
+        let redis = self.redis_keeper.iter().map(|keeper| ProcessView {
+            name: "redis".to_owned(),
+            state: keeper.state(),
+        });
+        redis.chain(self.processes.view()).collect()
+    }
+}
+
+fn nodes(count: i32) -> String {
+    if count == 1 {
+        "1 node".to_owned()
+    } else {
+        format!("{count} nodes")
+    }
+}
+
+/// What a new version of the manifest means.
+pub(super) fn difference(old: &SfuCluster, new: &SfuCluster) -> String {
+    let mut same_size = old.spec.clone();
+    same_size.replicas = new.spec.replicas;
+    let resized = old.spec.replicas != new.spec.replicas;
+    let size = format!("{} -> {}", old.spec.replicas, nodes(new.spec.replicas));
+    match (resized, same_size == new.spec) {
+        (false, true) => "nothing to do".to_owned(),
+        (true, true) => size,
+        (true, false) => format!("{size}, and what runs takes over the other fields one by one"),
+        (false, false) => "what runs takes over the new fields one by one".to_owned(),
+    }
+}
