@@ -87,7 +87,7 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,
     /// What is logged: error, warn, info, debug, trace, or a filter such as `info,sfu_node=debug`
-    #[arg(long, env = "SFUMATO_LOG", default_value = "info")]
+    #[arg(long, env = "SFUMATO_LOG", default_value = "info,mediasoup=error")]
     pub log: String,
 }
 

@@ -115,6 +115,8 @@ def test_a_port_in_use_is_one_sentence_that_names_the_way_out(what, kind, option
     cluster.stop()
     port = getattr(cluster.slot, what)
     with socket.socket(socket.AF_INET, kind) as holder:
+        # Connections of the cluster before may linger in TIME_WAIT.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", port))
         if kind == socket.SOCK_STREAM:
             holder.listen()

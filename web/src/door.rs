@@ -12,6 +12,7 @@ use crate::view::View;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware;
@@ -67,12 +68,19 @@ pub fn routes(door: Door) -> Router {
         .with_state(door)
 }
 
-async fn whip(door: State<Door>, stream: Path<String>, request: Request) -> Result<Response, Refusal> {
-    endpoint(&door, Protocol::Whip, &stream, request).await
+/// A path that is not UTF-8 has no text; then the name is refused as what it looks like.
+type Name = Result<Path<String>, PathRejection>;
+
+async fn whip(door: State<Door>, stream: Name, request: Request) -> Result<Response, Refusal> {
+    endpoint(&door, Protocol::Whip, text(&stream), request).await
 }
 
-async fn whep(door: State<Door>, stream: Path<String>, request: Request) -> Result<Response, Refusal> {
-    endpoint(&door, Protocol::Whep, &stream, request).await
+async fn whep(door: State<Door>, stream: Name, request: Request) -> Result<Response, Refusal> {
+    endpoint(&door, Protocol::Whep, text(&stream), request).await
+}
+
+fn text(name: &Name) -> &str {
+    name.as_ref().map_or("\u{FFFD}", |Path(name)| name)
 }
 
 async fn endpoint(door: &Door, protocol: Protocol, stream: &str, request: Request) -> Result<Response, Refusal> {

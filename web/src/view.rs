@@ -174,8 +174,8 @@ impl View {
         }
     }
 
-    /// Drops every silent node that is no seed and that nobody names any more. With no node left to ask, nobody's
-    /// silence means anything, and all stay.
+    /// Drops every silent node that nobody names any more; a seed's address is still asked, so that its node comes back
+    /// as soon as it answers there. With no node left to ask, nobody's silence means anything, and all stay.
     fn forget(&mut self) {
         let named: BTreeSet<NodeName> = self
             .reports()
@@ -188,8 +188,9 @@ impl View {
         self.nodes.retain(|name, known| {
             known.reachable
                 || named.contains(name)
-                || seeds.contains_key(&base(&known.peer.admin_url))
-                || seeds.values().any(|seed| seed.node.as_ref() == Some(name))
+                || seeds
+                    .values()
+                    .any(|seed| seed.error.is_none() && seed.node.as_ref() == Some(name))
         });
     }
 }

@@ -25,7 +25,7 @@ fn a_silent_node_stays_listed_while_a_reachable_node_names_it() {
 }
 
 #[test]
-fn a_silent_node_that_nobody_names_any_more_is_dropped_unless_it_is_a_seed() {
+fn a_silent_node_that_nobody_names_any_more_is_dropped_and_a_seed_is_asked_on() {
     let nobody_names_2 = |view: &mut View| {
         view.lost("http://sfu-2:4000", "connection refused");
         view.heard("http://sfu-1:4000", report("sfu-1"));
@@ -37,7 +37,8 @@ fn a_silent_node_that_nobody_names_any_more_is_dropped_unless_it_is_a_seed() {
     let mut view = view_of(whole(["sfu-1", "sfu-2"]));
     view.seeded(["http://sfu-2:4000".to_owned()]);
     nobody_names_2(&mut view);
-    assert_eq!(names(&view), ["sfu-1", "sfu-2"]);
+    assert_eq!(names(&view), ["sfu-1"]);
+    assert!(view.targets().contains("http://sfu-2:4000"));
     assert_eq!(
         view.seeds()["http://sfu-2:4000"].error.as_deref(),
         Some("connection refused")

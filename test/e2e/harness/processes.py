@@ -28,6 +28,7 @@ class Child:
     def __init__(self, name: str, command: list[str | os.PathLike], log: Path, *, env: dict[str, str] | None = None, **popen):
         self.name = name
         self.mark = uuid.uuid4().hex
+        self._seen: dict[int, str] = {}
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log_file = log.open("ab")
@@ -55,7 +56,8 @@ class Child:
 
     def family(self) -> list[int]:
         """Pids of this process and all that came from it, also of those whose parent is gone."""
-        return marked(self.mark)
+        self._seen |= {pid: started(pid) for pid in marked(self.mark) + descendants(self.pid)}
+        return sorted(pid for pid, birth in self._seen.items() if alive(pid) and started(pid) == birth)
 
     def interrupt(self) -> None:
         """Asks it to end, without waiting."""
@@ -104,6 +106,31 @@ def marked(mark: str) -> list[int]:
                 if needle in (entry / "environ").read_bytes().split(b"\0") and alive(int(entry.name)):
                     found.append(int(entry.name))
     return found
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and its living descendants: Redis writes its title over its environment, and the mark with it."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found, todo = [], [pid]
+    while todo:
+        one = todo.pop()
+        if alive(one):
+            found.append(one)
+        todo += children.get(one, [])
+    return found
+
+
+def started(pid: int) -> str:
+    """When a process began, in clock ticks since boot: with the pid, it tells a process from a later one of the same pid."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
 
 
 def alive(pid: int) -> bool:
