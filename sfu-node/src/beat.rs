@@ -45,7 +45,9 @@ pub struct Echo {
 
 /// 64 bits that stand for a link id in a beat (FNV-1a).
 pub fn link_key(id: &LinkId) -> u64 {
-    id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 impl Beat {
@@ -90,7 +92,11 @@ impl Beat {
                 held_us: u32::from_be_bytes(*held),
             });
         }
-        Some(Self { sequence: u32::from_be_bytes(*sequence), lane: Lane(u16::from_be_bytes(*lane)), echoes })
+        Some(Self {
+            sequence: u32::from_be_bytes(*sequence),
+            lane: Lane(u16::from_be_bytes(*lane)),
+            echoes,
+        })
     }
 }
 
@@ -117,7 +123,11 @@ pub fn rtp_payload(packet: &[u8]) -> Option<&[u8]> {
         let words = packet.get(offset + 2..offset + 4)?;
         offset += 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]]));
     }
-    let padding = if first & 0x20 != 0 { usize::from(*packet.last()?) } else { 0 };
+    let padding = if first & 0x20 != 0 {
+        usize::from(*packet.last()?)
+    } else {
+        0
+    };
     packet.get(offset..packet.len().checked_sub(padding)?)
 }
 
@@ -138,7 +148,11 @@ impl SentBeats {
 
     /// When a beat was sent, while it is remembered.
     pub fn when(&self, sequence: u32) -> Option<Instant> {
-        self.sent.iter().rev().find(|(known, _)| *known == sequence).map(|(_, at)| *at)
+        self.sent
+            .iter()
+            .rev()
+            .find(|(known, _)| *known == sequence)
+            .map(|(_, at)| *at)
     }
 }
 
@@ -166,7 +180,15 @@ pub enum Change {
 impl BeatMonitor {
     /// A link that has just been made.
     pub fn new(interval: Duration, now: Instant) -> Self {
-        Self { interval, heard: None, proven: None, rtt: None, received: 0, state: LinkState::Connecting, since: now }
+        Self {
+            interval,
+            heard: None,
+            proven: None,
+            rtt: None,
+            received: 0,
+            state: LinkState::Connecting,
+            since: now,
+        }
     }
 
     /// A beat arrived. `echoed` is when we sent the beat that it echoes, and how long the peer held that one.
@@ -183,7 +205,11 @@ impl BeatMonitor {
                 became_fresh = self.refresh(now) && self.state == LinkState::Fresh;
             }
         }
-        if first || became_fresh { Change::AnswerSoon } else { Change::Nothing }
+        if first || became_fresh {
+            Change::AnswerSoon
+        } else {
+            Change::Nothing
+        }
     }
 
     /// Brings the state up to date; true when it changed.
@@ -234,7 +260,8 @@ impl BeatMonitor {
 
     /// What to echo: the last sequence heard and how long ago.
     pub fn echo(&self, now: Instant) -> Option<(u32, Duration)> {
-        self.heard.map(|(sequence, at)| (sequence, now.saturating_duration_since(at)))
+        self.heard
+            .map(|(sequence, at)| (sequence, now.saturating_duration_since(at)))
     }
 }
 
@@ -256,7 +283,10 @@ mod tests {
         assert_eq!(monitor.on_beat(1, None, t + ms(10)), Change::AnswerSoon);
         assert!(!monitor.refresh(t + ms(20)));
         assert_eq!(monitor.state(), LinkState::Connecting);
-        assert_eq!(monitor.on_beat(2, Some((t + ms(15), ms(2))), t + ms(20)), Change::AnswerSoon);
+        assert_eq!(
+            monitor.on_beat(2, Some((t + ms(15), ms(2))), t + ms(20)),
+            Change::AnswerSoon
+        );
         assert_eq!(monitor.state(), LinkState::Fresh);
         assert_eq!(monitor.rtt(), Some(ms(3)));
     }

@@ -38,20 +38,19 @@ pub struct Beats {
 impl Beats {
     /// Makes the beat producer on the worker's main router.
     pub async fn start(worker: &MediaWorker) -> Result<Arc<Self>, MediaError> {
-        let transport =
-            within("making a direct transport", worker.main.create_direct_transport(DirectTransportOptions::default()))
-                .await?;
+        let transport = within(
+            "making a direct transport",
+            worker.main.create_direct_transport(DirectTransportOptions::default()),
+        )
+        .await?;
         let options = ProducerOptions::new(MediaKind::Audio, beat_parameters());
         let producer = within("making the beat producer", transport.produce(options)).await?;
         let producer_id = producer.id();
-        let producer = match producer {
-            Producer::Direct(producer) => producer,
-            _ => {
-                return Err(MediaError::Refused {
-                    what: "making the beat producer",
-                    cause: "a direct transport made a producer that cannot send".to_owned(),
-                });
-            }
+        let Producer::Direct(producer) = producer else {
+            return Err(MediaError::Refused {
+                what: "making the beat producer",
+                cause: "a direct transport made a producer that cannot send".to_owned(),
+            });
         };
         Ok(Arc::new(Self {
             lane: Lane(worker.index),
@@ -81,8 +80,16 @@ impl Beats {
 
     /// Receives the beats that arrive as `producer` on this worker's main router.
     pub async fn listen(&self, producer: &Producer) -> Result<Consumer, MediaError> {
-        let capabilities = RtpCapabilities { codecs: vec![opus()], header_extensions: Vec::new() };
-        within("listening for beats", self.transport.consume(ConsumerOptions::new(producer.id(), capabilities))).await
+        let capabilities = RtpCapabilities {
+            codecs: vec![opus()],
+            header_extensions: Vec::new(),
+        };
+        within(
+            "listening for beats",
+            self.transport
+                .consume(ConsumerOptions::new(producer.id(), capabilities)),
+        )
+        .await
     }
 
     /// Sends beats for ever; `links` answers this worker's connected links.
@@ -105,12 +112,20 @@ impl Beats {
                 let remote = link.remote()?;
                 let (sequence, held) = link.echo(now)?;
                 let held_us = u32::try_from(held.as_micros()).unwrap_or(u32::MAX);
-                Some(Echo { link: link_key(remote), sequence, held_us })
+                Some(Echo {
+                    link: link_key(remote),
+                    sequence,
+                    held_us,
+                })
             })
             .take(MAX_ECHOES)
             .collect();
         let sequence = self.next.fetch_add(1, Ordering::Relaxed);
-        let beat = Beat { sequence, lane: self.lane, echoes };
+        let beat = Beat {
+            sequence,
+            lane: self.lane,
+            echoes,
+        };
         self.sent.lock().sent(sequence, now);
         // 20 ms of opus a packet, as any player would expect of the timestamps.
         let packet = rtp_packet(BEAT_PAYLOAD_TYPE, sequence, sequence.wrapping_mul(960), &beat.encode());
@@ -146,8 +161,14 @@ fn beat_parameters() -> RtpParameters {
             rtcp_feedback: Vec::new(),
         }],
         header_extensions: Vec::new(),
-        encodings: vec![RtpEncodingParameters { ssrc: Some(BEAT_SSRC), ..RtpEncodingParameters::default() }],
-        rtcp: RtcpParameters { cname: Some("beat".to_owned()), reduced_size: true },
+        encodings: vec![RtpEncodingParameters {
+            ssrc: Some(BEAT_SSRC),
+            ..RtpEncodingParameters::default()
+        }],
+        rtcp: RtcpParameters {
+            cname: Some("beat".to_owned()),
+            reduced_size: true,
+        },
         msid: None,
     }
 }

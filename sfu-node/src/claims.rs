@@ -101,10 +101,17 @@ impl Claims {
                     .set_response_timeout(Some(REDIS_DEADLINE))
                     .set_number_of_retries(1)
                     .set_max_delay(REDIS_DEADLINE);
-                Some(ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, config)?)
+                Some(ConnectionManager::new_lazy_with_config(
+                    redis::Client::open(url)?,
+                    config,
+                )?)
             }
         };
-        Ok(Self { connection, prefix: format!("sfumato:{cluster}:"), healthy: AtomicBool::new(false) })
+        Ok(Self {
+            connection,
+            prefix: format!("sfumato:{cluster}:"),
+            healthy: AtomicBool::new(false),
+        })
     }
 
     /// Whether Redis answered the last call; true when none is configured.
@@ -179,9 +186,14 @@ impl Claims {
     pub async fn take_over(&self, stream: &StreamName, seen: &PublicationId, claim: &Claim) -> Claimed {
         let script = redis::Script::new(TAKE_OVER);
         let mut call = script.prepare_invoke();
-        call.key(self.key(stream)).arg(encode(claim)).arg(seen.as_str()).arg(CLAIM_TTL_MS);
+        call.key(self.key(stream))
+            .arg(encode(claim))
+            .arg(seen.as_str())
+            .arg(CLAIM_TTL_MS);
         let answer = self
-            .ask("taking over a name", async move |mut c| call.invoke_async::<Option<String>>(&mut c).await)
+            .ask("taking over a name", async move |mut c| {
+                call.invoke_async::<Option<String>>(&mut c).await
+            })
             .await;
         match answer {
             None => Claimed::Unknown,
@@ -200,7 +212,9 @@ impl Claims {
             .arg(claim.publication.as_str())
             .arg(CLAIM_TTL_MS);
         let answer = self
-            .ask("refreshing a name", async move |mut c| call.invoke_async::<Option<String>>(&mut c).await)
+            .ask("refreshing a name", async move |mut c| {
+                call.invoke_async::<Option<String>>(&mut c).await
+            })
             .await;
         match answer {
             None => Refreshed::Unknown,
@@ -214,12 +228,18 @@ impl Claims {
         let script = redis::Script::new(RELEASE);
         let mut call = script.prepare_invoke();
         call.key(self.key(stream)).arg(publication.as_str());
-        self.ask("releasing a name", async move |mut c| call.invoke_async::<Option<String>>(&mut c).await).await;
+        self.ask("releasing a name", async move |mut c| {
+            call.invoke_async::<Option<String>>(&mut c).await
+        })
+        .await;
     }
 
     /// Asks Redis for a sign of life.
     pub async fn ping(&self) {
-        self.ask("ping", async move |mut c| redis::cmd("PING").query_async::<String>(&mut c).await).await;
+        self.ask("ping", async move |mut c| {
+            redis::cmd("PING").query_async::<String>(&mut c).await
+        })
+        .await;
     }
 }
 

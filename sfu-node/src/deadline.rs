@@ -44,7 +44,10 @@ pub async fn within<T, E: Display>(
 ) -> Result<T, MediaError> {
     match tokio::time::timeout(WORKER_DEADLINE, request).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(MediaError::Refused { what, cause: error.to_string() }),
+        Ok(Err(error)) => Err(MediaError::Refused {
+            what,
+            cause: error.to_string(),
+        }),
         Err(_) => Err(MediaError::Late { what }),
     }
 }

@@ -77,15 +77,27 @@ impl Carried {
 impl Node {
     /// Sends a publication over a link, or renews that.
     pub async fn subscribe(&self, publication: &PublicationId, request: &Subscribe) -> Result<Subscribed, Problem> {
-        let presence = self.published.lock().get(publication).map(|p| Arc::clone(&p.presence)).ok_or_else(|| {
-            Problem::new(StatusCode::NOT_FOUND, "Unknown publication", format!("{publication} is not published here"))
+        let presence = self
+            .published
+            .lock()
+            .get(publication)
+            .map(|p| Arc::clone(&p.presence))
+            .ok_or_else(|| {
+                Problem::new(
+                    StatusCode::NOT_FOUND,
+                    "Unknown publication",
+                    format!("{publication} is not published here"),
+                )
                 .field("publication")
-        })?;
+            })?;
         let link = self.links.lock().get(&request.link).cloned().ok_or_else(|| {
             Problem::conflict(format!("link {} is gone: read the report again", request.link)).field("link")
         })?;
         if link.peer.name != request.subscriber || link.peer.incarnation != request.incarnation {
-            let detail = format!("link {} leads to {} ({})", link.id, link.peer.name, link.peer.incarnation);
+            let detail = format!(
+                "link {} leads to {} ({})",
+                link.id, link.peer.name, link.peer.incarnation
+            );
             return Err(Problem::conflict(detail).field("incarnation"));
         }
         let mut outgoing = link.outgoing.lock().await;
@@ -97,7 +109,14 @@ impl Node {
                 tracks.push(link.send(producer.id(), true).await?);
             }
             tracing::info!(stream = %presence.stream, to = %link.peer.name, lane = %link.lane, "fan-out starts");
-            outgoing.insert(publication.clone(), Outgoing { tracks, _copy_use: copy_use, renewed: Instant::now() });
+            outgoing.insert(
+                publication.clone(),
+                Outgoing {
+                    tracks,
+                    _copy_use: copy_use,
+                    renewed: Instant::now(),
+                },
+            );
             self.touch();
         }
         let Some(sent) = outgoing.get_mut(publication) else {
@@ -107,7 +126,9 @@ impl Node {
         if request.active {
             sent.resume().await?;
         }
-        let tracks = sent.tracks().map_err(|error| Problem::internal("describing a track", error))?;
+        let tracks = sent
+            .tracks()
+            .map_err(|error| Problem::internal("describing a track", error))?;
         Ok(Subscribed { tracks })
     }
 
@@ -135,7 +156,12 @@ impl Node {
         if dropped {
             self.touch();
         }
-        let unknown = request.publications.iter().filter(|p| !known.contains(p)).cloned().collect();
+        let unknown = request
+            .publications
+            .iter()
+            .filter(|p| !known.contains(p))
+            .cloned()
+            .collect();
         RenewedSubscriptions { unknown }
     }
 
@@ -204,7 +230,10 @@ impl Node {
 
     async fn receive(&self, origin: &Peer, publication: &PublicationReport) -> Result<Received, Problem> {
         let link = self.link_for(origin, publication)?;
-        let origin_link = link.remote().cloned().ok_or_else(|| Problem::unavailable("the link is not connected yet"))?;
+        let origin_link = link
+            .remote()
+            .cloned()
+            .ok_or_else(|| Problem::unavailable("the link is not connected yet"))?;
         let request = Subscribe {
             subscriber: self.me.name.clone(),
             incarnation: self.me.incarnation.clone(),
@@ -223,8 +252,12 @@ impl Node {
                 .map_err(|error| Problem::internal("reading the origin's RTP parameters", error))?;
             producers.push(link.receive(media_kind(track.kind), rtp).await?);
         }
-        let presence =
-            Presence::new(publication.id.clone(), publication.stream.clone(), link.lane.0, producers);
+        let presence = Presence::new(
+            publication.id.clone(),
+            publication.stream.clone(),
+            link.lane.0,
+            producers,
+        );
         tracing::info!(stream = %publication.stream, origin = %origin.name, lane = %link.lane, "carried here");
         Ok(Received {
             presence: Arc::new(presence),
@@ -247,7 +280,10 @@ impl Node {
             .collect();
         fresh.sort_by_key(|link| link.lane);
         if fresh.is_empty() {
-            let detail = format!("there is no fresh link to {}, where {} is published", origin.name, publication.stream);
+            let detail = format!(
+                "there is no fresh link to {}, where {} is published",
+                origin.name, publication.stream
+            );
             return Err(Problem::unavailable(detail));
         }
         Ok(Arc::clone(fresh[usize::from(publication.worker) % fresh.len()]))
@@ -262,7 +298,10 @@ impl Node {
             lane: received.lane,
             active: true,
         };
-        self.admin.subscribe(&carried.origin.admin_url, &carried.publication, &request).await.map(drop)
+        self.admin
+            .subscribe(&carried.origin.admin_url, &carried.publication, &request)
+            .await
+            .map(drop)
     }
 
     /// With `--fan-out eager`: brings everything that a peer publishes here at once.
@@ -293,7 +332,9 @@ impl Node {
         }
         for peer in self.peers.list() {
             // An empty list too: it ends at once what this node dropped a moment ago.
-            origins.entry(peer.incarnation.to_string()).or_insert_with(|| (peer, Vec::new()));
+            origins
+                .entry(peer.incarnation.to_string())
+                .or_insert_with(|| (peer, Vec::new()));
         }
         let renewals = origins.into_values().map(|(origin, publications)| {
             let node = Arc::clone(self);
@@ -320,7 +361,10 @@ impl Node {
     }
 
     fn is_received(&self, publication: &PublicationId) -> bool {
-        self.carried.lock().get(publication).is_some_and(|carried| carried.received().is_some())
+        self.carried
+            .lock()
+            .get(publication)
+            .is_some_and(|carried| carried.received().is_some())
     }
 
     /// Stops carrying what has had no viewer for the idle timeout.
@@ -332,7 +376,10 @@ impl Node {
             .carried
             .lock()
             .values()
-            .filter(|c| c.received().is_some_and(|r| r.presence.idle(now) > self.options.fan_out_idle_timeout))
+            .filter(|c| {
+                c.received()
+                    .is_some_and(|r| r.presence.idle(now) > self.options.fan_out_idle_timeout)
+            })
             .map(|c| c.publication.clone())
             .collect();
         for publication in idle {
@@ -342,7 +389,9 @@ impl Node {
 
     /// Stops carrying a publication; its viewers are closed by a DTLS alert, so that players retry.
     pub async fn drop_carried(self: &Arc<Self>, publication: &PublicationId, why: &'static str) {
-        let Some(carried) = self.carried.lock().remove(publication) else { return };
+        let Some(carried) = self.carried.lock().remove(publication) else {
+            return;
+        };
         tracing::info!(stream = %carried.stream, origin = %carried.origin.name, "carried no more: {why}");
         for viewer in self.sessions.viewers_of(publication) {
             self.end_session(&viewer, why).await;
@@ -350,8 +399,12 @@ impl Node {
         if let Some(received) = carried.ready.lock().take()
             && let Some(link) = self.links.lock().get(&received.link)
         {
-            link.counters.lost_before.fetch_add(received.lost.load(Ordering::Relaxed), Ordering::Relaxed);
-            link.counters.packets_before.fetch_add(received.packets.load(Ordering::Relaxed), Ordering::Relaxed);
+            link.counters
+                .lost_before
+                .fetch_add(received.lost.load(Ordering::Relaxed), Ordering::Relaxed);
+            link.counters
+                .packets_before
+                .fetch_add(received.packets.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.touch();
     }
@@ -426,5 +479,7 @@ fn subscribe_problem(stream: &StreamName, origin: &Peer, error: &AdminError) -> 
 /// The answer to a viewer of a stream that nobody publishes (WHEP: 409 and Retry-After).
 pub fn not_live(stream: &StreamName) -> Problem {
     let detail = format!("nobody publishes {stream} at present; retry, or publish it by WHIP");
-    Problem::new(StatusCode::CONFLICT, "Stream is not live", detail).field("stream").retry_after(2)
+    Problem::new(StatusCode::CONFLICT, "Stream is not live", detail)
+        .field("stream")
+        .retry_after(2)
 }

@@ -4,8 +4,8 @@
 use crate::beat::{Beat, BeatMonitor, Change, link_key, rtp_payload};
 use crate::beats::Beats;
 use crate::deadline::{MediaError, within};
-use crate::presence::CopyUse;
 use crate::pipe::{PipeAddress, PipeEnd, PipeListen};
+use crate::presence::CopyUse;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::{MediaKind, RtpParameters};
@@ -157,9 +157,20 @@ impl Link {
             what: "reading the other end of a link",
             cause: error.to_string(),
         };
-        let srtp = remote.srtp.clone().map(serde_json::from_value).transpose().map_err(refused)?;
+        let srtp = remote
+            .srtp
+            .clone()
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(refused)?;
         let beat: RtpParameters = serde_json::from_value(remote.beat.clone()).map_err(refused)?;
-        self.pipe.connect(PipeAddress { ip: remote.ip, port: remote.port, srtp }).await?;
+        self.pipe
+            .connect(PipeAddress {
+                ip: remote.ip,
+                port: remote.port,
+                srtp,
+            })
+            .await?;
         let beat_in = self.pipe.receive(MediaKind::Audio, beat).await?;
         let ear = self.beats.listen(&beat_in).await?;
         let weak = Arc::downgrade(self);
@@ -183,7 +194,11 @@ impl Link {
                 events.link_changed();
             }
         });
-        let connected = Connected { remote: remote.id.clone(), _beat_in: beat_in, _beat_ear: ear };
+        let connected = Connected {
+            remote: remote.id.clone(),
+            _beat_in: beat_in,
+            _beat_ear: ear,
+        };
         // `connecting` is held and nothing was there: this cannot fail.
         let _ = self.connected.set(connected);
         self.beats.soon();
@@ -195,7 +210,10 @@ impl Link {
         let now = Instant::now();
         let ours = link_key(&self.id);
         let echoed = beat.echoes.iter().find(|echo| echo.link == ours).and_then(|echo| {
-            Some((self.beats.sent_at(echo.sequence)?, Duration::from_micros(u64::from(echo.held_us))))
+            Some((
+                self.beats.sent_at(echo.sequence)?,
+                Duration::from_micros(u64::from(echo.held_us)),
+            ))
         });
         let mut monitor = self.monitor.lock();
         let before = monitor.state();
@@ -263,7 +281,9 @@ impl Link {
             remote: self.remote().cloned(),
             state: monitor.state(),
             since_ms: u64::try_from(now.saturating_duration_since(monitor.since()).as_millis()).unwrap_or(u64::MAX),
-            rtt_us: monitor.rtt().map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+            rtt_us: monitor
+                .rtt()
+                .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             beats_received: monitor.received(),
             packets_lost: sum(&self.counters.lost_before, &self.counters.lost_now),
             packets_received: sum(&self.counters.packets_before, &self.counters.packets_now),

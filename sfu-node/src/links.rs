@@ -43,7 +43,11 @@ impl Node {
         let decision = decide(
             existing
                 .as_ref()
-                .map(|link| Existing { id: &link.id, remote: link.remote(), usable: link.is_usable() })
+                .map(|link| Existing {
+                    id: &link.id,
+                    remote: link.remote(),
+                    usable: link.is_usable(),
+                })
                 .as_ref(),
             wanted,
         );
@@ -64,7 +68,8 @@ impl Node {
                 return Err(Problem::conflict("the link went away while it was asked for"));
             }
         };
-        link.end().map_err(|error| Problem::internal("describing a link", error))
+        link.end()
+            .map_err(|error| Problem::internal("describing a link", error))
     }
 
     fn link_to(&self, peer: &Peer, wanted: &LaneRequest) -> Option<Arc<Link>> {
@@ -112,11 +117,18 @@ impl Node {
     /// Drops links and everything that crosses them.
     async fn drop_links(self: &Arc<Self>, ids: &[LinkId], why: &'static str) {
         for id in ids {
-            let Some(link) = self.links.lock().remove(id) else { continue };
+            let Some(link) = self.links.lock().remove(id) else {
+                continue;
+            };
             tracing::info!(peer = %link.peer.name, lane = %link.lane, link = %id, state = ?link.state(), "link {why}");
-            self.drop_carried_over(id, "the link that carried the stream was closed").await;
+            self.drop_carried_over(id, "the link that carried the stream was closed")
+                .await;
             link.outgoing.lock().await.clear();
-            let left = self.links.lock().values().any(|l| l.peer.incarnation == link.peer.incarnation);
+            let left = self
+                .links
+                .lock()
+                .values()
+                .any(|l| l.peer.incarnation == link.peer.incarnation);
             if !left {
                 self.forget_peer(&link.peer, "its links were closed").await;
             }
@@ -128,7 +140,10 @@ impl Node {
         if *meant == self.me.incarnation {
             return Ok(());
         }
-        let detail = format!("this is incarnation {}, not {meant}: read the node's report again", self.me.incarnation);
+        let detail = format!(
+            "this is incarnation {}, not {meant}: read the node's report again",
+            self.me.incarnation
+        );
         Err(Problem::conflict(detail).field("incarnation"))
     }
 }

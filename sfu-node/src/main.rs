@@ -21,6 +21,8 @@ mod sdp;
 mod session;
 mod sync;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod token;
 mod worker;
 
@@ -45,10 +47,16 @@ fn main() -> ExitCode {
     }
     let options = Options::parse();
     if let Err(message) = options.check() {
-        Options::command().error(clap::error::ErrorKind::ValueValidation, message).exit();
+        Options::command()
+            .error(clap::error::ErrorKind::ValueValidation, message)
+            .exit();
     }
     start_log(&options);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(2)
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the runtime could not start");
@@ -83,9 +91,14 @@ fn print_openapi() -> ExitCode {
 fn start_log(options: &Options) {
     // mediasoup logs through the `log` crate, which tracing-subscriber collects too.
     let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     match options.log_format {
-        LogFormat::Human => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Human => builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init(),
         LogFormat::Json => builder.json().init(),
     }
 }
@@ -96,15 +109,19 @@ async fn run(options: Options) -> Result<(), String> {
             let file = token::TokenFile::open(path)
                 .map_err(|error| format!("--admin-token-file {}: {error}", path.display()))?;
             let (accepted, current) = (Arc::clone(&file), file);
-            (Some(Arc::new(move || accepted.tokens())), TokenSource::new(move || current.current()))
+            (
+                Some(Arc::new(move || accepted.tokens())),
+                TokenSource::new(move || current.current()),
+            )
         }
         None => (None, TokenSource::fixed("")),
     };
     let clients = bind("--listen", options.listen).await?;
     let admin = bind("--admin-listen", options.admin_listen).await?;
     let health = bind("--health-listen", options.health_listen).await?;
-    let (node, inbox) =
-        node::Node::start(options, HttpNodeAdmin::new(source)).await.map_err(|error| error.to_string())?;
+    let (node, inbox) = node::Node::start(options, HttpNodeAdmin::new(source))
+        .await
+        .map_err(|error| error.to_string())?;
     tasks::start(&node, inbox);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut servers = tokio::task::JoinSet::new();
@@ -126,6 +143,8 @@ async fn run(options: Options) -> Result<(), String> {
     );
     let outcome = wait_for_the_end(&node).await;
     node.set_draining();
+    // Both kinds of long poll are answered now, or peers would hold their connections to the end of their wait.
+    node.touch_publications();
     let _ = stop.send(true);
     for session in node.sessions.all() {
         let id = session.id.clone();
@@ -133,13 +152,18 @@ async fn run(options: Options) -> Result<(), String> {
         node.end_session(&id, "the node ends").await;
     }
     // Long polls are answered by the change above; what is still open after this is cut.
-    let _ = tokio::time::timeout(SHUTDOWN_DEADLINE, async { while servers.join_next().await.is_some() {} }).await;
+    let _ = tokio::time::timeout(SHUTDOWN_DEADLINE, async {
+        while servers.join_next().await.is_some() {}
+    })
+    .await;
     tracing::info!(name = %node.me.name, "ended");
     outcome
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("{flag} {address}: {error}; choose another address or stop what uses it"))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("{flag} {address}: {error}; choose another address or stop what uses it"))
 }
 
 /// SIGTERM and SIGINT end the node in order; a dead worker ends it with an error, so that it is restarted.

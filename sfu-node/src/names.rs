@@ -29,13 +29,18 @@ impl Node {
     pub async fn claim_name(self: &Arc<Self>, stream: &StreamName, id: &PublicationId) -> Result<Claiming, Problem> {
         {
             let mut claiming = self.claiming.lock();
-            let taken = claiming.contains(stream) || self.published.lock().values().any(|p| p.presence.stream == *stream);
+            let taken =
+                claiming.contains(stream) || self.published.lock().values().any(|p| p.presence.stream == *stream);
             if taken {
                 return Err(taken_by(stream, self.me.name.as_str()));
             }
             claiming.push(stream.clone());
         }
-        let mut claiming = Claiming { node: Arc::clone(self), stream: stream.clone(), generation: 1 };
+        let mut claiming = Claiming {
+            node: Arc::clone(self),
+            stream: stream.clone(),
+            generation: 1,
+        };
         if let Some((peer, publication)) = self.peers.find(stream) {
             let holder = Claim {
                 publication: publication.id,
@@ -74,7 +79,8 @@ impl Node {
     async fn still_holds(&self, holder: &Claim) -> bool {
         if holder.node == self.me.name {
             // Ours, or an earlier life of this node, which is over.
-            return holder.incarnation == self.me.incarnation && self.published.lock().contains_key(&holder.publication);
+            return holder.incarnation == self.me.incarnation
+                && self.published.lock().contains_key(&holder.publication);
         }
         let Some(peer) = self.peers.get(&holder.node) else {
             // Nobody that we have a link with: a node that left, or one that we have not met. Its claim runs out by itself.
@@ -83,7 +89,12 @@ impl Node {
         if peer.incarnation != holder.incarnation {
             return false;
         }
-        match tokio::time::timeout(ASK_HOLDER, self.admin.publications(&peer.admin_url, None, Duration::ZERO)).await {
+        match tokio::time::timeout(
+            ASK_HOLDER,
+            self.admin.publications(&peer.admin_url, None, Duration::ZERO),
+        )
+        .await
+        {
             Ok(Ok(answer)) => {
                 answer.incarnation == holder.incarnation
                     && answer.publications.iter().any(|p| p.id == holder.publication)
@@ -95,7 +106,10 @@ impl Node {
     }
 
     fn hears(&self, incarnation: &sfumato_mesh::api::Incarnation) -> bool {
-        self.links.lock().values().any(|l| l.peer.incarnation == *incarnation && l.state() == LinkState::Fresh)
+        self.links
+            .lock()
+            .values()
+            .any(|l| l.peer.incarnation == *incarnation && l.state() == LinkState::Fresh)
     }
 
     /// Refreshes every claim of this node, for ever. A better claim of somebody else ends the publication here.
@@ -128,7 +142,8 @@ impl Node {
             for (stream, session, claim) in own {
                 if let Refreshed::Lost(winner) = self.claims.refresh(&stream, &claim).await {
                     tracing::warn!(%stream, winner = %winner.node, "the name belongs to a newer publication");
-                    self.end_session(&session, "the name belongs to a newer publication").await;
+                    self.end_session(&session, "the name belongs to a newer publication")
+                        .await;
                 }
             }
             if self.claims.healthy() != was_healthy {
@@ -140,6 +155,8 @@ impl Node {
 }
 
 fn taken_by(stream: &StreamName, node: &str) -> Problem {
-    Problem::conflict(format!("{stream} is being published on {node}: stop it there, or choose another name"))
-        .field("stream")
+    Problem::conflict(format!(
+        "{stream} is being published on {node}: stop it there, or choose another name"
+    ))
+    .field("stream")
 }

@@ -35,7 +35,10 @@ impl Node {
         let tracks = publisher_tracks(&offer)?;
         let id = PublicationId::try_from(uuid::Uuid::new_v4().simple().to_string())?;
         let claim = self.claim_name(stream, &id).await?;
-        match self.publish_claimed(stream, &id, claim.generation, &offer, &tracks).await {
+        match self
+            .publish_claimed(stream, &id, claim.generation, &offer, &tracks)
+            .await
+        {
             Ok(answered) => {
                 drop(claim);
                 tracing::info!(%stream, publication = %id, session = %short(&answered.session), "published");
@@ -62,22 +65,33 @@ impl Node {
         for track in tracks {
             let mut options = ProducerOptions::new(track.kind, track.rtp.clone());
             options.key_frame_request_delay = KEY_FRAME_REQUEST_DELAY_MS;
-            let producer = within("receiving a track", transport.produce(options)).await.map_err(|error| {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error)
-                    .field(format!("mid {}", track.rtp.mid.as_deref().unwrap_or_default()))
-            })?;
+            let producer = within("receiving a track", transport.produce(options))
+                .await
+                .map_err(|error| {
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error)
+                        .field(format!("mid {}", track.rtp.mid.as_deref().unwrap_or_default()))
+                })?;
             producers.push(producer);
         }
         let replies: Vec<answer::Reply<'_>> = tracks
             .iter()
-            .map(|track| answer::Reply::Receive { codec: &track.codec, rtp: &track.rtp })
+            .map(|track| answer::Reply::Receive {
+                codec: &track.codec,
+                rtp: &track.rtp,
+            })
             .collect();
         let sdp = self.connect_and_answer(offer, &replies, &transport).await?;
         let presence = Arc::new(Presence::new(id.clone(), stream.clone(), worker.index, producers));
         let session = new_session_id();
-        let published = Published { presence, generation, session: session.clone() };
+        let published = Published {
+            presence,
+            generation,
+            session: session.clone(),
+        };
         self.published.lock().insert(id.clone(), published);
-        let role = Role::Publisher { publication: id.clone() };
+        let role = Role::Publisher {
+            publication: id.clone(),
+        };
         let etag = self.open_session(&session, stream, role, offer, transport, worker);
         self.touch_publications();
         Ok(Answered { session, sdp, etag })
@@ -96,21 +110,28 @@ impl Node {
         let mut consumers: Vec<(usize, Consumer)> = Vec::new();
         for (index, choice) in choices.iter().enumerate() {
             let Some(choice) = choice else { continue };
-            let Some(producer) = seat.producers.get(choice.track) else { continue };
+            let Some(producer) = seat.producers.get(choice.track) else {
+                continue;
+            };
             let section = &offer.sections[index];
             let capabilities = rtp::viewer_capabilities(section, choice.offered, &choice.codec);
             let mut options = ConsumerOptions::new(producer.id(), capabilities);
             options.mid = (section.mid.len() <= 8).then(|| section.mid.clone());
-            let consumer = within("sending a track", transport.consume(options)).await.map_err(|error| {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error)
-                    .field(rtp::section_field(section))
-            })?;
+            let consumer = within("sending a track", transport.consume(options))
+                .await
+                .map_err(|error| {
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error)
+                        .field(rtp::section_field(section))
+                })?;
             consumers.push((index, consumer));
         }
         let replies: Vec<answer::Reply<'_>> = (0..offer.sections.len())
             .map(|index| {
                 let chosen = choices[index].as_ref();
-                let consumer = consumers.iter().find(|(i, _)| *i == index).map(|(_, consumer)| consumer);
+                let consumer = consumers
+                    .iter()
+                    .find(|(i, _)| *i == index)
+                    .map(|(_, consumer)| consumer);
                 match (chosen, consumer) {
                     (Some(chosen), Some(consumer)) => answer::Reply::Send {
                         codec: chosen.offered,
@@ -123,7 +144,10 @@ impl Node {
             .collect();
         let sdp = self.connect_and_answer(&offer, &replies, &transport).await?;
         let session = new_session_id();
-        let role = Role::Viewer { seat, _consumers: consumers.into_iter().map(|(_, c)| c).collect() };
+        let role = Role::Viewer {
+            seat,
+            _consumers: consumers.into_iter().map(|(_, c)| c).collect(),
+        };
         let etag = self.open_session(&session, stream, role, &offer, transport, worker);
         self.touch();
         // The stream may have ended while this viewer was being set up; nobody would close it later.
@@ -139,8 +163,15 @@ impl Node {
         if self.is_ready() {
             return Ok(());
         }
-        let why = if self.is_draining() { "draining" } else { "not ready yet" };
-        Err(Problem::unavailable(format!("{} is {why}: ask another node", self.me.name)))
+        let why = if self.is_draining() {
+            "draining"
+        } else {
+            "not ready yet"
+        };
+        Err(Problem::unavailable(format!(
+            "{} is {why}: ask another node",
+            self.me.name
+        )))
     }
 
     /// The stream on this node: published here, carried here, or fetched now from its origin.
@@ -165,7 +196,11 @@ impl Node {
     fn still_live(&self, publication: &PublicationId, carried: Option<&Arc<Carried>>) -> bool {
         match carried {
             None => self.published.lock().contains_key(publication),
-            Some(carried) => self.carried.lock().get(publication).is_some_and(|now| Arc::ptr_eq(now, carried)),
+            Some(carried) => self
+                .carried
+                .lock()
+                .get(publication)
+                .is_some_and(|now| Arc::ptr_eq(now, carried)),
         }
     }
 
@@ -186,16 +221,22 @@ impl Node {
         let mut key = Vec::new();
         let mut codecs = Vec::new();
         for (track, (_, codec)) in presence.codecs().iter().enumerate() {
-            let wanted = chosen.iter().find(|choice| choice.track == track).map(|choice| choice.offered.payload_type);
+            let wanted = chosen
+                .iter()
+                .find(|choice| choice.track == track)
+                .map(|choice| choice.offered.payload_type);
             let taken: Vec<u8> = chosen.iter().map(|choice| choice.offered.payload_type).collect();
             let payload_type = wanted.or_else(|| (96..=127).find(|pt| !taken.contains(pt)));
             key.push(format!("{}@{}", codec.key(), payload_type.unwrap_or(0)));
             codecs.push(codec.capability(payload_type, Vec::new()));
         }
-        let router = worker.profile(&key.join("+"), codecs).await.map_err(|error| match error {
-            ProfileError::TooMany => Problem::unavailable(error),
-            ProfileError::Media(error) => Problem::from(error),
-        })?;
+        let router = worker
+            .profile(&key.join("+"), codecs)
+            .await
+            .map_err(|error| match error {
+                ProfileError::TooMany => Problem::unavailable(error),
+                ProfileError::Media(error) => Problem::from(error),
+            })?;
         let seat = presence.seat(&self.workers, worker, Some(&router), &listen).await?;
         Ok((router, seat))
     }
@@ -216,7 +257,9 @@ impl Node {
         replies: &[answer::Reply<'_>],
         transport: &WebRtcTransport,
     ) -> Result<String, Problem> {
-        let remote = WebRtcTransportRemoteParameters { dtls_parameters: offer.dtls_parameters() };
+        let remote = WebRtcTransportRemoteParameters {
+            dtls_parameters: offer.dtls_parameters(),
+        };
         within("starting DTLS", transport.connect(remote)).await?;
         let fingerprints = transport.dtls_parameters().fingerprints;
         let fingerprint = fingerprints
@@ -274,7 +317,9 @@ impl Node {
     pub async fn on_connected(self: &Arc<Self>, id: &str) {
         let Some(session) = self.sessions.get(id) else { return };
         session.set_connected();
-        let Role::Viewer { seat, .. } = &session.role else { return };
+        let Role::Viewer { seat, .. } = &session.role else {
+            return;
+        };
         let presence = seat.presence();
         let carried = self.carried.lock().get(&presence.publication).cloned();
         let local = presence.activate(seat.router());
@@ -294,7 +339,9 @@ impl Node {
 
     /// Ends a session, and with a publisher's the stream.
     pub async fn end_session(self: &Arc<Self>, id: &str, why: &'static str) {
-        let Some(session) = self.sessions.remove(id) else { return };
+        let Some(session) = self.sessions.remove(id) else {
+            return;
+        };
         tracing::info!(stream = %session.stream, session = %short(id), "session ends: {why}");
         if let Role::Publisher { publication } = &session.role {
             let publication = publication.clone();
@@ -348,7 +395,10 @@ fn publisher_tracks(offer: &Offer) -> Result<Vec<rtp::Publish>, SdpError> {
 fn viewer_sections(offer: &Offer) -> Result<(), SdpError> {
     for section in &offer.sections {
         if matches!(section.direction, Direction::SendOnly) {
-            return Err(SdpError::unsupported(rtp::section_field(section), "a viewer offers a=recvonly"));
+            return Err(SdpError::unsupported(
+                rtp::section_field(section),
+                "a viewer offers a=recvonly",
+            ));
         }
     }
     one_of_each(offer)
@@ -405,10 +455,19 @@ fn choose<'a>(
         let names: Vec<&str> = section.codecs.iter().map(|c| c.name.as_str()).take(8).collect();
         SdpError::unsupported(
             rtp::section_field(section),
-            format!("the stream is sent as {}, the offer has {names:?}; this server supports {}", codec.name(), rtp::SUPPORTED),
+            format!(
+                "the stream is sent as {}, the offer has {names:?}; this server supports {}",
+                codec.name(),
+                rtp::SUPPORTED
+            ),
         )
     })?;
     // Consumers keep the router's payload type, and the near fit of an H264 profile needs a router of its own.
     let on_main = rtp::payload_type(producer.consumable_rtp_parameters()) == Some(offered.payload_type);
-    Ok(Choice { track, offered, codec: codec.clone(), on_main })
+    Ok(Choice {
+        track,
+        offered,
+        codec: codec.clone(),
+        on_main,
+    })
 }

@@ -13,11 +13,11 @@ use crate::sync::Peers;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::WorkerManager;
 use parking_lot::Mutex;
-use sfumato_mesh::{HttpNodeAdmin, NodeAdmin};
 use sfumato_mesh::api::{
     API_VERSION, CarriedReport, Incarnation, LinkId, NodeName, NodeReport, Peer, PublicationId, PublicationReport,
     StreamName,
 };
+use sfumato_mesh::{HttpNodeAdmin, NodeAdmin};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -119,8 +119,14 @@ impl Node {
         let me = Peer {
             name: options.name.clone(),
             incarnation,
-            admin_url: options.admin_url.clone().unwrap_or_else(|| format!("http://{}", options.admin_listen)),
-            client_url: options.client_url.clone().unwrap_or_else(|| format!("http://{}", options.listen)),
+            admin_url: options
+                .admin_url
+                .clone()
+                .unwrap_or_else(|| format!("http://{}", options.admin_listen)),
+            client_url: options
+                .client_url
+                .clone()
+                .unwrap_or_else(|| format!("http://{}", options.listen)),
         };
         let claims = Claims::new(options.redis_url.as_deref(), &options.cluster)?;
         let node = Arc::new(Self {
@@ -145,7 +151,13 @@ impl Node {
             connected,
             options,
         });
-        Ok((node, Inbox { ended: ended_inbox, connected: connected_inbox }))
+        Ok((
+            node,
+            Inbox {
+                ended: ended_inbox,
+                connected: connected_inbox,
+            },
+        ))
     }
 
     /// A weak reference as what links report to.
@@ -213,7 +225,12 @@ impl Node {
 
     /// Links that are connected, on one worker.
     pub fn links_of_worker(&self, index: u16) -> Vec<Arc<Link>> {
-        self.links.lock().values().filter(|l| l.lane.0 == index && l.remote().is_some()).cloned().collect()
+        self.links
+            .lock()
+            .values()
+            .filter(|l| l.lane.0 == index && l.remote().is_some())
+            .cloned()
+            .collect()
     }
 
     /// The worker for a new publisher: fewest sessions among the least loaded.
@@ -229,7 +246,11 @@ impl Node {
             .map(|index| Arc::clone(&self.workers[usize::from(index)]))
             .filter(|worker| worker.load() < BUSY)
             .collect();
-        if carrying.is_empty() { least_loaded(&self.workers) } else { least_loaded(&carrying) }
+        if carrying.is_empty() {
+            least_loaded(&self.workers)
+        } else {
+            least_loaded(&carrying)
+        }
     }
 
     /// Own publications as peers and operator see them.
@@ -265,7 +286,9 @@ impl Node {
         let mut subscribers: HashMap<PublicationId, Vec<NodeName>> = HashMap::new();
         for link in self.links.lock().values() {
             // A map that is being changed right now is left out of this report; the change touches the revision.
-            let Ok(outgoing) = link.outgoing.try_lock() else { continue };
+            let Ok(outgoing) = link.outgoing.try_lock() else {
+                continue;
+            };
             for publication in outgoing.keys() {
                 let nodes = subscribers.entry(publication.clone()).or_default();
                 if !nodes.contains(&link.peer.name) {
@@ -318,7 +341,13 @@ pub const BUSY: f64 = 0.7;
 
 fn least_loaded(workers: &[Arc<MediaWorker>]) -> Arc<MediaWorker> {
     // Loads within a tenth of a core are alike; then the number of sessions decides.
-    let rank = |worker: &MediaWorker| ((worker.load() * 10.0) as u32, worker.sessions.load(Ordering::Relaxed), worker.index);
+    let rank = |worker: &MediaWorker| {
+        (
+            (worker.load() * 10.0) as u32,
+            worker.sessions.load(Ordering::Relaxed),
+            worker.index,
+        )
+    };
     let best = workers.iter().min_by_key(|worker| rank(worker));
     Arc::clone(best.unwrap_or(&workers[0]))
 }

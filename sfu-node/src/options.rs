@@ -10,12 +10,17 @@ use std::time::Duration;
 /// Media node of a Sfumato cluster: publishers come by WHIP, viewers by WHEP, streams cross to every other node over
 /// encrypted pipes that the operator connects through the admin API.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "sfu-node", version, about, after_help = "\
+#[command(
+    name = "sfu-node",
+    version,
+    about,
+    after_help = "\
 Example, a node by itself on this machine:
   sfu-node --name sfu-1 --insecure-admin
   curl -X POST -H 'Content-Type: application/sdp' --data-binary @offer.sdp http://127.0.0.1:3001/whip/demo
 
-`sfu-operator local` starts a whole cluster of them.")]
+`sfu-operator local` starts a whole cluster of them."
+)]
 pub struct Options {
     /// Name of this node in its cluster [a-z, 0-9, `-`, `.`; at most 63 characters]
     #[arg(long, env = "SFUMATO_NAME", default_value = "sfu-1")]
@@ -120,7 +125,10 @@ impl Options {
         }
         let last = u32::from(self.media_port) + u32::from(self.worker_count()) - 1;
         if last > u32::from(u16::MAX) {
-            return Err(format!("--media-port {} leaves no port for each of the workers", self.media_port));
+            return Err(format!(
+                "--media-port {} leaves no port for each of the workers",
+                self.media_port
+            ));
         }
         if u32::from(*self.pipe_ports.start()) <= last && self.media_port <= *self.pipe_ports.end() {
             return Err(format!(
@@ -143,19 +151,24 @@ impl Options {
 
 fn cluster(text: &str) -> Result<String, String> {
     let fine = (1..=300).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'/' | b'_'));
-    fine.then(|| text.to_owned()).ok_or_else(|| "use 1 to 300 of A-Z, a-z, 0-9, `-`, `_`, `.` and `/`".to_owned())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'/' | b'_'));
+    fine.then(|| text.to_owned())
+        .ok_or_else(|| "use 1 to 300 of A-Z, a-z, 0-9, `-`, `_`, `.` and `/`".to_owned())
 }
 
 fn pod_uid(text: &str) -> Result<String, String> {
     let fine = (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    fine.then(|| text.to_owned()).ok_or_else(|| "use 1 to 63 of A-Z, a-z, 0-9 and `-`".to_owned())
+    fine.then(|| text.to_owned())
+        .ok_or_else(|| "use 1 to 63 of A-Z, a-z, 0-9 and `-`".to_owned())
 }
 
 fn base_url(text: &str) -> Result<String, String> {
     let trimmed = text.trim_end_matches('/');
     let fine = (trimmed.starts_with("http://") || trimmed.starts_with("https://")) && trimmed.matches('/').count() == 2;
-    fine.then(|| trimmed.to_owned()).ok_or_else(|| "use http://HOST:PORT without a path".to_owned())
+    fine.then(|| trimmed.to_owned())
+        .ok_or_else(|| "use http://HOST:PORT without a path".to_owned())
 }
 
 fn specific_ip(text: &str) -> Result<IpAddr, String> {
@@ -185,10 +198,15 @@ fn idle_timeout(text: &str) -> Result<Duration, String> {
 }
 
 fn bounded(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; write a unit, as in 500ms or 10s"))?;
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write a unit, as in 500ms or 10s"))?;
     if (least..=most).contains(&duration) {
         Ok(duration)
     } else {
-        Err(format!("must be {} to {}", humantime::format_duration(least), humantime::format_duration(most)))
+        Err(format!(
+            "must be {} to {}",
+            humantime::format_duration(least),
+            humantime::format_duration(most)
+        ))
     }
 }

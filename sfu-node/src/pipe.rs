@@ -31,7 +31,11 @@ pub struct PipeListen {
 impl PipeListen {
     /// For pipes that stay inside this process: plain RTP on loopback.
     pub fn inner(ports: RangeInclusive<u16>) -> Self {
-        Self { ip: INNER_IP, ports, encrypted: false }
+        Self {
+            ip: INNER_IP,
+            ports,
+            encrypted: false,
+        }
     }
 }
 
@@ -74,13 +78,20 @@ impl PipeEnd {
 
     /// Where this end listens.
     pub fn address(&self, ip: IpAddr) -> PipeAddress {
-        PipeAddress { ip, port: self.transport.tuple().local_port(), srtp: self.transport.srtp_parameters() }
+        PipeAddress {
+            ip,
+            port: self.transport.tuple().local_port(),
+            srtp: self.transport.srtp_parameters(),
+        }
     }
 
     /// Connects to the other end; works once in the life of a pipe.
     pub async fn connect(&self, remote: PipeAddress) -> Result<(), MediaError> {
-        let remote =
-            PipeTransportRemoteParameters { ip: remote.ip, port: remote.port, srtp_parameters: remote.srtp };
+        let remote = PipeTransportRemoteParameters {
+            ip: remote.ip,
+            port: remote.port,
+            srtp_parameters: remote.srtp,
+        };
         within("connecting a pipe", self.transport.connect(remote)).await
     }
 
@@ -125,14 +136,20 @@ impl InnerPipe {
     /// Connects two routers.
     pub async fn connect(from: &Router, to: &Router, listen: &PipeListen) -> Result<Self, MediaError> {
         let (near, far) = tokio::try_join!(PipeEnd::open(from, listen), PipeEnd::open(to, listen))?;
-        tokio::try_join!(near.connect(far.address(listen.ip)), far.connect(near.address(listen.ip)))?;
+        tokio::try_join!(
+            near.connect(far.address(listen.ip)),
+            far.connect(near.address(listen.ip))
+        )?;
         Ok(Self { near, far })
     }
 
     /// Carries a producer across, paused until [`Hop::resume`].
     pub async fn carry(&self, producer: &Producer) -> Result<Hop, MediaError> {
         let consumer = self.near.send(producer.id(), true).await?;
-        let producer = self.far.receive(consumer.kind(), consumer.rtp_parameters().clone()).await?;
+        let producer = self
+            .far
+            .receive(consumer.kind(), consumer.rtp_parameters().clone())
+            .await?;
         Ok(Hop { consumer, producer })
     }
 }

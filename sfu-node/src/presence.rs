@@ -102,7 +102,11 @@ impl Presence {
 
     /// How long it has had no viewer; zero while it has one.
     pub fn idle(&self, now: Instant) -> Duration {
-        if self.viewers() > 0 { Duration::ZERO } else { now.saturating_duration_since(*self.idle_since.lock()) }
+        if self.viewers() > 0 {
+            Duration::ZERO
+        } else {
+            now.saturating_duration_since(*self.idle_since.lock())
+        }
     }
 
     /// Workers that carry it already, the entry first.
@@ -132,18 +136,28 @@ impl Presence {
         let root = &workers[usize::from(self.root_worker)];
         let mut copies = self.copies.lock().await;
         if worker.index != root.index {
-            self.copy(&mut copies, root, &root.main, &worker.main, worker.index, listen).await?;
+            self.copy(&mut copies, root, &root.main, &worker.main, worker.index, listen)
+                .await?;
         }
         if let Some(profile) = profile {
-            self.copy(&mut copies, worker, &worker.main, profile, worker.index, listen).await?;
+            self.copy(&mut copies, worker, &worker.main, profile, worker.index, listen)
+                .await?;
         }
         let router = profile.unwrap_or(&worker.main).id();
         let (producers, copy_use) = match copies.get(&router) {
-            Some(copy) => (copy.hops.iter().map(|hop| hop.producer.clone()).collect(), Some(CopyUse::of(&copy.users))),
+            Some(copy) => (
+                copy.hops.iter().map(|hop| hop.producer.clone()).collect(),
+                Some(CopyUse::of(&copy.users)),
+            ),
             None => (self.root.clone(), None),
         };
         self.viewers.fetch_add(1, Ordering::Relaxed);
-        Ok(Seat { presence: Arc::clone(self), router, _copy_use: copy_use, producers })
+        Ok(Seat {
+            presence: Arc::clone(self),
+            router,
+            _copy_use: copy_use,
+            producers,
+        })
     }
 
     /// Producers on the main router of a worker, for sending over a link; piped there once.
@@ -158,13 +172,19 @@ impl Presence {
         }
         let root = &workers[usize::from(self.root_worker)];
         let mut copies = self.copies.lock().await;
-        self.copy(&mut copies, root, &root.main, &worker.main, worker.index, listen).await?;
-        let Some(copy) = copies.get(&worker.main.id()) else { return Ok((Vec::new(), None)) };
+        self.copy(&mut copies, root, &root.main, &worker.main, worker.index, listen)
+            .await?;
+        let Some(copy) = copies.get(&worker.main.id()) else {
+            return Ok((Vec::new(), None));
+        };
         // The link's consumers are paused until a viewer comes, so the copy itself may run.
         for hop in &copy.hops {
             hop.resume().await?;
         }
-        Ok((copy.hops.iter().map(|hop| hop.producer.clone()).collect(), Some(CopyUse::of(&copy.users))))
+        Ok((
+            copy.hops.iter().map(|hop| hop.producer.clone()).collect(),
+            Some(CopyUse::of(&copy.users)),
+        ))
     }
 
     async fn copy(

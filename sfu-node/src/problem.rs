@@ -18,7 +18,13 @@ pub struct Problem {
 impl Problem {
     /// `title` is the same for every occurrence, `detail` says what happened and what to do.
     pub fn new(status: StatusCode, title: &'static str, detail: impl Display) -> Self {
-        Self { status, title, detail: detail.to_string(), field: None, headers: Vec::new() }
+        Self {
+            status,
+            title,
+            detail: detail.to_string(),
+            field: None,
+            headers: Vec::new(),
+        }
     }
 
     /// Names the field, header or path part at fault.
@@ -44,7 +50,11 @@ impl Problem {
     /// The node itself is at fault; the cause goes to the log, the client gets a sentence.
     pub fn internal(what: &str, cause: impl Display) -> Self {
         tracing::error!(%cause, "{what} failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", format!("{what} failed: {cause}"))
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Internal error",
+            format!("{what} failed: {cause}"),
+        )
     }
 
     /// The node cannot do it now; try again.
@@ -74,7 +84,9 @@ impl IntoResponse for Problem {
             field: self.field,
         };
         let mut response = (self.status, axum::Json(body)).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(api::PROBLEM_JSON));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(api::PROBLEM_JSON));
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }

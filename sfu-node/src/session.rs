@@ -176,7 +176,10 @@ impl Sessions {
     /// Publishers and viewers.
     pub fn count(&self) -> (u32, u32) {
         let open = self.open.lock();
-        let publishers = open.values().filter(|s| matches!(s.role, Role::Publisher { .. })).count();
+        let publishers = open
+            .values()
+            .filter(|s| matches!(s.role, Role::Publisher { .. }))
+            .count();
         let of = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         (of(publishers), of(open.len() - publishers))
     }

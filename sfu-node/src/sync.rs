@@ -43,7 +43,14 @@ impl Peers {
             return;
         }
         let poll = tokio::spawn(follow(Arc::downgrade(node), peer.clone())).abort_handle();
-        let old = known.insert(peer.name.clone(), Known { peer: peer.clone(), publications: Vec::new(), poll });
+        let old = known.insert(
+            peer.name.clone(),
+            Known {
+                peer: peer.clone(),
+                publications: Vec::new(),
+                poll,
+            },
+        );
         drop(known);
         if let Some(old) = old {
             let (node, lost) = (Arc::clone(node), old.peer.clone());
@@ -55,7 +62,9 @@ impl Peers {
     /// Stops following one incarnation of a peer.
     fn forget(&self, peer: &Peer) -> bool {
         let mut known = self.known.lock();
-        let ours = known.get(&peer.name).is_some_and(|k| k.peer.incarnation == peer.incarnation);
+        let ours = known
+            .get(&peer.name)
+            .is_some_and(|k| k.peer.incarnation == peer.incarnation);
         if ours {
             known.remove(&peer.name);
         }

@@ -24,13 +24,19 @@ pub fn start(node: &Arc<Node>, inbox: Inbox) {
     }
     tokio::spawn(every(STATES_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
         let now = Instant::now();
-        let changed = node.links.lock().values().fold(false, |changed, link| link.refresh(now) | changed);
+        let changed = node
+            .links
+            .lock()
+            .values()
+            .fold(false, |changed, link| link.refresh(now) | changed);
         if changed {
             node.touch();
         }
     }));
     tokio::spawn(every(SWEEP_EVERY, Arc::clone(node), sweep));
-    tokio::spawn(every(RENEW_EVERY, Arc::clone(node), async |node: &Arc<Node>| node.renew_carried().await));
+    tokio::spawn(every(RENEW_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
+        node.renew_carried().await;
+    }));
     tokio::spawn(every(SESSIONS_EVERY, Arc::clone(node), end_overdue));
     tokio::spawn(Arc::clone(node).keep_claims());
     tokio::spawn(read_inbox(Arc::clone(node), inbox));
@@ -52,13 +58,25 @@ async fn sweep(node: &Arc<Node>) {
     }
     node.sweep_leases(now).await;
     node.sweep_carried(now).await;
-    let mut presences: Vec<_> = node.published.lock().values().map(|p| Arc::clone(&p.presence)).collect();
-    presences.extend(node.carried.lock().values().filter_map(|c| c.received().map(|r| Arc::clone(&r.presence))));
+    let mut presences: Vec<_> = node
+        .published
+        .lock()
+        .values()
+        .map(|p| Arc::clone(&p.presence))
+        .collect();
+    presences.extend(
+        node.carried
+            .lock()
+            .values()
+            .filter_map(|c| c.received().map(|r| Arc::clone(&r.presence))),
+    );
     for presence in &presences {
         presence.sweep(now).await;
     }
     for worker in &node.workers {
-        worker.sweep_profiles(|router| presences.iter().any(|presence| presence.is_on(router))).await;
+        worker
+            .sweep_profiles(|router| presences.iter().any(|presence| presence.is_on(router)))
+            .await;
     }
     node.sample_carried().await;
     let links: Vec<Arc<Link>> = node.links.lock().values().cloned().collect();

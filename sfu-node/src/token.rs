@@ -30,8 +30,15 @@ impl TokenFile {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file holds no token"));
         }
         let modified = fs::metadata(path).and_then(|m| m.modified()).ok();
-        let state = Mutex::new(State { looked: Instant::now(), modified, tokens });
-        Ok(Arc::new(Self { path: path.to_owned(), state }))
+        let state = Mutex::new(State {
+            looked: Instant::now(),
+            modified,
+            tokens,
+        });
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            state,
+        }))
     }
 
     /// Tokens that are accepted now. A file that cannot be read leaves the last good ones in force.
@@ -47,8 +54,12 @@ impl TokenFile {
                         state.tokens = tokens;
                         state.modified = modified;
                     }
-                    Ok(_) => tracing::warn!(path = %self.path.display(), "the admin token file is empty; the old one stays"),
-                    Err(error) => tracing::warn!(path = %self.path.display(), %error, "the admin token stays as it was"),
+                    Ok(_) => {
+                        tracing::warn!(path = %self.path.display(), "the admin token file is empty; the old one stays");
+                    }
+                    Err(error) => {
+                        tracing::warn!(path = %self.path.display(), %error, "the admin token stays as it was");
+                    }
                 }
             }
         }
@@ -62,5 +73,10 @@ impl TokenFile {
 }
 
 fn read(path: &Path) -> io::Result<Vec<String>> {
-    Ok(fs::read_to_string(path)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    Ok(fs::read_to_string(path)?
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect())
 }

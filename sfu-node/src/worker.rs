@@ -63,38 +63,55 @@ impl MediaWorker {
         let thread = Arc::new(AtomicI32::new(0));
         let mut settings = WorkerSettings::default();
         settings.log_level = WorkerLogLevel::Warn;
-        settings.log_tags = vec![WorkerLogTag::Info, WorkerLogTag::Ice, WorkerLogTag::Dtls, WorkerLogTag::Srtp];
+        settings.log_tags = vec![
+            WorkerLogTag::Info,
+            WorkerLogTag::Ice,
+            WorkerLogTag::Dtls,
+            WorkerLogTag::Srtp,
+        ];
         settings.rtc_port_range = options.pipe_ports.clone();
         let writer = Arc::clone(&thread);
         settings.thread_initializer = Some(Arc::new(move || {
             writer.store(current_thread_id(), Ordering::Relaxed);
         }));
         let worker = within("starting a media worker", manager.create_worker(settings)).await?;
-        worker.on_dead(move |result| {
-            died(match result {
-                Ok(()) => format!("media worker {index} ended"),
-                Err(error) => format!("media worker {index} died: {error}"),
-            });
-        })
-        .detach();
+        worker
+            .on_dead(move |result| {
+                died(match result {
+                    Ok(()) => format!("media worker {index} ended"),
+                    Err(error) => format!("media worker {index} died: {error}"),
+                });
+            })
+            .detach();
         let port = options.media_port + index;
-        let server = within("opening the client port", worker.create_webrtc_server(server_options(options, port)))
-            .await
-            .map_err(|error| match error {
-                MediaError::Refused { cause, .. } => MediaError::Refused {
-                    what: "opening the client port",
-                    cause: format!("port {port} (--media-port + worker {index}): {cause}"),
-                },
-                late => late,
-            })?;
-        let main = within("making a router", worker.create_router(RouterOptions::new(main_router_codecs()))).await?;
+        let server = within(
+            "opening the client port",
+            worker.create_webrtc_server(server_options(options, port)),
+        )
+        .await
+        .map_err(|error| match error {
+            MediaError::Refused { cause, .. } => MediaError::Refused {
+                what: "opening the client port",
+                cause: format!("port {port} (--media-port + worker {index}): {cause}"),
+            },
+            late @ MediaError::Late { .. } => late,
+        })?;
+        let main = within(
+            "making a router",
+            worker.create_router(RouterOptions::new(main_router_codecs())),
+        )
+        .await?;
         Ok(Self {
             index,
             main,
             server,
             worker,
             thread,
-            cpu: Mutex::new(CpuClock { at: Instant::now(), ticks: 0, load: 0.0 }),
+            cpu: Mutex::new(CpuClock {
+                at: Instant::now(),
+                ticks: 0,
+                load: 0.0,
+            }),
             sessions: AtomicU32::new(0),
             profiles: Mutex::new(HashMap::new()),
             inner_pipes: tokio::sync::Mutex::new(HashMap::new()),
@@ -108,7 +125,9 @@ impl MediaWorker {
 
     /// Reads the thread's processor time and brings [`Self::load`] up to date.
     pub fn sample_load(&self) {
-        let Some(ticks) = thread_ticks(self.thread.load(Ordering::Relaxed)) else { return };
+        let Some(ticks) = thread_ticks(self.thread.load(Ordering::Relaxed)) else {
+            return;
+        };
         let mut cpu = self.cpu.lock();
         let now = Instant::now();
         let elapsed = now.saturating_duration_since(cpu.at).as_secs_f64();
@@ -140,7 +159,12 @@ impl MediaWorker {
         *profile.last_used.lock() = Instant::now();
         let made = profile
             .router
-            .get_or_try_init(|| within("making a profile router", self.worker.create_router(RouterOptions::new(codecs))))
+            .get_or_try_init(|| {
+                within(
+                    "making a profile router",
+                    self.worker.create_router(RouterOptions::new(codecs)),
+                )
+            })
             .await;
         match made {
             Ok(router) => Ok(router.clone()),
@@ -156,7 +180,9 @@ impl MediaWorker {
         let now = Instant::now();
         let mut dropped = Vec::new();
         self.profiles.lock().retain(|_, profile| {
-            let Some(router) = profile.router.get() else { return true };
+            let Some(router) = profile.router.get() else {
+                return true;
+            };
             if in_use(router.id()) {
                 *profile.last_used.lock() = now;
             }
@@ -167,7 +193,10 @@ impl MediaWorker {
             keep
         });
         if !dropped.is_empty() {
-            self.inner_pipes.lock().await.retain(|(from, to), _| !dropped.contains(from) && !dropped.contains(to));
+            self.inner_pipes
+                .lock()
+                .await
+                .retain(|(from, to), _| !dropped.contains(from) && !dropped.contains(to));
         }
     }
 
@@ -206,7 +235,11 @@ pub enum ProfileError {
 }
 
 fn server_options(options: &Options, port: u16) -> WebRtcServerOptions {
-    let protocols: &[Protocol] = if options.media_tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
+    let protocols: &[Protocol] = if options.media_tcp {
+        &[Protocol::Udp, Protocol::Tcp]
+    } else {
+        &[Protocol::Udp]
+    };
     let info = |ip: IpAddr, protocol: Protocol, announced: Option<String>| ListenInfo {
         protocol,
         ip,
@@ -226,7 +259,10 @@ fn server_options(options: &Options, port: u16) -> WebRtcServerOptions {
         }
     }
     let first = all.remove(0);
-    WebRtcServerOptions::new(all.into_iter().fold(WebRtcServerListenInfos::new(first), WebRtcServerListenInfos::insert))
+    WebRtcServerOptions::new(
+        all.into_iter()
+            .fold(WebRtcServerListenInfos::new(first), WebRtcServerListenInfos::insert),
+    )
 }
 
 /// Socket buffer of the client port in bytes; the kernel caps it at net.core.rmem_max.

@@ -195,6 +195,7 @@ def test_a_cluster_uses_the_redis_that_it_is_given(make_cluster, ports, peers, s
         tmp_path / "redis.log",
     )
     try:
+        eventually("Redis answers", lambda: redis_keys(ports.redis) == [], within=5)
         cluster = make_cluster(nodes=2, options=("--redis-url", f"redis://127.0.0.1:{ports.redis}", "--workers", "1")).started()
         eventually("every node reaches it", lambda: all(r["redis"] for r in cluster.reports().values()), within=5)
         assert "redis-server" not in [comm(pid) for pid in cluster.child.family()]

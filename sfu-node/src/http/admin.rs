@@ -1,7 +1,7 @@
 //! The admin API on its own listener: for the operator, the peers and the front door. Every call needs the token.
 
-use crate::node::Node;
 use super::path::Path;
+use crate::node::Node;
 use crate::problem::Problem;
 use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -36,10 +36,18 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
         .route("/admin/v1/subscriptions/renew", post(renew))
         .route("/admin/v1/subscriptions/{publication}", put(subscribe))
         .fallback(|| async {
-            Problem::new(StatusCode::NOT_FOUND, "Not found", "there is no such call: docs/admin-api.yaml lists them")
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "Not found",
+                "there is no such call: docs/admin-api.yaml lists them",
+            )
         })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "docs/admin-api.yaml lists the calls")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Method not allowed",
+                "docs/admin-api.yaml lists the calls",
+            )
         })
         .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
         .with_state(node);
@@ -62,7 +70,10 @@ async fn authorized(tokens: &Tokens, request: Request, next: Next) -> Result<Res
         "send the cluster's admin token as `Authorization: Bearer TOKEN` or `Sfumato-Admin-Token: TOKEN`",
     )
     .field("Authorization")
-    .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sfumato-admin\"")))
+    .header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"sfumato-admin\""),
+    ))
 }
 
 /// JSON whose errors are problem details that name the field.
@@ -97,9 +108,8 @@ impl Poll {
     async fn wait(&self, mut revision: watch::Receiver<u64>) -> Result<(), Problem> {
         let wait = match &self.wait {
             None => Duration::ZERO,
-            Some(text) => parse_wait(text).map_err(|error| {
-                Problem::new(StatusCode::BAD_REQUEST, "Malformed parameter", error).field("wait")
-            })?,
+            Some(text) => parse_wait(text)
+                .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "Malformed parameter", error).field("wait"))?,
         };
         if let Some(after) = self.after {
             let _ = tokio::time::timeout(wait, revision.wait_for(|now| *now != after)).await;
@@ -121,7 +131,10 @@ fn poll(parameters: Parameters) -> Result<Poll, Problem> {
     ("wait" = Option<String>, Query, description = "longest wait: `20s` or `500ms`, at most 30s")),
     responses((status = 200, description = "what the node says of itself", body = NodeReport),
         (status = 401, description = "no valid token", body = ProblemBody)))]
-pub(super) async fn node_report(State(node): State<Arc<Node>>, parameters: Parameters) -> Result<Json<NodeReport>, Problem> {
+pub(super) async fn node_report(
+    State(node): State<Arc<Node>>,
+    parameters: Parameters,
+) -> Result<Json<NodeReport>, Problem> {
     poll(parameters)?.wait(node.revision()).await?;
     Ok(Json(node.report()))
 }
@@ -195,5 +208,7 @@ pub(super) async fn renew(
 async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
-    tokio::spawn(work).await.map_err(|panic| Problem::internal("an admin call", panic))?
+    tokio::spawn(work)
+        .await
+        .map_err(|panic| Problem::internal("an admin call", panic))?
 }

@@ -55,13 +55,35 @@ pub fn router(node: Arc<Node>) -> Router {
                 &endpoint,
                 post(move |state, path, request| create(protocol, state, path, request)).fallback(endpoint_other),
             )
-            .route(&session, any(move |state, path, request| on_session(protocol, state, path, request)));
+            .route(
+                &session,
+                any(move |state, path, request| on_session(protocol, state, path, request)),
+            );
     }
     let cors = CorsLayer::new()
         .allow_origin(Any)
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::HEAD])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::ETAG])
-        .expose_headers([header::LOCATION, header::ETAG, header::LINK, ACCEPT_POST, ACCEPT_PATCH, header::RETRY_AFTER])
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PATCH,
+            Method::DELETE,
+            Method::OPTIONS,
+            Method::HEAD,
+        ])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::ETAG,
+        ])
+        .expose_headers([
+            header::LOCATION,
+            header::ETAG,
+            header::LINK,
+            ACCEPT_POST,
+            ACCEPT_PATCH,
+            header::RETRY_AFTER,
+        ])
         .max_age(Duration::from_secs(600));
     routes
         .fallback(|| async {
@@ -122,7 +144,9 @@ async fn endpoint_other(method: Method, Path(stream): Path<String>) -> Result<Re
         Method::OPTIONS => StatusCode::OK.into_response(),
         other => return Err(not_allowed(&other, "POST, GET, HEAD, OPTIONS")),
     };
-    response.headers_mut().insert(ACCEPT_POST, HeaderValue::from_static(SDP));
+    response
+        .headers_mut()
+        .insert(ACCEPT_POST, HeaderValue::from_static(SDP));
     Ok(response)
 }
 
@@ -133,7 +157,10 @@ async fn on_session(
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
     let stream: StreamName = stream.parse()?;
-    let session = node.sessions.get(&id).filter(|s| s.stream == stream && is_of(protocol, s));
+    let session = node
+        .sessions
+        .get(&id)
+        .filter(|s| s.stream == stream && is_of(protocol, s));
     let method = request.method().clone();
     let Some(session) = session else {
         // A client may end its connection before it sends DELETE, and wants 200 all the same.
@@ -151,7 +178,8 @@ async fn on_session(
         Method::DELETE => {
             drop(session);
             let work = tokio::spawn(async move { node.end_session(&id, "the client asked").await });
-            work.await.map_err(|panic| Problem::internal("ending a session", panic))?;
+            work.await
+                .map_err(|panic| Problem::internal("ending a session", panic))?;
             Ok(StatusCode::OK.into_response())
         }
         Method::PATCH => patch(&session, request).await,
@@ -175,14 +203,17 @@ async fn patch(session: &Session, request: axum::extract::Request) -> Result<Res
     let (parts, body) = request.into_parts();
     require_type(&parts.headers, SDPFRAG)?;
     let body = read(body).await?;
-    let fragment = std::str::from_utf8(&body)
-        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "Malformed fragment", "the body is not UTF-8").field("body"))?;
+    let fragment = std::str::from_utf8(&body).map_err(|_| {
+        Problem::new(StatusCode::BAD_REQUEST, "Malformed fragment", "the body is not UTF-8").field("body")
+    })?;
     if let Some(line) = fragment.lines().find(|line| !line.is_empty() && !is_sdp_line(line)) {
         let shown: String = line.chars().take(64).collect();
         let detail = format!("`{shown}` is not a line of an SDP fragment (RFC 8840)");
         return Err(Problem::new(StatusCode::BAD_REQUEST, "Malformed fragment", detail).field("body"));
     }
-    let ufrag = fragment.lines().find_map(|line| line.trim().strip_prefix("a=ice-ufrag:"));
+    let ufrag = fragment
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("a=ice-ufrag:"));
     if ufrag.is_some_and(|ufrag| ufrag != session.client_ufrag) {
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -200,7 +231,10 @@ fn is_sdp_line(line: &str) -> bool {
 }
 
 fn require_type(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("nothing");
     let essence = given.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(wanted) {
         return Ok(());
@@ -229,6 +263,10 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
 }
 
 fn not_allowed(method: &Method, allowed: &'static str) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", format!("{method} is not allowed here: {allowed}"))
-        .header(header::ALLOW, HeaderValue::from_static(allowed))
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        format!("{method} is not allowed here: {allowed}"),
+    )
+    .header(header::ALLOW, HeaderValue::from_static(allowed))
 }

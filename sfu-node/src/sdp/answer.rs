@@ -2,7 +2,7 @@
 
 use super::offer::{Offer, OfferedCodec, Section};
 use mediasoup::types::data_structures::{DtlsFingerprint, IceCandidate, IceParameters, Protocol};
-use mediasoup::types::rtp_parameters::{RtcpFeedback, RtpParameters};
+use mediasoup::types::rtp_parameters::{RtcpFeedback, RtpCodecParameters, RtpParameters};
 use sdp_types::{Attribute, Connection, Media, MediaType, Origin, Session, Time, TransportProto};
 use sfumato_mesh::api::TrackKind;
 use std::net::{IpAddr, Ipv4Addr};
@@ -65,7 +65,10 @@ fn media(offer: &Offer, section: &Section, reply: &Reply<'_>, transport: &Transp
     let formats = match reply {
         Reply::Receive { codec, .. } => payload_types(codec, codec.rtx),
         Reply::Send { codec, rtp, .. } => payload_types(codec, agreed_rtx(codec, rtp)),
-        Reply::Inactive => section.codecs.first().map_or_else(|| "0".to_owned(), |c| c.payload_type.to_string()),
+        Reply::Inactive => section
+            .codecs
+            .first()
+            .map_or_else(|| "0".to_owned(), |c| c.payload_type.to_string()),
     };
     let mut media = Media::new(kind, 9, TransportProto::from(section.proto.as_str()), formats);
     media.add_connection(Connection::from_ip_addr(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
@@ -76,9 +79,21 @@ fn media(offer: &Offer, section: &Section, reply: &Reply<'_>, transport: &Transp
     line("ice-options", "trickle ice2".to_owned());
     line(
         "fingerprint",
-        format!("{} {}", hash_name(transport.fingerprint), transport.fingerprint.value_string()),
+        format!(
+            "{} {}",
+            hash_name(transport.fingerprint),
+            transport.fingerprint.value_string()
+        ),
     );
-    line("setup", if offer.client_is_dtls_server { "active" } else { "passive" }.to_owned());
+    line(
+        "setup",
+        if offer.client_is_dtls_server {
+            "active"
+        } else {
+            "passive"
+        }
+        .to_owned(),
+    );
     for flag in ["rtcp-mux", "rtcp-mux-only", "rtcp-rsize"] {
         media.add_attribute(Attribute::new(flag));
     }
@@ -91,11 +106,18 @@ fn media(offer: &Offer, section: &Section, reply: &Reply<'_>, transport: &Transp
                 for rid in &section.rids {
                     media.add_attribute(Attribute::with_value("rid", format!("{rid} recv")));
                 }
-                media.add_attribute(Attribute::with_value("simulcast", format!("recv {}", section.rids.join(";"))));
+                media.add_attribute(Attribute::with_value(
+                    "simulcast",
+                    format!("recv {}", section.rids.join(";")),
+                ));
             }
         }
         Reply::Send { codec, rtp, stream } => {
-            let feedback = rtp.codecs.first().map(|c| c.rtcp_feedback().to_vec()).unwrap_or_default();
+            let feedback = rtp
+                .codecs
+                .first()
+                .map(|c| c.rtcp_feedback().to_vec())
+                .unwrap_or_default();
             codec_lines(&mut media, codec, agreed_rtx(codec, rtp), &feedback);
             extension_lines(&mut media, rtp);
             media.add_attribute(Attribute::new("sendonly"));
@@ -137,20 +159,34 @@ fn payload_types(codec: &OfferedCodec, rtx: Option<u8>) -> String {
 
 /// RTX is answered only where the consumer's payload type for it is the one that the viewer offered.
 fn agreed_rtx(codec: &OfferedCodec, rtp: &RtpParameters) -> Option<u8> {
-    let ours = rtp.codecs.iter().find(|c| c.is_rtx()).map(|c| c.payload_type())?;
+    let ours = rtp
+        .codecs
+        .iter()
+        .find(|codec| codec.is_rtx())
+        .map(RtpCodecParameters::payload_type)?;
     codec.rtx.filter(|theirs| *theirs == ours)
 }
 
 fn codec_lines(media: &mut Media, codec: &OfferedCodec, rtx: Option<u8>, feedback: &[RtcpFeedback]) {
     let pt = codec.payload_type;
-    let channels = if codec.channels > 1 { format!("/{}", codec.channels) } else { String::new() };
+    let channels = if codec.channels > 1 {
+        format!("/{}", codec.channels)
+    } else {
+        String::new()
+    };
     let mut line = |name: &str, value: String| media.add_attribute(Attribute::with_value(name, value));
     line("rtpmap", format!("{pt} {}/{}{channels}", codec.name, codec.clock_rate));
     if !codec.fmtp.is_empty() {
         let parameters: Vec<String> = codec
             .fmtp
             .iter()
-            .map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") })
+            .map(|(key, value)| {
+                if value.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{key}={value}")
+                }
+            })
             .collect();
         line("fmtp", format!("{pt} {}", parameters.join(";")));
     }
@@ -178,7 +214,11 @@ fn ssrc_lines(media: &mut Media, section: &Section, rtp: &RtpParameters, stream:
     let Some(encoding) = rtp.encodings.first() else { return };
     let Some(ssrc) = encoding.ssrc else { return };
     let cname = rtp.rtcp.cname.as_deref().unwrap_or(stream);
-    let repair = encoding.rtx.as_ref().map(|rtx| rtx.ssrc).filter(|_| rtp.codecs.iter().any(|c| c.is_rtx()));
+    let repair = encoding
+        .rtx
+        .as_ref()
+        .map(|rtx| rtx.ssrc)
+        .filter(|_| rtp.codecs.iter().any(RtpCodecParameters::is_rtx));
     if let Some(repair) = repair {
         media.add_attribute(Attribute::with_value("ssrc-group", format!("FID {ssrc} {repair}")));
     }

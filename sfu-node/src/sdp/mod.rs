@@ -22,17 +22,29 @@ pub struct SdpError {
 
 impl SdpError {
     pub(crate) fn malformed(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, field: field.into(), detail: detail.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            field: field.into(),
+            detail: detail.into(),
+        }
     }
 
     pub(crate) fn unsupported(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, field: field.into(), detail: detail.into() }
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            field: field.into(),
+            detail: detail.into(),
+        }
     }
 }
 
 impl From<SdpError> for Problem {
     fn from(error: SdpError) -> Self {
-        let title = if error.status == StatusCode::BAD_REQUEST { "Malformed SDP" } else { "Unsupported SDP" };
+        let title = if error.status == StatusCode::BAD_REQUEST {
+            "Malformed SDP"
+        } else {
+            "Unsupported SDP"
+        };
         Problem::new(error.status, title, error.detail).field(error.field)
     }
 }

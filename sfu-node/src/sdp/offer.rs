@@ -86,10 +86,16 @@ impl Offer {
         let session = Session::parse(body)
             .map_err(|error| SdpError::malformed("body", format!("the body is not SDP: {error}")))?;
         if session.medias.is_empty() {
-            return Err(SdpError::malformed("m=", "the offer has no m-section: offer audio, video or both"));
+            return Err(SdpError::malformed(
+                "m=",
+                "the offer has no m-section: offer audio, video or both",
+            ));
         }
         if session.medias.len() > MAX_SECTIONS {
-            return Err(SdpError::unsupported("m=", format!("the offer has more than {MAX_SECTIONS} m-sections")));
+            return Err(SdpError::unsupported(
+                "m=",
+                format!("the offer has more than {MAX_SECTIONS} m-sections"),
+            ));
         }
         let ice_ufrag = first_value(&session, "ice-ufrag")
             .ok_or_else(|| SdpError::malformed("a=ice-ufrag", "the offer has no a=ice-ufrag"))?;
@@ -101,7 +107,10 @@ impl Offer {
             None | Some(Ok(Setup::ActPass | Setup::Active)) => false,
             Some(Ok(Setup::Passive)) => true,
             Some(Ok(Setup::HoldConn) | Err(_)) => {
-                return Err(SdpError::malformed("a=setup", "a=setup must be actpass, active or passive"));
+                return Err(SdpError::malformed(
+                    "a=setup",
+                    "a=setup must be actpass, active or passive",
+                ));
             }
         };
         let mut sections: Vec<Section> = Vec::with_capacity(session.medias.len());
@@ -129,8 +138,15 @@ impl Offer {
 
     /// What mediasoup needs to know of the client's DTLS end. Never `auto`: the worker would then become the client.
     pub fn dtls_parameters(&self) -> DtlsParameters {
-        let role = if self.client_is_dtls_server { DtlsRole::Server } else { DtlsRole::Client };
-        DtlsParameters { role, fingerprints: self.fingerprints.clone() }
+        let role = if self.client_is_dtls_server {
+            DtlsRole::Server
+        } else {
+            DtlsRole::Client
+        };
+        DtlsParameters {
+            role,
+            fingerprints: self.fingerprints.clone(),
+        }
     }
 }
 
@@ -138,7 +154,10 @@ impl Offer {
 fn first_value(session: &Session, name: &str) -> Option<String> {
     let at_session = session.get_first_attribute_value(name).flatten().map(str::to_owned);
     at_session.or_else(|| {
-        session.medias.iter().find_map(|media| media.get_first_attribute_value(name).flatten().map(str::to_owned))
+        session
+            .medias
+            .iter()
+            .find_map(|media| media.get_first_attribute_value(name).flatten().map(str::to_owned))
     })
 }
 
@@ -164,7 +183,10 @@ fn fingerprints(session: &Session) -> Result<Vec<DtlsFingerprint>, SdpError> {
         }
     }
     if found.is_empty() {
-        return Err(SdpError::malformed("a=fingerprint", "the offer has no a=fingerprint of sha-256 or a sibling"));
+        return Err(SdpError::malformed(
+            "a=fingerprint",
+            "the offer has no a=fingerprint of sha-256 or a sibling",
+        ));
     }
     found.sort_by_key(|f| !matches!(f, DtlsFingerprint::Sha256 { .. }));
     Ok(found)
@@ -173,11 +195,21 @@ fn fingerprints(session: &Session) -> Result<Vec<DtlsFingerprint>, SdpError> {
 fn fingerprint(parsed: &Fingerprint) -> Option<DtlsFingerprint> {
     let bytes = parsed.fingerprint.as_slice();
     match parsed.hash_func {
-        HashFunc::Sha1 => Some(DtlsFingerprint::Sha1 { value: bytes.try_into().ok()? }),
-        HashFunc::Sha224 => Some(DtlsFingerprint::Sha224 { value: bytes.try_into().ok()? }),
-        HashFunc::Sha256 => Some(DtlsFingerprint::Sha256 { value: bytes.try_into().ok()? }),
-        HashFunc::Sha384 => Some(DtlsFingerprint::Sha384 { value: bytes.try_into().ok()? }),
-        HashFunc::Sha512 => Some(DtlsFingerprint::Sha512 { value: bytes.try_into().ok()? }),
+        HashFunc::Sha1 => Some(DtlsFingerprint::Sha1 {
+            value: bytes.try_into().ok()?,
+        }),
+        HashFunc::Sha224 => Some(DtlsFingerprint::Sha224 {
+            value: bytes.try_into().ok()?,
+        }),
+        HashFunc::Sha256 => Some(DtlsFingerprint::Sha256 {
+            value: bytes.try_into().ok()?,
+        }),
+        HashFunc::Sha384 => Some(DtlsFingerprint::Sha384 {
+            value: bytes.try_into().ok()?,
+        }),
+        HashFunc::Sha512 => Some(DtlsFingerprint::Sha512 {
+            value: bytes.try_into().ok()?,
+        }),
         HashFunc::Md5 | HashFunc::Md2 | HashFunc::Other(_) => None,
     }
 }
@@ -221,7 +253,10 @@ fn section(media: &Media, index: usize) -> Result<Section, SdpError> {
     if !media.proto.ends_with("RTP/SAVPF") {
         return Err(SdpError::unsupported(
             field,
-            format!("protocol {} is not supported: offer UDP/TLS/RTP/SAVPF", clip(&media.proto)),
+            format!(
+                "protocol {} is not supported: offer UDP/TLS/RTP/SAVPF",
+                clip(&media.proto)
+            ),
         ));
     }
     let mut direction = Direction::SendRecv;
@@ -243,7 +278,11 @@ fn section(media: &Media, index: usize) -> Result<Section, SdpError> {
         rids: rids(media, &field)?,
         ssrc: ssrcs.primary,
         cname: ssrcs.cname,
-        msid: media.get_first_attribute_value("msid").flatten().map(str::to_owned).or(ssrcs.msid),
+        msid: media
+            .get_first_attribute_value("msid")
+            .flatten()
+            .map(str::to_owned)
+            .or(ssrcs.msid),
         proto: media.proto.clone(),
         mid,
         kind,
@@ -258,11 +297,9 @@ fn codecs(media: &Media, field: &str) -> Result<Vec<OfferedCodec>, SdpError> {
         maps.push(map.map_err(|e| bad("a=rtpmap", &e))?);
     }
     let mut fmtps = Vec::new();
-    for fmtp in media.attributes_typed::<Fmtp>() {
-        // Some clients write parameters that the typed parser refuses; such a line only loses its parameters.
-        if let Ok(fmtp) = fmtp {
-            fmtps.push(fmtp);
-        }
+    // Some clients write parameters that the typed parser refuses; such a line only loses its parameters.
+    for fmtp in media.attributes_typed::<Fmtp>().flatten() {
+        fmtps.push(fmtp);
     }
     let feedbacks: Vec<RtcpFb> = media.attributes_typed::<RtcpFb>().filter_map(Result::ok).collect();
     let fmtp_of = |payload_type: u8| -> Vec<(String, String)> {
@@ -270,7 +307,12 @@ fn codecs(media: &Media, field: &str) -> Result<Vec<OfferedCodec>, SdpError> {
             .iter()
             .filter(|f| f.fmt == payload_type)
             .flat_map(|f| f.format_specific_params.iter())
-            .map(|p| (p.param.trim().to_owned(), p.val.clone().unwrap_or_default().trim().to_owned()))
+            .map(|p| {
+                (
+                    p.param.trim().to_owned(),
+                    p.val.clone().unwrap_or_default().trim().to_owned(),
+                )
+            })
             .filter(|(key, _)| !key.is_empty())
             .collect()
     };
@@ -278,12 +320,13 @@ fn codecs(media: &Media, field: &str) -> Result<Vec<OfferedCodec>, SdpError> {
     let mut repairs: Vec<(u8, u8)> = Vec::new();
     // The m-line's order is the client's preference.
     for format in media.fmt.split_ascii_whitespace() {
-        let payload_type: u8 = format
-            .parse()
-            .ok()
-            .filter(|pt| *pt < 128)
-            .ok_or_else(|| SdpError::malformed(field, format!("payload type `{}` is not 0 to 127", clip(format))))?;
-        let Some(map) = maps.iter().find(|map| map.payload_type == payload_type) else { continue };
+        let payload_type: u8 =
+            format.parse().ok().filter(|pt| *pt < 128).ok_or_else(|| {
+                SdpError::malformed(field, format!("payload type `{}` is not 0 to 127", clip(format)))
+            })?;
+        let Some(map) = maps.iter().find(|map| map.payload_type == payload_type) else {
+            continue;
+        };
         let fmtp = fmtp_of(payload_type);
         if map.encoding_name.eq_ignore_ascii_case("rtx") {
             let apt = fmtp.iter().find(|(k, _)| k == "apt").and_then(|(_, v)| v.parse().ok());
@@ -293,7 +336,10 @@ fn codecs(media: &Media, field: &str) -> Result<Vec<OfferedCodec>, SdpError> {
             continue;
         }
         if codecs.iter().any(|codec| codec.payload_type == payload_type) {
-            return Err(SdpError::malformed(field, format!("payload type {payload_type} is listed twice")));
+            return Err(SdpError::malformed(
+                field,
+                format!("payload type {payload_type} is listed twice"),
+            ));
         }
         codecs.push(OfferedCodec {
             payload_type,
@@ -336,9 +382,14 @@ fn extensions(media: &Media, field: &str) -> Result<Vec<(u16, RtpHeaderExtension
     for map in media.attributes_typed::<ExtMap>() {
         let map = map.map_err(|error| SdpError::malformed(field, format!("a=extmap: {error}")))?;
         if map.id == 0 {
-            return Err(SdpError::malformed(field, "a=extmap:0 is not allowed (RFC 8285 section 5)"));
+            return Err(SdpError::malformed(
+                field,
+                "a=extmap:0 is not allowed (RFC 8285 section 5)",
+            ));
         }
-        let Ok(uri) = map.uri.parse::<RtpHeaderExtensionUri>() else { continue };
+        let Ok(uri) = map.uri.parse::<RtpHeaderExtensionUri>() else {
+            continue;
+        };
         if !found.iter().any(|(_, known)| *known == uri) {
             found.push((u16::from(map.id), uri));
         }
@@ -348,7 +399,9 @@ fn extensions(media: &Media, field: &str) -> Result<Vec<(u16, RtpHeaderExtension
 
 /// `a=simulcast:send a;b,c;~d` (RFC 8853): the first alternative of each stream; `~` (paused) does not matter here.
 fn rids(media: &Media, field: &str) -> Result<Vec<String>, SdpError> {
-    let Some(value) = media.get_first_attribute_value("simulcast").flatten() else { return Ok(Vec::new()) };
+    let Some(value) = media.get_first_attribute_value("simulcast").flatten() else {
+        return Ok(Vec::new());
+    };
     let mut words = value.split_ascii_whitespace();
     let mut rids: Vec<String> = Vec::new();
     while let (Some(direction), Some(list)) = (words.next(), words.next()) {
@@ -357,9 +410,14 @@ fn rids(media: &Media, field: &str) -> Result<Vec<String>, SdpError> {
         }
         for stream in list.split(';') {
             let rid = stream.split(',').next().unwrap_or_default().trim_start_matches('~');
-            if rid.is_empty() || rid.len() > 16 || !rid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            if rid.is_empty()
+                || rid.len() > 16
+                || !rid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             {
-                return Err(SdpError::malformed(field, format!("a=simulcast: `{}` is not a rid", clip(rid))));
+                return Err(SdpError::malformed(
+                    field,
+                    format!("a=simulcast: `{}` is not a rid", clip(rid)),
+                ));
             }
             if rids.iter().any(|known| known == rid) {
                 return Err(SdpError::malformed(field, format!("a=simulcast names rid {rid} twice")));
@@ -368,7 +426,10 @@ fn rids(media: &Media, field: &str) -> Result<Vec<String>, SdpError> {
         }
     }
     if rids.len() > 4 {
-        return Err(SdpError::unsupported(field, "more than 4 simulcast streams are not supported"));
+        return Err(SdpError::unsupported(
+            field,
+            "more than 4 simulcast streams are not supported",
+        ));
     }
     Ok(rids)
 }

@@ -35,7 +35,9 @@ pub enum VideoCodec {
 
 impl VideoCodec {
     fn of(name: &str) -> Option<Self> {
-        [Self::Vp8, Self::Vp9, Self::H264, Self::Av1].into_iter().find(|c| c.name().eq_ignore_ascii_case(name))
+        [Self::Vp8, Self::Vp9, Self::H264, Self::Av1]
+            .into_iter()
+            .find(|c| c.name().eq_ignore_ascii_case(name))
     }
 
     /// Name as in SDP.
@@ -83,11 +85,26 @@ pub fn main_router_codecs() -> Vec<RtpCodecCapability> {
         ]);
         codecs.push(video(VideoCodec::H264, Some(payload_type), parameters, Vec::new()));
     }
-    codecs.push(video(VideoCodec::Vp8, Some(96), RtpCodecParametersParameters::default(), Vec::new()));
-    codecs.push(video(VideoCodec::Vp9, Some(98), RtpCodecParametersParameters::default(), Vec::new()));
+    codecs.push(video(
+        VideoCodec::Vp8,
+        Some(96),
+        RtpCodecParametersParameters::default(),
+        Vec::new(),
+    ));
+    codecs.push(video(
+        VideoCodec::Vp9,
+        Some(98),
+        RtpCodecParametersParameters::default(),
+        Vec::new(),
+    ));
     let profile_2 = RtpCodecParametersParameters::from([("profile-id", RtpCodecParametersParametersValue::Number(2))]);
     codecs.push(video(VideoCodec::Vp9, Some(51), profile_2, Vec::new()));
-    codecs.push(video(VideoCodec::Av1, Some(45), RtpCodecParametersParameters::default(), Vec::new()));
+    codecs.push(video(
+        VideoCodec::Av1,
+        Some(45),
+        RtpCodecParametersParameters::default(),
+        Vec::new(),
+    ));
     codecs
 }
 
@@ -159,7 +176,9 @@ fn fit(offered: &OfferedCodec, stream: VideoCodec, stream_parameters: &RtpCodecP
     let ours = parameters(&offered.fmtp);
     match stream {
         VideoCodec::Vp8 | VideoCodec::Av1 => Some(Fit::Exact),
-        VideoCodec::Vp9 => (number(&ours, "profile-id") == number(stream_parameters, "profile-id")).then_some(Fit::Exact),
+        VideoCodec::Vp9 => {
+            (number(&ours, "profile-id") == number(stream_parameters, "profile-id")).then_some(Fit::Exact)
+        }
         VideoCodec::H264 => {
             if number(&ours, "packetization-mode") != number(stream_parameters, "packetization-mode") {
                 return None;
@@ -177,11 +196,13 @@ fn is_opus(codec: &OfferedCodec) -> bool {
 
 /// Whether the main router takes this video codec from a publisher.
 fn producible(codec: &OfferedCodec) -> bool {
-    let Some(kind) = VideoCodec::of(&codec.name) else { return false };
+    let Some(kind) = VideoCodec::of(&codec.name) else {
+        return false;
+    };
     main_router_codecs().iter().any(|capability| match capability {
-        RtpCodecCapability::Video { mime_type, parameters, .. } => {
-            *mime_type == kind.mime() && fit(codec, kind, parameters) == Some(Fit::Exact)
-        }
+        RtpCodecCapability::Video {
+            mime_type, parameters, ..
+        } => *mime_type == kind.mime() && fit(codec, kind, parameters) == Some(Fit::Exact),
         RtpCodecCapability::Audio { .. } => false,
     })
 }
@@ -209,7 +230,10 @@ pub fn publish(section: &Section) -> Result<Publish, SdpError> {
         })
         .ok_or_else(|| {
             let offered: Vec<&str> = section.codecs.iter().map(|codec| codec.name.as_str()).take(8).collect();
-            SdpError::unsupported(&field, format!("no codec in common: offered {offered:?}, supported {SUPPORTED}"))
+            SdpError::unsupported(
+                &field,
+                format!("no codec in common: offered {offered:?}, supported {SUPPORTED}"),
+            )
         })?
         .clone();
     let mut codecs = vec![codec_parameters(section.kind, &codec)];
@@ -239,10 +263,17 @@ pub fn publish(section: &Section) -> Result<Publish, SdpError> {
             header_extensions: section
                 .extensions
                 .iter()
-                .map(|(id, uri)| RtpHeaderExtensionParameters { uri: *uri, id: *id, encrypt: false })
+                .map(|(id, uri)| RtpHeaderExtensionParameters {
+                    uri: *uri,
+                    id: *id,
+                    encrypt: false,
+                })
                 .collect(),
             encodings,
-            rtcp: RtcpParameters { cname: section.cname.clone(), reduced_size: true },
+            rtcp: RtcpParameters {
+                cname: section.cname.clone(),
+                reduced_size: true,
+            },
             msid: section.msid.clone(),
         },
         codec,
@@ -272,7 +303,10 @@ fn codec_parameters(kind: TrackKind, codec: &OfferedCodec) -> RtpCodecParameters
 /// Simulcast by rid, else the first SSRC, else one encoding that is found by MID.
 fn encodings(section: &Section, rtx: bool) -> Result<Vec<RtpEncodingParameters>, SdpError> {
     if !section.rids.is_empty() {
-        let has_rid = section.extensions.iter().any(|(_, uri)| *uri == RtpHeaderExtensionUri::RtpStreamId);
+        let has_rid = section
+            .extensions
+            .iter()
+            .any(|(_, uri)| *uri == RtpHeaderExtensionUri::RtpStreamId);
         if !has_rid {
             return Err(SdpError::unsupported(
                 section_field(section),
@@ -281,7 +315,10 @@ fn encodings(section: &Section, rtx: bool) -> Result<Vec<RtpEncodingParameters>,
         }
         return Ok(low_to_high(&section.rids)
             .into_iter()
-            .map(|rid| RtpEncodingParameters { rid: Some(rid), ..RtpEncodingParameters::default() })
+            .map(|rid| RtpEncodingParameters {
+                rid: Some(rid),
+                ..RtpEncodingParameters::default()
+            })
             .collect());
     }
     Ok(vec![match section.ssrc {
@@ -326,9 +363,14 @@ impl StreamCodec {
     /// Reads the media codec of a producer's parameters.
     pub fn of(rtp: &RtpParameters) -> Option<Self> {
         match rtp.codecs.first()? {
-            RtpCodecParameters::Audio { mime_type: MimeTypeAudio::Opus, .. } => Some(Self::Opus),
+            RtpCodecParameters::Audio {
+                mime_type: MimeTypeAudio::Opus,
+                ..
+            } => Some(Self::Opus),
             RtpCodecParameters::Audio { .. } => None,
-            RtpCodecParameters::Video { mime_type, parameters, .. } => {
+            RtpCodecParameters::Video {
+                mime_type, parameters, ..
+            } => {
                 let codec = match mime_type {
                     MimeTypeVideo::Vp8 => VideoCodec::Vp8,
                     MimeTypeVideo::Vp9 => VideoCodec::Vp9,
@@ -371,16 +413,21 @@ impl StreamCodec {
     pub fn capability(&self, payload_type: Option<u8>, feedback: Vec<RtcpFeedback>) -> RtpCodecCapability {
         match self {
             Self::Opus => match opus(payload_type) {
-                RtpCodecCapability::Audio { mime_type, preferred_payload_type, clock_rate, channels, parameters, .. } => {
-                    RtpCodecCapability::Audio {
-                        mime_type,
-                        preferred_payload_type,
-                        clock_rate,
-                        channels,
-                        parameters,
-                        rtcp_feedback: feedback,
-                    }
-                }
+                RtpCodecCapability::Audio {
+                    mime_type,
+                    preferred_payload_type,
+                    clock_rate,
+                    channels,
+                    parameters,
+                    ..
+                } => RtpCodecCapability::Audio {
+                    mime_type,
+                    preferred_payload_type,
+                    clock_rate,
+                    channels,
+                    parameters,
+                    rtcp_feedback: feedback,
+                },
                 RtpCodecCapability::Video { .. } => unreachable!("opus is audio"),
             },
             Self::Video(codec, parameters) => video(*codec, payload_type, parameters.clone(), feedback),
@@ -422,7 +469,10 @@ pub fn viewer_capabilities(section: &Section, chosen: &OfferedCodec, stream: &St
         .into_iter()
         .filter(|ours| {
             ours.kind == kind
-                && section.extensions.iter().any(|(id, uri)| *uri == ours.uri && *id == ours.preferred_id)
+                && section
+                    .extensions
+                    .iter()
+                    .any(|(id, uri)| *uri == ours.uri && *id == ours.preferred_id)
                 && matches!(
                     ours.direction,
                     RtpHeaderExtensionDirection::SendRecv | RtpHeaderExtensionDirection::SendOnly

@@ -1,0 +1,135 @@
+//! Claims on a real `redis-server`.
+
+use crate::claims::{Claim, Claimed, Claims, Refreshed};
+use sfumato_mesh::api::StreamName;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A Redis of this test; it ends with it.
+struct Redis {
+    child: Child,
+    port: u16,
+    dir: std::path::PathBuf,
+}
+
+impl Redis {
+    fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let dir = std::env::temp_dir().join(format!("sfu-node-claims-{port}"));
+        std::fs::create_dir_all(&dir).unwrap();
+        let child = Command::new("redis-server")
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &port.to_string(),
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--dir",
+            ])
+            .arg(&dir)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is not installed: run make setup");
+        let redis = Self { child, port, dir };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "redis-server did not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        redis
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn claim(publication: &str, generation: u64) -> Claim {
+    Claim {
+        publication: publication.parse().unwrap(),
+        node: "sfu-1".parse().unwrap(),
+        incarnation: "0.a".parse().unwrap(),
+        generation,
+    }
+}
+
+#[tokio::test]
+async fn a_name_has_one_holder_until_it_is_released() {
+    let redis = Redis::start();
+    let claims = Claims::new(Some(&redis.url()), "test").unwrap();
+    let stream: StreamName = "demo".parse().unwrap();
+    let (first, second) = (claim("a", 1), claim("b", 1));
+    assert!(matches!(claims.claim(&stream, &first).await, Claimed::Ours));
+    assert!(matches!(claims.claim(&stream, &second).await, Claimed::Held(holder) if holder == first));
+    claims.release(&stream, &second.publication).await;
+    assert!(
+        matches!(claims.claim(&stream, &second).await, Claimed::Held(_)),
+        "only the holder releases"
+    );
+    claims.release(&stream, &first.publication).await;
+    assert!(matches!(claims.claim(&stream, &second).await, Claimed::Ours));
+    assert!(claims.healthy());
+}
+
+#[tokio::test]
+async fn the_higher_generation_keeps_the_name_and_on_a_tie_the_smaller_publication() {
+    let redis = Redis::start();
+    let claims = Claims::new(Some(&redis.url()), "test").unwrap();
+    let stream: StreamName = "demo".parse().unwrap();
+    let (a1, b1, a2) = (claim("a", 1), claim("b", 1), claim("a", 2));
+    assert_eq!(claims.refresh(&stream, &b1).await, Refreshed::Ours);
+    assert_eq!(
+        claims.refresh(&stream, &a1).await,
+        Refreshed::Ours,
+        "the smaller id wins a tie"
+    );
+    assert_eq!(claims.refresh(&stream, &b1).await, Refreshed::Lost(a1.clone()));
+    let b3 = claim("b", 3);
+    assert_eq!(claims.refresh(&stream, &b3).await, Refreshed::Ours);
+    assert_eq!(claims.refresh(&stream, &a2).await, Refreshed::Lost(b3));
+}
+
+#[tokio::test]
+async fn a_take_over_replaces_exactly_the_claim_that_was_seen() {
+    let redis = Redis::start();
+    let claims = Claims::new(Some(&redis.url()), "test").unwrap();
+    let stream: StreamName = "demo".parse().unwrap();
+    let (gone, mine, other) = (claim("gone", 1), claim("mine", 2), claim("other", 2));
+    assert!(matches!(claims.claim(&stream, &gone).await, Claimed::Ours));
+    assert!(matches!(
+        claims.take_over(&stream, &gone.publication, &mine).await,
+        Claimed::Ours
+    ));
+    assert!(matches!(
+        claims.take_over(&stream, &gone.publication, &other).await,
+        Claimed::Held(holder) if holder == mine
+    ));
+}
+
+#[tokio::test]
+async fn without_an_answer_nothing_is_known_and_nobody_waits_for_long() {
+    let url = {
+        let redis = Redis::start();
+        redis.url()
+    };
+    let claims = Claims::new(Some(&url), "test").unwrap();
+    let stream: StreamName = "demo".parse().unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(5), claims.claim(&stream, &claim("a", 1))).await;
+    assert!(matches!(answer, Ok(Claimed::Unknown)));
+    assert!(!claims.healthy());
+}

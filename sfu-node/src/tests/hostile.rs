@@ -1,0 +1,199 @@
+//! Nothing that a client or a peer can send ends a worker: mediasoup asserts end the whole process, so a test that is still
+//! running at its end has proved it.
+
+use super::node;
+use super::offers::{CAPTURED, captured, damage, hurt};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use serde_json::json;
+use sfumato_mesh::api::{LinkEnd, Links, NodeName, PutLinks, StreamName};
+use std::sync::Arc;
+
+/// Damaged offers that are sent to a real worker. Enough to hit every line of every captured offer several times.
+const DAMAGED: usize = 1_500;
+
+async fn objects(node: &crate::node::Node) -> (usize, usize, usize) {
+    let dump = node.workers[0].main.dump().await.unwrap();
+    (
+        dump.transport_ids.len(),
+        dump.map_producer_id_consumer_ids.len(),
+        dump.map_consumer_id_producer_id.len(),
+    )
+}
+
+async fn settles_at(node: &crate::node::Node, wanted: (usize, usize, usize)) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let now = objects(node).await;
+        if now == wanted {
+            return;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "objects are {now:?}, not {wanted:?}"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_damaged_offer_ends_a_worker_or_leaks_an_object() {
+    let (node, _inbox) = node().await;
+    let before = objects(&node).await;
+    let stream: StreamName = "steady".parse().unwrap();
+    let steady = node
+        .publish(&stream, captured("chromium-whip").as_bytes())
+        .await
+        .unwrap();
+    let mut runner = TestRunner::deterministic();
+    let strategy = proptest::collection::vec(damage(), 1..4);
+    let mut accepted = 0;
+    for round in 0..DAMAGED {
+        let damages = strategy.new_tree(&mut runner).unwrap().current();
+        let (name, text) = CAPTURED[round % CAPTURED.len()];
+        let body = hurt(text, &damages);
+        let other: StreamName = format!("damaged-{round}").parse().unwrap();
+        let answered = if name.contains("whip") {
+            node.publish(&other, &body).await
+        } else {
+            node.play(&stream, &body).await
+        };
+        if let Ok(answered) = answered {
+            accepted += 1;
+            node.end_session(&answered.session, "test").await;
+        }
+    }
+    assert!(
+        accepted > 100,
+        "only {accepted} damaged offers were accepted: the damage is too great to prove much"
+    );
+    node.end_session(&steady.session, "test").await;
+    // Profile routers and their pipes are on routers of their own and on the main one; the latter go when idle.
+    let (_, producers, consumers) = before;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while {
+        let now = objects(&node).await;
+        (now.1, now.2) != (producers, consumers)
+    } {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{:?} left, {before:?} at first",
+            objects(&node).await
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(node.fatal.borrow().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_with_the_payload_types_of_the_main_router_leaves_nothing_behind() {
+    let (node, _inbox) = node().await;
+    let before = objects(&node).await;
+    let stream: StreamName = "demo".parse().unwrap();
+    let publisher = node
+        .publish(&stream, captured("chromium-whip").as_bytes())
+        .await
+        .unwrap();
+    for _ in 0..20 {
+        let viewer = node.play(&stream, captured("chromium-whep").as_bytes()).await.unwrap();
+        node.end_session(&viewer.session, "test").await;
+    }
+    node.end_session(&publisher.session, "test").await;
+    settles_at(&node, before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_name_is_refused_and_is_free_again_when_its_publisher_has_gone() {
+    let (node, _inbox) = node().await;
+    let stream: StreamName = "mine".parse().unwrap();
+    let body = captured("firefox-whip").as_bytes();
+    let first = node.publish(&stream, body).await.unwrap();
+    assert!(node.publish(&stream, body).await.is_err());
+    node.end_session(&first.session, "test").await;
+    assert!(node.publish(&stream, body).await.is_ok());
+}
+
+fn put(node: &crate::node::Node, end: serde_json::Value, remote: serde_json::Value) -> PutLinks {
+    serde_json::from_value(json!({
+        "incarnation": node.me.incarnation,
+        "peer": {"name": "sfu-9", "incarnation": "0.other", "adminUrl": "http://127.0.0.1:9", "clientUrl": "http://127.0.0.1:9"},
+        "lanes": [{"lane": 0, "end": end, "remote": remote}],
+    }))
+    .unwrap()
+}
+
+async fn ask(node: &Arc<crate::node::Node>, request: &PutLinks) -> Result<Links, crate::problem::Problem> {
+    let peer: NodeName = "sfu-9".parse().unwrap();
+    node.put_links(&peer, request).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_wrong_end_of_a_link_ends_a_worker() {
+    let (node, _inbox) = node().await;
+    let good = ask(&node, &put(&node, json!({"action": "ensure"}), json!(null)))
+        .await
+        .unwrap()
+        .links
+        .remove(0);
+    let of = |change: fn(&mut serde_json::Value)| {
+        let mut remote = serde_json::to_value(LinkEnd {
+            id: "theirs".parse().unwrap(),
+            ..good.clone()
+        })
+        .unwrap();
+        change(&mut remote);
+        remote
+    };
+    for remote in [
+        of(|r| r["srtp"] = json!(null)),
+        of(|r| r["srtp"] = json!({"cryptoSuite": "AEAD_AES_256_GCM", "keyBase64": "short"})),
+        of(|r| r["srtp"] = json!({"cryptoSuite": "AES_CM_128_HMAC_SHA1_80", "keyBase64": "AAAA"})),
+        of(|r| r["srtp"] = json!({"cryptoSuite": "nonsense"})),
+        of(|r| r["beat"] = json!({})),
+        of(|r| r["beat"] = json!([1, 2])),
+        of(|r| r["beat"]["codecs"] = json!([])),
+        of(|r| r["beat"]["encodings"] = json!([])),
+        of(|r| r["beat"]["codecs"][0]["payloadType"] = json!(300)),
+        of(|r| r["beat"]["codecs"][0]["mimeType"] = json!("audio/nonsense")),
+    ] {
+        let request = put(
+            &node,
+            json!({"action": "replace", "link": current(&node)}),
+            remote.clone(),
+        );
+        // Refused or accepted: what matters is that the node goes on.
+        let _ = ask(&node, &request).await;
+        node.workers[0].main.dump().await.unwrap();
+    }
+    assert!(node.fatal.borrow().is_none());
+    // The lane can still be made anew.
+    let request = put(&node, json!({"action": "ensure"}), json!(null));
+    assert!(ask(&node, &request).await.is_ok());
+}
+
+fn current(node: &crate::node::Node) -> String {
+    node.links
+        .lock()
+        .keys()
+        .next()
+        .map_or_else(|| "none".to_owned(), ToString::to_string)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_made_once_however_often_it_is_asked_for_and_closed_by_its_own_id_only() {
+    let (node, _inbox) = node().await;
+    let ensure = put(&node, json!({"action": "ensure"}), json!(null));
+    let first = ask(&node, &ensure).await.unwrap();
+    assert_eq!(ask(&node, &ensure).await.unwrap(), first);
+    let keep_other = put(&node, json!({"action": "keep", "link": "another"}), json!(null));
+    assert!(ask(&node, &keep_other).await.is_err());
+    let replace = put(
+        &node,
+        json!({"action": "replace", "link": first.links[0].id}),
+        json!(null),
+    );
+    let second = ask(&node, &replace).await.unwrap();
+    assert_ne!(second.links[0].id, first.links[0].id);
+    assert!(ask(&node, &replace).await.is_err(), "a second leader saw what is gone");
+    assert_eq!(node.links.lock().len(), 1);
+}

@@ -1,0 +1,33 @@
+//! Tests of the node as a whole, on real mediasoup workers and a real Redis, without HTTP. Tests over HTTP, with browsers
+//! and with several nodes, are in `test/e2e`.
+
+mod claims;
+mod hostile;
+mod offers;
+
+use crate::node::{Inbox, Node};
+use crate::options::Options;
+use clap::Parser;
+use sfumato_mesh::{HttpNodeAdmin, TokenSource};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Ports of a node of its own for each test: one for clients, twenty for pipes.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(27_300);
+
+/// A node with one worker; its listeners are not opened.
+async fn node() -> (Arc<Node>, Inbox) {
+    let port = NEXT_PORT.fetch_add(21, Ordering::Relaxed);
+    let options = Options::parse_from([
+        "sfu-node",
+        "--workers=1",
+        "--insecure-admin",
+        &format!("--media-port={port}"),
+        &format!("--pipe-ports={}-{}", port + 1, port + 20),
+    ]);
+    let (node, inbox) = Node::start(options, HttpNodeAdmin::new(TokenSource::fixed("")))
+        .await
+        .unwrap();
+    node.set_started();
+    (node, inbox)
+}
