@@ -161,6 +161,9 @@ pub struct NodeReport {
     pub revision: u64,
     /// mediasoup workers; the most lanes that a link to this node can have.
     pub workers: u16,
+    /// Most lanes of a node pair by the cluster's settings (`mesh.lanes`); absent means as many as both have workers.
+    #[serde(default)]
+    pub lanes: Option<u16>,
     /// Whether new sessions are welcome.
     pub ready: bool,
     /// Whether the node is being emptied: no new sessions, links stay.

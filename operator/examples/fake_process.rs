@@ -84,6 +84,7 @@ async fn node(options: &BTreeMap<String, String>) -> Result<()> {
         },
         revision: 1,
         workers: options["workers"].parse()?,
+        lanes: None,
         ready: true,
         draining: false,
         redis: true,

@@ -82,6 +82,15 @@ pub struct LocalArgs {
     /// mediasoup workers of each node. Wins over `spec.workersPerNode`. Default: one for each core, at most 4.
     #[arg(long, env = "SFUMATO_WORKERS", value_name = "N", value_parser = clap::value_parser!(i32).range(1..=64))]
     pub workers: Option<i32>,
+    /// Further address of this machine on which browsers reach the nodes' media ports, besides 127.0.0.1: its address in
+    /// the local network. Firefox needs one, since it does not use loopback for media.
+    #[arg(
+        long = "media-ip",
+        env = "SFUMATO_MEDIA_IP",
+        value_name = "IP",
+        value_delimiter = ','
+    )]
+    pub media_ips: Vec<std::net::IpAddr>,
     /// How to write: for people, or one JSON object a line.
     #[arg(long, env = "SFUMATO_LOG_FORMAT", value_enum, default_value = "human")]
     pub log_format: LogFormat,

@@ -315,6 +315,7 @@ impl Node {
             node: self.me.clone(),
             revision,
             workers: self.options.worker_count(),
+            lanes: self.options.lanes,
             ready: self.is_ready(),
             draining: self.is_draining(),
             redis: self.claims.healthy(),

@@ -34,6 +34,9 @@ pub struct Options {
     /// mediasoup workers, each a thread with a router and a port of its own [default: number of cores]
     #[arg(long, env = "SFUMATO_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,
+    /// Most links to each other node, told to those who ask [default: as many as both have workers]
+    #[arg(long, env = "SFUMATO_LANES", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub lanes: Option<u16>,
     /// Address of the WHIP and WHEP listener [HTTP]
     #[arg(long, env = "SFUMATO_LISTEN", default_value = "127.0.0.1:3001")]
     pub listen: SocketAddr,

@@ -69,8 +69,11 @@ fn node(known: &Known) -> Node {
 /// that is reported.
 fn pair(a: &Known, b: &Known) -> Vec<Link> {
     let (a_ends, b_ends) = (ends(a, b), ends(b, a));
-    let workers = |known: &Known| known.report.as_ref().map_or(1, |r| r.workers.max(1));
-    let desired = (0..workers(a).min(workers(b))).map(Lane);
+    let most = |known: &Known| {
+        let report = known.report.as_ref();
+        report.map_or(1, |r| r.workers.min(r.lanes.unwrap_or(u16::MAX)).max(1))
+    };
+    let desired = (0..most(a).min(most(b))).map(Lane);
     let lanes: BTreeSet<Lane> = desired
         .chain(a_ends.keys().copied())
         .chain(b_ends.keys().copied())

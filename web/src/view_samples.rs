@@ -27,6 +27,7 @@ pub fn report(node: &str) -> NodeReport {
         node: peer(node),
         revision: 1,
         workers: 2,
+        lanes: None,
         ready: true,
         draining: false,
         redis: true,

@@ -88,6 +88,7 @@ impl FakeNode {
             node: self.peer(),
             revision: self.revision,
             workers: self.workers,
+            lanes: None,
             ready: !self.draining,
             draining: self.draining,
             redis: true,

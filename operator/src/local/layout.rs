@@ -3,7 +3,7 @@
 use super::child::Program;
 use crate::cli::LogFormat;
 use crate::crd::{FanOut, MAX_NODES, PORTS_PER_NODE, SfuCluster};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Where everything listens.
@@ -32,6 +32,8 @@ pub struct Site {
     pub log_format: LogFormat,
     /// Tells this run's keys in Redis from those of other runs.
     pub uid: String,
+    /// Further addresses for WebRTC clients.
+    pub media_ips: Vec<IpAddr>,
     /// Cores of this machine.
     pub cores: i32,
     /// Nodes that the front door is told of: those of the start.
@@ -129,7 +131,7 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
     let name = node_name(ordinal);
     let namespace = cluster.metadata.namespace.as_deref().unwrap_or("default");
     let cluster_name = cluster.metadata.name.as_deref().unwrap_or("live");
-    let args = flags([
+    let mut args = flags([
         ("name", name.clone()),
         ("cluster", format!("{namespace}/{cluster_name}/{}", site.uid)),
         ("workers", workers.to_string()),
@@ -139,7 +141,7 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         ("admin-url", format!("http://{admin}")),
         ("admin-token-file", site.token_file.display().to_string()),
         ("health-listen", health.to_string()),
-        ("media-ip", IP.to_string()),
+        ("media-ip", media_ips(site)),
         ("media-port", media_port.to_string()),
         ("media-tcp", spec.media.tcp.to_string()),
         ("pipe-ip", IP.to_string()),
@@ -154,6 +156,10 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         ("link-encryption", spec.mesh.encryption.to_string()),
         ("log-format", site.log_format.as_str().to_owned()),
     ]);
+    // Only what the manifest says: a number that follows from the replicas would replace every node when they change.
+    if let Some(lanes) = spec.mesh.lanes {
+        args.extend(flags([("lanes", lanes.to_string())]));
+    }
     let program = Program {
         name,
         bin: site.node_bin.clone(),
@@ -170,6 +176,13 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         tcp: spec.media.tcp,
         program,
     }
+}
+
+/// Addresses of the client ports: loopback first, since that is what most clients of a local cluster try.
+fn media_ips(site: &Site) -> String {
+    let mut all = vec![IpAddr::from(IP)];
+    all.extend(site.media_ips.iter().filter(|ip| **ip != IpAddr::from(IP)));
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The front door's seeds are the nodes of the start. It follows the peers by itself, and the first node is never scaled

@@ -13,6 +13,7 @@ fn site() -> Site {
         token_file: "/s/admin-token".into(),
         log_format: LogFormat::Human,
         uid: "u".into(),
+        media_ips: Vec::new(),
         cores: 2,
         seeds: 3,
     }

@@ -141,6 +141,7 @@ fn healthy(peer: &Peer) -> NodeReport {
         node: peer.clone(),
         revision: 1,
         workers: 1,
+        lanes: None,
         ready: true,
         draining: false,
         redis: true,
