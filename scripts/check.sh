@@ -57,7 +57,11 @@ check_unit() {
   scripts/cargo.sh test --workspace --locked --doc
 }
 
-check_media() { scripts/cargo.sh test --workspace --locked --test '*'; }
+# Examples first: they are the stand-ins that the operator's tests start, and `--test` builds none.
+check_media() {
+  scripts/cargo.sh build --workspace --locked --examples
+  scripts/cargo.sh test --workspace --locked --test '*'
+}
 
 check_e2e() {
   scripts/apt.sh test

@@ -84,13 +84,8 @@ pub struct LocalArgs {
     pub workers: Option<i32>,
     /// Further address of this machine on which browsers reach the nodes' media ports, besides 127.0.0.1: its address in
     /// the local network. Firefox needs one, since it does not use loopback for media.
-    #[arg(
-        long = "media-ip",
-        env = "SFUMATO_MEDIA_IP",
-        value_name = "IP",
-        value_delimiter = ','
-    )]
-    pub media_ips: Vec<std::net::IpAddr>,
+    #[arg(long, env = "SFUMATO_MEDIA_IP", value_name = "IP", value_delimiter = ',')]
+    pub media_ip: Vec<std::net::IpAddr>,
     /// How to write: for people, or one JSON object a line.
     #[arg(long, env = "SFUMATO_LOG_FORMAT", value_enum, default_value = "human")]
     pub log_format: LogFormat,

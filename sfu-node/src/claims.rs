@@ -58,7 +58,7 @@ pub struct Claims {
 }
 
 /// Sets the key unless a claim with another publication and a better right is there.
-/// KEYS[1]; ARGV: claim JSON, generation, publication, TTL in ms. Answers nil when ours, else the claim that stands.
+/// One key; ARGV: claim JSON, generation, publication, TTL in ms. Answers nil when ours, else the claim that stands.
 const REFRESH: &str = r"
 local there = redis.call('GET', KEYS[1])
 if there then
@@ -71,7 +71,7 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
 return nil";
 
-/// Replaces exactly the claim that was seen. KEYS[1]; ARGV: claim JSON, publication seen, TTL in ms.
+/// Replaces exactly the claim that was seen. One key; ARGV: claim JSON, publication seen, TTL in ms.
 const TAKE_OVER: &str = r"
 local there = redis.call('GET', KEYS[1])
 if there then
@@ -81,7 +81,7 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return nil";
 
-/// Deletes the key if the claim is ours. KEYS[1]; ARGV: publication.
+/// Deletes the key if the claim is ours. One key; ARGV: publication.
 const RELEASE: &str = r"
 local there = redis.call('GET', KEYS[1])
 if there then

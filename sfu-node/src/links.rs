@@ -2,6 +2,7 @@
 //!
 //! The decisions are [`sfumato_mesh::link_rules`]; here they are carried out, one call at a time for each peer.
 
+use crate::deadline::MediaError;
 use crate::link::Link;
 use crate::node::Node;
 use crate::problem::Problem;
@@ -102,7 +103,18 @@ impl Node {
 
     async fn connect_link(self: &Arc<Self>, link: &Arc<Link>, wanted: &LaneRequest) -> Result<(), Problem> {
         let Some(remote) = &wanted.remote else { return Ok(()) };
-        link.connect(remote, self.link_events()).await?;
+        if let Err(error) = link.connect(remote, self.link_events()).await {
+            // A pipe connects once in its life: one that failed half-way would refuse every later attempt.
+            self.drop_links(std::slice::from_ref(&link.id), "dropped: it could not be connected")
+                .await;
+            return Err(match error {
+                MediaError::Refused { .. } => {
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unusable end of a link", error)
+                        .field("lanes.remote")
+                }
+                MediaError::Late { .. } => Problem::from(error),
+            });
+        }
         self.touch();
         Ok(())
     }

@@ -37,13 +37,13 @@ pub struct Options {
     /// Most links to each other node, told to those who ask [default: as many as both have workers]
     #[arg(long, env = "SFUMATO_LANES", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub lanes: Option<u16>,
-    /// Address of the WHIP and WHEP listener [HTTP]
+    /// Address of the WHIP and WHEP listener (HTTP)
     #[arg(long, env = "SFUMATO_LISTEN", default_value = "127.0.0.1:3001")]
     pub listen: SocketAddr,
     /// Base URL at which the front door reaches that listener [default: http://LISTEN]
     #[arg(long, env = "SFUMATO_CLIENT_URL", value_parser = base_url)]
     pub client_url: Option<String>,
-    /// Address of the admin listener [HTTP]
+    /// Address of the admin listener (HTTP)
     #[arg(long, env = "SFUMATO_ADMIN_LISTEN", default_value = "127.0.0.1:4001")]
     pub admin_listen: SocketAddr,
     /// Base URL at which operator and peers reach the admin listener [default: http://ADMIN_LISTEN]
@@ -55,7 +55,7 @@ pub struct Options {
     /// Serve the admin API without a token; allowed on loopback only
     #[arg(long, env = "SFUMATO_INSECURE_ADMIN", conflicts_with = "admin_token_file")]
     pub insecure_admin: bool,
-    /// Address of the health and metrics listener [HTTP; no secret in it]
+    /// Address of the health and metrics listener (HTTP; no secret in it)
     #[arg(long, env = "SFUMATO_HEALTH_LISTEN", default_value = "127.0.0.1:5001")]
     pub health_listen: SocketAddr,
     /// Local address for WebRTC clients, once for each address; never 0.0.0.0

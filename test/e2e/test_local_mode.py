@@ -150,7 +150,7 @@ def assert_refuses(child: Child, code: int, *words: str) -> None:
         (manifest(3, "  mesh:\n    linkGrace: 10 parsecs\n"), ["spec.mesh.linkGrace"]),
         (manifest(3, "  mesh:\n    linkGrace: 10\n"), ["spec.mesh.linkGrace"]),
         (manifest(3, "  media:\n    port: 70000\n"), ["spec.media.port"]),
-        (manifest(3).replace("SfuCluster", "SfuClutser"), ["kind"]),
+        (manifest(3).replace("SfuCluster", "FooCluster"), ["kind"]),
         ("spec: [", ["cluster.yaml"]),
         ("", ["cluster.yaml"]),
     ],

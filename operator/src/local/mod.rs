@@ -130,7 +130,7 @@ impl Ready {
             token_file,
             log_format: args.log_format,
             uid: format!("{:016x}", rand::rng().random::<u64>()),
-            media_ips: args.media_ips.clone(),
+            media_ips: args.media_ip.clone(),
             cores: i32::try_from(cores).unwrap_or(i32::MAX),
             seeds: layout::replicas(cluster),
         }

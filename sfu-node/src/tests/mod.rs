@@ -1,6 +1,7 @@
 //! Tests of the node as a whole, on real mediasoup workers and a real Redis, without HTTP. Tests over HTTP, with browsers
 //! and with several nodes, are in `test/e2e`.
 
+mod admin;
 mod claims;
 mod hostile;
 mod offers;
