@@ -29,6 +29,8 @@ fn log(options: &Options) -> Result<(), tracing_subscriber::filter::ParseError> 
     let filter = EnvFilter::try_new(&options.log_filter)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false)
         .with_writer(std::io::stderr);
     match options.log_format {
         LogFormat::Human => builder.init(),

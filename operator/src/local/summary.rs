@@ -66,8 +66,8 @@ pub fn text(summary: &Summary<'_>) -> String {
         ),
         (format!("Watch it on {last}"), format!("{page}/?watch=demo&node={last}")),
         (
-            "Publish with FFmpeg 8 or newer".to_owned(),
-            ffmpeg(&format!("{page}/whip/demo")),
+            "Publish with FFmpeg 9 (8.0 cannot connect)".to_owned(),
+            ffmpeg(&format!("{page}/whip/from-ffmpeg")),
         ),
         (
             format!("Kill {victim} and see the mesh heal"),
