@@ -220,9 +220,13 @@ impl Node {
                 Ok((carried, received))
             }
             Err(problem) => {
-                // A failed attempt is forgotten, or every later viewer would fail with it.
                 drop(slot);
-                self.carried.lock().remove(&publication.id);
+                // A failed attempt is forgotten, or every later viewer would fail with it; unless others wait for the
+                // slot, who try themselves and must be found in the map when they succeed.
+                let mut all = self.carried.lock();
+                if Arc::strong_count(&carried) <= 2 {
+                    all.remove(&publication.id);
+                }
                 Err(problem)
             }
         }

@@ -80,7 +80,7 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_LINK_ENCRYPTION", default_value_t = true, action = ArgAction::Set)]
     pub link_encryption: bool,
     /// Redis for claims on stream names [redis://HOST:PORT; without it names are agreed on between peers]
-    #[arg(long, env = "SFUMATO_REDIS_URL")]
+    #[arg(long, env = "SFUMATO_REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
     /// Time between beats on a link; three missed beats make it stale [50ms to 10s]
     #[arg(long, env = "SFUMATO_BEAT_INTERVAL", default_value = "500ms", value_parser = beat_interval)]
