@@ -140,10 +140,15 @@ impl Node {
                 self.claims.ping().await;
             }
             for (stream, session, claim) in own {
-                if let Refreshed::Lost(winner) = self.claims.refresh(&stream, &claim).await {
-                    tracing::warn!(%stream, winner = %winner.node, "the name belongs to a newer publication");
-                    self.end_session(&session, "the name belongs to a newer publication")
-                        .await;
+                match self.claims.refresh(&stream, &claim).await {
+                    Refreshed::Ours => {}
+                    Refreshed::Lost(winner) => {
+                        tracing::warn!(%stream, winner = %winner.node, "the name belongs to a newer publication");
+                        self.end_session(&session, "the name belongs to a newer publication")
+                            .await;
+                    }
+                    // One wait a round is enough to know that Redis is away.
+                    Refreshed::Unknown => break,
                 }
             }
             if self.claims.healthy() != was_healthy {

@@ -104,7 +104,11 @@ async fn end_overdue(node: &Arc<Node>) {
 async fn read_inbox(node: Arc<Node>, mut inbox: Inbox) {
     loop {
         tokio::select! {
-            Some((id, why)) = inbox.ended.recv() => node.end_session(&id, why).await,
+            // Not awaited here: giving a name back may wait for Redis, and nobody else's end must wait with it.
+            Some((id, why)) = inbox.ended.recv() => {
+                let node = Arc::clone(&node);
+                tokio::spawn(async move { node.end_session(&id, why).await });
+            }
             Some(id) = inbox.connected.recv() => {
                 let node = Arc::clone(&node);
                 tokio::spawn(async move { node.on_connected(&id).await });
