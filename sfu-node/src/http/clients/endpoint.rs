@@ -1,0 +1,70 @@
+//! Endpoints `/whip/{stream}` and `/whep/{stream}`: POST an offer, look with GET, HEAD and OPTIONS.
+
+use super::body::{read, require_type};
+use super::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
+use crate::http::path::Path;
+use crate::negotiate::Answered;
+use crate::node::Node;
+use crate::problem::Problem;
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sfumato_mesh::api::StreamName;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest work on a request, beyond every deadline inside it.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(15);
+
+pub(super) async fn create(
+    protocol: Protocol,
+    State(node): State<Arc<Node>>,
+    Path(stream): Path<String>,
+    request: axum::extract::Request,
+) -> Result<Response, Problem> {
+    let stream: StreamName = stream.parse()?;
+    let (parts, body) = request.into_parts();
+    require_type(&parts.headers, SDP)?;
+    let body = read(body).await?;
+    // The work goes on when the client hangs up, or a half-made session would be left to its timeout.
+    let work = tokio::spawn(async move {
+        let answered = match protocol {
+            Protocol::Whip => node.publish(&stream, &body).await,
+            Protocol::Whep => node.play(&stream, &body).await,
+        }?;
+        created(protocol, &stream, answered)
+    });
+    match tokio::time::timeout(REQUEST_DEADLINE, work).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(Problem::internal("answering an offer", panic)),
+        Err(_) => Err(Problem::unavailable("the node is too busy to answer; try another one")),
+    }
+}
+
+fn created(protocol: Protocol, stream: &StreamName, answered: Answered) -> Result<Response, Problem> {
+    let location = format!("/{}/{stream}/{}", protocol.path(), answered.session);
+    let value = |text: &str| {
+        HeaderValue::from_str(text).map_err(|error| Problem::internal("writing a header of the answer", error))
+    };
+    let mut response = (StatusCode::CREATED, answered.sdp).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SDP));
+    headers.insert(header::LOCATION, value(&location)?);
+    headers.insert(header::ETAG, value(&answered.etag)?);
+    headers.insert(ACCEPT_PATCH, HeaderValue::from_static(SDPFRAG));
+    Ok(response)
+}
+
+/// GET, HEAD and OPTIONS of an endpoint answer without content (RFC 9725 section 4.2); anything else is 405.
+pub(super) async fn other(method: Method, Path(stream): Path<String>) -> Result<Response, Problem> {
+    let _: StreamName = stream.parse()?;
+    let mut response = match method {
+        Method::GET | Method::HEAD => StatusCode::NO_CONTENT.into_response(),
+        Method::OPTIONS => StatusCode::OK.into_response(),
+        other => return Err(not_allowed(&other, "POST, GET, HEAD, OPTIONS")),
+    };
+    response
+        .headers_mut()
+        .insert(ACCEPT_POST, HeaderValue::from_static(SDP));
+    Ok(response)
+}

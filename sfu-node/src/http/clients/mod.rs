@@ -1,0 +1,73 @@
+//! WHIP and WHEP over HTTP: endpoints `/whip/{stream}` and `/whep/{stream}`, sessions below them.
+
+mod body;
+mod cors;
+mod endpoint;
+mod patch;
+mod resource;
+
+use crate::node::Node;
+use crate::problem::Problem;
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::routing::{any, post};
+use std::sync::Arc;
+
+const SDP: &str = "application/sdp";
+const SDPFRAG: &str = "application/trickle-ice-sdpfrag";
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
+/// Which protocol an URL belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Whip,
+    Whep,
+}
+
+impl Protocol {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Whip => "whip",
+            Self::Whep => "whep",
+        }
+    }
+}
+
+/// The client listener.
+pub fn router(node: Arc<Node>) -> Router {
+    let mut routes = Router::new();
+    for protocol in [Protocol::Whip, Protocol::Whep] {
+        let endpoint = format!("/{}/{{stream}}", protocol.path());
+        let session = format!("{endpoint}/{{session}}");
+        routes = routes
+            .route(
+                &endpoint,
+                post(move |state, path, request| endpoint::create(protocol, state, path, request))
+                    .fallback(endpoint::other),
+            )
+            .route(
+                &session,
+                any(move |state, path, request| resource::on_session(protocol, state, path, request)),
+            );
+    }
+    routes
+        .fallback(|| async {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "Not found",
+                "there is nothing here: POST an SDP offer to /whip/{stream} to publish, to /whep/{stream} to watch",
+            )
+        })
+        .layer(cors::layer())
+        .with_state(node)
+}
+
+fn not_allowed(method: &Method, allowed: &'static str) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        format!("{method} is not allowed here: {allowed}"),
+    )
+    .header(header::ALLOW, HeaderValue::from_static(allowed))
+}

@@ -1,0 +1,59 @@
+//! A session's URL: DELETE ends it, PATCH changes its ICE.
+
+use super::patch::patch;
+use super::{Protocol, not_allowed};
+use crate::http::path::Path;
+use crate::node::Node;
+use crate::problem::Problem;
+use crate::session::{Role, Session};
+use axum::extract::State;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use sfumato_mesh::api::StreamName;
+use std::sync::Arc;
+
+pub(super) async fn on_session(
+    protocol: Protocol,
+    State(node): State<Arc<Node>>,
+    Path((stream, id)): Path<(String, String)>,
+    request: axum::extract::Request,
+) -> Result<Response, Problem> {
+    let stream: StreamName = stream.parse()?;
+    let session = node
+        .sessions
+        .get(&id)
+        .filter(|s| s.stream == stream && is_of(protocol, s));
+    let method = request.method().clone();
+    let Some(session) = session else {
+        // A client may end its connection before it sends DELETE, and wants 200 all the same.
+        if method == Method::DELETE && node.sessions.ended_recently(&id) {
+            return Ok(StatusCode::OK.into_response());
+        }
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "Unknown session",
+            "there is no such session: it ended, or this is not its node; POST a new offer",
+        )
+        .field("session"));
+    };
+    match method {
+        Method::DELETE => {
+            drop(session);
+            let work = tokio::spawn(async move { node.end_session(&id, "the client asked").await });
+            work.await
+                .map_err(|panic| Problem::internal("ending a session", panic))?;
+            Ok(StatusCode::OK.into_response())
+        }
+        Method::PATCH => patch(&session, request).await,
+        Method::GET | Method::HEAD => Ok(StatusCode::NO_CONTENT.into_response()),
+        Method::OPTIONS => Ok(StatusCode::OK.into_response()),
+        other => Err(not_allowed(&other, "DELETE, PATCH, GET, HEAD, OPTIONS")),
+    }
+}
+
+fn is_of(protocol: Protocol, session: &Session) -> bool {
+    matches!(
+        (protocol, &session.role),
+        (Protocol::Whip, Role::Publisher { .. }) | (Protocol::Whep, Role::Viewer { .. })
+    )
+}

@@ -1,0 +1,109 @@
+//! Which track a viewer's m-section gets, and on which router: the main one where the payload types agree, else a profile
+//! router made for the viewer's.
+
+use crate::node::Node;
+use crate::presence::{Presence, Seat};
+use crate::problem::Problem;
+use crate::sdp::SdpError;
+use crate::sdp::offer::{Offer, OfferedCodec, Section};
+use crate::sdp::rtp::{self, StreamCodec};
+use crate::worker::{MediaWorker, ProfileError};
+use axum::http::StatusCode;
+use mediasoup::prelude::*;
+use sdp_types::Direction;
+use std::sync::Arc;
+
+/// Which track a viewer's m-section gets, on which of the viewer's payload types.
+pub(super) struct Choice<'a> {
+    pub(super) track: usize,
+    pub(super) offered: &'a OfferedCodec,
+    pub(super) codec: StreamCodec,
+    pub(super) on_main: bool,
+}
+
+pub(super) fn choose_tracks<'a>(offer: &'a Offer, presence: &Presence) -> Result<Vec<Option<Choice<'a>>>, Problem> {
+    let tracks = presence.codecs();
+    let mut choices = Vec::with_capacity(offer.sections.len());
+    for section in &offer.sections {
+        let track = tracks
+            .iter()
+            .enumerate()
+            .find(|(_, (producer, _))| rtp::track_kind(producer.kind()) == section.kind)
+            .filter(|_| section.direction != Direction::Inactive);
+        choices.push(match track {
+            None => None,
+            Some((track, (producer, codec))) => Some(choose(section, track, producer, codec)?),
+        });
+    }
+    if choices.iter().all(Option::is_none) {
+        let detail = format!("{} has no track of a kind that the offer asks for", presence.stream);
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", detail).field("m="));
+    }
+    Ok(choices)
+}
+
+fn choose<'a>(
+    section: &'a Section,
+    track: usize,
+    producer: &Producer,
+    codec: &StreamCodec,
+) -> Result<Choice<'a>, SdpError> {
+    let offered = codec.choose(section).ok_or_else(|| {
+        let names: Vec<&str> = section.codecs.iter().map(|c| c.name.as_str()).take(8).collect();
+        SdpError::unsupported(
+            rtp::section_field(section),
+            format!(
+                "the stream is sent as {}, the offer has {names:?}; this server supports {}",
+                codec.name(),
+                rtp::SUPPORTED
+            ),
+        )
+    })?;
+    // Consumers keep the router's payload type, and the near fit of an H264 profile needs a router of its own.
+    let on_main = rtp::payload_type(producer.consumable_rtp_parameters()) == Some(offered.payload_type);
+    Ok(Choice {
+        track,
+        offered,
+        codec: codec.clone(),
+        on_main,
+    })
+}
+
+impl Node {
+    /// A seat on the main router where the payload types agree, else on a profile router made for the viewer's.
+    pub(super) async fn seat(
+        &self,
+        presence: &Arc<Presence>,
+        worker: &Arc<MediaWorker>,
+        choices: &[Option<Choice<'_>>],
+    ) -> Result<(Router, Seat), Problem> {
+        let listen = self.inner_listen();
+        let chosen: Vec<&Choice<'_>> = choices.iter().flatten().collect();
+        if chosen.iter().all(|choice| choice.on_main) {
+            let seat = presence.seat(&self.workers, worker, None, &listen).await?;
+            return Ok((worker.main.clone(), seat));
+        }
+        // Every track of the stream goes to the profile router, watched or not: viewers share it.
+        let mut key = Vec::new();
+        let mut codecs = Vec::new();
+        for (track, (_, codec)) in presence.codecs().iter().enumerate() {
+            let wanted = chosen
+                .iter()
+                .find(|choice| choice.track == track)
+                .map(|choice| choice.offered.payload_type);
+            let taken: Vec<u8> = chosen.iter().map(|choice| choice.offered.payload_type).collect();
+            let payload_type = wanted.or_else(|| (96..=127).find(|pt| !taken.contains(pt)));
+            key.push(format!("{}@{}", codec.key(), payload_type.unwrap_or(0)));
+            codecs.push(codec.capability(payload_type, Vec::new()));
+        }
+        let router = worker
+            .profile(&key.join("+"), codecs)
+            .await
+            .map_err(|error| match error {
+                ProfileError::TooMany => Problem::unavailable(error),
+                ProfileError::Media(error) => Problem::from(error),
+            })?;
+        let seat = presence.seat(&self.workers, worker, Some(&router), &listen).await?;
+        Ok((router, seat))
+    }
+}

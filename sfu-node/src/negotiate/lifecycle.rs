@@ -1,0 +1,105 @@
+//! The life of a session: opened with the answer, connected, ended.
+
+use super::short;
+use crate::node::Node;
+use crate::sdp::offer::Offer;
+use crate::session::{Role, Session, SessionId};
+use crate::worker::MediaWorker;
+use mediasoup::prelude::*;
+use mediasoup::types::data_structures::DtlsState;
+use sfumato_mesh::api::StreamName;
+use std::sync::Arc;
+
+impl Node {
+    /// Registers a session and follows its transport.
+    pub(super) fn open_session(
+        &self,
+        id: &SessionId,
+        stream: &StreamName,
+        role: Role,
+        offer: &Offer,
+        transport: WebRtcTransport,
+        worker: Arc<MediaWorker>,
+    ) -> String {
+        let etag = format!("\"{}\"", &transport.ice_parameters().username_fragment);
+        let (ended, connected, key) = (self.ended.clone(), self.connected.clone(), id.clone());
+        transport
+            .on_dtls_state_change(move |state| match state {
+                DtlsState::Connected => {
+                    let _ = connected.send(key.clone());
+                }
+                DtlsState::Closed => {
+                    let _ = ended.send((key.clone(), "the client closed DTLS"));
+                }
+                DtlsState::Failed => {
+                    let _ = ended.send((key.clone(), "the DTLS handshake failed"));
+                }
+                DtlsState::New | DtlsState::Connecting => {}
+            })
+            .detach();
+        let session = Session::new(
+            id.clone(),
+            stream.clone(),
+            role,
+            offer.ice_ufrag.clone(),
+            transport,
+            worker,
+        );
+        self.sessions.add(Arc::new(session));
+        etag
+    }
+
+    /// A session's transport is connected: media may flow.
+    pub async fn on_connected(self: &Arc<Self>, id: &str) {
+        let Some(session) = self.sessions.get(id) else { return };
+        session.set_connected();
+        let Role::Viewer { seat, .. } = &session.role else {
+            return;
+        };
+        let presence = seat.presence();
+        let carried = self.carried.lock().get(&presence.publication).cloned();
+        let local = presence.activate(seat.router());
+        let remote = async {
+            if let Some(carried) = carried
+                && let Some(received) = carried.received()
+                && let Err(error) = self.activate_at_origin(&carried, &received).await
+            {
+                tracing::warn!(stream = %presence.stream, %error, "asking the origin for media");
+            }
+        };
+        let (local, ()) = tokio::join!(local, remote);
+        if let Err(error) = local {
+            tracing::warn!(stream = %presence.stream, %error, "letting media through");
+        }
+    }
+
+    /// Ends a session, and with a publisher's the stream.
+    pub async fn end_session(self: &Arc<Self>, id: &str, why: &'static str) {
+        let Some(session) = self.sessions.remove(id) else {
+            return;
+        };
+        tracing::info!(stream = %session.stream, session = %short(id), "session ends: {why}");
+        if let Role::Publisher { publication } = &session.role {
+            let publication = publication.clone();
+            let stream = session.stream.clone();
+            let published = self.published.lock().remove(&publication);
+            self.touch_publications();
+            self.drop_outgoing(&publication).await;
+            for viewer in self.sessions.viewers_of(&publication) {
+                // Viewers are no publishers: this goes one level deep.
+                drop(self.sessions.remove(&viewer));
+            }
+            drop(published);
+            drop(session);
+            self.claims.release(&stream, &publication).await;
+        } else {
+            drop(session);
+            self.touch();
+        }
+    }
+}
+
+pub(super) fn new_session_id() -> SessionId {
+    // 244 random bits from the operating system: the URL is a credential.
+    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+}

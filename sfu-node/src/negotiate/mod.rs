@@ -1,0 +1,58 @@
+//! From an offer to a session: WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) on mediasoup.
+
+mod choice;
+mod lifecycle;
+mod play;
+mod publish;
+mod transport;
+
+use crate::node::Node;
+use crate::problem::Problem;
+use crate::sdp::offer::Offer;
+use crate::sdp::{SdpError, rtp};
+use crate::session::SessionId;
+use sfumato_mesh::api::TrackKind;
+
+/// What a client is answered with.
+pub struct Answered {
+    /// The new session.
+    pub session: SessionId,
+    /// The SDP answer.
+    pub sdp: String,
+    /// ETag of the ICE session.
+    pub etag: String,
+}
+
+impl Node {
+    fn check_open(&self) -> Result<(), Problem> {
+        if self.is_ready() {
+            return Ok(());
+        }
+        let why = if self.is_draining() {
+            "draining"
+        } else {
+            "not ready yet"
+        };
+        Err(Problem::unavailable(format!(
+            "{} is {why}: ask another node",
+            self.me.name
+        )))
+    }
+}
+
+/// Enough of a session id to follow it in a log, too little to use it.
+pub fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+fn one_of_each(offer: &Offer) -> Result<(), SdpError> {
+    for kind in [TrackKind::Audio, TrackKind::Video] {
+        if let Some(second) = offer.sections.iter().filter(|section| section.kind == kind).nth(1) {
+            return Err(SdpError::unsupported(
+                rtp::section_field(second),
+                "at most one audio and one video m-section are supported",
+            ));
+        }
+    }
+    Ok(())
+}

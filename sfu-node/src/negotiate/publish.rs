@@ -1,0 +1,104 @@
+//! WHIP: from a publisher's offer to a publication (RFC 9725).
+
+use super::lifecycle::new_session_id;
+use super::{Answered, one_of_each, short};
+use crate::deadline::within;
+use crate::node::{Node, Published};
+use crate::presence::Presence;
+use crate::problem::Problem;
+use crate::sdp::offer::Offer;
+use crate::sdp::{SdpError, answer, rtp};
+use crate::session::Role;
+use axum::http::StatusCode;
+use mediasoup::prelude::*;
+use sdp_types::Direction;
+use sfumato_mesh::api::{PublicationId, StreamName};
+use std::sync::Arc;
+
+/// A publisher is asked for key frames at most this often, in milliseconds: many viewers joining at once cost one.
+const KEY_FRAME_REQUEST_DELAY_MS: u32 = 300;
+
+impl Node {
+    /// WHIP: a publisher.
+    pub async fn publish(self: &Arc<Self>, stream: &StreamName, body: &[u8]) -> Result<Answered, Problem> {
+        self.check_open()?;
+        let offer = Offer::parse(body)?;
+        let tracks = publisher_tracks(&offer)?;
+        let id = PublicationId::try_from(uuid::Uuid::new_v4().simple().to_string())?;
+        let claim = self.claim_name(stream, &id).await?;
+        match self
+            .publish_claimed(stream, &id, claim.generation, &offer, &tracks)
+            .await
+        {
+            Ok(answered) => {
+                drop(claim);
+                tracing::info!(%stream, publication = %id, session = %short(&answered.session), "published");
+                Ok(answered)
+            }
+            Err(problem) => {
+                self.claims.release(stream, &id).await;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn publish_claimed(
+        self: &Arc<Self>,
+        stream: &StreamName,
+        id: &PublicationId,
+        generation: u64,
+        offer: &Offer,
+        tracks: &[rtp::Publish],
+    ) -> Result<Answered, Problem> {
+        let worker = self.worker_for_publisher();
+        let transport = self.client_transport(&worker, &worker.main).await?;
+        let mut producers = Vec::with_capacity(tracks.len());
+        for track in tracks {
+            let mut options = ProducerOptions::new(track.kind, track.rtp.clone());
+            options.key_frame_request_delay = KEY_FRAME_REQUEST_DELAY_MS;
+            let producer = within("receiving a track", transport.produce(options))
+                .await
+                .map_err(|error| {
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error)
+                        .field(format!("mid {}", track.rtp.mid.as_deref().unwrap_or_default()))
+                })?;
+            producers.push(producer);
+        }
+        let replies: Vec<answer::Reply<'_>> = tracks
+            .iter()
+            .map(|track| answer::Reply::Receive {
+                codec: &track.codec,
+                rtp: &track.rtp,
+            })
+            .collect();
+        let sdp = self.connect_and_answer(offer, &replies, &transport).await?;
+        let presence = Arc::new(Presence::new(id.clone(), stream.clone(), worker.index, producers));
+        let session = new_session_id();
+        let published = Published {
+            presence,
+            generation,
+            session: session.clone(),
+        };
+        self.published.lock().insert(id.clone(), published);
+        let role = Role::Publisher {
+            publication: id.clone(),
+        };
+        let etag = self.open_session(&session, stream, role, offer, transport, worker);
+        self.touch_publications();
+        Ok(Answered { session, sdp, etag })
+    }
+}
+
+/// RFC 9725 section 4.4: one stream, at most one track of each kind, all sent, all accepted or none.
+fn publisher_tracks(offer: &Offer) -> Result<Vec<rtp::Publish>, SdpError> {
+    for section in &offer.sections {
+        if !matches!(section.direction, Direction::SendOnly | Direction::SendRecv) {
+            return Err(SdpError::unsupported(
+                rtp::section_field(section),
+                "a publisher offers a=sendonly (RFC 9725 section 4.4.1)",
+            ));
+        }
+    }
+    one_of_each(offer)?;
+    offer.sections.iter().map(rtp::publish).collect()
+}

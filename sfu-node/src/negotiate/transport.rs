@@ -1,0 +1,53 @@
+//! The transport of one client: made on a router, connected with the client's DTLS parameters.
+
+use crate::deadline::within;
+use crate::node::Node;
+use crate::problem::Problem;
+use crate::sdp::answer;
+use crate::sdp::offer::Offer;
+use crate::worker::MediaWorker;
+use mediasoup::prelude::*;
+use mediasoup::types::data_structures::DtlsFingerprint;
+
+/// Bitrate that bandwidth estimation starts from, in bit/s.
+const INITIAL_BITRATE: u64 = 1_500_000;
+
+impl Node {
+    pub(super) async fn client_transport(
+        &self,
+        worker: &MediaWorker,
+        router: &Router,
+    ) -> Result<WebRtcTransport, Problem> {
+        let mut options = WebRtcTransportOptions::new_with_server(worker.server.clone());
+        options.enable_tcp = self.options.media_tcp;
+        options.prefer_udp = true;
+        options.initial_available_outgoing_bitrate = INITIAL_BITRATE;
+        // mediasoup counts only binding requests, which some clients stop sending; silence is judged by bytes instead.
+        options.ice_consent_timeout = 0;
+        Ok(within("opening a client transport", router.create_webrtc_transport(options)).await?)
+    }
+
+    pub(super) async fn connect_and_answer(
+        &self,
+        offer: &Offer,
+        replies: &[answer::Reply<'_>],
+        transport: &WebRtcTransport,
+    ) -> Result<String, Problem> {
+        let remote = WebRtcTransportRemoteParameters {
+            dtls_parameters: offer.dtls_parameters(),
+        };
+        within("starting DTLS", transport.connect(remote)).await?;
+        let fingerprints = transport.dtls_parameters().fingerprints;
+        let fingerprint = fingerprints
+            .iter()
+            .find(|f| matches!(f, DtlsFingerprint::Sha256 { .. }))
+            .or(fingerprints.first())
+            .ok_or_else(|| Problem::internal("writing the answer", "the worker has no certificate"))?;
+        let ours = answer::Transport {
+            ice: transport.ice_parameters(),
+            candidates: transport.ice_candidates(),
+            fingerprint,
+        };
+        Ok(answer::write(offer, replies, &ours, rand::random::<u64>() >> 1))
+    }
+}
