@@ -24,6 +24,24 @@ pub const CAPTURED: &[(&str, &str)] = &[
     ("ffmpeg9-whip", include_str!("../../tests/offers/ffmpeg9-whip.sdp")),
     ("str0m-whip", include_str!("../../tests/offers/str0m-whip.sdp")),
     ("str0m-whep", include_str!("../../tests/offers/str0m-whep.sdp")),
+    ("wrtc-whip", include_str!("../../tests/offers/wrtc-whip.sdp")),
+    ("wrtc-whep", include_str!("../../tests/offers/wrtc-whep.sdp")),
+    ("obs-whip", include_str!("../../tests/offers/obs-whip.sdp")),
+    (
+        "obs-whip-simulcast",
+        include_str!("../../tests/offers/obs-whip-simulcast.sdp"),
+    ),
+    (
+        "libdatachannel-whep",
+        include_str!("../../tests/offers/libdatachannel-whep.sdp"),
+    ),
+    ("pion-whip", include_str!("../../tests/offers/pion-whip.sdp")),
+    ("pion-whep", include_str!("../../tests/offers/pion-whep.sdp")),
+    (
+        "ffmpeg9-whip-high",
+        include_str!("../../tests/offers/ffmpeg9-whip-high.sdp"),
+    ),
+    ("ffmpeg8-whip", include_str!("../../tests/offers/ffmpeg8-whip.sdp")),
 ];
 
 pub fn captured(name: &str) -> &'static str {
