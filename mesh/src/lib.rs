@@ -5,6 +5,7 @@
 //! all speak the types of [`api`]; [`plan()`] is a pure function and [`drive()`] does its I/O through [`NodeAdmin`].
 //! [`MeshTask`] puts them together: targets and reports in, snapshots out.
 
+pub mod access;
 pub mod admin;
 pub mod api;
 pub mod auth;

@@ -3,6 +3,7 @@
 use crate::claims::{Claim, Claimed, REFRESH_EVERY, Refreshed};
 use crate::node::Node;
 use crate::problem::Problem;
+use sfumato_mesh::access::Access;
 use sfumato_mesh::api::{LinkState, PublicationId, StreamName};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,12 @@ impl Drop for Claiming {
 
 impl Node {
     /// Claims a name for a publication, or says who has it.
-    pub async fn claim_name(self: &Arc<Self>, stream: &StreamName, id: &PublicationId) -> Result<Claiming, Problem> {
+    pub async fn claim_name(
+        self: &Arc<Self>,
+        stream: &StreamName,
+        id: &PublicationId,
+        _access: Access,
+    ) -> Result<Claiming, Problem> {
         {
             let mut claiming = self.claiming.lock();
             let taken =

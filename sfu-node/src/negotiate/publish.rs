@@ -12,6 +12,7 @@ use crate::session::Role;
 use axum::http::StatusCode;
 use mediasoup::prelude::*;
 use sdp_types::Direction;
+use sfumato_mesh::access::Access;
 use sfumato_mesh::api::{PublicationId, StreamName};
 use std::sync::Arc;
 
@@ -19,13 +20,18 @@ use std::sync::Arc;
 const KEY_FRAME_REQUEST_DELAY_MS: u32 = 300;
 
 impl Node {
-    /// WHIP: a publisher.
-    pub async fn publish(self: &Arc<Self>, stream: &StreamName, body: &[u8]) -> Result<Answered, Problem> {
+    /// WHIP: a publisher, with the rights that its token gave it.
+    pub async fn publish(
+        self: &Arc<Self>,
+        stream: &StreamName,
+        body: &[u8],
+        access: Access,
+    ) -> Result<Answered, Problem> {
         self.check_open()?;
         let offer = Offer::parse(body)?;
         let tracks = publisher_tracks(&offer)?;
         let id = PublicationId::try_from(uuid::Uuid::new_v4().simple().to_string())?;
-        let claim = self.claim_name(stream, &id).await?;
+        let claim = self.claim_name(stream, &id, access).await?;
         match self
             .publish_claimed(stream, &id, claim.generation, &offer, &tracks)
             .await

@@ -6,6 +6,7 @@ use super::offers::{CAPTURED, captured, damage, hurt};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::json;
+use sfumato_mesh::access::Access;
 use sfumato_mesh::api::{LinkEnd, Links, NodeName, PutLinks, StreamName};
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ async fn no_damaged_offer_ends_a_worker_or_leaks_an_object() {
     let before = objects(&node).await;
     let stream: StreamName = "steady".parse().unwrap();
     let steady = node
-        .publish(&stream, captured("chromium-whip").as_bytes())
+        .publish(&stream, captured("chromium-whip").as_bytes(), Access::default())
         .await
         .unwrap();
     let mut runner = TestRunner::deterministic();
@@ -54,7 +55,7 @@ async fn no_damaged_offer_ends_a_worker_or_leaks_an_object() {
         let body = hurt(text, &damages);
         let other: StreamName = format!("damaged-{round}").parse().unwrap();
         let answered = if name.contains("whip") {
-            node.publish(&other, &body).await
+            node.publish(&other, &body, Access::default()).await
         } else {
             node.play(&stream, &body).await
         };
@@ -91,7 +92,7 @@ async fn a_viewer_with_the_payload_types_of_the_main_router_leaves_nothing_behin
     let before = objects(&node).await;
     let stream: StreamName = "demo".parse().unwrap();
     let publisher = node
-        .publish(&stream, captured("chromium-whip").as_bytes())
+        .publish(&stream, captured("chromium-whip").as_bytes(), Access::default())
         .await
         .unwrap();
     for _ in 0..20 {
@@ -107,10 +108,10 @@ async fn a_taken_name_is_refused_and_is_free_again_when_its_publisher_has_gone()
     let (node, _inbox) = node().await;
     let stream: StreamName = "mine".parse().unwrap();
     let body = captured("firefox-whip").as_bytes();
-    let first = node.publish(&stream, body).await.unwrap();
-    assert!(node.publish(&stream, body).await.is_err());
+    let first = node.publish(&stream, body, Access::default()).await.unwrap();
+    assert!(node.publish(&stream, body, Access::default()).await.is_err());
     node.end_session(&first.session, "test").await;
-    assert!(node.publish(&stream, body).await.is_ok());
+    assert!(node.publish(&stream, body, Access::default()).await.is_ok());
 }
 
 fn put(node: &crate::node::Node, end: &serde_json::Value, remote: &serde_json::Value) -> PutLinks {

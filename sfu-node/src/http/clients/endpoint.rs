@@ -9,6 +9,7 @@ use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use sfumato_mesh::access::Access;
 use sfumato_mesh::api::StreamName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(super) async fn create(
     // The work goes on when the client hangs up, or a half-made session would be left to its timeout.
     let work = tokio::spawn(async move {
         let answered = match protocol {
-            Protocol::Whip => node.publish(&stream, &body).await,
+            Protocol::Whip => node.publish(&stream, &body, Access::default()).await,
             Protocol::Whep => node.play(&stream, &body).await,
         }?;
         created(protocol, &stream, answered)
