@@ -5,8 +5,8 @@
 //! real one.
 
 use crate::api::{
-    CloseLinks, Links, NodeName, NodeReport, PublicationId, Publications, PutLinks, RenewSubscriptions,
-    RenewedSubscriptions, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NodeName, NodeReport, PublicationId, Publications,
+    PutLinks, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -49,6 +49,12 @@ pub trait NodeAdmin: Send + Sync + 'static {
 
     /// `POST /admin/v1/subscriptions/renew`
     async fn renew(&self, url: &str, request: &RenewSubscriptions) -> Result<RenewedSubscriptions, AdminError>;
+
+    /// `POST /admin/v1/drain`: empty the node for one more reason.
+    async fn drain(&self, url: &str, request: &DrainRequest) -> Result<DrainState, AdminError>;
+
+    /// `DELETE /admin/v1/drain?reason=`: lift one reason. Others stay; one that does not hold counts as lifted.
+    async fn undrain(&self, url: &str, reason: DrainReason) -> Result<DrainState, AdminError>;
 }
 
 /// Why a call failed. `call` is what was attempted and on what: ``PUT http://127.0.0.1:4001/admin/v1/links/sfu-2``.

@@ -3,6 +3,7 @@
 //! Conventions: JSON, camelCase, durations in milliseconds, unknown fields are ignored (releases N and N-1 work together),
 //! errors are problem details (RFC 9457) as [`Problem`]. Every call is idempotent.
 
+pub use crate::drain::{DrainReason, DrainRequest, DrainState, MAX_DRAIN_SECONDS};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -168,6 +169,9 @@ pub struct NodeReport {
     pub ready: bool,
     /// Whether the node is being emptied: no new sessions, links stay.
     pub draining: bool,
+    /// Why it is being emptied, and until when.
+    #[serde(default)]
+    pub drain: DrainState,
     /// Whether Redis answers; media does not depend on it.
     pub redis: bool,
     /// Process id, for people on one machine.
@@ -410,8 +414,16 @@ pub struct Publications {
     pub incarnation: Incarnation,
     /// Revision of the set.
     pub revision: u64,
+    /// Whether the answering node takes new sessions, so that peers know where their viewers may go. A node of a release
+    /// that does not say takes them.
+    #[serde(default = "yes")]
+    pub ready: bool,
     /// Every publication whose origin is the answering node.
     pub publications: Vec<PublicationReport>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `PUT /admin/v1/subscriptions/{publication}` at the origin: carry a publication over a link. Renewed every 2 s, dropped

@@ -2,8 +2,8 @@
 
 use crate::admin::{AdminError, CALL_DEADLINE, LONG_POLL_SLACK, MAX_ANSWER_BYTES, NodeAdmin};
 use crate::api::{
-    CloseLinks, Links, NodeName, NodeReport, Problem, PublicationId, Publications, PutLinks, RenewSubscriptions,
-    RenewedSubscriptions, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NodeName, NodeReport, Problem, PublicationId,
+    Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
 };
 use crate::wait::format_wait;
 use async_trait::async_trait;
@@ -202,6 +202,25 @@ impl NodeAdmin for HttpNodeAdmin {
         call.parse(
             &self
                 .send(&call, Method::POST, "", Some(request), self.call_deadline)
+                .await?,
+        )
+    }
+
+    async fn drain(&self, url: &str, request: &DrainRequest) -> Result<DrainState, AdminError> {
+        let call = Call::new(&Method::POST, url, "/admin/v1/drain");
+        call.parse(
+            &self
+                .send(&call, Method::POST, "", Some(request), self.call_deadline)
+                .await?,
+        )
+    }
+
+    async fn undrain(&self, url: &str, reason: DrainReason) -> Result<DrainState, AdminError> {
+        let call = Call::new(&Method::DELETE, url, "/admin/v1/drain");
+        let query = format!("?reason={reason}");
+        call.parse(
+            &self
+                .send::<()>(&call, Method::DELETE, &query, None, self.call_deadline)
                 .await?,
         )
     }

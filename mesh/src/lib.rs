@@ -10,6 +10,7 @@ pub mod admin;
 pub mod api;
 pub mod auth;
 pub mod backoff;
+pub mod drain;
 pub mod drive;
 pub mod http;
 mod lane_rules;

@@ -7,8 +7,8 @@ mod world;
 
 use async_trait::async_trait;
 use sfumato_mesh::api::{
-    CloseLinks, Links, NodeName, NodeReport, PublicationId, Publications, PutLinks, RenewSubscriptions,
-    RenewedSubscriptions, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NodeName, NodeReport, PublicationId, Publications,
+    PutLinks, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
 };
 use sfumato_mesh::{AdminError, MeshHandle, MeshOptions, MeshTask, NodeAdmin, Target};
 use std::sync::Arc;
@@ -81,6 +81,12 @@ impl NodeAdmin for Stuck {
     }
     async fn renew(&self, url: &str, request: &RenewSubscriptions) -> Result<RenewedSubscriptions, AdminError> {
         self.0.renew(url, request).await
+    }
+    async fn drain(&self, url: &str, request: &DrainRequest) -> Result<DrainState, AdminError> {
+        self.0.drain(url, request).await
+    }
+    async fn undrain(&self, url: &str, reason: DrainReason) -> Result<DrainState, AdminError> {
+        self.0.undrain(url, reason).await
     }
 }
 

@@ -2,15 +2,15 @@
 //! listeners, no media. Links are fresh while the peer's admin port takes connections. Which of the two it is follows
 //! from its options.
 //!
-//! `FAKE_STUBBORN=sfu-2` makes that node ignore SIGTERM; `FAKE_DIES=sfu-2` makes it fail at once.
+//! `FAKE_STUBBORN=sfu-2` makes that node ignore SIGTERM and SIGINT; `FAKE_DIES=sfu-2` makes it fail at once.
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use sfumato_mesh::api::{
-    API_VERSION, CloseLinks, Incarnation, LinkEnd, LinkId, LinkReport, LinkState, Links, NodeName, NodeReport, Peer,
-    PutLinks,
+    API_VERSION, CloseLinks, DrainState, Incarnation, LinkEnd, LinkId, LinkReport, LinkState, Links, NodeName,
+    NodeReport, Peer, PutLinks,
 };
 use sfumato_mesh::link_rules::{Decision, Existing, decide};
 use std::collections::BTreeMap;
@@ -32,6 +32,13 @@ async fn main() -> Result<()> {
     }
     eprintln!("{name} says hello");
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    let told = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
     let serving = async {
         if options.contains_key("name") {
             node(&options).await
@@ -41,7 +48,7 @@ async fn main() -> Result<()> {
     };
     tokio::select! {
         outcome = serving => outcome,
-        _ = terminate.recv() => {
+        () = told => {
             if chosen("FAKE_STUBBORN") {
                 eprintln!("{name} will not end");
                 std::future::pending::<()>().await;
@@ -87,6 +94,7 @@ async fn node(options: &BTreeMap<String, String>) -> Result<()> {
         lanes: None,
         ready: true,
         draining: false,
+        drain: DrainState::default(),
         redis: true,
         pid,
         peers: vec![],

@@ -1,8 +1,11 @@
 //! The command line. Every option of `local` is also an environment variable; the option wins.
 
+use crate::crd::duration::GoDuration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sfumato_mesh::api::MAX_DRAIN_SECONDS;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Runs clusters of WebRTC media nodes (SFUs) whose streams can be watched on every node.
 #[derive(Debug, Parser)]
@@ -86,6 +89,10 @@ pub struct LocalArgs {
     /// the local network. Firefox needs one, since it does not use loopback for media.
     #[arg(long, env = "SFUMATO_MEDIA_IP", value_name = "IP", value_delimiter = ',')]
     pub media_ip: Vec<std::net::IpAddr>,
+    /// How long publishers may stay on a node that is scaled away or replaced, 0s to 24h; its viewers move to other nodes at
+    /// once. Ctrl-C waits for nobody.
+    #[arg(long, env = "SFUMATO_DRAIN_DEADLINE", value_name = "TIME", default_value = "10s", value_parser = drain_deadline)]
+    pub drain_deadline: Duration,
     /// How to write: for people, or one JSON object a line.
     #[arg(long, env = "SFUMATO_LOG_FORMAT", value_enum, default_value = "human")]
     pub log_format: LogFormat,
@@ -144,6 +151,16 @@ impl LocalArgs {
             .is_none()
             .then(|| SocketAddr::from(([127, 0, 0, 1], self.redis_port)))
     }
+}
+
+fn drain_deadline(text: &str) -> Result<Duration, String> {
+    let GoDuration(deadline) = text
+        .parse()
+        .map_err(|error| format!("{error}; write a unit, as in 10s or 5m"))?;
+    if deadline > Duration::from_secs(MAX_DRAIN_SECONDS) {
+        return Err("must be 0s to 24h".to_owned());
+    }
+    Ok(deadline)
 }
 
 const PORTS: &str = "Ports";

@@ -6,6 +6,8 @@ mod beat;
 mod beats;
 mod claims;
 mod deadline;
+mod drain;
+mod emptying;
 mod fanout;
 mod http;
 mod link;
@@ -28,6 +30,7 @@ mod worker;
 
 use clap::{CommandFactory, Parser};
 use options::{LogFormat, Options};
+use sfumato_mesh::api::DrainReason;
 use sfumato_mesh::{HttpNodeAdmin, TokenSource};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -142,8 +145,8 @@ async fn run(options: Options) -> Result<(), String> {
         clients = %node.options.listen, admin = %node.options.admin_listen, "ready"
     );
     let outcome = wait_for_the_end(&node).await;
-    node.set_draining();
     // Both kinds of long poll are answered now, or peers would hold their connections to the end of their wait.
+    node.drain_for(DrainReason::Sigterm, Duration::ZERO);
     node.touch_publications();
     let _ = stop.send(true);
     for session in node.sessions.all() {
@@ -166,16 +169,36 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
         .map_err(|error| format!("{flag} {address}: {error}; choose another address or stop what uses it"))
 }
 
-/// SIGTERM and SIGINT end the node in order; a dead worker ends it with an error, so that it is restarted.
+/// SIGTERM drains the node and ends it once it is empty; a second signal, or SIGINT, ends it at once. A dead worker ends it
+/// with an error, so that it is restarted.
 async fn wait_for_the_end(node: &Arc<node::Node>) -> Result<(), String> {
     let listen = |kind| signal(kind).map_err(|error| format!("listening for signals: {error}"));
     let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let mut fatal = node.fatal.subscribe();
-    tokio::select! {
-        _ = term.recv() => { tracing::info!("SIGTERM"); Ok(()) }
-        _ = int.recv() => { tracing::info!("SIGINT"); Ok(()) }
-        why = fatal.wait_for(Option::is_some) => {
-            Err(why.ok().and_then(|why| why.clone()).unwrap_or_else(|| "a media worker ended".to_owned()))
+    let mut signals = 0;
+    loop {
+        tokio::select! {
+            _ = term.recv() => {
+                signals += 1;
+                if signals > 1 {
+                    tracing::info!("SIGTERM again: ending at once");
+                    return Ok(());
+                }
+                let deadline = node.options.drain_deadline;
+                tracing::info!(
+                    "SIGTERM: ends when empty, at the latest in {}; once more to end at once",
+                    humantime::format_duration(deadline)
+                );
+                node.drain_for(DrainReason::Sigterm, deadline);
+            }
+            _ = int.recv() => {
+                tracing::info!("SIGINT: ending at once");
+                return Ok(());
+            }
+            () = node.emptied() => return Ok(()),
+            why = fatal.wait_for(Option::is_some) => {
+                return Err(why.ok().and_then(|why| why.clone()).unwrap_or_else(|| "a media worker ended".to_owned()));
+            }
         }
     }
 }

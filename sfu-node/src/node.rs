@@ -3,6 +3,7 @@
 use crate::beats::Beats;
 use crate::claims::Claims;
 use crate::deadline::MediaError;
+use crate::drain::Drain;
 use crate::fanout::Carried;
 use crate::link::{Link, LinkEvents};
 use crate::options::Options;
@@ -66,7 +67,8 @@ pub struct Node {
     pub fatal: watch::Sender<Option<String>>,
     revision: watch::Sender<u64>,
     publications_revision: watch::Sender<u64>,
-    draining: AtomicBool,
+    /// Why it is being emptied, and how far that has come.
+    pub drain: Mutex<Drain>,
     started: AtomicBool,
     /// Sessions whose transport says that they have ended, with the reason.
     pub ended: mpsc::UnboundedSender<(SessionId, &'static str)>,
@@ -145,7 +147,7 @@ impl Node {
             fatal,
             revision: watch::Sender::new(1),
             publications_revision: watch::Sender::new(1),
-            draining: AtomicBool::new(false),
+            drain: Mutex::default(),
             started: AtomicBool::new(false),
             ended,
             connected,
@@ -185,7 +187,7 @@ impl Node {
         self.revision.send_modify(|revision| *revision += 1);
     }
 
-    /// The set of own publications changed, or who watches them did not matter.
+    /// What peers sync has changed: the set of own publications, or whether this node takes sessions.
     pub fn touch_publications(&self) {
         self.publications_revision.send_modify(|revision| *revision += 1);
         self.touch();
@@ -209,18 +211,12 @@ impl Node {
     /// The listeners are open.
     pub fn set_started(&self) {
         self.started.store(true, Ordering::Relaxed);
-        self.touch();
+        self.touch_publications();
     }
 
     /// Whether the node is being emptied.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
-    /// Refuses new sessions from now on.
-    pub fn set_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-        self.touch();
+        self.drain.lock().is_on()
     }
 
     /// Links that are connected, on one worker.
@@ -318,6 +314,7 @@ impl Node {
             lanes: self.options.lanes,
             ready: self.is_ready(),
             draining: self.is_draining(),
+            drain: self.drain_state(),
             redis: self.claims.healthy(),
             pid: std::process::id(),
             peers: self.peers.list(),

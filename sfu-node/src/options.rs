@@ -1,7 +1,7 @@
 //! Options of `sfu-node`: each is a flag, an environment variable and a line in `--help` with its unit and default.
 
 use clap::{ArgAction, Parser, ValueEnum};
-use sfumato_mesh::api::NodeName;
+use sfumato_mesh::api::{MAX_DRAIN_SECONDS, NodeName};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -18,6 +18,9 @@ use std::time::Duration;
 Example, a node by itself on this machine:
   sfu-node --name sfu-1 --insecure-admin
   curl -X POST -H 'Content-Type: application/sdp' --data-binary @offer.sdp http://127.0.0.1:3001/whip/demo
+
+SIGTERM drains it: no new sessions, viewers move to other nodes, publishers stay until --drain-deadline, and the process
+ends when nobody is left. A second SIGTERM, or Ctrl-C, ends it at once.
 
 `sfu-operator local` starts a whole cluster of them."
 )]
@@ -91,6 +94,10 @@ pub struct Options {
     /// How long a stream without viewers is still carried [1s to 1h]
     #[arg(long, env = "SFUMATO_FAN_OUT_IDLE_TIMEOUT", default_value = "30s", value_parser = idle_timeout)]
     pub fan_out_idle_timeout: Duration,
+    /// How long publishers may stay after SIGTERM, or after a drain that names no deadline [0s to 24h]. Viewers are moved
+    /// to other nodes at once
+    #[arg(long, env = "SFUMATO_DRAIN_DEADLINE", default_value = "5m", value_parser = drain_deadline)]
+    pub drain_deadline: Duration,
     /// Form of the log on standard error
     #[arg(long, env = "SFUMATO_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,
@@ -198,6 +205,10 @@ fn beat_interval(text: &str) -> Result<Duration, String> {
 
 fn idle_timeout(text: &str) -> Result<Duration, String> {
     bounded(text, Duration::from_secs(1), Duration::from_secs(3600))
+}
+
+fn drain_deadline(text: &str) -> Result<Duration, String> {
+    bounded(text, Duration::ZERO, Duration::from_secs(MAX_DRAIN_SECONDS))
 }
 
 fn bounded(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {

@@ -17,6 +17,8 @@ const RETRY: Duration = Duration::from_millis(250);
 struct Known {
     peer: Peer,
     publications: Vec<PublicationReport>,
+    /// Whether it takes sessions.
+    ready: bool,
     poll: tokio::task::AbortHandle,
 }
 
@@ -48,6 +50,7 @@ impl Peers {
             Known {
                 peer: peer.clone(),
                 publications: Vec::new(),
+                ready: false,
                 poll,
             },
         );
@@ -69,6 +72,23 @@ impl Peers {
             known.remove(&peer.name);
         }
         ours
+    }
+
+    /// Takes over whether a peer takes sessions.
+    fn set_ready(&self, peer: &Peer, ready: bool) {
+        let mut known = self.known.lock();
+        if let Some(there) = known.get_mut(&peer.name)
+            && there.peer.incarnation == peer.incarnation
+        {
+            there.ready = ready;
+        }
+    }
+
+    /// Peers that take sessions, by their own last word.
+    pub fn that_are_ready(&self) -> Vec<Peer> {
+        let known = self.known.lock();
+        let ready = known.values().filter(|known| known.ready);
+        ready.map(|known| known.peer.clone()).collect()
     }
 
     /// Takes a new list of publications; true if it differs in what matters to this node.
@@ -118,6 +138,7 @@ async fn follow(node: Weak<Node>, peer: Peer) {
         match answer {
             Ok(answer) if answer.incarnation == peer.incarnation => {
                 after = Some(answer.revision);
+                node.peers.set_ready(&peer, answer.ready);
                 let ids: Vec<PublicationId> = answer.publications.iter().map(|p| p.id.clone()).collect();
                 if node.peers.update(&peer, answer.publications) {
                     node.drop_carried_except(&peer, &ids, "the stream ended").await;

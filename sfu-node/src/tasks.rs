@@ -1,6 +1,7 @@
 //! What a node does by itself: beats, states, leases, silent sessions, statistics.
 
 use crate::deadline::within;
+use crate::emptying;
 use crate::fanout::RENEW_EVERY;
 use crate::link::Link;
 use crate::node::{Inbox, Node};
@@ -37,6 +38,8 @@ pub fn start(node: &Arc<Node>, inbox: Inbox) {
     tokio::spawn(every(RENEW_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
         node.renew_carried().await;
     }));
+    let look = async |node: &Arc<Node>| node.empty_what_is_due().await;
+    tokio::spawn(every(emptying::LOOK_EVERY, Arc::clone(node), look));
     tokio::spawn(every(SESSIONS_EVERY, Arc::clone(node), end_overdue));
     tokio::spawn(Arc::clone(node).keep_claims());
     tokio::spawn(read_inbox(Arc::clone(node), inbox));

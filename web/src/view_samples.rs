@@ -30,6 +30,7 @@ pub fn report(node: &str) -> NodeReport {
         lanes: None,
         ready: true,
         draining: false,
+        drain: sfumato_mesh::api::DrainState::default(),
         redis: true,
         pid: 4711,
         peers: vec![],

@@ -54,7 +54,7 @@ impl Process {
         // calls, and nothing is allocated.
         unsafe {
             command.pre_exec(move || {
-                prctl::set_pdeathsig(Signal::SIGTERM)?;
+                prctl::set_pdeathsig(Signal::SIGINT)?;
                 if getppid() == parent {
                     Ok(())
                 } else {
@@ -90,9 +90,9 @@ impl Process {
         }
     }
 
-    /// Asks it to end. The child has not been waited for, so its pid cannot belong to anyone else.
+    /// Asks it to end at once: SIGTERM would have a node drained first. The child has not been waited for, so its pid cannot belong to anyone else.
     pub(super) fn terminate(&self) {
-        if let Err(error) = signal(self.pid, Signal::SIGTERM) {
+        if let Err(error) = signal(self.pid, Signal::SIGINT) {
             tracing::debug!(%error, name = self.name, "it has ended already");
         }
     }

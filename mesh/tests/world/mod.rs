@@ -16,8 +16,8 @@ pub use node::{FakeNode, Refusal};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use sfumato_mesh::api::{
-    CloseLinks, LinkState, Links, NodeName, NodeReport, PublicationId, Publications, PutLinks, RenewSubscriptions,
-    RenewedSubscriptions, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, LinkState, Links, NodeName, NodeReport, PublicationId,
+    Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
 };
 use sfumato_mesh::{AdminError, NodeAdmin, Target};
 use std::collections::{BTreeMap, BTreeSet};
@@ -320,6 +320,14 @@ impl NodeAdmin for World {
 
     async fn renew(&self, _: &str, _: &RenewSubscriptions) -> Result<RenewedSubscriptions, AdminError> {
         unreachable!("the mesh has no business with subscriptions")
+    }
+
+    async fn drain(&self, _: &str, _: &DrainRequest) -> Result<DrainState, AdminError> {
+        unreachable!("the mesh drains nobody")
+    }
+
+    async fn undrain(&self, _: &str, _: DrainReason) -> Result<DrainState, AdminError> {
+        unreachable!("the mesh drains nobody")
     }
 }
 

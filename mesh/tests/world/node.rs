@@ -2,8 +2,8 @@
 
 use super::STALE_AFTER;
 use sfumato_mesh::api::{
-    API_VERSION, CloseLinks, Incarnation, Lane, LinkEnd, LinkId, LinkReport, LinkState, Links, NodeName, NodeReport,
-    Peer, PutLinks,
+    API_VERSION, CloseLinks, DrainState, Incarnation, Lane, LinkEnd, LinkId, LinkReport, LinkState, Links, NodeName,
+    NodeReport, Peer, PutLinks,
 };
 use sfumato_mesh::link_rules::{Decision, Existing, decide};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,6 +91,7 @@ impl FakeNode {
             lanes: None,
             ready: !self.draining,
             draining: self.draining,
+            drain: DrainState::default(),
             redis: true,
             pid: 0,
             peers: Vec::new(),

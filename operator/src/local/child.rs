@@ -87,7 +87,8 @@ impl Life {
         // without locks or allocation, and an error is returned without formatting.
         unsafe {
             command.pre_exec(move || {
-                prctl::set_pdeathsig(Signal::SIGTERM)?;
+                // Nobody is left to look after it: not SIGTERM, which has a node drained first.
+                prctl::set_pdeathsig(Signal::SIGINT)?;
                 // Had we died before the line above, no signal would ever come.
                 if getppid() == parent {
                     Ok(())

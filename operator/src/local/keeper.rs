@@ -74,8 +74,10 @@ pub enum What {
 pub enum Order {
     /// Keep it running.
     Run,
-    /// End it: SIGTERM, and SIGKILL after this time.
+    /// End it in order, a node by draining it: SIGTERM, and SIGKILL after this time.
     Stop(Duration),
+    /// End it at once, in order: SIGINT, and SIGKILL after this time.
+    Interrupt(Duration),
     /// End it now.
     Kill,
 }
@@ -251,13 +253,19 @@ impl Keeping {
     /// Ends a life as ordered.
     async fn end(&mut self, mut life: Life) -> End {
         self.enters(Phase::Stopping, Some(life.pid().as_raw()));
-        let order = *self.orders.borrow_and_update();
-        if let Order::Stop(grace) = order {
-            life.signal(Signal::SIGTERM);
+        loop {
+            let order = *self.orders.borrow_and_update();
+            let (signal, grace) = match order {
+                Order::Stop(grace) => (Signal::SIGTERM, grace),
+                Order::Interrupt(grace) => (Signal::SIGINT, grace),
+                Order::Run | Order::Kill => break,
+            };
+            life.signal(signal);
             tokio::select! {
                 _ = life.ended() => return End::Stopped { killed: false },
-                () = sleep(grace) => {}
-                () = told(&mut self.orders, |order| order == Order::Kill) => {}
+                () = sleep(grace) => break,
+                // Somebody is in more of a hurry than before.
+                () = told(&mut self.orders, |new| new != order) => {}
             }
         }
         life.signal(Signal::SIGKILL);

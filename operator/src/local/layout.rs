@@ -2,9 +2,11 @@
 
 use super::child::Program;
 use crate::cli::LogFormat;
+use crate::crd::duration::GoDuration;
 use crate::crd::{FanOut, MAX_NODES, PORTS_PER_NODE, SfuCluster};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where everything listens.
 pub const IP: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -34,6 +36,8 @@ pub struct Site {
     pub uid: String,
     /// Further addresses for WebRTC clients.
     pub media_ips: Vec<IpAddr>,
+    /// How long publishers may stay on a node that is drained.
+    pub drain_deadline: Duration,
     /// Cores of this machine.
     pub cores: i32,
     /// Nodes that the front door is told of: those of the start.
@@ -57,6 +61,8 @@ pub struct NodePlan {
     pub workers: u16,
     /// Whether media may come over TCP.
     pub tcp: bool,
+    /// How long publishers may stay when it is drained.
+    pub drain_deadline: Duration,
     /// What to run.
     pub program: Program,
 }
@@ -154,6 +160,7 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         ("fan-out", fan_out(spec.mesh.fan_out).to_owned()),
         ("fan-out-idle-timeout", spec.mesh.fan_out_idle_timeout.to_string()),
         ("link-encryption", spec.mesh.encryption.to_string()),
+        ("drain-deadline", GoDuration(site.drain_deadline).to_string()),
         ("log-format", site.log_format.as_str().to_owned()),
     ]);
     // Only what the manifest says: a number that follows from the replicas would replace every node when they change.
@@ -174,6 +181,7 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         media_port,
         workers,
         tcp: spec.media.tcp,
+        drain_deadline: site.drain_deadline,
         program,
     }
 }

@@ -131,6 +131,7 @@ impl Ready {
             log_format: args.log_format,
             uid: format!("{:016x}", rand::rng().random::<u64>()),
             media_ips: args.media_ip.clone(),
+            drain_deadline: args.drain_deadline,
             cores: i32::try_from(cores).unwrap_or(i32::MAX),
             seeds: layout::replicas(cluster),
         }

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// How long a node that is scaled away may take to end. Draining comes with its own deadline.
-const SCALE_DOWN_GRACE: Duration = Duration::from_secs(10);
+/// How long a node may take to end beyond the deadline of its drain.
+const END_SLACK: Duration = Duration::from_secs(5);
 /// How long a front door that moves to another port may take to end.
 const WEB_GRACE: Duration = Duration::from_secs(5);
 
@@ -212,7 +212,7 @@ impl Processes {
                 }
                 Step::End(ordinal) => {
                     if let Some(node) = self.nodes.get(&ordinal) {
-                        node.keeper.order(Order::Stop(SCALE_DOWN_GRACE));
+                        node.keeper.order(Order::Stop(node.plan.drain_deadline + END_SLACK));
                     }
                 }
             }

@@ -12,9 +12,10 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sfumato_mesh::api::{
-    CloseLinks, Links, NodeName, NodeReport, Problem as ProblemBody, PublicationId, Publications, PutLinks,
-    RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NodeName, NodeReport, Problem as ProblemBody,
+    PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
 };
+use sfumato_mesh::drain::UnknownReason;
 use sfumato_mesh::{parse_wait, token_matches};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
         .route("/admin/v1/publications", get(publications))
         .route("/admin/v1/subscriptions/renew", post(renew))
         .route("/admin/v1/subscriptions/{publication}", put(subscribe))
+        .route("/admin/v1/drain", post(drain).delete(undrain))
         .fallback(|| async {
             Problem::new(
                 StatusCode::NOT_FOUND,
@@ -177,6 +179,7 @@ pub(super) async fn publications(
     Ok(Json(Publications {
         incarnation: node.me.incarnation.clone(),
         revision,
+        ready: node.is_ready(),
         publications: node.publication_reports(),
     }))
 }
@@ -202,6 +205,43 @@ pub(super) async fn renew(
     Body(request): Body<RenewSubscriptions>,
 ) -> Result<Json<RenewedSubscriptions>, Problem> {
     detached(async move { Ok(Json(node.renew(&request).await)) }).await
+}
+
+#[utoipa::path(post, path = "/admin/v1/drain", tag = "node", request_body = DrainRequest,
+    description = "Empties the node for one more reason: no new sessions, viewers move when another node can take them, \
+        publishers stay until the deadline, links stay up. The process does not end.",
+    responses((status = 200, description = "every reason that holds now", body = DrainState),
+        (status = 400, description = "malformed; `field` names it", body = ProblemBody)))]
+pub(super) async fn drain(
+    State(node): State<Arc<Node>>,
+    Body(request): Body<DrainRequest>,
+) -> Result<Json<DrainState>, Problem> {
+    node.drain_on_request(&request).map(Json)
+}
+
+/// Which reason is lifted.
+#[derive(Debug, Deserialize)]
+pub(super) struct Lifted {
+    reason: String,
+}
+
+#[utoipa::path(delete, path = "/admin/v1/drain", tag = "node",
+    params(("reason" = String, Query, description = "the reason that is lifted, and no other: `manual`, `roll` or `scaleDown`")),
+    responses((status = 200, description = "the reasons that are left", body = DrainState),
+        (status = 400, description = "no such reason", body = ProblemBody),
+        (status = 409, description = "`sigterm` cannot be lifted", body = ProblemBody)))]
+pub(super) async fn undrain(
+    State(node): State<Arc<Node>>,
+    parameters: Result<Query<Lifted>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<DrainState>, Problem> {
+    let malformed =
+        |detail: String| Problem::new(StatusCode::BAD_REQUEST, "Malformed parameter", detail).field("reason");
+    let Query(lifted) = parameters.map_err(|error| malformed(error.body_text()))?;
+    let reason: DrainReason = lifted
+        .reason
+        .parse()
+        .map_err(|error: UnknownReason| malformed(error.to_string()))?;
+    node.undrain(reason).map(Json)
 }
 
 /// Work that changes something is finished even when the caller hangs up half-way.

@@ -36,6 +36,11 @@ fn calls(incarnation: &str) -> Vec<(Method, &'static str, String)> {
         ),
         (Method::PUT, "/admin/v1/subscriptions/p", pretty(subscribe)),
         (Method::POST, "/admin/v1/subscriptions/renew", pretty(renew)),
+        (
+            Method::POST,
+            "/admin/v1/drain",
+            pretty(json!({"reason": "roll", "deadlineSeconds": 60})),
+        ),
     ]
 }
 

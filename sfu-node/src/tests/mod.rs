@@ -3,6 +3,7 @@
 
 mod admin;
 mod claims;
+mod drain;
 mod hostile;
 mod offers;
 

@@ -144,6 +144,7 @@ fn healthy(peer: &Peer) -> NodeReport {
         lanes: None,
         ready: true,
         draining: false,
+        drain: sfumato_mesh::api::DrainState::default(),
         redis: true,
         pid: std::process::id(),
         peers: vec![],

@@ -144,7 +144,8 @@ impl<'a> Session<'a> {
             self.processes.order_web(Order::Kill);
             self.processes.web_gone().await;
         }
-        self.processes.order_nodes(Order::Stop(END_GRACE));
+        // Not by draining: there is no other node left for anybody.
+        self.processes.order_nodes(Order::Interrupt(END_GRACE));
         if !in_time(self.processes.nodes_gone(), signals).await {
             self.processes.order_nodes(Order::Kill);
             self.processes.nodes_gone().await;
