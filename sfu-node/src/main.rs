@@ -10,6 +10,8 @@ mod drain;
 mod emptying;
 mod fanout;
 mod http;
+mod ice;
+mod ice_server;
 mod link;
 mod links;
 mod names;

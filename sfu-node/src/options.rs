@@ -1,5 +1,6 @@
 //! Options of `sfu-node`: each is a flag, an environment variable and a line in `--help` with its unit and default.
 
+use crate::ice_server::IceServer;
 use clap::{ArgAction, Parser, ValueEnum};
 use sfumato_mesh::api::{MAX_DRAIN_SECONDS, NodeName};
 use std::net::{IpAddr, SocketAddr};
@@ -67,6 +68,18 @@ pub struct Options {
     /// Address that clients are told instead of the first MEDIA_IP [an IP address or a host name]
     #[arg(long, env = "SFUMATO_MEDIA_ANNOUNCED")]
     pub media_announced: Option<String>,
+    /// Refuse a trickle without If-Match (428), as RFC 9725 says; published players forget the header
+    #[arg(long, env = "SFUMATO_STRICT_WHIP")]
+    pub strict_whip: bool,
+    /// STUN or TURN server that clients are told of, once for each: `stun:HOST:PORT` or
+    /// `turn:HOST:PORT?transport=udp username=NAME credential=SECRET` [one `Link: <...>; rel="ice-server"` each]
+    #[arg(
+        long = "ice-server",
+        env = "SFUMATO_ICE_SERVERS",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub ice_servers: Vec<IceServer>,
     /// First port for WebRTC clients; worker w listens on this port + w [UDP, and TCP unless --media-tcp false]
     #[arg(long, env = "SFUMATO_MEDIA_PORT", default_value_t = 20000, value_parser = clap::value_parser!(u16).range(1024..=65000))]
     pub media_port: u16,

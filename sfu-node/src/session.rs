@@ -2,7 +2,9 @@
 //!
 //! Dropping a session closes its transport, which sends a DTLS alert, so that players notice at once and retry.
 
+use crate::ice::IceSession;
 use crate::presence::Seat;
+use crate::sdp::fragment::BundleTag;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 use parking_lot::Mutex;
@@ -48,8 +50,10 @@ pub struct Session {
     pub stream: StreamName,
     /// Publisher or viewer.
     pub role: Role,
-    /// ICE user name fragment of the client, to tell trickle from restart.
-    pub client_ufrag: String,
+    /// ICE credentials of both sides; held while one PATCH changes them.
+    pub ice: tokio::sync::Mutex<IceSession>,
+    /// What a fragment of ours repeats of the first answer.
+    pub bundle: BundleTag,
     /// Its transport.
     pub transport: WebRtcTransport,
     worker: Arc<MediaWorker>,
@@ -65,7 +69,8 @@ impl Session {
         id: SessionId,
         stream: StreamName,
         role: Role,
-        client_ufrag: String,
+        ice: IceSession,
+        bundle: BundleTag,
         transport: WebRtcTransport,
         worker: Arc<MediaWorker>,
     ) -> Self {
@@ -75,7 +80,8 @@ impl Session {
             id,
             stream,
             role,
-            client_ufrag,
+            ice: tokio::sync::Mutex::new(ice),
+            bundle,
             transport,
             worker,
             created: now,

@@ -1,14 +1,23 @@
 //! The life of a session: opened with the answer, connected, ended.
 
 use super::short;
+use crate::ice::{Credentials, IceSession};
 use crate::node::Node;
-use crate::sdp::offer::Offer;
+use crate::sdp::fragment::BundleTag;
 use crate::session::{Role, Session, SessionId};
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 use mediasoup::types::data_structures::DtlsState;
 use sfumato_mesh::api::StreamName;
 use std::sync::Arc;
+
+/// What a session keeps of the descriptions that it began with.
+pub(super) struct Descriptions<'a> {
+    /// The client's ICE credentials.
+    pub(super) client: Vec<Credentials>,
+    /// What this server wrote.
+    pub(super) ours: &'a str,
+}
 
 impl Node {
     /// Registers a session and follows its transport.
@@ -17,11 +26,15 @@ impl Node {
         id: &SessionId,
         stream: &StreamName,
         role: Role,
-        offer: &Offer,
+        descriptions: Descriptions<'_>,
         transport: WebRtcTransport,
         worker: Arc<MediaWorker>,
     ) -> String {
-        let etag = format!("\"{}\"", &transport.ice_parameters().username_fragment);
+        let ice = IceSession {
+            client: descriptions.client,
+            ours: transport.ice_parameters().clone(),
+        };
+        let etag = ice.etag();
         let (ended, connected, key) = (self.ended.clone(), self.connected.clone(), id.clone());
         transport
             .on_dtls_state_change(move |state| match state {
@@ -41,7 +54,8 @@ impl Node {
             id.clone(),
             stream.clone(),
             role,
-            offer.ice_ufrag.clone(),
+            ice,
+            BundleTag::of(descriptions.ours),
             transport,
             worker,
         );

@@ -4,7 +4,10 @@ mod choice;
 mod lifecycle;
 mod play;
 mod publish;
+mod restart;
 mod transport;
+
+pub use restart::Patched;
 
 use crate::node::Node;
 use crate::problem::Problem;
@@ -21,6 +24,13 @@ pub struct Answered {
     pub sdp: String,
     /// ETag of the ICE session.
     pub etag: String,
+}
+
+/// What is known of a client besides its offer.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    /// `User-Agent`, empty when absent: OBS and old browser engines need care of their own.
+    pub user_agent: String,
 }
 
 impl Node {

@@ -1,8 +1,8 @@
 //! WHEP: from a viewer's offer to a viewer (draft-ietf-wish-whep).
 
 use super::choice::choose_tracks;
-use super::lifecycle::new_session_id;
-use super::{Answered, one_of_each, short};
+use super::lifecycle::{Descriptions, new_session_id};
+use super::{Answered, Client, one_of_each, short};
 use crate::deadline::within;
 use crate::fanout::{Carried, Received, not_live};
 use crate::node::Node;
@@ -19,7 +19,12 @@ use std::sync::Arc;
 
 impl Node {
     /// WHEP: a viewer.
-    pub async fn play(self: &Arc<Self>, stream: &StreamName, body: &[u8]) -> Result<Answered, Problem> {
+    pub async fn play(
+        self: &Arc<Self>,
+        stream: &StreamName,
+        _client: &Client,
+        body: &[u8],
+    ) -> Result<Answered, Problem> {
         self.check_open()?;
         let offer = Offer::parse(body)?;
         viewer_sections(&offer)?;
@@ -69,7 +74,11 @@ impl Node {
             seat,
             _consumers: consumers.into_iter().map(|(_, c)| c).collect(),
         };
-        let etag = self.open_session(&session, stream, role, &offer, transport, worker);
+        let descriptions = Descriptions {
+            client: offer.ice.clone(),
+            ours: &sdp,
+        };
+        let etag = self.open_session(&session, stream, role, descriptions, transport, worker);
         self.touch();
         // The stream may have ended while this viewer was being set up; nobody would close it later.
         if !self.still_live(&presence.publication, fetched.as_ref().map(|(c, _)| c)) {

@@ -1,7 +1,7 @@
 //! WHIP: from a publisher's offer to a publication (RFC 9725).
 
-use super::lifecycle::new_session_id;
-use super::{Answered, one_of_each, short};
+use super::lifecycle::{Descriptions, new_session_id};
+use super::{Answered, Client, one_of_each, short};
 use crate::deadline::within;
 use crate::node::{Node, Published};
 use crate::presence::Presence;
@@ -24,12 +24,13 @@ impl Node {
     pub async fn publish(
         self: &Arc<Self>,
         stream: &StreamName,
+        client: &Client,
         body: &[u8],
         access: Access,
     ) -> Result<Answered, Problem> {
         self.check_open()?;
         let offer = Offer::parse(body)?;
-        let tracks = publisher_tracks(&offer)?;
+        let tracks = publisher_tracks(&offer, client)?;
         let id = PublicationId::try_from(uuid::Uuid::new_v4().simple().to_string())?;
         let claim = self.claim_name(stream, &id, access).await?;
         match self
@@ -89,14 +90,18 @@ impl Node {
         let role = Role::Publisher {
             publication: id.clone(),
         };
-        let etag = self.open_session(&session, stream, role, offer, transport, worker);
+        let descriptions = Descriptions {
+            client: offer.ice.clone(),
+            ours: &sdp,
+        };
+        let etag = self.open_session(&session, stream, role, descriptions, transport, worker);
         self.touch_publications();
         Ok(Answered { session, sdp, etag })
     }
 }
 
 /// RFC 9725 section 4.4: one stream, at most one track of each kind, all sent, all accepted or none.
-fn publisher_tracks(offer: &Offer) -> Result<Vec<rtp::Publish>, SdpError> {
+fn publisher_tracks(offer: &Offer, client: &Client) -> Result<Vec<rtp::Publish>, SdpError> {
     for section in &offer.sections {
         if !matches!(section.direction, Direction::SendOnly | Direction::SendRecv) {
             return Err(SdpError::unsupported(
@@ -106,5 +111,8 @@ fn publisher_tracks(offer: &Offer) -> Result<Vec<rtp::Publish>, SdpError> {
         }
     }
     one_of_each(offer)?;
-    offer.sections.iter().map(rtp::publish).collect()
+    let sections = offer.sections.iter();
+    sections
+        .map(|section| rtp::publish(section, &client.user_agent))
+        .collect()
 }

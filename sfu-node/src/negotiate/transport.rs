@@ -4,6 +4,7 @@ use crate::deadline::within;
 use crate::node::Node;
 use crate::problem::Problem;
 use crate::sdp::answer;
+use crate::sdp::lines::Transport;
 use crate::sdp::offer::Offer;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
@@ -43,7 +44,7 @@ impl Node {
             .find(|f| matches!(f, DtlsFingerprint::Sha256 { .. }))
             .or(fingerprints.first())
             .ok_or_else(|| Problem::internal("writing the answer", "the worker has no certificate"))?;
-        let ours = answer::Transport {
+        let ours = Transport {
             ice: transport.ice_parameters(),
             candidates: transport.ice_candidates(),
             fingerprint,

@@ -2,8 +2,11 @@
 //! from what mediasoup decided. Everything here is pure and never panics, whatever a client sends.
 
 pub mod answer;
+pub mod fragment;
+pub mod lines;
 pub mod offer;
 pub mod rtp;
+pub mod simulcast;
 
 use crate::problem::Problem;
 use axum::http::StatusCode;

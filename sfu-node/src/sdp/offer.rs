@@ -2,6 +2,8 @@
 //! payload types and extension ids), strict where a wrong guess would send media nowhere.
 
 use super::SdpError;
+use super::simulcast::{Layer, layers};
+use crate::ice::Credentials;
 use mediasoup::types::data_structures::{DtlsFingerprint, DtlsParameters, DtlsRole};
 use mediasoup::types::rtp_parameters::{RtcpFeedback, RtpHeaderExtensionUri};
 use sdp_types::{
@@ -17,8 +19,8 @@ pub const MAX_SECTIONS: usize = 16;
 /// What a client offers.
 #[derive(Debug, Clone)]
 pub struct Offer {
-    /// ICE user name fragment: tells trickle from restart.
-    pub ice_ufrag: String,
+    /// ICE credentials, those of the first m-section first: they tell trickle from restart.
+    pub ice: Vec<Credentials>,
     /// Fingerprints, sha-256 first: the worker reads only the first.
     pub fingerprints: Vec<DtlsFingerprint>,
     /// The client's DTLS role, resolved: with `actpass` the client becomes the DTLS client.
@@ -46,8 +48,8 @@ pub struct Section {
     pub extensions: Vec<(u16, RtpHeaderExtensionUri)>,
     /// First SSRC and its RTX SSRC, if the section names them.
     pub ssrc: Option<(u32, Option<u32>)>,
-    /// Restriction ids of `a=simulcast:send`, in the client's order.
-    pub rids: Vec<String>,
+    /// Layers of `a=simulcast:send`, in the client's order.
+    pub layers: Vec<Layer>,
     /// RTCP CNAME.
     pub cname: Option<String>,
     /// `a=msid`, or the stream id of `a=ssrc`.
@@ -97,10 +99,7 @@ impl Offer {
                 format!("the offer has more than {MAX_SECTIONS} m-sections"),
             ));
         }
-        let ice_ufrag = first_value(&session, "ice-ufrag")
-            .ok_or_else(|| SdpError::malformed("a=ice-ufrag", "the offer has no a=ice-ufrag"))?;
-        first_value(&session, "ice-pwd")
-            .ok_or_else(|| SdpError::malformed("a=ice-pwd", "the offer has no a=ice-pwd"))?;
+        let ice = credentials(&session)?;
         let fingerprints = fingerprints(&session)?;
         let client_is_dtls_server = match first_value(&session, "setup").map(|v| Setup::from_str(&v)) {
             // Absent means actpass in an offer (RFC 8842 section 5.2).
@@ -128,7 +127,7 @@ impl Offer {
             bundle(&session, &sections)?;
         }
         Ok(Self {
-            ice_ufrag,
+            ice,
             fingerprints,
             client_is_dtls_server,
             extmap_allow_mixed: session.has_attribute("extmap-allow-mixed"),
@@ -148,6 +147,38 @@ impl Offer {
             fingerprints: self.fingerprints.clone(),
         }
     }
+}
+
+/// Every set of credentials in an offer; sections of one bundle mostly repeat the same.
+fn credentials(session: &Session) -> Result<Vec<Credentials>, SdpError> {
+    let of = |ufrag: Option<&str>, pwd: Option<&str>| Some((ufrag?.to_owned(), pwd?.to_owned()));
+    let (ufrag, pwd) = ("ice-ufrag", "ice-pwd");
+    let at_session = of(
+        session.get_first_attribute_value(ufrag).flatten(),
+        session.get_first_attribute_value(pwd).flatten(),
+    );
+    let at_media = session.medias.iter().filter_map(|media| {
+        of(
+            media.get_first_attribute_value(ufrag).flatten(),
+            media.get_first_attribute_value(pwd).flatten(),
+        )
+    });
+    let mut found: Vec<Credentials> = Vec::new();
+    for (ufrag, pwd) in at_session.into_iter().chain(at_media) {
+        let credentials = Credentials { ufrag, pwd };
+        if !found.contains(&credentials) {
+            found.push(credentials);
+        }
+    }
+    if found.is_empty() {
+        let missing = if first_value(session, ufrag).is_some() {
+            "a=ice-pwd"
+        } else {
+            "a=ice-ufrag"
+        };
+        return Err(SdpError::malformed(missing, format!("there is no {missing}")));
+    }
+    Ok(found)
 }
 
 /// Value of an attribute at session level, else in the first m-section that has it.
@@ -275,7 +306,7 @@ fn section(media: &Media, index: usize) -> Result<Section, SdpError> {
     Ok(Section {
         codecs: codecs(media, &field)?,
         extensions: extensions(media, &field)?,
-        rids: rids(media, &field)?,
+        layers: layers(media, &field)?,
         ssrc: ssrcs.primary,
         cname: ssrcs.cname,
         msid: media
@@ -397,43 +428,6 @@ fn extensions(media: &Media, field: &str) -> Result<Vec<(u16, RtpHeaderExtension
     Ok(found)
 }
 
-/// `a=simulcast:send a;b,c;~d` (RFC 8853): the first alternative of each stream; `~` (paused) does not matter here.
-fn rids(media: &Media, field: &str) -> Result<Vec<String>, SdpError> {
-    let Some(value) = media.get_first_attribute_value("simulcast").flatten() else {
-        return Ok(Vec::new());
-    };
-    let mut words = value.split_ascii_whitespace();
-    let mut rids: Vec<String> = Vec::new();
-    while let (Some(direction), Some(list)) = (words.next(), words.next()) {
-        if direction != "send" {
-            continue;
-        }
-        for stream in list.split(';') {
-            let rid = stream.split(',').next().unwrap_or_default().trim_start_matches('~');
-            if rid.is_empty()
-                || rid.len() > 16
-                || !rid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            {
-                return Err(SdpError::malformed(
-                    field,
-                    format!("a=simulcast: `{}` is not a rid", clip(rid)),
-                ));
-            }
-            if rids.iter().any(|known| known == rid) {
-                return Err(SdpError::malformed(field, format!("a=simulcast names rid {rid} twice")));
-            }
-            rids.push(rid.to_owned());
-        }
-    }
-    if rids.len() > 4 {
-        return Err(SdpError::unsupported(
-            field,
-            "more than 4 simulcast streams are not supported",
-        ));
-    }
-    Ok(rids)
-}
-
 #[derive(Default)]
 struct Ssrcs {
     primary: Option<(u32, Option<u32>)>,
@@ -470,6 +464,6 @@ impl Ssrcs {
 }
 
 /// Client text in a message is kept short.
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     text.chars().take(64).collect()
 }

@@ -3,6 +3,7 @@
 
 use super::SdpError;
 use super::offer::{OfferedCodec, Section};
+use super::simulcast::low_to_high;
 use mediasoup::types::rtp_parameters::{
     MediaKind, MimeTypeAudio, MimeTypeVideo, RtcpFeedback, RtcpParameters, RtpCapabilities, RtpCodecCapability,
     RtpCodecParameters, RtpCodecParametersParameters, RtpCodecParametersParametersValue, RtpEncodingParameters,
@@ -219,7 +220,7 @@ pub struct Publish {
 }
 
 /// Chooses the codec of a publisher's m-section: the client's first that we know.
-pub fn publish(section: &Section) -> Result<Publish, SdpError> {
+pub fn publish(section: &Section, user_agent: &str) -> Result<Publish, SdpError> {
     let field = section_field(section);
     let codec = section
         .codecs
@@ -246,7 +247,7 @@ pub fn publish(section: &Section) -> Result<Publish, SdpError> {
             rtcp_feedback: Vec::new(),
         });
     }
-    let encodings = encodings(section, codec.rtx.is_some())?;
+    let encodings = encodings(section, user_agent, codec.rtx.is_some())?;
     let needs_mid = encodings.iter().any(|encoding| encoding.ssrc.is_none());
     let has = |uri| section.extensions.iter().any(|(_, known)| *known == uri);
     if needs_mid && !has(RtpHeaderExtensionUri::Mid) {
@@ -301,8 +302,8 @@ fn codec_parameters(kind: TrackKind, codec: &OfferedCodec) -> RtpCodecParameters
 }
 
 /// Simulcast by rid, else the first SSRC, else one encoding that is found by MID.
-fn encodings(section: &Section, rtx: bool) -> Result<Vec<RtpEncodingParameters>, SdpError> {
-    if !section.rids.is_empty() {
+fn encodings(section: &Section, user_agent: &str, rtx: bool) -> Result<Vec<RtpEncodingParameters>, SdpError> {
+    if !section.layers.is_empty() {
         let has_rid = section
             .extensions
             .iter()
@@ -313,7 +314,7 @@ fn encodings(section: &Section, rtx: bool) -> Result<Vec<RtpEncodingParameters>,
                 "a=simulcast without the rtp-stream-id header extension: its layers could not be told apart",
             ));
         }
-        return Ok(low_to_high(&section.rids)
+        return Ok(low_to_high(&section.layers, user_agent)
             .into_iter()
             .map(|rid| RtpEncodingParameters {
                 rid: Some(rid),
@@ -329,25 +330,6 @@ fn encodings(section: &Section, rtx: bool) -> Result<Vec<RtpEncodingParameters>,
         },
         None => RtpEncodingParameters::default(),
     }])
-}
-
-/// mediasoup takes layers from low to high. Order in SDP is no standard in practice: `q h f` names say it themselves,
-/// OBS numbers its layers with 0 as the highest, others list the lowest first.
-fn low_to_high(rids: &[String]) -> Vec<String> {
-    let rank = |rid: &str| match rid {
-        "q" | "l" => Some(0),
-        "h" if rids.iter().any(|r| r == "f") => Some(1),
-        "m" => Some(1),
-        "f" | "h" => Some(2),
-        _ => None,
-    };
-    let mut sorted = rids.to_vec();
-    if rids.iter().all(|rid| rank(rid).is_some()) {
-        sorted.sort_by_key(|rid| rank(rid));
-    } else if rids.len() > 1 && rids.iter().enumerate().all(|(i, rid)| *rid == i.to_string()) {
-        sorted.reverse();
-    }
-    sorted
 }
 
 /// A track of a stream as a viewer's offer must fit it: the codec that comes out of a producer.

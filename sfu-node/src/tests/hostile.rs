@@ -3,6 +3,7 @@
 
 use super::node;
 use super::offers::{CAPTURED, captured, damage, hurt};
+use crate::negotiate::Client;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::json;
@@ -43,7 +44,12 @@ async fn no_damaged_offer_ends_a_worker_or_leaks_an_object() {
     let before = objects(&node).await;
     let stream: StreamName = "steady".parse().unwrap();
     let steady = node
-        .publish(&stream, captured("chromium-whip").as_bytes(), Access::default())
+        .publish(
+            &stream,
+            &Client::default(),
+            captured("chromium-whip").as_bytes(),
+            Access::default(),
+        )
         .await
         .unwrap();
     let mut runner = TestRunner::deterministic();
@@ -55,9 +61,9 @@ async fn no_damaged_offer_ends_a_worker_or_leaks_an_object() {
         let body = hurt(text, &damages);
         let other: StreamName = format!("damaged-{round}").parse().unwrap();
         let answered = if name.contains("whip") {
-            node.publish(&other, &body, Access::default()).await
+            node.publish(&other, &Client::default(), &body, Access::default()).await
         } else {
-            node.play(&stream, &body).await
+            node.play(&stream, &Client::default(), &body).await
         };
         if let Ok(answered) = answered {
             accepted += 1;
@@ -92,11 +98,19 @@ async fn a_viewer_with_the_payload_types_of_the_main_router_leaves_nothing_behin
     let before = objects(&node).await;
     let stream: StreamName = "demo".parse().unwrap();
     let publisher = node
-        .publish(&stream, captured("chromium-whip").as_bytes(), Access::default())
+        .publish(
+            &stream,
+            &Client::default(),
+            captured("chromium-whip").as_bytes(),
+            Access::default(),
+        )
         .await
         .unwrap();
     for _ in 0..20 {
-        let viewer = node.play(&stream, captured("chromium-whep").as_bytes()).await.unwrap();
+        let viewer = node
+            .play(&stream, &Client::default(), captured("chromium-whep").as_bytes())
+            .await
+            .unwrap();
         node.end_session(&viewer.session, "test").await;
     }
     node.end_session(&publisher.session, "test").await;
@@ -108,10 +122,21 @@ async fn a_taken_name_is_refused_and_is_free_again_when_its_publisher_has_gone()
     let (node, _inbox) = node().await;
     let stream: StreamName = "mine".parse().unwrap();
     let body = captured("firefox-whip").as_bytes();
-    let first = node.publish(&stream, body, Access::default()).await.unwrap();
-    assert!(node.publish(&stream, body, Access::default()).await.is_err());
+    let first = node
+        .publish(&stream, &Client::default(), body, Access::default())
+        .await
+        .unwrap();
+    assert!(
+        node.publish(&stream, &Client::default(), body, Access::default())
+            .await
+            .is_err()
+    );
     node.end_session(&first.session, "test").await;
-    assert!(node.publish(&stream, body, Access::default()).await.is_ok());
+    assert!(
+        node.publish(&stream, &Client::default(), body, Access::default())
+            .await
+            .is_ok()
+    );
 }
 
 fn put(node: &crate::node::Node, end: &serde_json::Value, remote: &serde_json::Value) -> PutLinks {

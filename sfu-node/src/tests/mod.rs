@@ -3,9 +3,11 @@
 
 mod admin;
 mod claims;
+mod clients;
 mod drain;
 mod hostile;
 mod offers;
+mod whip;
 
 use crate::node::{Inbox, Node};
 use crate::options::Options;
@@ -19,14 +21,18 @@ static NEXT_PORT: AtomicU16 = AtomicU16::new(27_300);
 
 /// A node with one worker; its listeners are not opened.
 async fn node() -> (Arc<Node>, Inbox) {
+    node_with(&[]).await
+}
+
+/// The same with more options.
+async fn node_with(more: &[&str]) -> (Arc<Node>, Inbox) {
     let port = NEXT_PORT.fetch_add(21, Ordering::Relaxed);
-    let options = Options::parse_from([
-        "sfu-node",
-        "--workers=1",
-        "--insecure-admin",
-        &format!("--media-port={port}"),
-        &format!("--pipe-ports={}-{}", port + 1, port + 20),
-    ]);
+    let ports = [
+        format!("--media-port={port}"),
+        format!("--pipe-ports={}-{}", port + 1, port + 20),
+    ];
+    let fixed = ["sfu-node", "--workers=1", "--insecure-admin", &ports[0], &ports[1]];
+    let options = Options::parse_from(fixed.iter().chain(more));
     let (node, inbox) = Node::start(options, HttpNodeAdmin::new(TokenSource::fixed("")))
         .await
         .unwrap();

@@ -1,9 +1,10 @@
 //! Endpoints `/whip/{stream}` and `/whep/{stream}`: POST an offer, look with GET, HEAD and OPTIONS.
 
 use super::body::{read, require_type};
+use super::links::links;
 use super::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
 use crate::http::path::Path;
-use crate::negotiate::Answered;
+use crate::negotiate::{Answered, Client};
 use crate::node::Node;
 use crate::problem::Problem;
 use axum::extract::State;
@@ -26,14 +27,21 @@ pub(super) async fn create(
     let stream: StreamName = stream.parse()?;
     let (parts, body) = request.into_parts();
     require_type(&parts.headers, SDP)?;
+    let agent = parts.headers.get(header::USER_AGENT);
+    let client = Client {
+        user_agent: agent
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned(),
+    };
     let body = read(body).await?;
     // The work goes on when the client hangs up, or a half-made session would be left to its timeout.
     let work = tokio::spawn(async move {
         let answered = match protocol {
-            Protocol::Whip => node.publish(&stream, &body, Access::default()).await,
-            Protocol::Whep => node.play(&stream, &body).await,
+            Protocol::Whip => node.publish(&stream, &client, &body, Access::default()).await,
+            Protocol::Whep => node.play(&stream, &client, &body).await,
         }?;
-        created(protocol, &stream, answered)
+        created(protocol, &stream, answered, &node)
     });
     match tokio::time::timeout(REQUEST_DEADLINE, work).await {
         Ok(Ok(result)) => result,
@@ -42,7 +50,7 @@ pub(super) async fn create(
     }
 }
 
-fn created(protocol: Protocol, stream: &StreamName, answered: Answered) -> Result<Response, Problem> {
+fn created(protocol: Protocol, stream: &StreamName, answered: Answered, node: &Node) -> Result<Response, Problem> {
     let location = format!("/{}/{stream}/{}", protocol.path(), answered.session);
     let value = |text: &str| {
         HeaderValue::from_str(text).map_err(|error| Problem::internal("writing a header of the answer", error))
@@ -53,13 +61,20 @@ fn created(protocol: Protocol, stream: &StreamName, answered: Answered) -> Resul
     headers.insert(header::LOCATION, value(&location)?);
     headers.insert(header::ETAG, value(&answered.etag)?);
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(SDPFRAG));
+    for link in links(node, protocol, stream, &answered.session) {
+        headers.append(header::LINK, link);
+    }
     Ok(response)
 }
 
-/// GET, HEAD and OPTIONS of an endpoint answer without content (RFC 9725 section 4.2); anything else is 405.
-pub(super) async fn other(method: Method, Path(stream): Path<String>) -> Result<Response, Problem> {
+/// GET, HEAD and OPTIONS of an endpoint answer without content (RFC 9725 section 4.2); players look for a WHEP endpoint by
+/// the type that HEAD answers. Anything else is 405.
+pub(super) async fn other(protocol: Protocol, method: Method, Path(stream): Path<String>) -> Result<Response, Problem> {
     let _: StreamName = stream.parse()?;
     let mut response = match method {
+        Method::HEAD if protocol == Protocol::Whep => {
+            ([(header::CONTENT_TYPE, HeaderValue::from_static(SDP))], StatusCode::OK).into_response()
+        }
         Method::GET | Method::HEAD => StatusCode::NO_CONTENT.into_response(),
         Method::OPTIONS => StatusCode::OK.into_response(),
         other => return Err(not_allowed(&other, "POST, GET, HEAD, OPTIONS")),

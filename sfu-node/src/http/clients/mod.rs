@@ -3,6 +3,7 @@
 mod body;
 mod cors;
 mod endpoint;
+mod links;
 mod patch;
 mod resource;
 
@@ -10,6 +11,7 @@ use crate::node::Node;
 use crate::problem::Problem;
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::routing::{any, post};
 use std::sync::Arc;
 
@@ -44,7 +46,7 @@ pub fn router(node: Arc<Node>) -> Router {
             .route(
                 &endpoint,
                 post(move |state, path, request| endpoint::create(protocol, state, path, request))
-                    .fallback(endpoint::other),
+                    .fallback(move |method, path| endpoint::other(protocol, method, path)),
             )
             .route(
                 &session,
@@ -59,7 +61,7 @@ pub fn router(node: Arc<Node>) -> Router {
                 "there is nothing here: POST an SDP offer to /whip/{stream} to publish, to /whep/{stream} to watch",
             )
         })
-        .layer(cors::layer())
+        .layer(from_fn(cors::allow))
         .with_state(node)
 }
 

@@ -1,13 +1,13 @@
 //! A session's URL: DELETE ends it, PATCH changes its ICE.
 
 use super::patch::patch;
-use super::{Protocol, not_allowed};
+use super::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
 use crate::http::path::Path;
 use crate::node::Node;
 use crate::problem::Problem;
 use crate::session::{Role, Session};
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sfumato_mesh::api::StreamName;
 use std::sync::Arc;
@@ -44,9 +44,13 @@ pub(super) async fn on_session(
                 .map_err(|panic| Problem::internal("ending a session", panic))?;
             Ok(StatusCode::OK.into_response())
         }
-        Method::PATCH => patch(&session, request).await,
+        Method::PATCH => patch(node, session, request).await,
         Method::GET | Method::HEAD => Ok(StatusCode::NO_CONTENT.into_response()),
-        Method::OPTIONS => Ok(StatusCode::OK.into_response()),
+        Method::OPTIONS => {
+            let patch = (ACCEPT_PATCH, HeaderValue::from_static(SDPFRAG));
+            let post = (ACCEPT_POST, HeaderValue::from_static(SDP));
+            Ok(([patch, post], StatusCode::OK).into_response())
+        }
         other => Err(not_allowed(&other, "DELETE, PATCH, GET, HEAD, OPTIONS")),
     }
 }
