@@ -5,8 +5,8 @@
 //! real one.
 
 use crate::api::{
-    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NodeName, NodeReport, PublicationId, Publications,
-    PutLinks, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, PublicationId,
+    Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -38,6 +38,9 @@ pub trait NodeAdmin: Send + Sync + 'static {
 
     /// `GET /admin/v1/publications`
     async fn publications(&self, url: &str, after: Option<u64>, wait: Duration) -> Result<Publications, AdminError>;
+
+    /// `GET /admin/v1/names/{stream}`
+    async fn name(&self, url: &str, stream: &StreamName) -> Result<NameReport, AdminError>;
 
     /// `PUT /admin/v1/subscriptions/{publication}`
     async fn subscribe(

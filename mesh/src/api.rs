@@ -422,6 +422,33 @@ pub struct Publications {
     pub publications: Vec<PublicationReport>,
 }
 
+/// `GET /admin/v1/names/{stream}`: who on this node holds a stream name. Asked by a node that wants to publish under it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NameReport {
+    /// The life that answers.
+    pub incarnation: Incarnation,
+    /// The publications that hold the name here, or are about to: none or one, and two during a take-over.
+    #[serde(default)]
+    pub holders: Vec<NameHolder>,
+}
+
+/// A publication that holds a name on its origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NameHolder {
+    /// Which.
+    pub publication: PublicationId,
+    /// Its right: the higher generation wins, on a tie the smaller publication id.
+    pub generation: u64,
+    /// Its offer is being answered at this moment.
+    #[serde(default)]
+    pub claiming: bool,
+    /// Time without RTP in milliseconds; from 3,000 on, another publisher may take the name over.
+    #[serde(default)]
+    pub silent_ms: u64,
+}
+
 fn yes() -> bool {
     true
 }

@@ -2,8 +2,8 @@
 
 use crate::admin::{AdminError, CALL_DEADLINE, LONG_POLL_SLACK, MAX_ANSWER_BYTES, NodeAdmin};
 use crate::api::{
-    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NodeName, NodeReport, Problem, PublicationId,
-    Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Problem, PublicationId,
+    Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
 use crate::wait::format_wait;
 use async_trait::async_trait;
@@ -181,6 +181,11 @@ impl NodeAdmin for HttpNodeAdmin {
 
     async fn publications(&self, url: &str, after: Option<u64>, wait: Duration) -> Result<Publications, AdminError> {
         self.get(url, "/admin/v1/publications", after, wait).await
+    }
+
+    async fn name(&self, url: &str, stream: &StreamName) -> Result<NameReport, AdminError> {
+        self.get(url, &format!("/admin/v1/names/{stream}"), None, Duration::ZERO)
+            .await
     }
 
     async fn subscribe(

@@ -7,8 +7,8 @@ mod world;
 
 use async_trait::async_trait;
 use sfumato_mesh::api::{
-    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NodeName, NodeReport, PublicationId, Publications,
-    PutLinks, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, PublicationId,
+    Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
 use sfumato_mesh::{AdminError, MeshHandle, MeshOptions, MeshTask, NodeAdmin, Target};
 use std::sync::Arc;
@@ -75,6 +75,9 @@ impl NodeAdmin for Stuck {
     }
     async fn publications(&self, url: &str, after: Option<u64>, wait: Duration) -> Result<Publications, AdminError> {
         self.0.publications(url, after, wait).await
+    }
+    async fn name(&self, url: &str, stream: &StreamName) -> Result<NameReport, AdminError> {
+        self.0.name(url, stream).await
     }
     async fn subscribe(&self, url: &str, id: &PublicationId, request: &Subscribe) -> Result<Subscribed, AdminError> {
         self.0.subscribe(url, id, request).await

@@ -1,16 +1,19 @@
 //! Claims on stream names in Redis, so that two nodes never both own a name for long. Media never waits for Redis: every
 //! call is bounded, and without an answer the peers' own publications decide.
 
+use crate::ownership::Right;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use serde::{Deserialize, Serialize};
-use sfumato_mesh::api::{Incarnation, NodeName, PublicationId, StreamName};
-use std::sync::atomic::{AtomicBool, Ordering};
+use sfumato_mesh::api::{Incarnation, NodeName, Peer, PublicationId, StreamName};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// A claim that is not refreshed ends after this time, in milliseconds.
 pub const CLAIM_TTL_MS: u64 = 10_000;
 /// Claims are refreshed this often.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(3);
+/// Redis is asked for a sign of life, and whether it has kept its memory, this often.
+pub const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// Longest wait for Redis in one call.
 pub const REDIS_DEADLINE: Duration = Duration::from_millis(500);
 
@@ -26,6 +29,16 @@ pub struct Claim {
     pub incarnation: Incarnation,
     /// Grows with each take-over.
     pub generation: u64,
+}
+
+impl Claim {
+    /// How it compares with other claims on the name.
+    pub fn right(&self) -> Right {
+        Right {
+            generation: self.generation,
+            publication: self.publication.clone(),
+        }
+    }
 }
 
 /// What came of asking for a name.
@@ -50,12 +63,31 @@ pub enum Refreshed {
     Unknown,
 }
 
+/// What came of watching Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// It remembers what this node wrote last time.
+    Kept,
+    /// It does not: it is new to this node, came back empty, or was away for longer than claims live.
+    Forgot,
+    /// It did not answer in time.
+    Away,
+}
+
 /// The claims of one cluster.
 pub struct Claims {
     connection: Option<ConnectionManager>,
     prefix: String,
-    healthy: AtomicBool,
+    state: AtomicU8,
 }
+
+/// Redis has not been asked yet.
+const UNTRIED: u8 = 0;
+/// Redis answered the last call.
+const ANSWERS: u8 = 1;
+/// Redis did not answer the last call. Until it answers the watch again nothing else is asked, so that no publisher
+/// waits for it.
+const AWAY: u8 = 2;
 
 /// Sets the key unless a claim with another publication and a better right is there.
 /// One key; ARGV: claim JSON, generation, publication, TTL in ms. Answers nil when ours, else the claim that stands.
@@ -110,13 +142,13 @@ impl Claims {
         Ok(Self {
             connection,
             prefix: format!("sfumato:{cluster}:"),
-            healthy: AtomicBool::new(false),
+            state: AtomicU8::new(UNTRIED),
         })
     }
 
     /// Whether Redis answered the last call; true when none is configured.
     pub fn healthy(&self) -> bool {
-        self.connection.is_none() || self.healthy.load(Ordering::Relaxed)
+        self.connection.is_none() || self.state.load(Ordering::Relaxed) == ANSWERS
     }
 
     /// Whether a Redis is configured.
@@ -128,7 +160,19 @@ impl Claims {
         format!("{}stream:{stream}", self.prefix)
     }
 
+    /// Asks unless Redis is known to be away.
     async fn ask<T>(
+        &self,
+        what: &'static str,
+        call: impl AsyncFnOnce(ConnectionManager) -> Result<T, redis::RedisError>,
+    ) -> Option<T> {
+        if self.state.load(Ordering::Relaxed) == AWAY {
+            return None;
+        }
+        self.try_asking(what, call).await
+    }
+
+    async fn try_asking<T>(
         &self,
         what: &'static str,
         call: impl AsyncFnOnce(ConnectionManager) -> Result<T, redis::RedisError>,
@@ -145,9 +189,9 @@ impl Claims {
                 None
             }
         };
-        let healthy = answer.is_some();
-        if self.healthy.swap(healthy, Ordering::Relaxed) != healthy {
-            if healthy {
+        let now = if answer.is_some() { ANSWERS } else { AWAY };
+        if self.state.swap(now, Ordering::Relaxed) != now {
+            if now == ANSWERS {
                 tracing::info!("Redis answers");
             } else {
                 tracing::warn!("Redis does not answer; media goes on, names are agreed on between the nodes");
@@ -234,12 +278,23 @@ impl Claims {
         .await;
     }
 
-    /// Asks Redis for a sign of life.
-    pub async fn ping(&self) {
-        self.ask("ping", async move |mut c| {
-            redis::cmd("PING").query_async::<String>(&mut c).await
-        })
-        .await;
+    /// Asks Redis for a sign of life, and whether it remembers this node: it may have come back empty between two calls.
+    pub async fn watch(&self, me: &Peer) -> Memory {
+        let (key, value) = (format!("{}node:{}", self.prefix, me.name), me.incarnation.to_string());
+        let written = value.clone();
+        let before = self
+            .try_asking("watching", async move |mut c| {
+                let mut both = redis::pipe();
+                both.atomic().get(&key).pset_ex(&key, written, CLAIM_TTL_MS).ignore();
+                let (before,): (Option<String>,) = both.query_async(&mut c).await?;
+                Ok(before)
+            })
+            .await;
+        match before {
+            None => Memory::Away,
+            Some(Some(before)) if before == value => Memory::Kept,
+            Some(_) => Memory::Forgot,
+        }
     }
 }
 

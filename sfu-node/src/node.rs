@@ -7,6 +7,7 @@ use crate::drain::Drain;
 use crate::fanout::Carried;
 use crate::link::{Link, LinkEvents};
 use crate::options::Options;
+use crate::ownership::{LastRtp, Right};
 use crate::pipe::PipeListen;
 use crate::presence::Presence;
 use crate::session::{SessionId, Sessions};
@@ -33,6 +34,18 @@ pub struct Published {
     pub generation: u64,
     /// The session that sends it.
     pub session: SessionId,
+    /// When RTP last came.
+    pub last_rtp: LastRtp,
+}
+
+impl Published {
+    /// Its right to its name.
+    pub fn right(&self, id: &PublicationId) -> Right {
+        Right {
+            generation: self.generation,
+            publication: id.clone(),
+        }
+    }
 }
 
 /// A media node.
@@ -52,7 +65,7 @@ pub struct Node {
     /// Publications whose origin is this node.
     pub published: Mutex<HashMap<PublicationId, Published>>,
     /// Names that are being claimed on this node at the moment.
-    pub claiming: Mutex<Vec<StreamName>>,
+    pub claiming: Mutex<HashMap<StreamName, Right>>,
     /// Publications of other nodes that are carried here, or are about to be.
     pub carried: Mutex<HashMap<PublicationId, Arc<Carried>>>,
     /// What the peers publish.

@@ -1,17 +1,22 @@
 //! What the peers publish, kept in memory by one long poll to each: level-triggered, so that a lost message delays a
 //! change and never loses it. A stream that ends at its origin ends here with the next answer, which is at once.
 
+use crate::claims::Claim;
 use crate::node::Node;
+use crate::ownership::Right;
 use parking_lot::Mutex;
 use sfumato_mesh::api::{NodeName, Peer, PublicationId, PublicationReport, StreamName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a peer may hold a long poll.
 const WAIT: Duration = Duration::from_secs(20);
 /// Pause after a failed poll.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// Former peers of which it is kept where they lived.
+const MAX_FORMER: usize = 64;
 
 /// A peer and what it publishes.
 struct Known {
@@ -19,6 +24,10 @@ struct Known {
     publications: Vec<PublicationReport>,
     /// Whether it takes sessions.
     ready: bool,
+    /// Whether it answered the last poll. One that does not may be dead: its rights do not end anybody else's publication.
+    answers: bool,
+    /// When it answered last, or was learnt of.
+    answered: Instant,
     poll: tokio::task::AbortHandle,
 }
 
@@ -32,6 +41,8 @@ impl Drop for Known {
 #[derive(Default)]
 pub struct Peers {
     known: Mutex<BTreeMap<NodeName, Known>>,
+    /// Nodes without a link at present, the latest last, and when they answered last: a claim of theirs may be left.
+    former: Mutex<VecDeque<(Peer, Instant)>>,
 }
 
 impl Peers {
@@ -51,6 +62,8 @@ impl Peers {
                 peer: peer.clone(),
                 publications: Vec::new(),
                 ready: false,
+                answers: false,
+                answered: Instant::now(),
                 poll,
             },
         );
@@ -68,8 +81,13 @@ impl Peers {
         let ours = known
             .get(&peer.name)
             .is_some_and(|k| k.peer.incarnation == peer.incarnation);
-        if ours {
-            known.remove(&peer.name);
+        if ours && let Some(gone) = known.remove(&peer.name) {
+            let mut former = self.former.lock();
+            former.retain(|(other, _)| other.name != peer.name);
+            former.push_back((gone.peer.clone(), gone.answered));
+            if former.len() > MAX_FORMER {
+                former.pop_front();
+            }
         }
         ours
     }
@@ -96,8 +114,10 @@ impl Peers {
         let mut known = self.known.lock();
         match known.get_mut(&peer.name) {
             Some(there) if there.peer.incarnation == peer.incarnation => {
-                let changed = there.publications != publications;
+                let changed = there.publications != publications || !there.answers;
                 there.publications = publications;
+                there.answers = true;
+                there.answered = Instant::now();
                 changed
             }
             _ => false,
@@ -109,20 +129,69 @@ impl Peers {
         self.known.lock().values().map(|known| known.peer.clone()).collect()
     }
 
-    /// A peer by name.
-    pub fn get(&self, name: &NodeName) -> Option<Peer> {
-        self.known.lock().get(name).map(|known| known.peer.clone())
+    /// A poll of a peer failed.
+    fn silent(&self, peer: &Peer) {
+        if let Some(there) = self.known.lock().get_mut(&peer.name)
+            && there.peer.incarnation == peer.incarnation
+        {
+            there.answers = false;
+        }
     }
 
-    /// The publication of a stream that counts: the highest generation, on a tie the smallest id.
+    /// A peer by name, also one that there is no link with any more, and how long ago it answered.
+    pub fn address(&self, name: &NodeName) -> Option<(Peer, Duration)> {
+        if let Some(known) = self.known.lock().get(name) {
+            return Some((known.peer.clone(), known.answered.elapsed()));
+        }
+        let former = self.former.lock();
+        let (peer, answered) = former.iter().find(|(peer, _)| peer.name == *name)?;
+        Some((peer.clone(), answered.elapsed()))
+    }
+
+    /// The publication of a stream that counts: that of a peer that answers before any other, then by [`Right`].
     pub fn find(&self, stream: &StreamName) -> Option<(Peer, PublicationReport)> {
+        let known = self.known.lock();
+        known
+            .values()
+            .flat_map(|k| k.publications.iter().map(move |p| (k, p)))
+            .filter(|(_, p)| p.stream == *stream)
+            .max_by_key(|(k, p)| (k.answers, right_of(p)))
+            .map(|(k, p)| (k.peer.clone(), p.clone()))
+    }
+
+    /// Everybody who publishes under a name, as claims.
+    pub fn holders(&self, stream: &StreamName) -> Vec<Claim> {
         let known = self.known.lock();
         known
             .values()
             .flat_map(|k| k.publications.iter().map(move |p| (&k.peer, p)))
             .filter(|(_, p)| p.stream == *stream)
-            .max_by(|(_, a), (_, b)| a.generation.cmp(&b.generation).then_with(|| b.id.cmp(&a.id)))
-            .map(|(peer, p)| (peer.clone(), p.clone()))
+            .map(|(peer, p)| Claim {
+                publication: p.id.clone(),
+                node: peer.name.clone(),
+                incarnation: peer.incarnation.clone(),
+                generation: p.generation,
+            })
+            .collect()
+    }
+
+    /// Every right of the peers that answer.
+    pub fn rights(&self) -> Vec<(StreamName, Right, NodeName)> {
+        let known = self.known.lock();
+        known
+            .values()
+            .filter(|k| k.answers)
+            .flat_map(|k| k.publications.iter().map(move |p| (&k.peer, p)))
+            .map(|(peer, p)| (p.stream.clone(), right_of(p), peer.name.clone()))
+            .collect()
+    }
+}
+
+/// Right of a publication to its name.
+pub fn right_of(publication: &PublicationReport) -> Right {
+    Right {
+        generation: publication.generation,
+        publication: publication.id.clone(),
     }
 }
 
@@ -141,6 +210,7 @@ async fn follow(node: Weak<Node>, peer: Peer) {
                 node.peers.set_ready(&peer, answer.ready);
                 let ids: Vec<PublicationId> = answer.publications.iter().map(|p| p.id.clone()).collect();
                 if node.peers.update(&peer, answer.publications) {
+                    node.settle_names().await;
                     node.drop_carried_except(&peer, &ids, "the stream ended").await;
                     node.touch();
                     node.carry_eagerly(&peer);
@@ -158,6 +228,7 @@ async fn follow(node: Weak<Node>, peer: Peer) {
             }
             Err(error) => {
                 tracing::debug!(peer = %peer.name, %error, "asking a peer for its publications");
+                node.peers.silent(&peer);
                 drop(node);
                 tokio::time::sleep(RETRY).await;
             }

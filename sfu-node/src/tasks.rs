@@ -3,6 +3,7 @@
 use crate::deadline::within;
 use crate::emptying;
 use crate::fanout::RENEW_EVERY;
+use crate::holding::RTP_SAMPLE_EVERY;
 use crate::link::Link;
 use crate::node::{Inbox, Node};
 use mediasoup::prelude::*;
@@ -41,6 +42,9 @@ pub fn start(node: &Arc<Node>, inbox: Inbox) {
     let look = async |node: &Arc<Node>| node.empty_what_is_due().await;
     tokio::spawn(every(emptying::LOOK_EVERY, Arc::clone(node), look));
     tokio::spawn(every(SESSIONS_EVERY, Arc::clone(node), end_overdue));
+    tokio::spawn(every(RTP_SAMPLE_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
+        node.sample_publishers().await;
+    }));
     tokio::spawn(Arc::clone(node).keep_claims());
     tokio::spawn(read_inbox(Arc::clone(node), inbox));
 }

@@ -16,8 +16,8 @@ pub use node::{FakeNode, Refusal};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use sfumato_mesh::api::{
-    CloseLinks, DrainReason, DrainRequest, DrainState, LinkState, Links, NodeName, NodeReport, PublicationId,
-    Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, LinkState, Links, NameReport, NodeName, NodeReport,
+    PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
 use sfumato_mesh::{AdminError, NodeAdmin, Target};
 use std::collections::{BTreeMap, BTreeSet};
@@ -312,6 +312,10 @@ impl NodeAdmin for World {
 
     async fn publications(&self, _: &str, _: Option<u64>, _: Duration) -> Result<Publications, AdminError> {
         unreachable!("the mesh has no business with publications")
+    }
+
+    async fn name(&self, _: &str, _: &StreamName) -> Result<NameReport, AdminError> {
+        unreachable!("the mesh has no business with names")
     }
 
     async fn subscribe(&self, _: &str, _: &PublicationId, _: &Subscribe) -> Result<Subscribed, AdminError> {

@@ -12,8 +12,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sfumato_mesh::api::{
-    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NodeName, NodeReport, Problem as ProblemBody,
-    PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Problem as ProblemBody,
+    PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
 use sfumato_mesh::drain::UnknownReason;
 use sfumato_mesh::{parse_wait, token_matches};
@@ -34,6 +34,7 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
         .route("/admin/v1/links/{peer}", put(put_links))
         .route("/admin/v1/links/close", post(close_links))
         .route("/admin/v1/publications", get(publications))
+        .route("/admin/v1/names/{stream}", get(name))
         .route("/admin/v1/subscriptions/renew", post(renew))
         .route("/admin/v1/subscriptions/{publication}", put(subscribe))
         .route("/admin/v1/drain", post(drain).delete(undrain))
@@ -182,6 +183,17 @@ pub(super) async fn publications(
         ready: node.is_ready(),
         publications: node.publication_reports(),
     }))
+}
+
+#[utoipa::path(get, path = "/admin/v1/names/{stream}", tag = "streams",
+    params(("stream" = String, Path, description = "name of a stream")),
+    responses((status = 200, description = "the publication that holds the name on this node, if any", body = NameReport)))]
+pub(super) async fn name(
+    State(node): State<Arc<Node>>,
+    Path(stream): Path<String>,
+) -> Result<Json<NameReport>, Problem> {
+    let stream: StreamName = stream.parse()?;
+    Ok(Json(node.name_report(&stream).await))
 }
 
 #[utoipa::path(put, path = "/admin/v1/subscriptions/{publication}", tag = "streams", request_body = Subscribe,

@@ -97,9 +97,11 @@ impl Node {
         let own = self
             .published
             .lock()
-            .values()
-            .find(|p| p.presence.stream == *stream)
-            .map(|p| Arc::clone(&p.presence));
+            .iter()
+            .filter(|(_, p)| p.presence.stream == *stream)
+            // Two for the moment of a take-over.
+            .max_by_key(|(id, p)| p.right(id))
+            .map(|(_, p)| Arc::clone(&p.presence));
         if let Some(presence) = own {
             return Ok((presence, None));
         }

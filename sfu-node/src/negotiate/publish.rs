@@ -3,7 +3,9 @@
 use super::lifecycle::{Descriptions, new_session_id};
 use super::{Answered, Client, one_of_each, short};
 use crate::deadline::within;
+use crate::names::taken_by_another;
 use crate::node::{Node, Published};
+use crate::ownership::LastRtp;
 use crate::presence::Presence;
 use crate::problem::Problem;
 use crate::sdp::offer::Offer;
@@ -15,6 +17,7 @@ use sdp_types::Direction;
 use sfumato_mesh::access::Access;
 use sfumato_mesh::api::{PublicationId, StreamName};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A publisher is asked for key frames at most this often, in milliseconds: many viewers joining at once cost one.
 const KEY_FRAME_REQUEST_DELAY_MS: u32 = 300;
@@ -34,12 +37,17 @@ impl Node {
         let id = PublicationId::try_from(uuid::Uuid::new_v4().simple().to_string())?;
         let claim = self.claim_name(stream, &id, access).await?;
         match self
-            .publish_claimed(stream, &id, claim.generation, &offer, &tracks)
+            .publish_claimed(stream, &id, claim.right.generation, &offer, &tracks)
             .await
         {
             Ok(answered) => {
                 drop(claim);
                 tracing::info!(%stream, publication = %id, session = %short(&answered.session), "published");
+                // Ends the publication that this one took the name from, or this one if somebody else was faster.
+                self.settle_names().await;
+                if self.sessions.get(&answered.session).is_none() {
+                    return Err(taken_by_another(stream));
+                }
                 Ok(answered)
             }
             Err(problem) => {
@@ -85,6 +93,7 @@ impl Node {
             presence,
             generation,
             session: session.clone(),
+            last_rtp: LastRtp::new(Instant::now()),
         };
         self.published.lock().insert(id.clone(), published);
         let role = Role::Publisher {

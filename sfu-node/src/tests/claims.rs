@@ -1,7 +1,7 @@
 //! Claims on a real `redis-server`.
 
-use crate::claims::{Claim, Claimed, Claims, Refreshed};
-use sfumato_mesh::api::StreamName;
+use crate::claims::{Claim, Claimed, Claims, Memory, Refreshed};
+use sfumato_mesh::api::{Peer, StreamName};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,22 @@ impl Redis {
     fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
+
+    /// Stops the process, or lets it go on: its connections stay, its answers do not come.
+    fn freeze(&self, frozen: bool) {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let done = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(done.unwrap().success());
+    }
+
+    /// What a restart without a file leaves: nothing.
+    async fn empty(&self) {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let _: () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
+    }
 }
 
 impl Drop for Redis {
@@ -56,6 +72,15 @@ impl Drop for Redis {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn peer(incarnation: &str) -> Peer {
+    Peer {
+        name: "sfu-1".parse().unwrap(),
+        incarnation: incarnation.parse().unwrap(),
+        admin_url: "http://127.0.0.1:4001".to_owned(),
+        client_url: "http://127.0.0.1:3001".to_owned(),
     }
 }
 
@@ -132,4 +157,37 @@ async fn without_an_answer_nothing_is_known_and_nobody_waits_for_long() {
     let answer = tokio::time::timeout(Duration::from_secs(5), claims.claim(&stream, &claim("a", 1))).await;
     assert!(matches!(answer, Ok(Claimed::Unknown)));
     assert!(!claims.healthy());
+}
+
+#[tokio::test]
+async fn a_redis_that_forgot_is_told_from_one_that_remembers() {
+    let redis = Redis::start();
+    let claims = Claims::new(Some(&redis.url()), "test").unwrap();
+    let (me, next_life) = (peer("0.a"), peer("0.b"));
+    assert_eq!(claims.watch(&me).await, Memory::Forgot, "it never knew this node");
+    assert_eq!(claims.watch(&me).await, Memory::Kept);
+    redis.empty().await;
+    assert_eq!(claims.watch(&me).await, Memory::Forgot);
+    assert_eq!(claims.watch(&me).await, Memory::Kept);
+    assert_eq!(claims.watch(&next_life).await, Memory::Forgot, "it knew another life");
+}
+
+#[tokio::test]
+async fn while_redis_is_known_to_be_away_only_the_watch_asks_it() {
+    let redis = Redis::start();
+    let claims = Claims::new(Some(&redis.url()), "test").unwrap();
+    let (me, stream): (Peer, StreamName) = (peer("0.a"), "demo".parse().unwrap());
+    assert_eq!(claims.watch(&me).await, Memory::Forgot);
+    redis.freeze(true);
+    assert_eq!(claims.watch(&me).await, Memory::Away);
+    redis.freeze(false);
+    assert!(
+        matches!(claims.claim(&stream, &claim("a", 1)).await, Claimed::Unknown),
+        "not asked"
+    );
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while claims.watch(&me).await == Memory::Away {
+        assert!(Instant::now() < deadline, "Redis goes on, and is not seen");
+    }
+    assert!(matches!(claims.claim(&stream, &claim("a", 1)).await, Claimed::Ours));
 }

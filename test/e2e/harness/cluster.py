@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import httpx
 
+from harness import redis
 from harness.ports import Slot
 from harness.processes import Child, alive, comm, tail
 from harness.waiting import PATIENCE, eventually
@@ -130,6 +131,14 @@ class Cluster:
     def stream(self, name: str) -> dict | None:
         """A stream in the front door's JSON."""
         return next((stream for stream in self.json()["streams"] if stream["name"] == name), None)
+
+    def redis(self, *words: str):
+        """One command to this cluster's Redis."""
+        return redis.ask(self.slot.redis, *words)
+
+    def claimed(self, stream: str) -> bool:
+        """Whether Redis holds a claim on a stream name."""
+        return bool(self.redis("KEYS", f"sfumato:*:stream:{stream}"))
 
     # Processes
 

@@ -49,6 +49,27 @@ def cut(cluster: Cluster, a: str, b: str):
         nft(f"delete table {table}")
 
 
+@contextlib.contextmanager
+def without_udp(ports: list[int]):
+    """Drops every UDP packet from and to these ports, as for a client whose network is gone, for the length of the block."""
+    if os.geteuid() != 0:
+        pytest.skip("cutting a client off takes root (nftables)")
+    assert ports, "no port: what would be cut?"
+    table, these = f"inet sfumato_e2e_{uuid.uuid4().hex[:12]}", ", ".join(str(port) for port in ports)
+    nft(f"""
+        table {table} {{
+            chain cut {{
+                type filter hook input priority filter;
+                udp sport {{ {these} }} drop
+                udp dport {{ {these} }} drop
+            }}
+        }}""")
+    try:
+        yield time.monotonic()
+    finally:
+        nft(f"delete table {table}")
+
+
 def wait_until(moment: float) -> None:
     """Lets time pass while a fault lasts: its length is what the test is about."""
     time.sleep(max(0.0, moment - time.monotonic()))

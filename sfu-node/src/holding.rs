@@ -1,0 +1,173 @@
+//! Keeping names that this node holds: claims in Redis are refreshed, publications whose name somebody has a better right
+//! to end, and it is known when RTP last came.
+
+use crate::claims::{Claim, Memory, REFRESH_EVERY, Refreshed, WATCH_EVERY};
+use crate::deadline::within;
+use crate::names::with_claim_alive;
+use crate::node::Node;
+use crate::ownership::{Right, may_take_over, winner};
+use crate::session::SessionId;
+use futures::StreamExt;
+use mediasoup::prelude::TransportGeneric;
+use sfumato_mesh::api::{NodeName, PublicationId, StreamName};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::MissedTickBehavior;
+
+/// How often publishers are looked at for RTP. A part of [`crate::ownership::RTP_SILENCE`]: what this adds to it is the
+/// longest that a returning publisher waits in vain.
+pub const RTP_SAMPLE_EVERY: Duration = Duration::from_millis(500);
+/// Claims that are refreshed side by side.
+const REFRESHES_AT_ONCE: usize = 32;
+/// What a publisher that lost its name is told, and the log.
+const LOST: &str = "another publisher took the name over";
+
+/// A publication of this node and its right to its name.
+struct Own {
+    stream: StreamName,
+    right: Right,
+    session: SessionId,
+}
+
+impl Node {
+    fn own_publications(&self) -> Vec<Own> {
+        self.published
+            .lock()
+            .iter()
+            .map(|(id, published)| Own {
+                stream: published.presence.stream.clone(),
+                right: published.right(id),
+                session: published.session.clone(),
+            })
+            .collect()
+    }
+
+    /// Ends every publication of this node whose name somebody has a better right to, and stops carrying those of others.
+    ///
+    /// Run whenever either side of the comparison changes: a peer's publications, or the own ones. Since all nodes compare
+    /// by the same rule, the one that has to give up does, and no other.
+    pub async fn settle_names(self: &Arc<Self>) {
+        let own = self.own_publications();
+        let mut best: HashMap<StreamName, (Right, NodeName)> = HashMap::new();
+        let mine = own
+            .iter()
+            .map(|own| (own.stream.clone(), own.right.clone(), self.me.name.clone()));
+        let all: Vec<(StreamName, Right, NodeName)> = self.peers.rights().into_iter().chain(mine).collect();
+        for (stream, right, node) in all.iter().cloned() {
+            let so_far = best.remove(&stream);
+            if let Some(better) = winner(so_far.into_iter().chain([(right, node)])) {
+                best.insert(stream, better);
+            }
+        }
+        for own in own {
+            if let Some((right, node)) = best.get(&own.stream)
+                && right.beats(&own.right)
+            {
+                tracing::warn!(stream = %own.stream, winner = %node, publication = %own.right.publication, "{LOST}");
+                self.end_session(&own.session, LOST).await;
+            }
+        }
+        for publication in self.carried_losers(&all, &best) {
+            self.drop_carried(&publication, LOST).await;
+        }
+    }
+
+    /// Carried publications that lost their name: their viewers are closed, so that they come back to the winner.
+    fn carried_losers(
+        &self,
+        all: &[(StreamName, Right, NodeName)],
+        best: &HashMap<StreamName, (Right, NodeName)>,
+    ) -> Vec<PublicationId> {
+        let carried = self.carried.lock();
+        all.iter()
+            .filter(|(stream, right, _)| {
+                carried.contains_key(&right.publication)
+                    && best.get(stream).is_some_and(|(better, _)| better.beats(right))
+            })
+            .map(|(_, right, _)| right.publication.clone())
+            .collect()
+    }
+
+    /// Watches Redis and refreshes every claim of this node, for ever. All are written again at once when Redis answers
+    /// again, or has forgotten this node: it may have come back empty.
+    pub async fn keep_claims(self: Arc<Self>) {
+        if !self.claims.configured() {
+            return;
+        }
+        let mut tick = tokio::time::interval(WATCH_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut was_healthy = self.claims.healthy();
+        let mut refreshed: Option<Instant> = None;
+        loop {
+            tick.tick().await;
+            let memory = self.claims.watch(&self.me).await;
+            let healthy = self.claims.healthy();
+            let due = refreshed.is_none_or(|at| at.elapsed() >= REFRESH_EVERY);
+            if memory == Memory::Forgot || healthy && (due || !was_healthy) {
+                refreshed = Some(Instant::now());
+                self.refresh_claims().await;
+            }
+            if healthy != was_healthy {
+                was_healthy = healthy;
+                self.touch();
+            }
+        }
+    }
+
+    async fn refresh_claims(self: &Arc<Self>) {
+        futures::stream::iter(self.own_publications())
+            .for_each_concurrent(REFRESHES_AT_ONCE, async |own| {
+                let claim = self.claim_of(&own.right);
+                if let Refreshed::Lost(winner) = self.claims.refresh(&own.stream, &claim).await {
+                    self.answer_better_claim(own, &winner).await;
+                }
+            })
+            .await;
+    }
+
+    /// Redis knows a better claim. It counts if its holder lives; one that is gone (it died while Redis was away) does not
+    /// end what plays.
+    async fn answer_better_claim(self: &Arc<Self>, own: Own, better: &Claim) {
+        let state = self.ask(&own.stream, better).await;
+        if !may_take_over(with_claim_alive(state), false) {
+            tracing::warn!(stream = %own.stream, winner = %better.node, publication = %own.right.publication, "{LOST}");
+            self.end_session(&own.session, LOST).await;
+            return;
+        }
+        let raised = Right {
+            generation: better.generation + 1,
+            ..own.right
+        };
+        match self.published.lock().get_mut(&raised.publication) {
+            Some(published) if published.generation < raised.generation => published.generation = raised.generation,
+            _ => return,
+        }
+        tracing::info!(stream = %own.stream, from = %better.node, ?state, "the better claim's holder is gone; kept the name");
+        self.touch_publications();
+        let claim = self.claim_of(&raised);
+        self.claims.take_over(&own.stream, &better.publication, &claim).await;
+    }
+
+    /// Looks at every publisher for RTP.
+    pub async fn sample_publishers(&self) {
+        let sessions: Vec<SessionId> = self.published.lock().values().map(|p| p.session.clone()).collect();
+        futures::future::join_all(sessions.iter().map(|session| self.sample_publisher(session))).await;
+    }
+
+    /// Looks at one publisher for RTP. A worker that does not answer says nothing about the publisher.
+    pub async fn sample_publisher(&self, session: &str) {
+        let Some(session) = self.sessions.get(session) else {
+            return;
+        };
+        let Ok(stats) = within("reading a publisher's statistics", session.transport.get_stats()).await else {
+            return;
+        };
+        let now = Instant::now();
+        if let Some(stat) = stats.first()
+            && let Some(published) = self.published.lock().values_mut().find(|p| p.session == session.id)
+        {
+            published.last_rtp.sample(stat.rtp_bytes_received, now);
+        }
+    }
+}

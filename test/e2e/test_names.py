@@ -1,0 +1,121 @@
+"""A name has one publisher: who may take it over, who wins, and how fast a publisher that vanished is back."""
+
+import signal
+import time
+
+import pytest
+
+from harness.faults import without_udp
+from harness.growth import grows
+from harness.offers import offer
+from harness.processes import sockets, stopped
+from harness.waiting import PATIENCE, eventually
+
+# A publisher that crashed or lost its network publishes again under its name within this many seconds.
+BACK_WITHIN = 4
+# Two publications of one name never both live for longer than this many seconds.
+TWO_WINNERS = 2
+
+
+def publish_by_hand(cluster, stream: str, node: str):
+    """An answer to an offer that nobody stands behind."""
+    headers = {"Content-Type": "application/sdp"}
+    return cluster.http.post(cluster.whip(stream, node), content=offer(direction="sendonly"), headers=headers, timeout=10)
+
+
+def back_after(cluster, stream: str, node: str, began: float) -> float:
+    """Tries to publish every 250 ms, as an encoder does, and tells how long after `began` it was let in."""
+
+    def attempt():
+        answer = publish_by_hand(cluster, stream, node)
+        assert answer.status_code == 201, f"{answer.status_code} {answer.text}"
+        return time.monotonic() - began
+
+    return eventually(f"{stream} may be published again on {node}", attempt, within=20, every=0.25)
+
+
+def origins(cluster, stream: str) -> list[str]:
+    """Every node that says it publishes the stream, once for each publication."""
+    return [name for name, report in cluster.reports().items() for p in report["publications"] if p["stream"] == stream]
+
+
+@pytest.mark.parametrize("node", ["sfu-1", "sfu-2"])
+@pytest.mark.parametrize("redis", ["redis answers", "redis is away"])
+def test_a_publisher_that_was_killed_is_back_within_four_seconds(node, redis, cluster, peers, stream):
+    generator = peers.generate(cluster.whip(stream, "sfu-1"))
+    viewer = peers.count(cluster.whep(stream, "sfu-3"))
+    grows(viewer)
+    if redis == "redis answers":
+        generator.child.process.send_signal(signal.SIGKILL)
+        took = back_after(cluster, stream, node, time.monotonic())
+    else:
+        with stopped(cluster.child_named("redis-server")):
+            generator.child.process.send_signal(signal.SIGKILL)
+            took = back_after(cluster, stream, node, time.monotonic())
+    assert took <= BACK_WITHIN * PATIENCE, f"it took {took:.2f} s"
+    eventually("the one before has ended", lambda: origins(cluster, stream) == [node], within=TWO_WINNERS)
+    eventually("the viewer of the one before is told", viewer.closed, within=TWO_WINNERS)
+    assert "remote" in viewer.closed()
+
+
+@pytest.mark.parametrize("node", ["sfu-1", "sfu-2"])
+def test_a_publisher_that_lost_its_network_is_back_within_four_seconds(node, cluster, peers, stream):
+    generator = peers.generate(cluster.whip(stream, "sfu-1"))
+    viewer = peers.count(cluster.whep(stream, "sfu-3"))
+    grows(viewer)
+    with without_udp([port for _, port in sockets(generator.child.pid, "udp")]) as began:
+        took = back_after(cluster, stream, node, began)
+    assert took <= BACK_WITHIN * PATIENCE, f"it took {took:.2f} s"
+    eventually("one publication is left", lambda: origins(cluster, stream) == [node], within=TWO_WINNERS)
+    # Its network is back; its session is not, and it is told so.
+    eventually("the one before knows", lambda: not generator.child.running(), within=15)
+
+
+def test_a_publisher_that_sends_keeps_its_name_for_as_long_as_others_try(cluster, peers, stream):
+    generator = peers.generate(cluster.whip(stream, "sfu-1"))
+    viewer = peers.count(cluster.whep(stream, "sfu-2"))
+    until, statuses = time.monotonic() + 5, set()
+    while time.monotonic() < until:
+        statuses |= {publish_by_hand(cluster, stream, node).status_code for node in cluster.names()}
+    assert statuses == {409}
+    assert generator.child.running()
+    grows(viewer)
+    assert viewer.closed() == ""
+
+
+def test_the_names_of_a_killed_node_are_free_at_once(cluster, peers, stream):
+    peers.generate(cluster.whip(stream, "sfu-2"))
+    grows(peers.count(cluster.whep(stream, "sfu-3")))
+    began = cluster.kill(cluster.pid("sfu-2"))
+    answer = publish_by_hand(cluster, stream, "sfu-1")
+    took = time.monotonic() - began
+    assert answer.status_code == 201, f"{answer.status_code} {answer.text}"
+    assert took <= TWO_WINNERS * PATIENCE, f"it took {took:.2f} s"
+
+
+def test_viewers_end_on_the_publication_that_took_the_name_over(cluster, peers, stream):
+    first = peers.generate(cluster.whip(stream, "sfu-1"))
+    viewers = [peers.count(cluster.whep(stream, node)) for node in cluster.names()]
+    first.child.process.send_signal(signal.SIGKILL)
+    peers.generate(cluster.whip(stream, "sfu-2"))
+    for viewer in viewers:
+        eventually(f"{viewer} is told", viewer.closed, within=TWO_WINNERS)
+    # The front door lists one stream of that name, at its new origin, and sends viewers there.
+    for _ in viewers:
+        grows(peers.count(cluster.whep(stream)))
+    assert eventually("it is listed", lambda: cluster.stream(stream), within=5)["origin"] == "sfu-2"
+    assert origins(cluster, stream) == ["sfu-2"]
+
+
+def test_claims_are_written_again_as_soon_as_redis_is_back_and_empty(cluster, peers, stream):
+    peers.generate(cluster.whip(stream, "sfu-1"))
+    redis = cluster.child_named("redis-server")
+    cluster.kill(redis)
+    cluster.gone([redis], within=5)
+    eventually("another Redis runs", lambda: cluster.child_named("redis-server") != redis, within=15)
+    eventually("the claim is there", lambda: cluster.claimed(stream), within=2)
+    cluster.redis("FLUSHALL")
+    began = time.monotonic()
+    eventually("the claim is there", lambda: cluster.claimed(stream), within=5, every=0.02)
+    # Claims are refreshed every 3 s; what was lost is noticed earlier.
+    assert time.monotonic() - began <= 1.5 * PATIENCE
