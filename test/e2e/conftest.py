@@ -15,6 +15,7 @@ import pytest
 from harness import processes
 from harness.browsers import BROWSERS
 from harness.cluster import Cluster
+from harness.foreign import ForeignPeer, make_media
 from harness.peers import AiortcPeer, Counter, FfmpegPublisher, Generator, Page
 from harness.ports import slot
 
@@ -119,16 +120,20 @@ class Peers:
         self._started = []
 
     def generate(self, url: str) -> Generator:
-        return self._start(Generator, self._binaries(), url, what="generator")
+        return self._start(Generator, self._binaries(), url, name=self._name("generator", url))
 
     def count(self, url: str) -> Counter:
-        return self._start(Counter, self._binaries(), url, what="counter")
+        return self._start(Counter, self._binaries(), url, name=self._name("counter", url))
 
     def aiortc(self, role: str, url: str) -> AiortcPeer:
-        return self._start(AiortcPeer, role, url, what=f"aiortc-{role}")
+        return self._start(AiortcPeer, role, url, name=self._name(f"aiortc-{role}", url))
 
-    def ffmpeg(self, url: str) -> FfmpegPublisher:
-        return self._start(FfmpegPublisher, url, what="ffmpeg")
+    def ffmpeg(self, url: str, **options) -> FfmpegPublisher:
+        return self._start(FfmpegPublisher, url, name=self._name("ffmpeg", url), **options)
+
+    def foreign(self, client, role: str, url: str, *options: str) -> ForeignPeer:
+        """A client of harness/foreign.py."""
+        return self._start(ForeignPeer, client(role, url, *options), name=self._name(f"{client.__name__}-{role}", url))
 
     def stop(self) -> None:
         with contextlib.ExitStack() as stack:
@@ -139,9 +144,12 @@ class Peers:
     def _binaries(self) -> Path:
         return self._request.getfixturevalue("binaries")
 
-    def _start(self, kind, *arguments, what):
-        path = arguments[-1].partition("?")[0].rsplit("/", 1)[-1][-40:]
-        peer = kind(*arguments, f"{what}-{next(self._numbers)}-{path}", self._directory)
+    def _name(self, what: str, url: str) -> str:
+        stream = url.partition("?")[0].rsplit("/", 1)[-1][-40:]
+        return f"{what}-{next(self._numbers)}-{stream}"
+
+    def _start(self, kind, *arguments, name: str, **options):
+        peer = kind(*arguments, name, self._directory, **options)
         self._started.append(peer)
         return peer
 
@@ -151,6 +159,20 @@ def peers(request, tmp_path):
     started = Peers(request, tmp_path)
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="module")
+def module_peers(request, tmp_path_factory):
+    """Peers that live as long as the tests of a file."""
+    started = Peers(request, tmp_path_factory.mktemp("peers"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory) -> str:
+    """A folder with encoded media for peers that carry no encoder."""
+    return str(make_media(tmp_path_factory.mktemp("media")))
 
 
 # Browsers

@@ -42,6 +42,12 @@ pub const CAPTURED: &[(&str, &str)] = &[
         include_str!("../../tests/offers/ffmpeg9-whip-high.sdp"),
     ),
     ("ffmpeg8-whip", include_str!("../../tests/offers/ffmpeg8-whip.sdp")),
+    ("gstreamer-whip", include_str!("../../tests/offers/gstreamer-whip.sdp")),
+    (
+        "gstreamer-whip-h264",
+        include_str!("../../tests/offers/gstreamer-whip-h264.sdp"),
+    ),
+    ("gstreamer-whep", include_str!("../../tests/offers/gstreamer-whep.sdp")),
 ];
 
 pub fn captured(name: &str) -> &'static str {

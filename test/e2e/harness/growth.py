@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from harness.waiting import PATIENCE, eventually
 
@@ -66,3 +67,37 @@ class Steady:
                     return
             if last_round:
                 return
+
+
+@dataclass
+class Watched:
+    """What became of a counter over some time."""
+
+    total: int = 0
+    longest_pause: float = 0.0
+    over: str = ""
+
+
+def watch_all(counters: Mapping[str, object], seconds: float, *, every: float = 0.5) -> dict[str, Watched]:
+    """Looks at many counters side by side for `seconds`; one that fails or is closed is looked at no more."""
+    start = time.monotonic()
+    seen = {name: Watched() for name in counters}
+    first = {name: counter.count() for name, counter in counters.items()}
+    last = dict(first)
+    changed = dict.fromkeys(counters, start)
+    while (now := time.monotonic()) < start + seconds:
+        for name, counter in counters.items():
+            if seen[name].over:
+                continue
+            try:
+                before, count, over = time.monotonic(), counter.count(), counter.closed()
+            except Exception as error:
+                seen[name].over = f"it could not be asked: {error}"
+                continue
+            if count > last[name]:
+                last[name], changed[name] = count, time.monotonic()
+            seen[name].longest_pause = max(seen[name].longest_pause, before - changed[name])
+            seen[name].total = count - first[name]
+            seen[name].over = over and f"closed after {before - start:.0f} s: {over}"
+        time.sleep(max(0, now + every - time.monotonic()))
+    return seen

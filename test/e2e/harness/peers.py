@@ -64,10 +64,10 @@ class Page:
 class ProcessPeer:
     """A peer that is a process and prints JSON lines."""
 
-    def __init__(self, name: str, command: list, directory: Path):
+    def __init__(self, name: str, command: list, directory: Path, env: dict[str, str] | None = None):
         self._out = directory / f"{name}.out"
         file = self._out.open("wb")
-        self.child = Child(name, command, directory / f"{name}.log", stdout=file)
+        self.child = Child(name, command, directory / f"{name}.log", stdout=file, env=env)
         file.close()
         self.name = name
 
@@ -126,20 +126,26 @@ class AiortcPeer(ProcessPeer):
 
 
 class FfmpegPublisher:
-    """FFmpeg's WHIP muxer: H264 (baseline) and Opus."""
+    """FFmpeg's WHIP muxer: H264 and Opus."""
 
-    def __init__(self, url: str, name: str, directory: Path):
+    def __init__(self, url: str, name: str, directory: Path, *, profile: str = "baseline", program: Path | str | None = None):
         # One key frame a second: this muxer takes no PLI, so a late viewer waits for the next.
-        video = "-c:v libx264 -profile:v baseline -tune zerolatency -preset ultrafast -bf 0 -g 15 -pix_fmt yuv420p -b:v 400k"
+        # The ultrafast preset is baseline by nature.
+        preset = "ultrafast" if profile == "baseline" else "veryfast"
+        video = f"-c:v libx264 -profile:v {profile} -preset {preset} -tune zerolatency -bf 0 -g 15 -pix_fmt yuv420p -b:v 400k"
         command = [
-            imageio_ffmpeg.get_ffmpeg_exe(),
+            program or imageio_ffmpeg.get_ffmpeg_exe(),
             *"-hide_banner -nostdin -loglevel info".split(),
             *"-re -f lavfi -i testsrc2=size=320x240:rate=15 -re -f lavfi -i sine=frequency=440".split(),
             *video.split(),
             *"-c:a libopus -ac 2 -ar 48000 -threads 1 -f whip".split(),
             url,
         ]
+        self.name = name
         self.child = Child(name, command, directory / f"{name}.log")
+
+    def __str__(self):
+        return self.name
 
     def closed(self) -> str:
         code = self.child.process.poll()
@@ -161,6 +167,9 @@ class Generator(ProcessPeer):
         super().__init__(name, [binaries / "sfu-bench", "publish", url, "--kbps", "400", "--fps", "20", "--retry-seconds", "6"], directory)
         self.started(lambda _: "publishing" in self.text())
 
+    def closed(self) -> str:
+        return self.ended()
+
 
 class Counter(ProcessPeer):
     """`sfu-bench watch`: counts RTP packets and decodes nothing; a line a second, and one at once when its session is closed."""
@@ -171,6 +180,9 @@ class Counter(ProcessPeer):
 
     def count(self) -> int:
         return self.last().get("packets", 0)
+
+    def frames(self) -> int:
+        return self.last().get("frames", 0)
 
     def lost(self) -> int:
         return self.last().get("lost", 0)
