@@ -164,7 +164,9 @@ class Generator(ProcessPeer):
     """`sfu-bench publish`: an RTP generator without an encoder, so that a starved machine costs no packets at the source."""
 
     def __init__(self, binaries: Path, url: str, name: str, directory: Path):
-        super().__init__(name, [binaries / "sfu-bench", "publish", url, "--kbps", "400", "--fps", "20", "--retry-seconds", "6"], directory)
+        super().__init__(
+            name, [binaries / "sfu-bench", "publish", url, "--kbps", "400", "--fps", "20", "--retry-seconds", "6"], directory
+        )
         self.started(lambda _: "publishing" in self.text())
 
     def closed(self) -> str:

@@ -17,13 +17,14 @@ const { RtpStream, opusPayloads, vp8Payloads, h264Payloads } = require("./packet
 const { offerTo, deleted, report, run } = require("./session.cjs");
 
 const USER_AGENT = "Mozilla/5.0 (OBS-Studio/32.1.0; Linux x86_64; en-US)";
-const AUDIO = { mid: "0", payloadType: 111, clock: 48_000, frameMs: 20 };
-const VIDEO = { mid: "1", payloadType: 96, clock: 90_000, frameMs: 1000 / 15 };
+const AUDIO = { mid: "0", payloadType: 111, clock: 48_000, frameMs: 20, marked: false };
+const VIDEO = { mid: "1", payloadType: 96, clock: 90_000, frameMs: 1000 / 15, marked: true };
 const MID = 1;
 const RID = 2;
 const LAYERS = ["0", "1", "2"];
 const WATCH_PATIENCE_MS = 15_000;
 const TICK_MS = 10;
+const REPORT_MS = 1000;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -43,17 +44,24 @@ function videoFrames(name) {
     : ivfFrames(path.join(options.media, `${name}.ivf`)).map(vp8Payloads);
 }
 
-/** Sends `frames` over and over at the track's pace, from the moment that it is open. */
-function play(track, { clock, frameMs }, frames, streams, count) {
+/** Sends each stream's frames over and over at the track's pace, from the moment that it is open; the frames' last packets are marked
+ * where `marked`. A second's sender report is of one stream only, as with OBS, whose layers share one reporter. */
+function play(track, { clock, frameMs, marked }, streams, count) {
   let started = null;
   let done = 0;
+  let reports = 0;
   setInterval(() => {
     if (!track.isOpen()) return;
     started ??= performance.now();
     for (; started + done * frameMs <= performance.now(); done++) {
       const timestamp = Math.round((done * frameMs * clock) / 1000);
       for (const [stream, layer] of streams) {
-        for (const packet of stream.packets(layer[done % layer.length], timestamp, frames.marked)) track.sendMessageBinary(packet);
+        for (const packet of stream.packets(layer[done % layer.length], timestamp, marked)) track.sendMessageBinary(packet);
+      }
+      if (done * frameMs >= reports * REPORT_MS) {
+        const [stream] = streams[reports % streams.length];
+        track.sendMessageBinary(stream.senderReport(timestamp, Date.now()));
+        reports++;
       }
       count();
     }
@@ -65,10 +73,10 @@ function publishAudio(pc, ssrc) {
   media.addOpusCodec(AUDIO.payloadType);
   media.addSSRC(ssrc, "sfumato", "sfumato", "sfumato-audio");
   const track = pc.addTrack(media);
-  answerNacks(track, ssrc, AUDIO);
+  track.setMediaHandler(new rtc.RtcpNackResponder());
   const frames = oggOpusPackets(path.join(options.media, "opus.ogg")).map(opusPayloads);
   const stream = new RtpStream({ ssrc, payloadType: AUDIO.payloadType });
-  play(track, AUDIO, { marked: false }, [[stream, frames]], () => counts.audio++);
+  play(track, AUDIO, [[stream, frames]], () => counts.audio++);
 }
 
 function publishVideo(pc, ssrc) {
@@ -82,21 +90,14 @@ function publishVideo(pc, ssrc) {
   }
   addVideoCodec(media);
   const track = pc.addTrack(media);
-  answerNacks(track, ssrc, VIDEO);
+  track.setMediaHandler(new rtc.RtcpNackResponder());
   const rids = options.simulcast ? LAYERS : [null];
   const streams = rids.map((rid, i) => {
     const headerExtensions = rid === null ? { [MID]: VIDEO.mid } : { [MID]: VIDEO.mid, [RID]: rid };
     const stream = new RtpStream({ ssrc: ssrc + i, payloadType: VIDEO.payloadType, headerExtensions });
     return [stream, videoFrames(rid === null ? "video" : `layer${rid}`)];
   });
-  play(track, VIDEO, { marked: true }, streams, () => counts.video++);
-}
-
-/** Resends what was lost and reports what was sent. libdatachannel does both for one SSRC, which with simulcast is the highest layer's. */
-function answerNacks(track, ssrc, { payloadType, clock }) {
-  const reporter = new rtc.RtcpSrReporter(new rtc.RtpPacketizationConfig(ssrc, "sfumato", payloadType, clock));
-  reporter.addToChain(new rtc.RtcpNackResponder());
-  track.setMediaHandler(reporter);
+  play(track, VIDEO, streams, () => counts.video++);
 }
 
 function watch(pc) {

@@ -5,6 +5,7 @@
 /** Payload bytes of a packet, as OBS Studio cuts them. */
 const LARGEST_PAYLOAD = 1200;
 const FU_A = 28;
+const SECONDS_1900_TO_1970 = 2_208_988_800;
 
 function opusPayloads(packet) {
   return [packet];
@@ -56,6 +57,8 @@ class RtpStream {
     this.payloadType = payloadType;
     this.extensions = extensions(headerExtensions);
     this.sequence = Math.floor(Math.random() * 0x8000);
+    this.packetCount = 0;
+    this.octetCount = 0;
   }
 
   /** The packets of one frame; the last carries the marker where `marked`. */
@@ -68,8 +71,24 @@ class RtpStream {
       header.writeUInt32BE(timestamp >>> 0, 4);
       header.writeUInt32BE(this.ssrc, 8);
       this.sequence = (this.sequence + 1) & 0xffff;
+      this.packetCount++;
+      this.octetCount += payload.length;
       return Buffer.concat(this.extensions ? [header, this.extensions, payload] : [header, payload]);
     });
+  }
+
+  /** A sender report (RFC 3550 section 6.4.1) that ties `timestamp` to `now`, in ms since 1970. */
+  senderReport(timestamp, now) {
+    const report = Buffer.alloc(28);
+    report.writeUInt16BE(0x80c8, 0);
+    report.writeUInt16BE(6, 2);
+    report.writeUInt32BE(this.ssrc, 4);
+    report.writeUInt32BE(Math.floor(now / 1000) + SECONDS_1900_TO_1970, 8);
+    report.writeUInt32BE(Math.floor(((now % 1000) / 1000) * 2 ** 32), 12);
+    report.writeUInt32BE(timestamp >>> 0, 16);
+    report.writeUInt32BE(this.packetCount >>> 0, 20);
+    report.writeUInt32BE(this.octetCount >>> 0, 24);
+    return report;
   }
 }
 
