@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. What they do is in scripts/, one file a job.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test setup build fmt lint generate unit media e2e deny bench clean clean-all
+.PHONY: help run test setup build fmt lint generate unit media e2e cluster-up cluster-down kind-up kind-down deny bench clean clean-all
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -33,8 +33,22 @@ unit: ## unit and property tests
 media: ## integration tests: real workers, links and HTTP, no browsers
 	@exec scripts/check.sh setup media
 
-e2e: ## whole-system tests (PYTEST_ARGS='-k kill' picks some)
-	@exec scripts/check.sh setup build e2e
+# Only a KUBECONFIG that was given to make itself counts: the one of a shell may be of a cluster that nobody wants to test on.
+e2e: export SFUMATO_KUBECONFIG := $(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG)))
+e2e: ## whole-system tests, on processes and on Kubernetes (PYTEST_ARGS='-k kill' picks some; KUBECONFIG=FILE: those on Kubernetes, on that cluster)
+	@exec scripts/check.sh $(if $(SFUMATO_KUBECONFIG),kubernetes,setup build e2e kubernetes)
+
+cluster-up: ## a real three-node Kubernetes on this machine, without Docker; root (the first time builds it, 10 to 20 min)
+	@exec scripts/cluster.sh up
+
+cluster-down: ## take it down; nothing of it stays
+	@exec scripts/cluster.sh down
+
+kind-up: ## the same on kind, for those who have Docker, with images built by Docker
+	@exec scripts/kind.sh up
+
+kind-down: ## take that down
+	@exec scripts/kind.sh down
 
 deny: ## dependency policy: licences, bans, sources, advisories
 	@exec scripts/check.sh setup dependencies

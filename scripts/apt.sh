@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the distribution's packages that are missing.
-#   apt.sh build | test | peers | rust
+#   apt.sh build | test | peers | cluster | rust
 # SFUMATO_PACKAGES=present trusts that all are there (for systems other than Debian and Ubuntu).
 . "$(dirname "$0")/env.sh"
 
@@ -16,8 +16,9 @@ case ${1:-} in
       python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0)
     if ! command -v npm >/dev/null; then packages+=(nodejs npm); fi
     ;;
+  cluster) packages=(containerd runc containernetworking-plugins iproute2 iptables nftables procps util-linux openssl binutils redis-server ca-certificates) ;;
   rust) packages=(rustup) ;;
-  *) fail "usage: apt.sh build | test | peers | rust" ;;
+  *) fail "usage: apt.sh build | test | peers | cluster | rust" ;;
 esac
 
 if [ "${SFUMATO_PACKAGES:-}" = present ]; then exit 0; fi

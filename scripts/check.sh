@@ -5,7 +5,7 @@
 # A check that cannot run counts as failed. PYTEST_ARGS='-k kill' picks whole-system tests.
 . "$(dirname "$0")/env.sh"
 
-all=(setup formatting lints build generated unit media e2e dependencies)
+all=(setup formatting lints build generated unit media e2e kubernetes dependencies)
 wanted=("$@")
 if [ $# = 0 ]; then wanted=("${all[@]}"); fi
 
@@ -19,6 +19,7 @@ about() {
     unit) echo "unit and property tests" ;;
     media) echo "media tests: real workers, links and HTTP" ;;
     e2e) echo "whole-system tests: browsers, FFmpeg, faults" ;;
+    kubernetes) echo "tests on Kubernetes: real pods on real kubelets" ;;
     dependencies) echo "dependency policy" ;;
     *) fail "no check is called \"$1\": ${all[*]}" ;;
   esac
@@ -28,7 +29,7 @@ about() {
 needs() {
   case $1 in
     setup) ;;
-    generated | e2e) echo setup build ;;
+    generated | e2e | kubernetes) echo setup build ;;
     *) echo setup ;;
   esac
 }
@@ -73,6 +74,11 @@ check_e2e() {
   (cd test/e2e && CARGO_TARGET_DIR=$target "$cache/e2e-venv/bin/python" -m pytest --color=auto -ra --junit-xml "$report" "${arguments[@]}")
   # pytest calls a run with skipped tests a success; here a test that did not run has not passed.
   if grep -qE '<skipped( |/|>)' "$report"; then fail "whole-system tests were skipped, see above: what they need is missing here"; fi
+}
+
+check_kubernetes() {
+  scripts/tools.sh e2e
+  scripts/kubernetes-tests.sh
 }
 
 check_dependencies() {

@@ -1,0 +1,23 @@
+# syntax=docker/dockerfile:1
+# The media node. Building compiles mediasoup's C++ worker, 10 to 14 minutes on two cores.
+#   docker build --file docker/sfu-node.Dockerfile --tag sfumato/sfu-node .
+FROM docker.io/library/rust:1.95-bookworm AS build
+WORKDIR /source
+# The distribution's security updates are wanted, so no versions are pinned.
+# hadolint ignore=DL3008
+RUN apt-get update && \
+    apt-get install --yes --no-install-recommends ninja-build python3-pip python3-venv && \
+    rm -rf /var/lib/apt/lists/* && \
+    python3 -m venv /venv
+# mediasoup's build installs its Meson with this.
+ENV PYTHON=/venv/bin/python
+COPY . .
+# One profile everywhere (docs/building.md): dev, with optimisation.
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/target,id=sfu-node \
+    CARGO_TARGET_DIR=/target cargo build --locked --package sfu-node </dev/null && \
+    docker/gather.sh /target/debug/sfu-node /image
+
+FROM scratch
+COPY --from=build /image /
+USER 65532:65532
+ENTRYPOINT ["/usr/bin/sfu-node"]

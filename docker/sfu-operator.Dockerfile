@@ -1,0 +1,15 @@
+# syntax=docker/dockerfile:1
+# The operator.
+#   docker build --file docker/sfu-operator.Dockerfile --tag sfumato/sfu-operator .
+FROM docker.io/library/rust:1.95-bookworm AS build
+WORKDIR /source
+COPY . .
+# One profile everywhere (docs/building.md): dev, with optimisation.
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/target,id=sfu-operator \
+    CARGO_TARGET_DIR=/target cargo build --locked --package sfu-operator </dev/null && \
+    docker/gather.sh /target/debug/sfu-operator /image
+
+FROM scratch
+COPY --from=build /image /
+USER 65532:65532
+ENTRYPOINT ["/usr/bin/sfu-operator"]

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Runs the tests that need Kubernetes (test/cluster, test/kubernetes).
+# SFUMATO_KUBECONFIG=FILE: on that cluster, which must have the images (`make kind-up` loads them). Else on the test cluster: the one that is up, or
+# one that is brought up for the tests and taken down after them. PYTEST_ARGS='-k partition' picks some.
+. "$(dirname "$0")/env.sh"
+read -ra arguments <<<"${PYTEST_ARGS:-}"
+python=$cache/e2e-venv/bin/python
+run=()
+if [ -z "${SFUMATO_KUBECONFIG:-}" ]; then
+  if ! scripts/cluster.sh status >/dev/null 2>&1; then
+    trap 'scripts/cluster.sh down' EXIT
+    scripts/cluster.sh up
+  fi
+  scripts/cluster.sh images
+  unformatted=$(gofmt -l test/cluster)
+  [ -z "$unformatted" ] || fail "run gofmt -w on $unformatted"
+  (cd test/cluster/kind && go vet ./... && go test ./...)
+  run=(scripts/cluster.sh exec)
+fi
+
+failed=0
+for suite in test/cluster test/kubernetes; do
+  if [ ! -d "$suite" ]; then continue; fi
+  report=$cache/${suite//\//-}.xml
+  rm -f "$report"
+  "${run[@]}" env CARGO_TARGET_DIR="$target" "$python" -m pytest --rootdir "$suite" --config-file "$suite/pytest.ini" --color=auto --junit-xml "$report" "${arguments[@]}" "$suite" || {
+    code=$?
+    # With names picked, a suite may have none of them.
+    if [ $code != 5 ] || [ ${#arguments[@]} = 0 ]; then failed=1; fi
+  }
+  # As for the whole-system tests: one that did not run has not passed.
+  if grep -qE '<skipped( |/|>)' "$report"; then
+    say "tests of $suite were skipped, see above"
+    failed=1
+  fi
+done
+exit $failed

@@ -1,0 +1,109 @@
+"""The image writer makes what the OCI image specification asks for, and the same from the same."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+
+import pytest
+
+from testcluster import images
+from testcluster.image import NONROOT, Image, Layer, base_layer
+from testcluster.images import libraries, sfumato_archives
+
+
+@pytest.fixture
+def image(tmp_path):
+    program = tmp_path / "program"
+    program.write_bytes(b"#!/bin/true\n")
+    program.chmod(0o777)
+    return Image("localhost/test/program:1", ["/usr/bin/program"], [base_layer(), Layer({"/usr/bin/program": program})])
+
+
+def read(archive):
+    with tarfile.open(archive) as tar:
+        return {entry.name: tar.extractfile(entry).read() for entry in tar.getmembers()}
+
+
+def test_every_blob_is_named_by_its_digest_and_reached_from_the_index(image, tmp_path):
+    image.write(tmp_path / "image.tar")
+    files = read(tmp_path / "image.tar")
+    assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
+    blobs = {name.removeprefix("blobs/sha256/"): content for name, content in files.items() if name.startswith("blobs/")}
+    assert all(hashlib.sha256(content).hexdigest() == digest for digest, content in blobs.items())
+
+    def follow(descriptor):
+        content = blobs.pop(descriptor["digest"].removeprefix("sha256:"))
+        assert len(content) == descriptor["size"]
+        return content
+
+    [entry] = json.loads(files["index.json"])["manifests"]
+    assert entry["annotations"]["io.containerd.image.name"] == "localhost/test/program:1"
+    manifest = json.loads(follow(entry))
+    config = json.loads(follow(manifest["config"]))
+    assert config["rootfs"]["diff_ids"] == [layer["digest"] for layer in manifest["layers"]]
+    assert config["config"]["User"] == f"{NONROOT}:{NONROOT}"
+    for layer in manifest["layers"]:
+        follow(layer)
+    assert not blobs
+
+
+def test_files_have_no_owner_and_no_time_and_their_folders_come_first(image):
+    for layer in image.layers:
+        with tarfile.open(fileobj=io.BytesIO(layer.tar())) as tar:
+            seen = {""}
+            for entry in tar.getmembers():
+                assert (entry.uid, entry.gid, entry.mtime) == (0, 0, 0)
+                assert entry.name.rpartition("/")[0] in seen
+                seen.add(entry.name)
+    with tarfile.open(fileobj=io.BytesIO(image.layers[0].tar())) as tar:
+        assert tar.getmember("tmp").mode == 0o1777
+    with tarfile.open(fileobj=io.BytesIO(image.layers[1].tar())) as tar:
+        assert tar.getmember("usr/bin/program").mode == 0o755
+
+
+def test_the_same_files_make_the_same_archive(image, tmp_path):
+    size = image.write(tmp_path / "one.tar")
+    assert image.write(tmp_path / "two.tar") == size
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+
+
+def test_a_programs_libraries_are_found_with_its_loader():
+    found = libraries("/bin/sh")
+    assert any("ld-linux" in path for path in found)
+    assert any(path.endswith("/libc.so.6") for path in found)
+    assert all(source.is_file() and not source.is_symlink() for source in found.values())
+
+
+@pytest.fixture
+def built(tmp_path, monkeypatch):
+    """A folder of programs, and a cache of this test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "bin").mkdir()
+    shutil.copy("/bin/true", tmp_path / "bin/sfu-node")
+    return tmp_path / "bin"
+
+
+def test_an_archive_is_written_again_only_when_its_program_is_newer(built):
+    [archive] = sfumato_archives(built, "dev", only=["sfu-node"]).values()
+    first = archive.stat()
+    [archive] = sfumato_archives(built, "dev", only=["sfu-node"]).values()
+    assert archive.stat().st_mtime_ns == first.st_mtime_ns
+    shutil.copy("/bin/false", built / "sfu-node")
+    os.utime(built / "sfu-node", (first.st_mtime + 1, first.st_mtime + 1))
+    [archive] = sfumato_archives(built, "dev", only=["sfu-node"]).values()
+    assert archive.stat().st_mtime_ns != first.st_mtime_ns
+
+
+def test_an_image_that_is_too_large_is_refused_with_both_sizes(built, monkeypatch):
+    monkeypatch.setitem(images.LARGEST, "sfu-node", 1000)
+    with pytest.raises(images.ImageTooLarge, match=r"localhost/sfumato/sfu-node:dev is \d+\.\d MB unpacked, and may be 0 MB"):
+        sfumato_archives(built, "dev", only=["sfu-node"])
+    assert not list((built.parent / "cache").rglob("*.tar"))
+
+
+def test_a_program_that_is_not_built_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="sfu-node is not there: build it first"):
+        sfumato_archives(tmp_path, "dev")

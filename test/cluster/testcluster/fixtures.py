@@ -1,0 +1,98 @@
+"""pytest's fixtures for tests on a cluster (`-p testcluster.fixtures`).
+
+Two ways: SFUMATO_KUBECONFIG names any cluster, and tests that break machines (marked `testcluster`) are deselected; or else the tests run on the test
+cluster that SFUMATO_CLUSTER names, inside its client's network (`scripts/cluster.sh exec`)."""
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from . import process_table
+from .audit import Audit
+from .faults import Faults
+from .kubectl import Kubectl, KubectlError
+from .layout import CLIENT, Layout
+from .machines import Machine
+from .waiting import eventually
+
+NAMESPACE_GONE_DEADLINE = 90
+
+
+def foreign() -> str | None:
+    return os.environ.get("SFUMATO_KUBECONFIG") or None
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "testcluster: breaks or looks into machines, so it runs on the test cluster only, not on any kubeconfig")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not foreign():
+        return
+    gone = [item for item in items if item.get_closest_marker("testcluster")]
+    if gone:
+        config.hook.pytest_deselected(items=gone)
+        items[:] = [item for item in items if item not in gone]
+
+
+@pytest.fixture(scope="session")
+def layout() -> Layout:
+    """The test cluster that the tests run on."""
+    it = Layout(os.environ.get("SFUMATO_CLUSTER", "default"))
+    assert it.ready_mark.is_file(), f"cluster {it.name} is not up: make cluster-up"
+    own = process_table.namespace(os.getpid(), "net")
+    client = process_table.namespace(Machine(it, CLIENT).init() or 0, "net")
+    assert own == client, "these tests run in the cluster's network: scripts/cluster.sh exec python -m pytest ..."
+    return it
+
+
+@pytest.fixture(scope="session")
+def kubectl(request) -> Kubectl:
+    if named := foreign():
+        return Kubectl(Path(named))
+    return Kubectl.of(request.getfixturevalue("layout"))
+
+
+@pytest.fixture
+def namespace(kubectl, request):
+    """A namespace of this test's own, with the strictest pod security; it is deleted with all in it, and its events are shown if the test fails."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:40].strip("-")
+    name = f"t-{words}-{os.urandom(3).hex()}"
+    kubectl.run("create", "namespace", name)
+    kubectl.run("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield name
+    failed = getattr(request.node, "failed", False)
+    if failed:
+        with contextlib.suppress(KubectlError):
+            print(kubectl.run("get", "all,events", "--namespace", name, "--output=wide"))
+    kubectl.run("delete", "namespace", name, "--wait=false")
+    eventually(
+        f"namespace {name} is gone",
+        lambda: not kubectl.run("get", "namespace", name, "--ignore-not-found", "--output=name"),
+        within=NAMESPACE_GONE_DEADLINE,
+    )
+
+
+@pytest.fixture
+def faults(layout):
+    """Faults of the test cluster; whatever the test leaves broken is healed after it."""
+    it = Faults(layout)
+    yield it
+    it.heal()
+
+
+@pytest.fixture
+def audit(layout) -> Audit:
+    """The API server's audit log since the test began."""
+    return Audit(layout.audit_log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call":
+        item.failed = report.failed
+    return report

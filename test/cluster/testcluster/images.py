@@ -1,0 +1,85 @@
+"""The images of the test cluster: the cluster's own, and Sfumato's from the programs that cargo built."""
+
+import hashlib
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+from .image import Image, Layer, base_layer
+from .layout import binary, cache
+
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+# Sfumato's images and their programs. `localhost/` is a registry that nobody can pull from, so a missing image is seen at once.
+PREFIX = "localhost/sfumato"
+PROGRAMS = ("sfu-node", "sfu-operator", "sfu-web")
+REDIS = Path("/usr/bin/redis-server")
+
+# Limits of the images' unpacked sizes, in bytes; beyond them, building fails.
+LARGEST = {"sfu-node": 60_000_000, "sfu-operator": 25_000_000, "sfu-web": 25_000_000}
+
+
+class ImageTooLarge(RuntimeError):
+    """An image is larger than it may be."""
+
+
+def own_archives() -> list[Path]:
+    """The images that the cluster itself needs, written where they are older than their program."""
+    static = {"pause": "machine-init", "coredns": "coredns", "probe": "probe"}
+    archives = []
+    for name, program in static.items():
+        archive = cache() / "images" / f"{name}.tar"
+        source = Path(binary(program))
+        if is_older(archive, [source, Path(__file__), Path(__file__).with_name("image.py")]):
+            layers = [base_layer(), Layer({f"/usr/bin/{program}": source})]
+            Image(f"localhost/sfumato-cluster/{name}:1", [f"/usr/bin/{program}"], layers, architecture=ARCHITECTURE).write(archive)
+        archives.append(archive)
+    return archives
+
+
+def sfumato_archives(binaries: Path, tag: str, *, only: list[str] | None = None) -> dict[str, Path]:
+    """Writes Sfumato's images and managed Redis's, each as `localhost/sfumato/NAME:TAG`; returns the archives by reference."""
+    written = {}
+    for name in only or [*PROGRAMS, "redis"]:
+        source = REDIS if name == "redis" else binaries / name
+        if not source.is_file():
+            raise FileNotFoundError(f"{source} is not there: build it first (`make build`), or name the folder of the programs")
+        reference = f"{PREFIX}/{name}:{tag}"
+        # One for each folder of programs: two clones may build the same tag.
+        clone = hashlib.sha256(str(source.parent).encode()).hexdigest()[:8]
+        archive = cache() / "images" / f"{name}-{tag}-{clone}.tar"
+        if is_older(archive, [source, Path(__file__), Path(__file__).with_name("image.py")]):
+            size = program_image(reference, source, archive)
+            print(f"  {reference}: {size / 1e6:.1f} MB unpacked")
+            if size > LARGEST.get(name, size):
+                archive.unlink()
+                raise ImageTooLarge(f"{reference} is {size / 1e6:.1f} MB unpacked, and may be {LARGEST[name] / 1e6:.0f} MB")
+        written[reference] = archive
+    return written
+
+
+def program_image(reference: str, source: Path, archive: Path) -> int:
+    """An image of one program: glibc's libraries below, the program without its symbols above."""
+    stripped = archive.with_suffix(".stripped")
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        subprocess.run(["strip", "-o", stripped, source], check=True)
+        target = f"/usr/bin/{source.name}"
+        layers = [base_layer(libraries(source), CERTIFICATES if CERTIFICATES.is_file() else None), Layer({target: stripped})]
+        return Image(reference, [target], layers, architecture=ARCHITECTURE).write(archive)
+    finally:
+        stripped.unlink(missing_ok=True)
+
+
+def libraries(program: Path) -> dict[str, Path]:
+    """The shared libraries of a program and their loader, at the paths where the loader looks."""
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    if missing := re.findall(r"(\S+) => not found", listed):
+        raise FileNotFoundError(f"{program} needs {', '.join(missing)}, which this computer has not")
+    return {path: Path(path).resolve() for path in re.findall(r"(/\S+) \(0x", listed)}
+
+
+def is_older(archive: Path, sources: list[Path]) -> bool:
+    return not archive.is_file() or any(archive.stat().st_mtime <= source.stat().st_mtime for source in sources)

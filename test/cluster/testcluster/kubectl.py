@@ -1,0 +1,52 @@
+"""kubectl against one cluster."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from . import process_table
+from .layout import CLIENT, Layout, binary
+from .machines import Machine
+
+# A single call; `wait` and the like take their own.
+CALL_TIMEOUT = 60
+
+
+class KubectlError(RuntimeError):
+    """kubectl ended with an error; the message has what it said."""
+
+
+class Kubectl:
+    def __init__(self, kubeconfig: Path, *, prefix: list[str] | None = None):
+        self.kubeconfig = kubeconfig
+        self._prefix = prefix or []
+
+    @classmethod
+    def of(cls, layout: Layout) -> "Kubectl":
+        """kubectl for a test cluster: in its client's network, unless this process is there already."""
+        client = Machine(layout, CLIENT)
+        here = process_table.namespace(os.getpid(), "net") == process_table.namespace(client.init() or 0, "net")
+        return cls(layout.kubeconfig, prefix=[] if here else client.nsenter(only_network=True))
+
+    def command(self, *arguments: str) -> list[str]:
+        program = binary("kubectl") if os.path.exists(binary("kubectl")) else "kubectl"
+        return [*self._prefix, program, "--kubeconfig", str(self.kubeconfig), *arguments]
+
+    def run(self, *arguments: str, input: str | None = None, timeout: float = CALL_TIMEOUT) -> str:
+        try:
+            done = subprocess.run(self.command(*arguments), input=input, capture_output=True, text=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired as late:
+            raise KubectlError(f"kubectl {' '.join(arguments)}: no answer in {timeout:g} s") from late
+        if done.returncode != 0:
+            raise KubectlError(f"kubectl {' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def get(self, *arguments: str) -> Any:
+        """An object, or the items of a list."""
+        answer = json.loads(self.run("get", *arguments, "--output", "json"))
+        return answer["items"] if answer.get("kind", "").endswith("List") else answer
+
+    def apply(self, manifest: str) -> str:
+        return self.run("apply", "--filename", "-", input=manifest)
