@@ -56,7 +56,7 @@ def test_ffmpeg_8_cannot_connect_and_leaves_nothing_behind(cluster, peers, strea
 
 
 def test_ffmpeg_publishes_in_high_profile_and_a_browser_and_pion_play_it(cluster, page, peers, stream):
-    """Neither lists the stream's own profile-level-id: the answer names their nearest entry, and they decode what comes under it."""
+    """Neither lists the stream's own profile-level-id: the answer names the nearest entry, and they decode what comes under it."""
     ffmpeg = peers.ffmpeg(cluster.whip(stream, "sfu-1"), profile="high")
     in_browser = page("chromium").watch(cluster.whep(stream, "sfu-3"), retryMs=15000)
     in_pion = peers.foreign(foreign.pion, "watch", cluster.whep(stream, "sfu-2"))
@@ -67,7 +67,7 @@ def test_ffmpeg_publishes_in_high_profile_and_a_browser_and_pion_play_it(cluster
 
 
 def test_an_old_libwebrtc_plays_what_offers_video_first(cluster, peers, media, stream):
-    """It keeps the header extension ids of its own offer, in which MID is 9 when video comes first: the worker writes nothing there."""
+    """It keeps the header extension ids of its own offer. When video comes first its MID is 9, which the worker never writes."""
     peers.foreign(foreign.pion, "publish", cluster.whip(stream, "sfu-1"), "--media", media)
     viewer = peers.foreign(foreign.wrtc, "watch", cluster.whep(stream, "sfu-2"), "--video-first")
     grows(viewer)
