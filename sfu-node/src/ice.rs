@@ -16,7 +16,7 @@ pub struct Credentials {
 /// The ICE session as both sides know it now.
 #[derive(Debug)]
 pub struct IceSession {
-    /// The client's, one entry for each set that its offer named. Empty while a counter-offer waits for its answer.
+    /// The client's, one entry for each set that its offer or answer named.
     pub client: Vec<Credentials>,
     /// Ours.
     pub ours: IceParameters,
@@ -87,7 +87,7 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refused {
-    /// 400, 412, 422 or 428.
+    /// 400, 412 or 428.
     pub status: StatusCode,
     /// Header or attribute at fault.
     pub field: &'static str,
@@ -102,13 +102,6 @@ pub fn judge(fragment: &Fragment, condition: &Condition, now: &IceSession, stric
         let detail = detail.to_owned();
         Err(Refused { status, field, detail })
     };
-    if now.client.is_empty() {
-        return refuse(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "body",
-            "the offer of this server has not been answered yet: PATCH an application/sdp answer first",
-        );
-    }
     let known = |ufrag: &str| now.client.iter().find(|mine| mine.ufrag == ufrag);
     let change = match (&fragment.ufrag, &fragment.pwd) {
         (None, None) => Change::Trickle,

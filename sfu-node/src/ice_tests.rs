@@ -104,13 +104,3 @@ fn the_tag_is_taken_as_published_clients_write_it() {
         assert_eq!(outcome, Err(412), "{value}");
     }
 }
-
-#[test]
-fn nothing_but_an_answer_changes_a_session_that_waits_for_one() {
-    let waiting = IceSession {
-        client: Vec::new(),
-        ..now()
-    };
-    let refused = judge(&fragment(Some(UFRAG), Some(PWD)), &Condition::Any, &waiting, false).unwrap_err();
-    assert_eq!(refused.status.as_u16(), 422);
-}

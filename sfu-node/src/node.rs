@@ -6,6 +6,7 @@ use crate::deadline::MediaError;
 use crate::drain::Drain;
 use crate::fanout::Carried;
 use crate::link::{Link, LinkEvents};
+use crate::negotiate::Offers;
 use crate::options::Options;
 use crate::ownership::{LastRtp, Right};
 use crate::pipe::PipeListen;
@@ -72,6 +73,8 @@ pub struct Node {
     pub peers: Peers,
     /// WHIP and WHEP sessions.
     pub sessions: Sessions,
+    /// Offers to players that wait for their answers.
+    pub offers: Offers,
     /// Names in Redis.
     pub claims: Claims,
     /// Client for the peers' admin API.
@@ -155,6 +158,7 @@ impl Node {
             carried: Mutex::default(),
             peers: Peers::default(),
             sessions: Sessions::default(),
+            offers: Offers::default(),
             claims,
             admin: Arc::new(admin),
             fatal,

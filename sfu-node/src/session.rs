@@ -147,12 +147,17 @@ impl Sessions {
     /// Takes a session out; dropping what is returned ends it.
     pub fn remove(&self, id: &str) -> Option<Arc<Session>> {
         let session = self.open.lock().remove(id)?;
+        self.bury(id);
+        Some(session)
+    }
+
+    /// Remembers that there was a session of this id.
+    pub fn bury(&self, id: &str) {
         let mut ended = self.ended.lock();
         if ended.len() >= MAX_TOMBSTONES {
             ended.pop_front();
         }
-        ended.push_back((session.id.clone(), Instant::now()));
-        Some(session)
+        ended.push_back((id.to_owned(), Instant::now()));
     }
 
     /// Whether a session of this id ended a short while ago.

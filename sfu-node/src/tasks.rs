@@ -93,6 +93,7 @@ async fn sweep(node: &Arc<Node>) {
 }
 
 async fn end_overdue(node: &Arc<Node>) {
+    node.offers.sweep(Instant::now());
     for session in node.sessions.all() {
         let bytes = if session.is_connected() {
             let stats = within("reading session statistics", session.transport.get_stats()).await;

@@ -70,18 +70,19 @@ fn choose<'a>(
 }
 
 impl Node {
-    /// A seat on the main router where the payload types agree, else on a profile router made for the viewer's.
+    /// A seat on the main router where the payload types agree, else on a profile router made for the viewer's; none when
+    /// there are too many of those already.
     pub(super) async fn seat(
         &self,
         presence: &Arc<Presence>,
         worker: &Arc<MediaWorker>,
         choices: &[Option<Choice<'_>>],
-    ) -> Result<(Router, Seat), Problem> {
+    ) -> Result<Option<(Router, Seat)>, Problem> {
         let listen = self.inner_listen();
         let chosen: Vec<&Choice<'_>> = choices.iter().flatten().collect();
         if chosen.iter().all(|choice| choice.on_main) {
             let seat = presence.seat(&self.workers, worker, None, &listen).await?;
-            return Ok((worker.main.clone(), seat));
+            return Ok(Some((worker.main.clone(), seat)));
         }
         // Every track of the stream goes to the profile router, watched or not: viewers share it.
         let mut key = Vec::new();
@@ -96,14 +97,12 @@ impl Node {
             key.push(format!("{}@{}", codec.key(), payload_type.unwrap_or(0)));
             codecs.push(codec.capability(payload_type, Vec::new()));
         }
-        let router = worker
-            .profile(&key.join("+"), codecs)
-            .await
-            .map_err(|error| match error {
-                ProfileError::TooMany => Problem::unavailable(error),
-                ProfileError::Media(error) => Problem::from(error),
-            })?;
+        let router = match worker.profile(&key.join("+"), codecs).await {
+            Ok(router) => router,
+            Err(ProfileError::TooMany) => return Ok(None),
+            Err(ProfileError::Media(error)) => return Err(error.into()),
+        };
         let seat = presence.seat(&self.workers, worker, Some(&router), &listen).await?;
-        Ok((router, seat))
+        Ok(Some((router, seat)))
     }
 }

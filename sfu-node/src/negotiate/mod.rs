@@ -1,12 +1,15 @@
 //! From an offer to a session: WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) on mediasoup.
 
 mod choice;
+mod counter;
 mod lifecycle;
+mod offers;
 mod play;
 mod publish;
 mod restart;
 mod transport;
 
+pub use offers::{OFFER_LIFE, Offers};
 pub use restart::Patched;
 
 use crate::node::Node;
@@ -20,10 +23,23 @@ use sfumato_mesh::api::TrackKind;
 pub struct Answered {
     /// The new session.
     pub session: SessionId,
-    /// The SDP answer.
+    /// The SDP of this server.
     pub sdp: String,
     /// ETag of the ICE session.
     pub etag: String,
+    /// What the SDP is.
+    pub given: Given,
+}
+
+/// What a client is given for its POST.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// An answer to its offer: 201.
+    Answer,
+    /// The offer that its empty POST asked for: 201.
+    Offer,
+    /// An offer of this server in the place of an answer: 406.
+    CounterOffer,
 }
 
 /// What is known of a client besides its offer.

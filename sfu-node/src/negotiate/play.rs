@@ -2,36 +2,75 @@
 
 use super::choice::choose_tracks;
 use super::lifecycle::{Descriptions, new_session_id};
-use super::{Answered, Client, one_of_each, short};
+use super::{Answered, Client, Given, one_of_each, short};
 use crate::deadline::within;
 use crate::fanout::{Carried, Received, not_live};
+use crate::ice::Credentials;
 use crate::node::Node;
-use crate::presence::Presence;
+use crate::presence::{Presence, Seat};
 use crate::problem::Problem;
-use crate::sdp::offer::Offer;
+use crate::sdp::offer::{Offer, Section};
+use crate::sdp::server_offer::rtx;
 use crate::sdp::{SdpError, answer, rtp};
-use crate::session::Role;
+use crate::session::{Role, SessionId};
+use crate::worker::MediaWorker;
 use axum::http::StatusCode;
 use mediasoup::prelude::*;
+use mediasoup::types::rtp_parameters::RtpHeaderExtensionUri;
 use sdp_types::Direction;
-use sfumato_mesh::api::{PublicationId, StreamName};
+use sfumato_mesh::api::{PublicationId, StreamName, TrackKind};
 use std::sync::Arc;
 
+/// How a stream of another node came here; held, so that it stays while somebody is being set up.
+pub(super) type Fetched = Option<(Arc<Carried>, Arc<Received>)>;
+
+/// Everything of a viewer that negotiation yields.
+pub(super) struct Viewer {
+    pub(super) id: SessionId,
+    pub(super) stream: StreamName,
+    pub(super) presence: Arc<Presence>,
+    pub(super) fetched: Fetched,
+    pub(super) seat: Seat,
+    /// What it is sent, by `a=mid`.
+    pub(super) consumers: Vec<(String, Consumer)>,
+    /// Its ICE credentials.
+    pub(super) client: Vec<Credentials>,
+    /// What this server wrote.
+    pub(super) ours: String,
+    pub(super) transport: WebRtcTransport,
+    pub(super) worker: Arc<MediaWorker>,
+}
+
 impl Node {
-    /// WHEP: a viewer.
+    /// WHEP: a viewer. An empty body asks for an offer of this server.
     pub async fn play(
         self: &Arc<Self>,
         stream: &StreamName,
-        _client: &Client,
+        client: &Client,
         body: &[u8],
     ) -> Result<Answered, Problem> {
         self.check_open()?;
+        if body.is_empty() {
+            let (presence, fetched) = self.find_stream(stream).await?;
+            let kinds = [TrackKind::Audio, TrackKind::Video];
+            return self.offer(stream, &presence, fetched, &kinds, Given::Offer).await;
+        }
         let offer = Offer::parse(body)?;
         viewer_sections(&offer)?;
         let (presence, fetched) = self.find_stream(stream).await?;
         let choices = choose_tracks(&offer, &presence)?;
+        let kinds: Vec<TrackKind> = offer.sections.iter().map(|section| section.kind).collect();
+        if misreads_our_extensions(&offer, client) {
+            return self
+                .offer(stream, &presence, fetched, &kinds, Given::CounterOffer)
+                .await;
+        }
         let worker = self.worker_for_viewer(&presence);
-        let (router, seat) = self.seat(&presence, &worker, &choices).await?;
+        let Some((router, seat)) = self.seat(&presence, &worker, &choices).await? else {
+            return self
+                .offer(stream, &presence, fetched, &kinds, Given::CounterOffer)
+                .await;
+        };
         let transport = self.client_transport(&worker, &router).await?;
         let mut consumers: Vec<(usize, Consumer)> = Vec::new();
         for (index, choice) in choices.iter().enumerate() {
@@ -40,7 +79,12 @@ impl Node {
                 continue;
             };
             let section = &offer.sections[index];
-            let capabilities = rtp::viewer_capabilities(section, choice.offered, &choice.codec);
+            let capabilities = rtp::viewer_capabilities(
+                section,
+                choice.offered,
+                &choice.codec,
+                rtx(producer.consumable_rtp_parameters()),
+            );
             let mut options = ConsumerOptions::new(producer.id(), capabilities);
             options.mid = (section.mid.len() <= 8).then(|| section.mid.clone());
             let consumer = within("sending a track", transport.consume(options))
@@ -69,31 +113,60 @@ impl Node {
             })
             .collect();
         let sdp = self.connect_and_answer(&offer, &replies, &transport).await?;
-        let session = new_session_id();
-        let role = Role::Viewer {
+        let consumers = consumers
+            .into_iter()
+            .map(|(index, consumer)| (offer.sections[index].mid.clone(), consumer))
+            .collect();
+        let viewer = Viewer {
+            id: new_session_id(),
+            stream: stream.clone(),
+            presence,
+            fetched,
             seat,
-            _consumers: consumers.into_iter().map(|(_, c)| c).collect(),
+            consumers,
+            client: offer.ice.clone(),
+            ours: sdp.clone(),
+            transport,
+            worker,
+        };
+        let (session, etag) = self.open_viewer(viewer).await?;
+        Ok(Answered {
+            session,
+            sdp,
+            etag,
+            given: Given::Answer,
+        })
+    }
+
+    /// A negotiated viewer becomes a session; answers its id and ETag.
+    pub(super) async fn open_viewer(self: &Arc<Self>, viewer: Viewer) -> Result<(SessionId, String), Problem> {
+        let Viewer {
+            id, stream, presence, ..
+        } = viewer;
+        let role = Role::Viewer {
+            seat: viewer.seat,
+            _consumers: viewer.consumers.into_iter().map(|(_, consumer)| consumer).collect(),
         };
         let descriptions = Descriptions {
-            client: offer.ice.clone(),
-            ours: &sdp,
+            client: viewer.client,
+            ours: &viewer.ours,
         };
-        let etag = self.open_session(&session, stream, role, descriptions, transport, worker);
+        let etag = self.open_session(&id, &stream, role, descriptions, viewer.transport, viewer.worker);
         self.touch();
         // The stream may have ended while this viewer was being set up; nobody would close it later.
-        if !self.still_live(&presence.publication, fetched.as_ref().map(|(c, _)| c)) {
-            self.end_session(&session, "the stream ended").await;
-            return Err(not_live(stream));
+        if !self.still_live(
+            &presence.publication,
+            viewer.fetched.as_ref().map(|(carried, _)| carried),
+        ) {
+            self.end_session(&id, "the stream ended").await;
+            return Err(not_live(&stream));
         }
-        tracing::info!(%stream, session = %short(&session), "viewer");
-        Ok(Answered { session, sdp, etag })
+        tracing::info!(%stream, session = %short(&id), "viewer");
+        Ok((id, etag))
     }
 
     /// The stream on this node: published here, carried here, or fetched now from its origin.
-    async fn find_stream(
-        self: &Arc<Self>,
-        stream: &StreamName,
-    ) -> Result<(Arc<Presence>, Option<(Arc<Carried>, Arc<Received>)>), Problem> {
+    async fn find_stream(self: &Arc<Self>, stream: &StreamName) -> Result<(Arc<Presence>, Fetched), Problem> {
         let own = self
             .published
             .lock()
@@ -132,4 +205,28 @@ fn viewer_sections(offer: &Offer) -> Result<(), SdpError> {
         }
     }
     one_of_each(offer)
+}
+
+/// mediasoup writes header extensions 1, 5 and, on video, 4 under fixed ids on every packet. Most players take the ids of
+/// the answer; the WebRTC library before about 2023 keeps those of its own offer, reads what we call send time as MID where
+/// it numbered MID so, and drops every packet of a "MID" that it does not know. Browsers are kept up to date by themselves;
+/// that library inside another program shows itself by an extension that nobody else offers, or by iSAC, which it
+/// has dropped since.
+fn misreads_our_extensions(offer: &Offer, client: &Client) -> bool {
+    let isac = |section: &Section| section.codecs.iter().any(|codec| codec.is("ISAC"));
+    let is_old = offer.sections.iter().any(isac) || offer.is_libwebrtc && !is_browser(&client.user_agent);
+    let misread = |section: &Section| {
+        let mid = section
+            .extensions
+            .iter()
+            .find(|(_, uri)| *uri == RtpHeaderExtensionUri::Mid);
+        mid.is_some_and(|(id, _)| *id == 5 || *id == 4 && section.kind == TrackKind::Video)
+    };
+    is_old && offer.sections.iter().any(misread)
+}
+
+fn is_browser(user_agent: &str) -> bool {
+    ["Chrome/", "Firefox/", "Safari/"]
+        .iter()
+        .any(|name| user_agent.contains(name))
 }

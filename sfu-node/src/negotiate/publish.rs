@@ -1,7 +1,7 @@
 //! WHIP: from a publisher's offer to a publication (RFC 9725).
 
 use super::lifecycle::{Descriptions, new_session_id};
-use super::{Answered, Client, one_of_each, short};
+use super::{Answered, Client, Given, one_of_each, short};
 use crate::deadline::within;
 use crate::names::taken_by_another;
 use crate::node::{Node, Published};
@@ -105,7 +105,12 @@ impl Node {
         };
         let etag = self.open_session(&session, stream, role, descriptions, transport, worker);
         self.touch_publications();
-        Ok(Answered { session, sdp, etag })
+        Ok(Answered {
+            session,
+            sdp,
+            etag,
+            given: Given::Answer,
+        })
     }
 }
 

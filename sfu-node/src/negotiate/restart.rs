@@ -51,7 +51,6 @@ impl From<Refused> for Problem {
         let title = match refused.status.as_u16() {
             412 => "Stale ICE session",
             428 => "Precondition required",
-            422 => "Not answered yet",
             _ => "Malformed fragment",
         };
         Problem::new(refused.status, title, refused.detail).field(refused.field)

@@ -8,7 +8,6 @@ use crate::sdp::lines::Transport;
 use crate::sdp::offer::Offer;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
-use mediasoup::types::data_structures::DtlsFingerprint;
 
 /// Bitrate that bandwidth estimation starts from, in bit/s.
 const INITIAL_BITRATE: u64 = 1_500_000;
@@ -39,16 +38,7 @@ impl Node {
         };
         within("starting DTLS", transport.connect(remote)).await?;
         let fingerprints = transport.dtls_parameters().fingerprints;
-        let fingerprint = fingerprints
-            .iter()
-            .find(|f| matches!(f, DtlsFingerprint::Sha256 { .. }))
-            .or(fingerprints.first())
-            .ok_or_else(|| Problem::internal("writing the answer", "the worker has no certificate"))?;
-        let ours = Transport {
-            ice: transport.ice_parameters(),
-            candidates: transport.ice_candidates(),
-            fingerprint,
-        };
+        let ours = Transport::of(transport, &fingerprints)?;
         Ok(answer::write(offer, replies, &ours, rand::random::<u64>() >> 1))
     }
 }

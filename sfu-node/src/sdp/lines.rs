@@ -1,6 +1,8 @@
 //! Lines that offers and answers of this server share.
 
 use super::offer::OfferedCodec;
+use crate::problem::Problem;
+use mediasoup::prelude::WebRtcTransport;
 use mediasoup::types::data_structures::{DtlsFingerprint, IceCandidate, IceParameters, Protocol};
 use mediasoup::types::rtp_parameters::{RtcpFeedback, RtpCodecParameters, RtpParameters};
 use sdp_types::{Attribute, Connection, Media, MediaType, Origin, Session, Time, TransportProto};
@@ -19,6 +21,22 @@ pub struct Transport<'a> {
     pub candidates: &'a [IceCandidate],
     /// The worker's certificate, sha-256.
     pub fingerprint: &'a DtlsFingerprint,
+}
+
+impl<'a> Transport<'a> {
+    /// Our end of a mediasoup transport; `fingerprints` are those of its DTLS parameters.
+    pub fn of(transport: &'a WebRtcTransport, fingerprints: &'a [DtlsFingerprint]) -> Result<Self, Problem> {
+        let fingerprint = fingerprints
+            .iter()
+            .find(|fingerprint| matches!(fingerprint, DtlsFingerprint::Sha256 { .. }))
+            .or(fingerprints.first())
+            .ok_or_else(|| Problem::internal("describing a transport", "the worker has no certificate"))?;
+        Ok(Self {
+            ice: transport.ice_parameters(),
+            candidates: transport.ice_candidates(),
+            fingerprint,
+        })
+    }
 }
 
 /// What a description begins with.

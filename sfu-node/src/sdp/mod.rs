@@ -5,7 +5,9 @@ pub mod answer;
 pub mod fragment;
 pub mod lines;
 pub mod offer;
+pub mod player_answer;
 pub mod rtp;
+pub mod server_offer;
 pub mod simulcast;
 
 use crate::problem::Problem;

@@ -27,6 +27,8 @@ pub struct Offer {
     pub client_is_dtls_server: bool,
     /// `a=extmap-allow-mixed` at session level.
     pub extmap_allow_mixed: bool,
+    /// It offers an extension that only the WebRTC library of browsers has.
+    pub is_libwebrtc: bool,
     /// m-sections in order.
     pub sections: Vec<Section>,
 }
@@ -131,6 +133,7 @@ impl Offer {
             fingerprints,
             client_is_dtls_server,
             extmap_allow_mixed: session.has_attribute("extmap-allow-mixed"),
+            is_libwebrtc: is_libwebrtc(&session),
             sections,
         })
     }
@@ -149,8 +152,16 @@ impl Offer {
     }
 }
 
+fn is_libwebrtc(session: &Session) -> bool {
+    let mut extensions = session
+        .medias
+        .iter()
+        .flat_map(|media| media.get_attribute_values("extmap"));
+    extensions.any(|value| value.is_some_and(|value| value.contains("/rtp-hdrext/video-timing")))
+}
+
 /// Every set of credentials in an offer; sections of one bundle mostly repeat the same.
-fn credentials(session: &Session) -> Result<Vec<Credentials>, SdpError> {
+pub(super) fn credentials(session: &Session) -> Result<Vec<Credentials>, SdpError> {
     let of = |ufrag: Option<&str>, pwd: Option<&str>| Some((ufrag?.to_owned(), pwd?.to_owned()));
     let (ufrag, pwd) = ("ice-ufrag", "ice-pwd");
     let at_session = of(
@@ -182,7 +193,7 @@ fn credentials(session: &Session) -> Result<Vec<Credentials>, SdpError> {
 }
 
 /// Value of an attribute at session level, else in the first m-section that has it.
-fn first_value(session: &Session, name: &str) -> Option<String> {
+pub(super) fn first_value(session: &Session, name: &str) -> Option<String> {
     let at_session = session.get_first_attribute_value(name).flatten().map(str::to_owned);
     at_session.or_else(|| {
         session
@@ -192,7 +203,7 @@ fn first_value(session: &Session, name: &str) -> Option<String> {
     })
 }
 
-fn fingerprints(session: &Session) -> Result<Vec<DtlsFingerprint>, SdpError> {
+pub(super) fn fingerprints(session: &Session) -> Result<Vec<DtlsFingerprint>, SdpError> {
     let attributes = |list: &[Attribute]| -> Vec<String> {
         list.iter()
             .filter(|a| a.attribute.eq_ignore_ascii_case("fingerprint"))
@@ -262,7 +273,7 @@ fn bundle(session: &Session, sections: &[Section]) -> Result<(), SdpError> {
     }
 }
 
-fn section(media: &Media, index: usize) -> Result<Section, SdpError> {
+pub(super) fn section(media: &Media, index: usize) -> Result<Section, SdpError> {
     let kind = match media.media.as_str() {
         "audio" => TrackKind::Audio,
         "video" => TrackKind::Video,

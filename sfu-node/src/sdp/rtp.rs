@@ -4,6 +4,7 @@
 use super::SdpError;
 use super::offer::{OfferedCodec, Section};
 use super::simulcast::low_to_high;
+use mediasoup::prelude::Producer;
 use mediasoup::types::rtp_parameters::{
     MediaKind, MimeTypeAudio, MimeTypeVideo, RtcpFeedback, RtcpParameters, RtpCapabilities, RtpCodecCapability,
     RtpCodecParameters, RtpCodecParametersParameters, RtpCodecParametersParametersValue, RtpEncodingParameters,
@@ -443,7 +444,15 @@ pub fn payload_type(rtp: &RtpParameters) -> Option<u8> {
 
 /// What a viewer of one track can receive. Extensions only where uri **and** id agree with the fixed ids that mediasoup
 /// writes: a browser refuses an answer that renumbers them, and ignores packets whose ids mean something else to it.
-pub fn viewer_capabilities(section: &Section, chosen: &OfferedCodec, stream: &StreamCodec) -> RtpCapabilities {
+///
+/// RTX only where the router's payload type for it (`rtx`) is the one that the viewer offered for this codec: else a
+/// plain NACK is answered on the media's own SSRC.
+pub fn viewer_capabilities(
+    section: &Section,
+    chosen: &OfferedCodec,
+    stream: &StreamCodec,
+    rtx: Option<u8>,
+) -> RtpCapabilities {
     let kind = media_kind(section.kind);
     let known = mediasoup::supported_rtp_capabilities::get_supported_rtp_capabilities();
     let extensions: Vec<RtpHeaderExtension> = known
@@ -461,9 +470,79 @@ pub fn viewer_capabilities(section: &Section, chosen: &OfferedCodec, stream: &St
                 )
         })
         .collect();
+    let mut codecs = vec![stream.capability(Some(chosen.payload_type), chosen.feedback.clone())];
+    if let Some(rtx) = rtx.filter(|rtx| chosen.rtx == Some(*rtx)) {
+        codecs.push(RtpCodecCapability::Video {
+            mime_type: MimeTypeVideo::Rtx,
+            preferred_payload_type: Some(rtx),
+            clock_rate: VIDEO_RATE,
+            parameters: RtpCodecParametersParameters::from([("apt", u32::from(chosen.payload_type).into())]),
+            rtcp_feedback: Vec::new(),
+        });
+    }
     RtpCapabilities {
-        codecs: vec![stream.capability(Some(chosen.payload_type), chosen.feedback.clone())],
+        codecs,
         header_extensions: extensions,
+    }
+}
+
+/// Everything that a producer's router can send of it: for players that answer an offer of this server.
+pub fn all_capabilities(producer: &Producer) -> RtpCapabilities {
+    let rtp = producer.consumable_rtp_parameters();
+    capabilities_of(track_kind(producer.kind()), &rtp.codecs, &rtp.header_extensions)
+}
+
+/// Codecs and extensions as capabilities.
+pub fn capabilities_of(
+    kind: TrackKind,
+    codecs: &[RtpCodecParameters],
+    extensions: &[RtpHeaderExtensionParameters],
+) -> RtpCapabilities {
+    RtpCapabilities {
+        codecs: codecs.iter().map(codec_capability).collect(),
+        header_extensions: extensions
+            .iter()
+            .map(|extension| RtpHeaderExtension {
+                kind: media_kind(kind),
+                uri: extension.uri,
+                preferred_id: extension.id,
+                preferred_encrypt: false,
+                direction: RtpHeaderExtensionDirection::SendRecv,
+            })
+            .collect(),
+    }
+}
+
+fn codec_capability(codec: &RtpCodecParameters) -> RtpCodecCapability {
+    match codec.clone() {
+        RtpCodecParameters::Audio {
+            mime_type,
+            payload_type,
+            clock_rate,
+            channels,
+            parameters,
+            rtcp_feedback,
+        } => RtpCodecCapability::Audio {
+            mime_type,
+            preferred_payload_type: Some(payload_type),
+            clock_rate,
+            channels,
+            parameters,
+            rtcp_feedback,
+        },
+        RtpCodecParameters::Video {
+            mime_type,
+            payload_type,
+            clock_rate,
+            parameters,
+            rtcp_feedback,
+        } => RtpCodecCapability::Video {
+            mime_type,
+            preferred_payload_type: Some(payload_type),
+            clock_rate,
+            parameters,
+            rtcp_feedback,
+        },
     }
 }
 

@@ -12,6 +12,12 @@ use tower::ServiceExt;
 pub const SDP: (&str, &str) = ("content-type", "application/sdp");
 pub const SDPFRAG: (&str, &str) = ("content-type", "application/trickle-ice-sdpfrag");
 
+/// What a browser calls itself.
+pub const BROWSER: (&str, &str) = (
+    "user-agent",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+);
+
 /// A node behind its client listener.
 pub struct Site {
     pub node: Arc<Node>,
@@ -58,7 +64,7 @@ impl Site {
     }
 
     pub async fn post(&self, path: &str, offer: &str) -> Reply {
-        self.ask(Method::POST, path, &[SDP], offer.to_owned()).await
+        self.ask(Method::POST, path, &[SDP, BROWSER], offer.to_owned()).await
     }
 
     /// Opens a session with a captured offer.
@@ -136,4 +142,32 @@ pub fn trickle(offer: &str) -> String {
 /// A fragment that restarts ICE.
 pub fn restart() -> String {
     fragment("fresh", "0123456789abcdef01234567")
+}
+
+/// What a player that takes everything answers to an offer.
+pub fn answer_to(offer: &str) -> String {
+    let dropped = [
+        "a=ice-lite",
+        "a=ssrc",
+        "a=msid:",
+        "a=candidate",
+        "a=end-of",
+        "a=ice-ufrag",
+        "a=ice-pwd",
+    ];
+    let lines = offer
+        .lines()
+        .filter(|line| !dropped.iter().any(|start| line.starts_with(start)));
+    let mut answer: Vec<String> = lines.map(str::to_owned).collect();
+    for line in &mut answer {
+        *line = match line.as_str() {
+            "a=sendonly" => "a=recvonly".to_owned(),
+            "a=setup:actpass" => "a=setup:active".to_owned(),
+            other if other.starts_with("a=mid:") => {
+                format!("{other}\r\na=ice-ufrag:play\r\na=ice-pwd:0123456789abcdef01234567")
+            }
+            other => other.to_owned(),
+        };
+    }
+    answer.join("\r\n") + "\r\n"
 }

@@ -1,9 +1,11 @@
 //! Nothing that a client or a peer can send ends a worker: mediasoup asserts end the whole process, so a test that is still
 //! running at its end has proved it.
 
+use super::clients::{answer_to, fragment};
 use super::node;
 use super::offers::{CAPTURED, captured, damage, hurt};
-use crate::negotiate::Client;
+use crate::ice::Condition;
+use crate::negotiate::{Client, Patched};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::json;
@@ -13,6 +15,14 @@ use std::sync::Arc;
 
 /// Damaged offers that are sent to a real worker. Enough to hit every line of every captured offer several times.
 const DAMAGED: usize = 1_500;
+/// Damaged answers and fragments, likewise.
+const DAMAGED_ANSWERS: usize = 400;
+
+fn browser() -> Client {
+    Client {
+        user_agent: super::clients::BROWSER.1.to_owned(),
+    }
+}
 
 async fn objects(node: &crate::node::Node) -> (usize, usize, usize) {
     let dump = node.workers[0].main.dump().await.unwrap();
@@ -46,7 +56,7 @@ async fn no_damaged_offer_ends_a_worker_or_leaks_an_object() {
     let steady = node
         .publish(
             &stream,
-            &Client::default(),
+            &browser(),
             captured("chromium-whip").as_bytes(),
             Access::default(),
         )
@@ -61,12 +71,13 @@ async fn no_damaged_offer_ends_a_worker_or_leaks_an_object() {
         let body = hurt(text, &damages);
         let other: StreamName = format!("damaged-{round}").parse().unwrap();
         let answered = if name.contains("whip") {
-            node.publish(&other, &Client::default(), &body, Access::default()).await
+            node.publish(&other, &browser(), &body, Access::default()).await
         } else {
-            node.play(&stream, &Client::default(), &body).await
+            node.play(&stream, &browser(), &body).await
         };
         if let Ok(answered) = answered {
             accepted += 1;
+            drop(node.offers.take(&answered.session));
             node.end_session(&answered.session, "test").await;
         }
     }
@@ -93,6 +104,45 @@ async fn no_damaged_offer_ends_a_worker_or_leaks_an_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_damaged_answer_or_fragment_ends_a_worker_or_leaks_an_object() {
+    let (node, _inbox) = node().await;
+    let before = objects(&node).await;
+    let stream: StreamName = "steady".parse().unwrap();
+    let body = captured("chromium-whip").as_bytes();
+    let steady = node
+        .publish(&stream, &browser(), body, Access::default())
+        .await
+        .unwrap();
+    let mut runner = TestRunner::deterministic();
+    let strategy = proptest::collection::vec(damage(), 1..4);
+    let (mut answered, mut restarted) = (0, 0);
+    for round in 0..DAMAGED_ANSWERS {
+        let mut hurt = |text: &str| hurt(text, &strategy.new_tree(&mut runner).unwrap().current());
+        let offer = node.play(&stream, &browser(), b"").await.unwrap();
+        let answer = hurt(&answer_to(&offer.sdp));
+        let taken = node
+            .take_answer(&offer.session, &stream, &answer, &Condition::Missing)
+            .await;
+        answered += usize::from(taken.is_ok());
+        if let Some(session) = node.sessions.get(&offer.session) {
+            let fragment = hurt(&fragment(&format!("round{round}"), "0123456789abcdef01234567"));
+            let patched = node.patch_ice(&session, &fragment, &Condition::Any).await;
+            restarted += usize::from(matches!(patched, Ok(Patched::Restarted { .. })));
+        }
+        drop(node.offers.take(&offer.session));
+        node.end_session(&offer.session, "test").await;
+    }
+    assert!(
+        answered > DAMAGED_ANSWERS / 20,
+        "only {answered} damaged answers were taken"
+    );
+    assert!(restarted > 0, "no damaged fragment restarted ICE");
+    node.end_session(&steady.session, "test").await;
+    settles_at(&node, before).await;
+    assert!(node.fatal.borrow().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_with_the_payload_types_of_the_main_router_leaves_nothing_behind() {
     let (node, _inbox) = node().await;
     let before = objects(&node).await;
@@ -100,7 +150,7 @@ async fn a_viewer_with_the_payload_types_of_the_main_router_leaves_nothing_behin
     let publisher = node
         .publish(
             &stream,
-            &Client::default(),
+            &browser(),
             captured("chromium-whip").as_bytes(),
             Access::default(),
         )
@@ -108,7 +158,7 @@ async fn a_viewer_with_the_payload_types_of_the_main_router_leaves_nothing_behin
         .unwrap();
     for _ in 0..20 {
         let viewer = node
-            .play(&stream, &Client::default(), captured("chromium-whep").as_bytes())
+            .play(&stream, &browser(), captured("chromium-whep").as_bytes())
             .await
             .unwrap();
         node.end_session(&viewer.session, "test").await;
@@ -123,20 +173,16 @@ async fn a_taken_name_is_refused_and_is_free_again_when_its_publisher_has_gone()
     let stream: StreamName = "mine".parse().unwrap();
     let body = captured("firefox-whip").as_bytes();
     let first = node
-        .publish(&stream, &Client::default(), body, Access::default())
+        .publish(&stream, &browser(), body, Access::default())
         .await
         .unwrap();
     assert!(
-        node.publish(&stream, &Client::default(), body, Access::default())
+        node.publish(&stream, &browser(), body, Access::default())
             .await
             .is_err()
     );
     node.end_session(&first.session, "test").await;
-    assert!(
-        node.publish(&stream, &Client::default(), body, Access::default())
-            .await
-            .is_ok()
-    );
+    assert!(node.publish(&stream, &browser(), body, Access::default()).await.is_ok());
 }
 
 fn put(node: &crate::node::Node, end: &serde_json::Value, remote: &serde_json::Value) -> PutLinks {

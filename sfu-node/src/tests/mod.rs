@@ -7,6 +7,7 @@ mod clients;
 mod drain;
 mod hostile;
 mod offers;
+mod whep;
 mod whip;
 
 use crate::node::{Inbox, Node};
@@ -31,8 +32,12 @@ async fn node_with(more: &[&str]) -> (Arc<Node>, Inbox) {
         format!("--media-port={port}"),
         format!("--pipe-ports={}-{}", port + 1, port + 20),
     ];
-    let fixed = ["sfu-node", "--workers=1", "--insecure-admin", &ports[0], &ports[1]];
-    let options = Options::parse_from(fixed.iter().chain(more));
+    let mut all = vec!["sfu-node", "--workers=1", "--insecure-admin", &ports[0]];
+    // A test may bring a longer range of its own.
+    if !more.iter().any(|option| option.starts_with("--pipe-ports")) {
+        all.push(&ports[1]);
+    }
+    let options = Options::parse_from(all.iter().chain(more));
     let (node, inbox) = Node::start(options, HttpNodeAdmin::new(TokenSource::fixed("")))
         .await
         .unwrap();

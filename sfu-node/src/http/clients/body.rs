@@ -10,16 +10,22 @@ const MAX_BODY: usize = 64 * 1024;
 /// Longest wait for a body.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Whether the body is declared as `wanted`; parameters do not matter.
+pub(super) fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
+    let essence = declared(headers).split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(wanted)
+}
+
+fn declared(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE);
+    value.and_then(|value| value.to_str().ok()).unwrap_or("nothing")
+}
+
 pub(super) fn require_type(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
-    let given = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("nothing");
-    let essence = given.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(wanted) {
+    if is_type(headers, wanted) {
         return Ok(());
     }
-    let shown: String = given.chars().take(64).collect();
+    let shown: String = declared(headers).chars().take(64).collect();
     let detail = format!("the body is declared as {shown}: send Content-Type: {wanted}");
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", detail).field("Content-Type"))
 }

@@ -4,7 +4,7 @@ use super::body::{read, require_type};
 use super::links::links;
 use super::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
 use crate::http::path::Path;
-use crate::negotiate::{Answered, Client};
+use crate::negotiate::{Answered, Client, Given, OFFER_LIFE};
 use crate::node::Node;
 use crate::problem::Problem;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use sfumato_mesh::access::Access;
 use sfumato_mesh::api::StreamName;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Longest work on a request, beyond every deadline inside it.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(15);
@@ -26,7 +26,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let stream: StreamName = stream.parse()?;
     let (parts, body) = request.into_parts();
-    require_type(&parts.headers, SDP)?;
+    let declared = parts.headers.contains_key(header::CONTENT_TYPE);
     let agent = parts.headers.get(header::USER_AGENT);
     let client = Client {
         user_agent: agent
@@ -35,6 +35,10 @@ pub(super) async fn create(
             .to_owned(),
     };
     let body = read(body).await?;
+    // An empty POST asks for an offer of this server, as WHEP was before its second draft; some send no type with it.
+    if declared || !body.is_empty() || protocol == Protocol::Whip {
+        require_type(&parts.headers, SDP)?;
+    }
     // The work goes on when the client hangs up, or a half-made session would be left to its timeout.
     let work = tokio::spawn(async move {
         let answered = match protocol {
@@ -55,9 +59,14 @@ fn created(protocol: Protocol, stream: &StreamName, answered: Answered, node: &N
     let value = |text: &str| {
         HeaderValue::from_str(text).map_err(|error| Problem::internal("writing a header of the answer", error))
     };
-    let mut response = (StatusCode::CREATED, answered.sdp).into_response();
+    let (status, content_type) = match answered.given {
+        Given::Answer => (StatusCode::CREATED, HeaderValue::from_static(SDP)),
+        Given::Offer => (StatusCode::CREATED, value(&offer_type())?),
+        Given::CounterOffer => (StatusCode::NOT_ACCEPTABLE, value(&offer_type())?),
+    };
+    let mut response = (status, answered.sdp).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SDP));
+    headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::LOCATION, value(&location)?);
     headers.insert(header::ETAG, value(&answered.etag)?);
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(SDPFRAG));
@@ -65,6 +74,12 @@ fn created(protocol: Protocol, stream: &StreamName, answered: Answered, node: &N
         headers.append(header::LINK, link);
     }
     Ok(response)
+}
+
+/// The type of an offer of this server says until when it may be answered.
+fn offer_type() -> String {
+    let until = httpdate::fmt_http_date(SystemTime::now() + OFFER_LIFE);
+    format!("{SDP};valid-until=\"{until}\"")
 }
 
 /// GET, HEAD and OPTIONS of an endpoint answer without content (RFC 9725 section 4.2); players look for a WHEP endpoint by

@@ -1,7 +1,7 @@
-//! PATCH of a session: trickle ICE and ICE restart.
+//! PATCH of a session: trickle ICE, ICE restart, and the answer to an offer of this server.
 
-use super::SDPFRAG;
-use super::body::{read, require_type};
+use super::body::{is_type, read, require_type};
+use super::{SDP, SDPFRAG};
 use crate::ice::Condition;
 use crate::negotiate::Patched;
 use crate::node::Node;
@@ -9,6 +9,7 @@ use crate::problem::Problem;
 use crate::session::Session;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use sfumato_mesh::api::StreamName;
 use std::sync::Arc;
 
 pub(super) async fn patch(
@@ -17,6 +18,10 @@ pub(super) async fn patch(
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    if is_type(&parts.headers, SDP) {
+        let detail = "a session is never negotiated anew: it waits for no answer; send DELETE and POST a new offer";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "No offer to answer", detail).field("Content-Type"));
+    }
     require_type(&parts.headers, SDPFRAG)?;
     let condition = Condition::of(&parts.headers);
     let body = read(body).await?;
@@ -33,4 +38,26 @@ pub(super) async fn patch(
             Ok((headers, fragment).into_response())
         }
     }
+}
+
+/// PATCH of a session-to-be: nothing but the answer makes sense yet.
+pub(super) async fn answer(
+    node: Arc<Node>,
+    stream: StreamName,
+    id: String,
+    request: axum::extract::Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    if is_type(&parts.headers, SDPFRAG) {
+        let detail = "the offer of this server has not been answered yet: PATCH an application/sdp answer first";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Not answered yet", detail).field("Content-Type"));
+    }
+    require_type(&parts.headers, SDP)?;
+    let condition = Condition::of(&parts.headers);
+    let body = read(body).await?;
+    // Finished even when the player hangs up, or the offer would be gone and the session never begin.
+    let work = tokio::spawn(async move { node.take_answer(&id, &stream, &body, &condition).await });
+    work.await
+        .map_err(|panic| Problem::internal("taking an answer", panic))??;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

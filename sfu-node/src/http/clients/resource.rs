@@ -1,6 +1,6 @@
 //! A session's URL: DELETE ends it, PATCH changes its ICE.
 
-use super::patch::patch;
+use super::patch::{answer, patch};
 use super::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
 use crate::http::path::Path;
 use crate::node::Node;
@@ -24,6 +24,9 @@ pub(super) async fn on_session(
         .get(&id)
         .filter(|s| s.stream == stream && is_of(protocol, s));
     let method = request.method().clone();
+    if session.is_none() && protocol == Protocol::Whep && node.offers.has(&id, &stream) {
+        return on_offer(node, stream, id, request).await;
+    }
     let Some(session) = session else {
         // A client may end its connection before it sends DELETE, and wants 200 all the same.
         if method == Method::DELETE && node.sessions.ended_recently(&id) {
@@ -45,13 +48,38 @@ pub(super) async fn on_session(
             Ok(StatusCode::OK.into_response())
         }
         Method::PATCH => patch(node, session, request).await,
+        method => without_body(&method, SDPFRAG),
+    }
+}
+
+/// The URL of a session that begins with the answer to an offer of this server.
+async fn on_offer(
+    node: Arc<Node>,
+    stream: StreamName,
+    id: String,
+    request: axum::extract::Request,
+) -> Result<Response, Problem> {
+    match request.method().clone() {
+        Method::PATCH => answer(node, stream, id, request).await,
+        Method::DELETE => {
+            drop(node.offers.take(&id));
+            node.sessions.bury(&id);
+            Ok(StatusCode::OK.into_response())
+        }
+        method => without_body(&method, SDP),
+    }
+}
+
+/// Methods that tell about the URL alone; `patch` is the type that a PATCH may have.
+fn without_body(method: &Method, patch: &'static str) -> Result<Response, Problem> {
+    match *method {
         Method::GET | Method::HEAD => Ok(StatusCode::NO_CONTENT.into_response()),
         Method::OPTIONS => {
-            let patch = (ACCEPT_PATCH, HeaderValue::from_static(SDPFRAG));
+            let patch = (ACCEPT_PATCH, HeaderValue::from_static(patch));
             let post = (ACCEPT_POST, HeaderValue::from_static(SDP));
             Ok(([patch, post], StatusCode::OK).into_response())
         }
-        other => Err(not_allowed(&other, "DELETE, PATCH, GET, HEAD, OPTIONS")),
+        _ => Err(not_allowed(method, "DELETE, PATCH, GET, HEAD, OPTIONS")),
     }
 }
 

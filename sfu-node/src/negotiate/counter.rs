@@ -1,0 +1,183 @@
+//! Offers of this server to players (draft-ietf-wish-whep): as a counter-offer where a player's own offer cannot be
+//! answered well, and for players that ask for one by an empty POST.
+
+use super::lifecycle::new_session_id;
+use super::offers::{OfferedTrack, PendingOffer};
+use super::play::Fetched;
+use super::{Answered, Given, short};
+use crate::deadline::within;
+use crate::ice::Condition;
+use crate::node::Node;
+use crate::presence::Presence;
+use crate::problem::Problem;
+use crate::sdp::player_answer::{PlayerAnswer, Taken, taken};
+use crate::sdp::server_offer::{self, Track};
+use crate::sdp::{lines, rtp};
+use axum::http::StatusCode;
+use mediasoup::prelude::*;
+use sfumato_mesh::api::{StreamName, TrackKind};
+use std::sync::Arc;
+
+impl Node {
+    /// Offers the tracks of these kinds, on the main router: everything as mediasoup sends it by itself.
+    pub(super) async fn offer(
+        &self,
+        stream: &StreamName,
+        presence: &Arc<Presence>,
+        fetched: Fetched,
+        kinds: &[TrackKind],
+        given: Given,
+    ) -> Result<Answered, Problem> {
+        let worker = self.worker_for_viewer(presence);
+        let listen = self.inner_listen();
+        let seat = presence.seat(&self.workers, &worker, None, &listen).await?;
+        let transport = self.client_transport(&worker, &worker.main).await?;
+        let mut tracks = Vec::new();
+        for producer in &seat.producers {
+            let kind = rtp::track_kind(producer.kind());
+            if !kinds.contains(&kind) {
+                continue;
+            }
+            let mid = tracks.len().to_string();
+            let capabilities = rtp::all_capabilities(producer);
+            let consumer = consume(&transport, producer, &mid, capabilities).await?;
+            tracks.push(OfferedTrack {
+                mid,
+                kind,
+                producer: producer.clone(),
+                consumer,
+            });
+        }
+        if tracks.is_empty() {
+            let detail = format!("{stream} has no track of a kind that the offer asks for");
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", detail).field("m="));
+        }
+        let sdp = {
+            let fingerprints = transport.dtls_parameters().fingerprints;
+            let ours = lines::Transport::of(&transport, &fingerprints)?;
+            let written: Vec<Track<'_>> = tracks
+                .iter()
+                .map(|track| Track {
+                    mid: &track.mid,
+                    kind: track.kind,
+                    rtp: track.consumer.rtp_parameters(),
+                })
+                .collect();
+            server_offer::write(&written, stream.as_str(), &ours, rand::random::<u64>() >> 1)
+        };
+        let session = new_session_id();
+        let presence = Arc::clone(presence);
+        let offer = PendingOffer::new(
+            stream.clone(),
+            presence,
+            fetched,
+            seat,
+            worker,
+            transport,
+            tracks,
+            sdp.clone(),
+        );
+        let etag = offer.etag();
+        if !self.offers.add(session.clone(), offer) {
+            return Err(Problem::unavailable(
+                "too many offers of this node wait for an answer; try again",
+            ));
+        }
+        tracing::info!(%stream, session = %short(&session), "offered to a viewer");
+        Ok(Answered {
+            session,
+            sdp,
+            etag,
+            given,
+        })
+    }
+
+    /// A player's answer to an offer of this server: the session begins. A malformed answer leaves the offer as it was.
+    pub async fn take_answer(
+        self: &Arc<Self>,
+        id: &str,
+        stream: &StreamName,
+        body: &[u8],
+        condition: &Condition,
+    ) -> Result<(), Problem> {
+        let offer = self.offers.take(id).ok_or_else(not_waiting)?;
+        let checked = check(&offer, body, condition);
+        let (answer, wanted) = match checked {
+            Ok(checked) => checked,
+            Err(problem) => {
+                self.offers.put_back(id, offer);
+                return Err(problem);
+            }
+        };
+        let mut consumers = Vec::new();
+        for (track, taken) in offer.tracks.into_iter().zip(wanted) {
+            let Some(taken) = taken else { continue };
+            if taken.whole {
+                consumers.push((track.mid, track.consumer));
+                continue;
+            }
+            // A consumer cannot be told to leave out RTX or feedback later: the player gets another.
+            drop(track.consumer);
+            let capabilities = rtp::capabilities_of(track.kind, &taken.codecs, &taken.extensions);
+            let consumer = consume(&offer.transport, &track.producer, &track.mid, capabilities).await?;
+            consumers.push((track.mid, consumer));
+        }
+        let remote = WebRtcTransportRemoteParameters {
+            dtls_parameters: answer.dtls_parameters(),
+        };
+        within("starting DTLS", offer.transport.connect(remote)).await?;
+        let viewer = super::play::Viewer {
+            id: id.to_owned(),
+            stream: stream.clone(),
+            presence: offer.presence,
+            fetched: offer.fetched,
+            seat: offer.seat,
+            consumers,
+            client: answer.ice,
+            ours: offer.sdp,
+            transport: offer.transport,
+            worker: offer.worker,
+        };
+        self.open_viewer(viewer).await.map(|_| ())
+    }
+}
+
+fn not_waiting() -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "No offer to answer",
+        "this session waits for no answer: it began with the player's own offer, or was answered already",
+    )
+    .field("Content-Type")
+}
+
+/// What the answer says, and what it takes of each track.
+fn check(
+    offer: &PendingOffer,
+    body: &[u8],
+    condition: &Condition,
+) -> Result<(PlayerAnswer, Vec<Option<Taken>>), Problem> {
+    if *condition != Condition::Missing && !condition.names(&offer.etag()) {
+        let detail = "this is not the ETag of the offer that waits here: drop what belongs to the old one";
+        return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "Stale offer", detail).field("If-Match"));
+    }
+    let sections: Vec<(&str, TrackKind)> = offer.tracks.iter().map(|t| (t.mid.as_str(), t.kind)).collect();
+    let answer = PlayerAnswer::parse(body, &sections)?;
+    let mut wanted = Vec::with_capacity(offer.tracks.len());
+    for (section, track) in answer.sections.iter().zip(&offer.tracks) {
+        let of = |section| taken(section, track.consumer.rtp_parameters());
+        wanted.push(section.as_ref().map(of).transpose()?);
+    }
+    Ok((answer, wanted))
+}
+
+async fn consume(
+    transport: &WebRtcTransport,
+    producer: &Producer,
+    mid: &str,
+    capabilities: RtpCapabilities,
+) -> Result<Consumer, Problem> {
+    let mut options = ConsumerOptions::new(producer.id(), capabilities);
+    options.mid = Some(mid.to_owned());
+    Ok(within("sending a track", transport.consume(options)).await?)
+}

@@ -1,0 +1,121 @@
+//! Offers of this server that wait for a player's answer.
+
+use crate::fanout::{Carried, Received};
+use crate::presence::{Presence, Seat};
+use crate::session::SessionId;
+use crate::worker::MediaWorker;
+use mediasoup::prelude::*;
+use parking_lot::Mutex;
+use sfumato_mesh::api::{StreamName, TrackKind};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long an offer of this server waits for its answer; the draft's default for `valid-until`.
+pub const OFFER_LIFE: Duration = Duration::from_secs(30);
+/// Most offers that wait at a time: each holds a transport, for somebody who has not yet shown that they will play.
+pub const MAX_OFFERS: usize = 1_000;
+
+/// A session-to-be. Dropping it closes its transport.
+pub struct PendingOffer {
+    /// Name in its URL.
+    pub stream: StreamName,
+    pub(super) presence: Arc<Presence>,
+    pub(super) fetched: Option<(Arc<Carried>, Arc<Received>)>,
+    pub(super) seat: Seat,
+    pub(super) worker: Arc<MediaWorker>,
+    pub(super) transport: WebRtcTransport,
+    pub(super) tracks: Vec<OfferedTrack>,
+    /// The offer as it was sent.
+    pub(super) sdp: String,
+    expires: Instant,
+}
+
+/// A track on offer.
+pub(super) struct OfferedTrack {
+    pub(super) mid: String,
+    pub(super) kind: TrackKind,
+    pub(super) producer: Producer,
+    pub(super) consumer: Consumer,
+}
+
+impl PendingOffer {
+    #[allow(clippy::too_many_arguments)] // each is one part of the session that this becomes
+    pub(super) fn new(
+        stream: StreamName,
+        presence: Arc<Presence>,
+        fetched: Option<(Arc<Carried>, Arc<Received>)>,
+        seat: Seat,
+        worker: Arc<MediaWorker>,
+        transport: WebRtcTransport,
+        tracks: Vec<OfferedTrack>,
+        sdp: String,
+    ) -> Self {
+        Self {
+            stream,
+            presence,
+            fetched,
+            seat,
+            worker,
+            transport,
+            tracks,
+            sdp,
+            expires: Instant::now() + OFFER_LIFE,
+        }
+    }
+
+    /// ETag of the ICE session that it would begin.
+    pub fn etag(&self) -> String {
+        format!("\"{}\"", self.transport.ice_parameters().username_fragment)
+    }
+}
+
+/// All offers that wait.
+#[derive(Default)]
+pub struct Offers(Mutex<HashMap<SessionId, PendingOffer>>);
+
+impl Offers {
+    /// Adds an offer, unless too many wait.
+    pub(super) fn add(&self, id: SessionId, offer: PendingOffer) -> bool {
+        let mut waiting = self.0.lock();
+        if waiting.len() >= MAX_OFFERS {
+            return false;
+        }
+        waiting.insert(id, offer);
+        true
+    }
+
+    /// Whether this id is one of a stream's offers.
+    pub fn has(&self, id: &str, stream: &StreamName) -> bool {
+        self.0.lock().get(id).is_some_and(|offer| offer.stream == *stream)
+    }
+
+    /// Takes an offer out, so that it is answered once.
+    pub fn take(&self, id: &str) -> Option<PendingOffer> {
+        self.0.lock().remove(id)
+    }
+
+    /// Gives an offer back whose answer was malformed; its life goes on.
+    pub(super) fn put_back(&self, id: &str, offer: PendingOffer) {
+        self.0.lock().insert(id.to_owned(), offer);
+    }
+
+    /// Offers that wait.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// Drops what was not answered in time.
+    pub fn sweep(&self, now: Instant) {
+        let mut waiting = self.0.lock();
+        let expired: Vec<SessionId> = waiting
+            .iter()
+            .filter(|(_, offer)| now >= offer.expires)
+            .map(|(id, _)| id.clone())
+            .collect();
+        let dropped: Vec<PendingOffer> = expired.iter().filter_map(|id| waiting.remove(id)).collect();
+        drop(waiting);
+        drop(dropped);
+    }
+}
