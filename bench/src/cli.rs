@@ -117,6 +117,9 @@ pub struct WatchArgs {
     /// Viewers in this process; counters are sums
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub viewers: u32,
+    /// When a session ends, open the next one at this endpoint, as a player does, and tell how long it took
+    #[arg(long, value_name = "URL")]
+    pub again: Option<String>,
     /// Watch sound only
     #[arg(long)]
     pub no_video: bool,

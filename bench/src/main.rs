@@ -2,6 +2,7 @@
 
 mod cli;
 mod peers;
+mod returning;
 
 use clap::Parser;
 use cli::{Cli, Command, Figures};
@@ -40,7 +41,10 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, String> {
         Command::FirstFrame(b) => finish(runs::first_frame::run(&b.args, &b.system), &b.figures).await,
         Command::Memory(b) => finish(runs::memory::run(&b.args, &b.system), &b.figures).await,
         Command::Publish(args) => peers::publish(&args).await,
-        Command::Watch(args) => peers::watch(&args).await,
+        Command::Watch(args) => match &args.again {
+            Some(again) => returning::watch(&args, again).await,
+            None => peers::watch(&args).await,
+        },
     }
 }
 

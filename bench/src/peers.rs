@@ -39,6 +39,29 @@ impl PeerArgs {
     }
 }
 
+impl WatchArgs {
+    /// The options of each viewer.
+    pub fn options(&self) -> ViewerOptions {
+        ViewerOptions {
+            audio: !self.no_audio,
+            video: if self.no_video {
+                Vec::new()
+            } else {
+                vec![Codec::Vp8, Codec::H264]
+            },
+            extensions: if self.browser_extensions {
+                HeaderExtensions::Browser
+            } else {
+                HeaderExtensions::Mediasoup
+            },
+            token: self.peer.token.clone(),
+            bind: self.peer.bind,
+            retry: self.peer.retry(),
+            ..ViewerOptions::default()
+        }
+    }
+}
+
 /// Publishes until the time is over.
 pub async fn publish(args: &PublishArgs) -> Result<ExitCode, String> {
     let frame_bytes = args.kbps as usize * 1000 / 8 / args.fps as usize;
@@ -77,23 +100,7 @@ pub async fn publish(args: &PublishArgs) -> Result<ExitCode, String> {
 
 /// Watches until the time is over.
 pub async fn watch(args: &WatchArgs) -> Result<ExitCode, String> {
-    let options = ViewerOptions {
-        audio: !args.no_audio,
-        video: if args.no_video {
-            Vec::new()
-        } else {
-            vec![Codec::Vp8, Codec::H264]
-        },
-        extensions: if args.browser_extensions {
-            HeaderExtensions::Browser
-        } else {
-            HeaderExtensions::Mediasoup
-        },
-        token: args.peer.token.clone(),
-        bind: args.peer.bind,
-        retry: args.peer.retry(),
-        ..ViewerOptions::default()
-    };
+    let options = args.options();
     let mut viewers = Vec::new();
     for _ in 0..args.viewers {
         viewers.push(
@@ -124,7 +131,7 @@ pub async fn watch(args: &WatchArgs) -> Result<ExitCode, String> {
     Ok(exit_code(early.as_ref()))
 }
 
-async fn time_is_over(seconds: Option<u64>) {
+pub async fn time_is_over(seconds: Option<u64>) {
     match seconds {
         Some(seconds) => tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
@@ -143,7 +150,7 @@ async fn all_closed(viewers: &[Viewer]) -> CloseReason {
     reason
 }
 
-fn say(text: &str) -> Result<(), String> {
+pub fn say(text: &str) -> Result<(), String> {
     output::line(text).map_err(|e| format!("cannot write to standard output: {e}"))
 }
 

@@ -2,15 +2,16 @@
 //! listeners, no media. Links are fresh while the peer's admin port takes connections. Which of the two it is follows
 //! from its options.
 //!
-//! `FAKE_STUBBORN=sfu-2` makes that node ignore SIGTERM and SIGINT; `FAKE_DIES=sfu-2` makes it fail at once.
+//! `FAKE_STUBBORN=sfu-2` makes that node ignore SIGTERM and SIGINT; `FAKE_DIES=sfu-2` makes it fail at once;
+//! `FAKE_BUSY=sfu-2` gives it a publisher, who leaves when the deadline of a drain is over.
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use sfumato_mesh::api::{
-    API_VERSION, CloseLinks, DrainState, Incarnation, LinkEnd, LinkId, LinkReport, LinkState, Links, NodeName,
-    NodeReport, Peer, PutLinks,
+    API_VERSION, CloseLinks, DrainRequest, DrainState, Incarnation, LinkEnd, LinkId, LinkReport, LinkState, Links,
+    NodeName, NodeReport, Peer, PutLinks,
 };
 use sfumato_mesh::link_rules::{Decision, Existing, decide};
 use std::collections::BTreeMap;
@@ -102,7 +103,7 @@ async fn node(options: &BTreeMap<String, String>) -> Result<()> {
         publications: vec![],
         carried: vec![],
         viewers: 0,
-        publishers: 0,
+        publishers: u32::from(std::env::var("FAKE_BUSY").is_ok_and(|node| node == options["name"])),
         load: 0.0,
     };
     let node = Node {
@@ -115,6 +116,7 @@ async fn node(options: &BTreeMap<String, String>) -> Result<()> {
         .route("/admin/v1/node", get(report_of))
         .route("/admin/v1/links/close", post(close))
         .route("/admin/v1/links/{peer}", put(links))
+        .route("/admin/v1/drain", post(drain).delete(undrain))
         .with_state(node.clone());
     let health_listener = TcpListener::bind(&options["health-listen"]).await?;
     let admin_listener = TcpListener::bind(&options["admin-listen"]).await?;
@@ -242,6 +244,40 @@ async fn close(State(node): State<Node>, Json(request): Json<CloseLinks>) {
         report.revision += 1;
         report.links.retain(|link| !request.links.contains(&link.id));
     });
+}
+
+async fn drain(State(node): State<Node>, Json(request): Json<DrainRequest>) -> Json<DrainState> {
+    let deadline = Duration::from_secs(request.deadline_seconds.unwrap_or_default());
+    node.report.send_modify(|report| {
+        report.revision += 1;
+        (report.draining, report.ready) = (true, false);
+        report.drain.reasons.push(request.reason);
+        report.drain.remaining_ms = u64::try_from(deadline.as_millis()).ok();
+    });
+    let state = node.report.borrow().drain.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(deadline).await;
+        node.report.send_modify(|report| {
+            report.revision += 1;
+            report.publishers = 0;
+        });
+    });
+    Json(state)
+}
+
+#[derive(serde::Deserialize)]
+struct Lifted {
+    reason: String,
+}
+
+async fn undrain(State(node): State<Node>, Query(lifted): Query<Lifted>) -> Json<DrainState> {
+    node.report.send_modify(|report| {
+        report.revision += 1;
+        report.drain.reasons.retain(|reason| reason.as_str() != lifted.reason);
+        report.draining = !report.drain.reasons.is_empty();
+        report.ready = !report.draining;
+    });
+    Json(node.report.borrow().drain.clone())
 }
 
 /// In place of beats: a link is fresh while its peer's admin port takes connections.

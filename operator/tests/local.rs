@@ -76,6 +76,47 @@ fn changes_of_the_file_are_followed_and_bad_ones_refused() {
 }
 
 #[test]
+fn a_node_that_is_scaled_away_is_drained_first_and_ends_when_it_is_empty() {
+    let setup = Setup::new().manifest("{ replicas: 3 }").env("FAKE_BUSY", "sfu-3");
+    let mut cluster = setup.with(&["--drain-deadline", "3s"]).start();
+    cluster.waits_for("everything is up");
+    let removed = [cluster.pid("sfu-2"), cluster.pid("sfu-3")];
+    cluster.writes_manifest("{ replicas: 1 }");
+    cluster.waits_for_all(&[
+        "sfu-2 is drained (scaleDown): nobody is on it",
+        "sfu-3 is drained (scaleDown): 1 publisher and 0 viewers left, for at most 3.0 s",
+        "sfu-2 has ended",
+    ]);
+    assert_eq!(
+        cluster.status()["status"]["nodesSummary"],
+        "1/1",
+        "those that leave take no sessions"
+    );
+    cluster.waits_for("sfu-3 is empty (after");
+    cluster.waits_for("sfu-3 has ended");
+    all_gone(&removed);
+    cluster.ends_with(Signal::SIGINT);
+}
+
+#[test]
+fn a_node_that_is_wanted_again_while_it_is_drained_stays() {
+    let setup = Setup::new().manifest("{ replicas: 2 }").env("FAKE_BUSY", "sfu-2");
+    let mut cluster = setup.with(&["--drain-deadline", "1h"]).start();
+    cluster.waits_for("everything is up");
+    let pid = cluster.pid("sfu-2");
+    cluster.writes_manifest("{ replicas: 1 }");
+    cluster.waits_for("sfu-2 is drained (scaleDown)");
+    cluster.writes_manifest("{ replicas: 2 }");
+    cluster.waits_for("sfu-2 takes sessions again");
+    assert_eq!(cluster.pid("sfu-2"), pid);
+    assert_eq!(cluster.status()["status"]["nodesSummary"], "2/2");
+    cluster.writes_manifest("{ replicas: 1 }");
+    cluster.waits_for("sfu-2 is drained (scaleDown)");
+    // Ctrl-C waits for no publisher.
+    cluster.ends_with(Signal::SIGINT);
+}
+
+#[test]
 fn changed_fields_reach_all_nodes_one_by_one() {
     let mut cluster = Setup::new().manifest("{ replicas: 2 }").start();
     cluster.waits_for("everything is up");

@@ -16,7 +16,7 @@ from harness import processes
 from harness.browsers import BROWSERS
 from harness.cluster import Cluster
 from harness.foreign import ForeignPeer, make_media
-from harness.peers import AiortcPeer, Counter, FfmpegPublisher, Generator, Page
+from harness.peers import AiortcPeer, Counter, FfmpegPublisher, Flock, Generator, Page
 from harness.ports import slot
 
 HERE = Path(__file__).parent
@@ -124,6 +124,9 @@ class Peers:
 
     def count(self, url: str) -> Counter:
         return self._start(Counter, self._binaries(), url, name=self._name("counter", url))
+
+    def flock(self, viewers: int, url: str, again: str) -> Flock:
+        return self._start(Flock, viewers, self._binaries(), url, again, name=self._name("flock", url))
 
     def aiortc(self, role: str, url: str) -> AiortcPeer:
         return self._start(AiortcPeer, role, url, name=self._name(f"aiortc-{role}", url))

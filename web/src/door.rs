@@ -23,6 +23,9 @@ use sfumato_mesh::api::{NodeName, StreamName};
 use std::net::{IpAddr, SocketAddr};
 use tokio::sync::watch;
 
+/// Most nodes that are asked to take one session. Those that do not take connections cost up to 2 s each.
+const MOST_ASKED: usize = 4;
+
 /// What the handlers need.
 #[derive(Debug, Clone)]
 pub struct Door {
@@ -100,8 +103,8 @@ async fn endpoint(door: &Door, protocol: Protocol, stream: &str, request: Reques
     }
 }
 
-/// Opens a session on the node that `?node=` names, or on one that is picked; in that case a node that takes no
-/// connection, or no more sessions, is stepped over once.
+/// Opens a session on the node that `?node=` names, or on one that is picked; in that case nodes that take no session are
+/// stepped over.
 async fn open(door: &Door, protocol: Protocol, stream: &StreamName, request: Request) -> Result<Response, Refusal> {
     let (forced, query) = split_query(request.uri().query().unwrap_or_default());
     let outgoing = outgoing(request, format!("{}{query}", protocol.path(stream))).await?;
@@ -110,19 +113,34 @@ async fn open(door: &Door, protocol: Protocol, stream: &StreamName, request: Req
         let answer = pass_on::send(&door.client, &node, &url, &outgoing).await;
         return answer.map_err(|error| failed(&node, error));
     }
-    let (first, url) = place(door, protocol, None).ok_or_else(no_node)?;
-    let answer = pass_on::send(&door.client, &first, &url, &outgoing).await;
-    let another = match &answer {
-        Err(PassOnError::NotConnected { .. }) => place(door, protocol, Some(&first)),
-        Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => place(door, protocol, Some(&first)),
-        _ => None,
-    };
-    let Some((second, url)) = another else {
-        return answer.map_err(|error| failed(&first, error));
-    };
-    tracing::info!(%stream, %first, %second, "the picked node takes no session; trying another");
-    let answer = pass_on::send(&door.client, &second, &url, &outgoing).await;
-    answer.map_err(|error| failed(&second, error))
+    let mut asked: Vec<NodeName> = Vec::new();
+    let (mut node, mut url) = place(door, protocol, &asked).ok_or_else(no_node)?;
+    loop {
+        let answer = pass_on::send(&door.client, &node, &url, &outgoing).await;
+        asked.push(node.clone());
+        let next = (asked.len() < MOST_ASKED && takes_no_session(protocol, &answer))
+            .then(|| place(door, protocol, &asked))
+            .flatten();
+        let Some(next) = next else {
+            return answer.map_err(|error| failed(&node, error));
+        };
+        tracing::info!(%stream, %node, next = %next.0, "the picked node takes no session; trying another");
+        (node, url) = next;
+    }
+}
+
+/// Whether another node should be asked: nothing has happened on this one. A viewer also goes on when the node does not
+/// know what it asks for; a publisher does not, since it would be asking twice for one thing.
+fn takes_no_session(protocol: Protocol, answer: &Result<Response, PassOnError>) -> bool {
+    match answer {
+        Err(PassOnError::NotConnected { .. }) => true,
+        Err(_) => false,
+        Ok(answer) => match answer.status() {
+            StatusCode::SERVICE_UNAVAILABLE => true,
+            StatusCode::NOT_FOUND => protocol == Protocol::Whep,
+            _ => false,
+        },
+    }
 }
 
 async fn session(State(door): State<Door>, request: Request) -> Result<Response, Refusal> {
@@ -158,7 +176,7 @@ async fn forward(door: &Door, path: &SessionPath<'_>, request: Request) -> Resul
 }
 
 /// Picks a node and counts the session as its own at once, so that requests that come together spread.
-fn place(door: &Door, protocol: Protocol, except: Option<&NodeName>) -> Option<(NodeName, String)> {
+fn place(door: &Door, protocol: Protocol, except: &[NodeName]) -> Option<(NodeName, String)> {
     let mut placed = None;
     door.view.send_if_modified(|view| {
         let mut draw = |below: usize| rand::rng().random_range(0..below);

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Longest answer that is read from a node, in bytes.
 pub const MAX_ANSWER_BYTES: usize = 256 * 1024;
-/// How long a request may take altogether, the attempt on another node included.
+/// How long a request may take altogether, the attempts on other nodes included.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a connection to a node may take to be made. Short, so that time is left for another node.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);

@@ -24,22 +24,17 @@ struct Candidate<'a> {
     placed: u32,
 }
 
-/// Picks a node that is reachable, ready and not draining, and not `except`; `None` when there is none.
+/// Picks a node that is reachable, ready and not draining, and none of `except`; `None` when there is none.
 ///
 /// Publishers weigh much and stay long, so they go to the node with the fewest of them; of two nodes drawn by chance,
 /// because several front doors with equal views would otherwise all choose the same one. Viewers go to the node with
 /// the lowest load. `draw(n)` answers a number below `n`.
 #[must_use]
-pub fn pick(
-    view: &View,
-    role: Role,
-    except: Option<&NodeName>,
-    draw: &mut dyn FnMut(usize) -> usize,
-) -> Option<NodeName> {
+pub fn pick(view: &View, role: Role, except: &[NodeName], draw: &mut dyn FnMut(usize) -> usize) -> Option<NodeName> {
     let mut candidates: Vec<Candidate<'_>> = view
         .nodes()
         .iter()
-        .filter(|(name, _)| except != Some(*name))
+        .filter(|(name, _)| !except.contains(name))
         .filter_map(candidate)
         .collect();
     if candidates.is_empty() {
@@ -98,7 +93,7 @@ mod tests {
         a.publishers = 2;
         let b = report("sfu-2");
         let view = view_of([a, b]);
-        assert_eq!(pick(&view, Role::Publisher, None, &mut first), Some(name("sfu-2")));
+        assert_eq!(pick(&view, Role::Publisher, &[], &mut first), Some(name("sfu-2")));
     }
 
     #[test]
@@ -106,7 +101,7 @@ mod tests {
         let mut a = report("sfu-1");
         a.load = 0.6;
         let view = view_of([a, report("sfu-2")]);
-        assert_eq!(pick(&view, Role::Publisher, None, &mut first), Some(name("sfu-2")));
+        assert_eq!(pick(&view, Role::Publisher, &[], &mut first), Some(name("sfu-2")));
     }
 
     #[test]
@@ -118,7 +113,7 @@ mod tests {
         });
         let view = view_of(reports);
         // Draws the last of four (sfu-4), then the last of three (sfu-3): sfu-1 would be better, but was not drawn.
-        assert_eq!(pick(&view, Role::Publisher, None, &mut |n| n - 1), Some(name("sfu-3")));
+        assert_eq!(pick(&view, Role::Publisher, &[], &mut |n| n - 1), Some(name("sfu-3")));
     }
 
     #[test]
@@ -129,22 +124,22 @@ mod tests {
         b.load = 0.2;
         b.viewers = 50;
         let view = view_of([a, b]);
-        assert_eq!(pick(&view, Role::Viewer, None, &mut first), Some(name("sfu-2")));
+        assert_eq!(pick(&view, Role::Viewer, &[], &mut first), Some(name("sfu-2")));
     }
 
     #[test]
     fn sessions_placed_since_the_last_report_count() {
         let mut view = view_of([report("sfu-1"), report("sfu-2")]);
         view.placed(&name("sfu-1"));
-        assert_eq!(pick(&view, Role::Viewer, None, &mut first), Some(name("sfu-2")));
-        assert_eq!(pick(&view, Role::Publisher, None, &mut first), Some(name("sfu-2")));
+        assert_eq!(pick(&view, Role::Viewer, &[], &mut first), Some(name("sfu-2")));
+        assert_eq!(pick(&view, Role::Publisher, &[], &mut first), Some(name("sfu-2")));
     }
 
     #[test]
     fn equal_nodes_take_turns_by_chance() {
         let view = view_of([report("sfu-1"), report("sfu-2")]);
-        assert_eq!(pick(&view, Role::Viewer, None, &mut |_| 0), Some(name("sfu-1")));
-        assert_eq!(pick(&view, Role::Viewer, None, &mut |n| n - 1), Some(name("sfu-2")));
+        assert_eq!(pick(&view, Role::Viewer, &[], &mut |_| 0), Some(name("sfu-1")));
+        assert_eq!(pick(&view, Role::Viewer, &[], &mut |n| n - 1), Some(name("sfu-2")));
     }
 
     #[test]
@@ -156,9 +151,9 @@ mod tests {
         let mut view = view_of([unready, draining, report("sfu-3"), report("sfu-4")]);
         view.lost("http://sfu-3:4000", "no answer");
         for role in [Role::Publisher, Role::Viewer] {
-            assert_eq!(pick(&view, role, None, &mut first), Some(name("sfu-4")));
-            assert_eq!(pick(&view, role, Some(&name("sfu-4")), &mut first), None);
+            assert_eq!(pick(&view, role, &[], &mut first), Some(name("sfu-4")));
+            assert_eq!(pick(&view, role, &[name("sfu-4")], &mut first), None);
         }
-        assert_eq!(pick(&View::default(), Role::Viewer, None, &mut first), None);
+        assert_eq!(pick(&View::default(), Role::Viewer, &[], &mut first), None);
     }
 }

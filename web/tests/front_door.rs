@@ -219,6 +219,58 @@ async fn a_node_that_takes_no_more_sessions_is_stepped_over_as_well() {
 }
 
 #[tokio::test]
+async fn every_node_that_takes_no_session_is_stepped_over_by_viewers_and_publishers() {
+    let refusing = |status| Arc::new(move |_: &fake_node::Seen| problem(status, "not here", &[]));
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    let nodes = vec![
+        FakeNode::answering("sfu-1", refusing(unavailable)).await,
+        FakeNode::answering("sfu-2", refusing(unavailable)).await,
+        FakeNode::start("sfu-3").await,
+    ];
+    mesh(&nodes, 1);
+    nodes[2].change(|report| (report.load, report.publishers) = (0.9, 9));
+    let door = Door::before(&nodes).await;
+    for path in ["/whep/demo", "/whip/demo"] {
+        let answer = door.offer(path).await;
+        assert_eq!(answer.status(), StatusCode::CREATED, "{path}");
+        assert!(header(&answer, "location").starts_with("/nodes/sfu-3/"));
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_goes_on_from_a_node_that_does_not_know_the_stream_and_a_publisher_does_not() {
+    let unknown = Arc::new(|_: &fake_node::Seen| problem(StatusCode::NOT_FOUND, "unknown", &[]));
+    let nodes = vec![
+        FakeNode::answering("sfu-1", unknown).await,
+        FakeNode::start("sfu-2").await,
+    ];
+    mesh(&nodes, 1);
+    nodes[1].change(|report| (report.load, report.publishers) = (0.9, 9));
+    let door = Door::before(&nodes).await;
+    assert_eq!(door.offer("/whep/demo").await.status(), StatusCode::CREATED);
+    assert_eq!(door.offer("/whip/demo").await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn when_every_node_refuses_the_last_refusal_goes_back() {
+    let full =
+        Arc::new(|_: &fake_node::Seen| problem(StatusCode::SERVICE_UNAVAILABLE, "draining", &[("retry-after", "7")]));
+    let nodes = vec![
+        FakeNode::answering("sfu-1", full.clone()).await,
+        FakeNode::answering("sfu-2", full).await,
+    ];
+    mesh(&nodes, 1);
+    let door = Door::before(&nodes).await;
+    let answer = door.offer("/whep/demo").await;
+    assert_eq!(header(&answer, "retry-after"), "7");
+    refused(answer, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert!(
+        nodes.iter().all(|node| node.requests().len() == 1),
+        "each was asked once"
+    );
+}
+
+#[tokio::test]
 async fn refusals_of_the_node_go_back_as_they_are() {
     let nodes = three_nodes().await;
     let door = Door::before(&nodes).await;

@@ -24,6 +24,8 @@ export class Session extends EventTarget {
     Object.assign(this, { role, stream, token, source, sound });
     /** The node that was asked for; null lets the front door pick. */
     this.wantedNode = node || null;
+    /** Whether that node went away under this session: then any node will do. */
+    this.elsewhere = false;
     /** The node that has the session. */
     this.node = null;
     this.media = role === "publish" ? source.stream : null;
@@ -72,6 +74,7 @@ export class Session extends EventTarget {
         this.connections += 1;
         this.node = nodeOf(this.current.url);
         this.error = null;
+        this.elsewhere = false;
         this.set("live");
         const settled = setTimeout(() => backoff.reset(), SETTLED_MS);
         this.error = await lost(this.current.pc, this.role, signal);
@@ -85,6 +88,10 @@ export class Session extends EventTarget {
           return;
         }
         retryAfter = error.retryAfter ?? 0;
+        if (this.connections > 0 && this.wantedNode && !this.elsewhere && isGone(error)) {
+          this.elsewhere = true;
+          retryAfter = 0;
+        }
       }
       this.current?.end();
       this.current = null;
@@ -104,7 +111,7 @@ export class Session extends EventTarget {
 
   endpoint() {
     const kind = this.role === "publish" ? "whip" : "whep";
-    const node = this.wantedNode ? `?node=${encodeURIComponent(this.wantedNode)}` : "";
+    const node = this.wantedNode && !this.elsewhere ? `?node=${encodeURIComponent(this.wantedNode)}` : "";
     return new URL(`/${kind}/${encodeURIComponent(this.stream)}${node}`, location.href).href;
   }
 
@@ -135,6 +142,12 @@ export class Session extends EventTarget {
     this.state = state;
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** Whether the node that was asked for takes no session: it drains, is down, or is not known any more. */
+function isGone(error) {
+  if (!(error instanceof Refused)) return false;
+  return [502, 503, 504].includes(error.status) || (error.status === 404 && error.field === "node");
 }
 
 /** `/nodes/{node}/whep/...` names the node. */

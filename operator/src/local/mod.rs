@@ -6,11 +6,13 @@
 
 mod backoff;
 mod child;
+mod drain_tale;
 mod error;
 mod exit;
 mod follow;
 mod keeper;
 mod layout;
+mod leaving;
 mod next_steps;
 mod port_holder;
 mod ports;

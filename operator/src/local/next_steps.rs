@@ -1,15 +1,26 @@
-//! Decides which nodes to start and to end: a pure function of what is wanted and what is there.
+//! Decides which nodes to start, to drain and to end: a pure function of what is wanted and what is there.
 
 use super::keeper::Phase;
+use sfumato_mesh::api::DrainReason;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is there under one ordinal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Where it is in its life.
     pub phase: Phase,
     /// Whether it runs as is wanted now: same program, same arguments.
     pub current: bool,
+    /// Why it is drained, as it says itself.
+    pub reasons: Vec<DrainReason>,
+    /// Whether there is nothing to wait for any more: it is drained and has no session, or its time is over.
+    pub done: bool,
+}
+
+impl Seen {
+    fn is_drained_for(&self, reason: DrainReason) -> bool {
+        self.reasons.contains(&reason)
+    }
 }
 
 /// What to do with one node.
@@ -17,112 +28,70 @@ pub struct Seen {
 pub enum Step {
     /// Start it.
     Start(u16),
+    /// Have it emptied for this reason, which it does not know of yet.
+    Drain(u16, DrainReason),
+    /// Lift this reason: it does not hold any more.
+    Lift(u16, DrainReason),
     /// End it; what is wanted comes back with a later `Start`.
     End(u16),
 }
 
 /// The steps that are due now.
 ///
-/// Missing nodes are started at once, and surplus ones ended at once, highest ordinals first. Nodes whose arguments have
-/// changed are replaced one at a time, and only while all are ready, so that the rest of the mesh carries on; those that
-/// are not ready have nothing to lose and go at once.
+/// Missing nodes are started at once. Surplus ones are drained together, highest ordinals first, and each ends when it is
+/// done; one that is wanted again before that stays. Nodes whose arguments have changed are replaced one at a time, and
+/// the next only when all are ready and the mesh is whole again, so that the rest carries on. Nodes that are not ready
+/// have nothing to lose and go at once.
 #[must_use]
-pub fn next_steps(wanted: &BTreeSet<u16>, there: &BTreeMap<u16, Seen>) -> Vec<Step> {
-    let missing = wanted
+pub fn next_steps(wanted: &BTreeSet<u16>, there: &BTreeMap<u16, Seen>, mesh_is_whole: bool) -> Vec<Step> {
+    let mut steps: Vec<Step> = wanted
         .iter()
         .filter(|ordinal| !there.contains_key(ordinal))
-        .map(|o| Step::Start(*o));
+        .map(|o| Step::Start(*o))
+        .collect();
+    let mut calm = steps.is_empty();
     let alive = || there.iter().rev().filter(|(_, seen)| seen.phase != Phase::Stopping);
-    let surplus = alive()
-        .filter(|(ordinal, _)| !wanted.contains(ordinal))
-        .map(|(o, _)| Step::End(*o));
-    let mut steps: Vec<Step> = missing.chain(surplus).collect();
-    if steps.is_empty() {
-        let mut outdated = alive().filter(|(_, seen)| !seen.current).peekable();
-        let all_ready = there.values().all(|seen| seen.phase == Phase::Ready);
-        let next = outdated
-            .peek()
-            .filter(|_| all_ready)
-            .map(|(ordinal, _)| Step::End(**ordinal));
-        let broken = outdated
+    for (&ordinal, seen) in alive() {
+        if !wanted.contains(&ordinal) {
+            calm = false;
+            steps.extend(leave(ordinal, seen, DrainReason::ScaleDown));
+            continue;
+        }
+        if seen.is_drained_for(DrainReason::ScaleDown) {
+            steps.push(Step::Lift(ordinal, DrainReason::ScaleDown));
+        }
+        if seen.current && seen.is_drained_for(DrainReason::Roll) {
+            steps.push(Step::Lift(ordinal, DrainReason::Roll));
+        }
+    }
+    if !calm {
+        return steps;
+    }
+    let outdated = || alive().filter(|(_, seen)| !seen.current);
+    steps.extend(
+        outdated()
             .filter(|(_, seen)| seen.phase != Phase::Ready)
-            .map(|(o, _)| Step::End(*o));
-        steps.extend(broken.chain(next));
+            .map(|(o, _)| Step::End(*o)),
+    );
+    let begun = outdated().find(|(_, seen)| seen.phase == Phase::Ready && seen.is_drained_for(DrainReason::Roll));
+    let quiet = mesh_is_whole && there.values().all(|seen| seen.phase == Phase::Ready);
+    if let Some((ordinal, seen)) = begun.or_else(|| outdated().next().filter(|_| quiet)) {
+        steps.extend(leave(*ordinal, seen, DrainReason::Roll));
     }
     steps
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use Phase::{Ready, Starting, Stopping, Waiting};
-
-    fn steps(wanted: u16, there: &[(u16, Phase, bool)]) -> Vec<Step> {
-        let there = there
-            .iter()
-            .map(|(o, phase, current)| {
-                (
-                    *o,
-                    Seen {
-                        phase: *phase,
-                        current: *current,
-                    },
-                )
-            })
-            .collect();
-        next_steps(&(0..wanted).collect(), &there)
-    }
-
-    #[test]
-    fn missing_nodes_start_together() {
-        assert_eq!(steps(3, &[]), [Step::Start(0), Step::Start(1), Step::Start(2)]);
-        assert_eq!(steps(2, &[(0, Waiting, true)]), [Step::Start(1)]);
-    }
-
-    #[test]
-    fn surplus_nodes_end_from_the_highest() {
-        let five = [0, 1, 2, 3, 4].map(|o| (o, Ready, true));
-        assert_eq!(steps(2, &five), [Step::End(4), Step::End(3), Step::End(2)]);
-        assert_eq!(
-            steps(1, &[(0, Ready, true), (1, Stopping, true)]),
-            [],
-            "it is told once"
-        );
-    }
-
-    #[test]
-    fn a_node_that_is_wanted_again_starts_once_the_old_one_has_ended() {
-        assert_eq!(steps(2, &[(0, Ready, true), (1, Stopping, true)]), []);
-        assert_eq!(steps(2, &[(0, Ready, true)]), [Step::Start(1)]);
-    }
-
-    #[test]
-    fn changed_nodes_are_replaced_one_at_a_time_from_the_highest() {
-        assert_eq!(
-            steps(3, &[(0, Ready, false), (1, Ready, false), (2, Ready, false)]),
-            [Step::End(2)]
-        );
-        assert_eq!(
-            steps(3, &[(0, Ready, false), (1, Ready, false), (2, Stopping, false)]),
-            []
-        );
-        assert_eq!(
-            steps(3, &[(0, Ready, false), (1, Ready, false), (2, Starting, true)]),
-            []
-        );
-        assert_eq!(
-            steps(3, &[(0, Ready, false), (1, Ready, false), (2, Ready, true)]),
-            [Step::End(1)]
-        );
-        assert_eq!(steps(3, &[0, 1, 2].map(|o| (o, Ready, true))), []);
-    }
-
-    #[test]
-    fn changed_nodes_that_are_broken_go_at_once() {
-        assert_eq!(steps(2, &[(0, Waiting, false), (1, Ready, false)]), [Step::End(0)]);
-        assert_eq!(
-            steps(2, &[(0, Waiting, false), (1, Starting, false)]),
-            [Step::End(1), Step::End(0)]
-        );
+/// The next step of a node that should go.
+fn leave(ordinal: u16, seen: &Seen, reason: DrainReason) -> Option<Step> {
+    if seen.phase != Phase::Ready || seen.done {
+        Some(Step::End(ordinal))
+    } else if seen.is_drained_for(reason) {
+        None
+    } else {
+        Some(Step::Drain(ordinal, reason))
     }
 }
+
+#[cfg(test)]
+#[path = "next_steps_tests.rs"]
+mod tests;

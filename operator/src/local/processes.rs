@@ -5,6 +5,7 @@
 
 use super::keeper::{Host, Keeper, News, Order, Phase, State};
 use super::layout::{Layout, NodePlan, Site, WebPlan};
+use super::leaving::{Asking, Leaving};
 use super::next_steps::{Seen, Step, next_steps};
 use super::port_holder::Protocol;
 use super::ports::{self, PortError, PortUse};
@@ -12,10 +13,11 @@ use super::probe::Probe;
 use super::words;
 use crate::crd::SfuCluster;
 use crate::platform::{Event, NodeState, Platform};
-use sfumato_mesh::Target;
+use sfumato_mesh::api::{DrainRequest, NodeReport};
+use sfumato_mesh::{MeshSnapshot, NodeAdmin, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 /// How long a node may take to end beyond the deadline of its drain.
@@ -24,7 +26,6 @@ const END_SLACK: Duration = Duration::from_secs(5);
 const WEB_GRACE: Duration = Duration::from_secs(5);
 
 /// Nodes and front door as processes.
-#[derive(Debug)]
 pub struct Processes {
     host: Arc<Host>,
     site: Site,
@@ -32,6 +33,10 @@ pub struct Processes {
     wanted: Option<Layout>,
     nodes: BTreeMap<u16, Node>,
     web: Option<Web>,
+    /// For draining.
+    admin: Arc<dyn NodeAdmin>,
+    /// What the nodes said last.
+    mesh: MeshSnapshot,
     targets: watch::Sender<Option<Vec<Target>>>,
     /// Nodes started so far: tells one process slot of a name from the next.
     started: u64,
@@ -42,6 +47,7 @@ struct Node {
     plan: NodePlan,
     target: Target,
     keeper: Keeper,
+    leaving: Leaving,
 }
 
 #[derive(Debug)]
@@ -57,6 +63,8 @@ pub struct ProcessView {
     pub name: String,
     /// What it is doing.
     pub state: State,
+    /// Whether it is a node that is being emptied.
+    pub draining: bool,
 }
 
 impl Platform for Processes {
@@ -82,7 +90,7 @@ impl Platform for Processes {
     fn nodes(&self) -> Vec<NodeState> {
         let state = |node: &Node| NodeState {
             name: node.plan.program.name.clone(),
-            ready: node.keeper.state().phase == Phase::Ready,
+            ready: node.keeper.state().phase == Phase::Ready && !self.is_draining(node),
         };
         self.nodes.values().map(state).collect()
     }
@@ -105,7 +113,7 @@ impl Processes {
 
     /// Nothing runs yet. `news` is the other end of the host's channel.
     #[must_use]
-    pub fn new(host: Arc<Host>, news: mpsc::UnboundedReceiver<News>, site: Site) -> Self {
+    pub fn new(host: Arc<Host>, news: mpsc::UnboundedReceiver<News>, site: Site, admin: Arc<dyn NodeAdmin>) -> Self {
         let targets = watch::Sender::new(None);
         Self {
             host,
@@ -114,19 +122,31 @@ impl Processes {
             wanted: None,
             nodes: BTreeMap::new(),
             web: None,
+            admin,
+            mesh: MeshSnapshot::default(),
             targets,
             started: 0,
         }
     }
 
+    /// Takes over what the nodes say, and does what has become due with it.
+    pub fn observe(&mut self, mesh: MeshSnapshot) {
+        self.mesh = mesh;
+        self.step();
+    }
+
     /// What runs, the front door last.
     #[must_use]
     pub fn view(&self) -> Vec<ProcessView> {
-        let nodes = self.nodes.values().map(|node| (&node.plan.program, &node.keeper));
-        let web = self.web.iter().map(|web| (&web.plan.program, &web.keeper));
-        let view = |(program, keeper): (&super::child::Program, &Keeper)| ProcessView {
+        let nodes = self
+            .nodes
+            .values()
+            .map(|node| (&node.plan.program, &node.keeper, self.is_draining(node)));
+        let web = self.web.iter().map(|web| (&web.plan.program, &web.keeper, false));
+        let view = |(program, keeper, draining): (&super::child::Program, &Keeper, bool)| ProcessView {
             name: program.name.clone(),
             state: keeper.state(),
+            draining,
         };
         nodes.chain(web).map(view).collect()
     }
@@ -147,7 +167,10 @@ impl Processes {
         // What has not been told yet comes first.
         self.news.is_empty()
             && self.nodes.len() == wanted.nodes.len()
-            && self.nodes.values().all(|node| ready(&node.keeper))
+            && self
+                .nodes
+                .values()
+                .all(|node| ready(&node.keeper) && !self.is_draining(node))
             && self
                 .web
                 .as_ref()
@@ -192,33 +215,69 @@ impl Processes {
         };
         self.nodes.retain(|_, node| node.keeper.state().phase != Phase::Gone);
         let plans: BTreeMap<u16, NodePlan> = wanted.nodes.into_iter().map(|plan| (plan.ordinal, plan)).collect();
+        let now = Instant::now();
         let seen = |(ordinal, node): (&u16, &Node)| {
-            let current = plans.get(ordinal).is_none_or(|plan| *plan == node.plan);
-            (
-                *ordinal,
-                Seen {
-                    phase: node.keeper.state().phase,
-                    current,
-                },
-            )
+            let report = self.report(node);
+            let deadline = node.plan.drain_deadline;
+            let seen = Seen {
+                phase: node.keeper.state().phase,
+                current: plans.get(ordinal).is_none_or(|plan| *plan == node.plan),
+                reasons: report.map(|report| report.drain.reasons.clone()).unwrap_or_default(),
+                done: node.leaving.is_done(report, deadline, END_SLACK, now),
+            };
+            (*ordinal, seen)
         };
         let there = self.nodes.iter().map(seen).collect();
-        for step in next_steps(&plans.keys().copied().collect(), &there) {
-            match step {
-                Step::Start(ordinal) => {
-                    if let Some(plan) = plans.get(&ordinal) {
-                        self.start_node(plan.clone());
-                    }
-                }
-                Step::End(ordinal) => {
-                    if let Some(node) = self.nodes.get(&ordinal) {
-                        node.keeper.order(Order::Stop(node.plan.drain_deadline + END_SLACK));
-                    }
-                }
-            }
+        let whole = self.mesh.is_whole() && self.nodes.values().all(|node| self.report(node).is_some());
+        for step in next_steps(&plans.keys().copied().collect(), &there, whole) {
+            self.take(step, &plans, now);
         }
         self.step_web(wanted.web);
         self.tell_targets();
+    }
+
+    fn take(&mut self, step: Step, plans: &BTreeMap<u16, NodePlan>, now: Instant) {
+        let (Step::Start(ordinal) | Step::Drain(ordinal, _) | Step::Lift(ordinal, _) | Step::End(ordinal)) = step;
+        if let Step::Start(_) = step {
+            if let Some(plan) = plans.get(&ordinal) {
+                self.start_node(plan.clone());
+            }
+            return;
+        }
+        let Some(node) = self.nodes.get_mut(&ordinal) else {
+            return;
+        };
+        let asking = Asking {
+            name: &node.plan.program.name,
+            url: &node.target.admin_url,
+            admin: &self.admin,
+            terminal: &self.host.terminal,
+        };
+        match step {
+            Step::Start(_) => {}
+            Step::Drain(_, reason) => {
+                let deadline_seconds = Some(node.plan.drain_deadline.as_secs());
+                let request = DrainRequest {
+                    reason,
+                    deadline_seconds,
+                };
+                node.leaving.drain(asking, request, now);
+            }
+            Step::Lift(_, reason) => node.leaving.lift(asking, reason),
+            Step::End(_) => node.keeper.order(Order::Stop(node.plan.drain_deadline + END_SLACK)),
+        }
+    }
+
+    /// What the life of a node that runs now said last.
+    fn report(&self, node: &Node) -> Option<&NodeReport> {
+        let pid = node.keeper.state().pid;
+        let member = self.mesh.members.iter().find(|member| member.name == node.target.name);
+        let report = member.and_then(|member| member.current());
+        report.filter(|report| pid.is_some() && i32::try_from(report.pid).ok() == pid)
+    }
+
+    fn is_draining(&self, node: &Node) -> bool {
+        self.report(node).is_some_and(|report| report.draining)
     }
 
     fn start_node(&mut self, plan: NodePlan) {
@@ -234,7 +293,13 @@ impl Processes {
         };
         let probe = Probe::Http(format!("http://{}/readyz", plan.health));
         let keeper = Keeper::start(plan.program.clone(), probe, Arc::clone(&self.host));
-        self.nodes.insert(plan.ordinal, Node { plan, target, keeper });
+        let node = Node {
+            plan,
+            target,
+            keeper,
+            leaving: Leaving::default(),
+        };
+        self.nodes.insert(node.plan.ordinal, node);
     }
 
     fn step_web(&mut self, wanted: WebPlan) {

@@ -112,6 +112,7 @@ impl StatusFile {
                 "name": view.name,
                 "pid": view.state.pid,
                 "phase": view.state.phase.as_str(),
+                "draining": view.draining,
                 "restarts": view.state.restarts,
             })
         };

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import imageio_ffmpeg
 
@@ -192,3 +193,28 @@ class Counter(ProcessPeer):
     def closed(self) -> str:
         last = self.last()
         return f"closed: {last.get('close')}" if last.get("state") == "closed" else self.ended()
+
+
+class Flock(ProcessPeer):
+    """`sfu-bench watch --again`: viewers that open a new session when theirs ends, as players do; a line a second."""
+
+    def __init__(self, viewers: int, binaries: Path, url: str, again: str, name: str, directory: Path):
+        command = [binaries / "sfu-bench", "watch", url, "--again", again, "--viewers", str(viewers), "--retry-seconds", "5"]
+        super().__init__(name, command, directory)
+        self.viewers = viewers
+        self.started(lambda line: line.get("playing") == viewers, within=30)
+
+    def playing(self) -> int:
+        return self.last().get("playing", 0)
+
+    def returned(self) -> int:
+        """Viewers that have had media in a second session."""
+        return self.last().get("returned", 0)
+
+    def longest_gap(self) -> float:
+        """Seconds from the end of a session to the first media of the next, the longest of all viewers."""
+        return self.last()["longestGapMs"] / 1000
+
+    def nodes(self) -> set[str]:
+        """Nodes that their sessions are on."""
+        return {urlsplit(session).path.split("/")[2] if session else "none" for session in self.last()["sessions"]}

@@ -6,6 +6,7 @@ mod telling;
 use crate::cli::LocalArgs;
 use crate::crd::SfuCluster;
 use crate::crd::status::SfuClusterStatus;
+use crate::local::drain_tale::DrainTale;
 use crate::local::error::LocalError;
 use crate::local::follow::{Change, Follower};
 use crate::local::keeper::{Host, Keeper, Order, Phase};
@@ -51,6 +52,7 @@ pub struct Session<'a> {
     processes: Processes,
     mesh: Option<Mesh>,
     tale: MeshTale,
+    drain_tale: DrainTale,
     status: SfuClusterStatus,
     status_file: Option<StatusFile>,
     started: Instant,
@@ -84,17 +86,19 @@ impl<'a> Session<'a> {
             http,
             news,
         });
+        let admin = Arc::new(HttpNodeAdmin::new(TokenSource::fixed(state.token())));
         Self {
             args,
             terminal,
             state,
-            processes: Processes::new(Arc::clone(&host), news_rx, site),
+            processes: Processes::new(Arc::clone(&host), news_rx, site, admin),
             host,
             cluster,
             redis,
             redis_keeper: None,
             mesh: None,
             tale: MeshTale::new(Instant::now()),
+            drain_tale: DrainTale::default(),
             status: SfuClusterStatus::default(),
             status_file: args.status_json.as_deref().map(StatusFile::new),
             started: Instant::now(),

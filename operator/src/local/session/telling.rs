@@ -39,9 +39,13 @@ impl Session<'_> {
             .as_ref()
             .map(|mesh| mesh.handle.snapshots.borrow().clone())
             .unwrap_or_default();
+        self.processes.observe(mesh.clone());
         // First the file, then the lines: a script that waits for a line finds the file up to date.
         self.report(&mesh);
         if let Some(line) = self.tale.line(&mesh, now) {
+            self.terminal.say(&line);
+        }
+        for line in self.drain_tale.lines(&mesh, now) {
             self.terminal.say(&line);
         }
         let settled = self.processes.is_settled();
@@ -118,6 +122,7 @@ impl Session<'_> {
         let redis = self.redis_keeper.iter().map(|keeper| ProcessView {
             name: "redis".to_owned(),
             state: keeper.state(),
+            draining: false,
         });
         redis.chain(self.processes.view()).collect()
     }
