@@ -1,7 +1,9 @@
 //! The command line. Every option of `local` is also an environment variable; the option wins.
 
 use crate::crd::duration::GoDuration;
+use crate::local::layout::ClientKeys;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sfumato_mesh::access::StreamPattern;
 use sfumato_mesh::api::MAX_DRAIN_SECONDS;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ pub enum Command {
     Local(Box<LocalArgs>),
     /// Print the CustomResourceDefinition of SfuCluster, or write it into a directory.
     Crds(CrdsArgs),
+    /// Make a token for publishers or viewers, signed with the nodes' secret.
+    Token(TokenArgs),
 }
 
 impl Cli {
@@ -31,7 +35,7 @@ impl Cli {
     pub fn log_format(&self) -> LogFormat {
         match &self.command {
             Command::Local(args) => args.log_format,
-            Command::Crds(_) => LogFormat::Human,
+            Command::Crds(_) | Command::Token(_) => LogFormat::Human,
         }
     }
 }
@@ -42,6 +46,38 @@ pub struct CrdsArgs {
     /// Directory to write `sfuclusters.sfumato.dev.yaml` into, instead of printing it.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+/// Options of `token`.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Makes a token for publishers or viewers and prints it. Media nodes that were given the same secret \
+        (--auth-secret-file) accept it in `Authorization: Bearer TOKEN`, or in the URL as `?access_token=TOKEN`.\n\n\
+        STREAM is a name, or a pattern in which * stands for any characters.",
+    after_help = TOKEN_EXAMPLES
+)]
+pub struct TokenArgs {
+    /// File with the secret, on its first line.
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: PathBuf,
+    /// Stream that may be published; repeatable, or comma separated.
+    #[arg(long, value_name = "STREAM", value_delimiter = ',')]
+    pub publish: Vec<StreamPattern>,
+    /// Stream that may be watched; repeatable, or comma separated.
+    #[arg(long, value_name = "STREAM", value_delimiter = ',')]
+    pub play: Vec<StreamPattern>,
+    /// Whether the holder may take a name over from whoever publishes it.
+    #[arg(long)]
+    pub takeover: bool,
+    /// How long it is valid, from now on.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub expires: Duration,
+    /// Issuer to write into it (`iss`), where nodes run with --auth-issuer.
+    #[arg(long, value_name = "NAME")]
+    pub issuer: Option<String>,
+    /// Audience to write into it (`aud`), where nodes run with --auth-audience.
+    #[arg(long, value_name = "NAME")]
+    pub audience: Option<String>,
 }
 
 /// For people, or for machines.
@@ -126,6 +162,13 @@ pub struct LocalArgs {
     #[arg(value_parser = clap::value_parser!(i32).range(1024..=29_900))]
     pub pipe_port_base: Option<i32>,
 
+    /// Ask publishers and viewers for tokens that are signed with the secret in this file (see `sfu-operator token`).
+    #[arg(long, env = "SFUMATO_AUTH_SECRET_FILE", value_name = "FILE", conflicts_with = "auth_jwks_file", help_heading = ACCESS)]
+    pub auth_secret_file: Option<PathBuf>,
+    /// Ask for tokens that are signed with a key of this JSON Web Key Set (RS256, ES256 or EdDSA).
+    #[arg(long, env = "SFUMATO_AUTH_JWKS_FILE", value_name = "FILE", help_heading = ACCESS)]
+    pub auth_jwks_file: Option<PathBuf>,
+
     /// Directory for logs, the admin token and Redis; kept at the end. Default: a new one below /tmp, removed at the end.
     #[arg(long, env = "SFUMATO_STATE_DIR", value_name = "DIR", help_heading = FILES)]
     pub state_dir: Option<PathBuf>,
@@ -144,6 +187,22 @@ pub struct LocalArgs {
 }
 
 impl LocalArgs {
+    /// What publishers' and viewers' tokens are checked with.
+    #[must_use]
+    pub fn client_keys(&self) -> Option<ClientKeys> {
+        // The nodes are told an absolute path: it is in their command lines, which people copy.
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let secret = self
+            .auth_secret_file
+            .as_ref()
+            .map(|path| ClientKeys::Secret(absolute(path)));
+        secret.or_else(|| {
+            self.auth_jwks_file
+                .as_ref()
+                .map(|path| ClientKeys::Jwks(absolute(path)))
+        })
+    }
+
     /// The address of the Redis that is started, when one is.
     #[must_use]
     pub fn own_redis(&self) -> Option<SocketAddr> {
@@ -163,6 +222,15 @@ fn drain_deadline(text: &str) -> Result<Duration, String> {
     Ok(deadline)
 }
 
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  A secret, and a cluster that asks for tokens:
+      openssl rand -hex 32 > secret
+      sfu-operator local --auth-secret-file secret
+
+  A token to publish `demo` and to watch everything, for a day:
+      sfu-operator token --secret-file secret --publish demo --play '*' --expires 1day";
+const ACCESS: &str = "Who may publish and play";
 const PORTS: &str = "Ports";
 const FILES: &str = "Files";
 const EXAMPLES: &str = "\

@@ -1,7 +1,8 @@
 //! `sfu-operator`: carries out `SfuCluster` manifests.
 //!
 //! `sfu-operator local` does it with processes on this machine; `sfu-operator crds` gives out the definition that
-//! Kubernetes needs. Exit codes: 0 for success, 2 for a wrong command line or manifest, 1 for everything else.
+//! Kubernetes needs; `sfu-operator token` makes tokens for tests and small setups. Exit codes: 0 for success, 2 for a wrong
+//! command line or manifest, 1 for everything else.
 
 mod cli;
 mod crd;
@@ -10,10 +11,12 @@ mod local;
 mod manifest;
 mod platform;
 mod terminal;
+mod token;
 
 use clap::Parser;
 use cli::{Cli, Command};
 use std::process::ExitCode;
+use std::time::SystemTime;
 use terminal::Terminal;
 
 fn main() -> ExitCode {
@@ -23,6 +26,13 @@ fn main() -> ExitCode {
         Command::Local(args) => match local::main(&args, &terminal) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => (error.to_string(), error.exit_code()),
+        },
+        Command::Token(args) => match token::make(&args, SystemTime::now()) {
+            Ok(token) => {
+                terminal.plain(&format!("{token}\n"));
+                return ExitCode::SUCCESS;
+            }
+            Err(error) => (error.to_string(), 1),
         },
         Command::Crds(args) => match print_crds(&args, &terminal) {
             Ok(()) => return ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod access;
 mod beat;
 mod beats;
 mod claims;
@@ -9,10 +10,12 @@ mod deadline;
 mod drain;
 mod emptying;
 mod fanout;
+mod followed_file;
 mod holding;
 mod http;
 mod ice;
 mod ice_server;
+mod limits;
 mod link;
 mod links;
 mod names;
@@ -141,7 +144,8 @@ async fn run(options: Options) -> Result<(), String> {
         let ended = async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        servers.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(ended).await });
+        let service = app.into_make_service_with_connect_info::<SocketAddr>();
+        servers.spawn(async move { axum::serve(listener, service).with_graceful_shutdown(ended).await });
     }
     node.set_started();
     tracing::info!(

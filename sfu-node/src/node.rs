@@ -1,10 +1,12 @@
 //! The node: everything that its listeners and its background tasks share.
 
+use crate::access::Gate;
 use crate::beats::Beats;
 use crate::claims::Claims;
 use crate::deadline::MediaError;
 use crate::drain::Drain;
 use crate::fanout::Carried;
+use crate::limits::Limits;
 use crate::link::{Link, LinkEvents};
 use crate::negotiate::Offers;
 use crate::options::Options;
@@ -71,6 +73,10 @@ pub struct Node {
     pub carried: Mutex<HashMap<PublicationId, Arc<Carried>>>,
     /// What the peers publish.
     pub peers: Peers,
+    /// Who may publish and play.
+    pub gate: Gate,
+    /// How much clients may use.
+    pub limits: Limits,
     /// WHIP and WHEP sessions.
     pub sessions: Sessions,
     /// Offers to players that wait for their answers.
@@ -112,11 +118,15 @@ pub enum StartError {
     /// The client for peers could not be made.
     #[error("preparing the client for peers: {0}")]
     Admin(String),
+    /// The keys for tokens cannot be read.
+    #[error("{0}")]
+    Keys(String),
 }
 
 impl Node {
     /// Starts the workers and prepares everything else.
     pub async fn start(options: Options, admin: HttpNodeAdmin) -> Result<(Arc<Self>, Inbox), StartError> {
+        let gate = Gate::open(&options.access).map_err(StartError::Keys)?;
         let manager = WorkerManager::new();
         let fatal = watch::Sender::new(None);
         let (mut workers, mut beats) = (Vec::new(), Vec::new());
@@ -157,6 +167,8 @@ impl Node {
             claiming: Mutex::default(),
             carried: Mutex::default(),
             peers: Peers::default(),
+            gate,
+            limits: Limits::new(&options.limits),
             sessions: Sessions::default(),
             offers: Offers::default(),
             claims,

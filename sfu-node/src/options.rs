@@ -1,6 +1,8 @@
 //! Options of `sfu-node`: each is a flag, an environment variable and a line in `--help` with its unit and default.
 
+use crate::access::AccessOptions;
 use crate::ice_server::IceServer;
+use crate::limits::LimitOptions;
 use clap::{ArgAction, Parser, ValueEnum};
 use sfumato_mesh::api::{MAX_DRAIN_SECONDS, NodeName};
 use std::net::{IpAddr, SocketAddr};
@@ -111,6 +113,12 @@ pub struct Options {
     /// to other nodes at once
     #[arg(long, env = "SFUMATO_DRAIN_DEADLINE", default_value = "5m", value_parser = drain_deadline)]
     pub drain_deadline: Duration,
+    /// Who may publish and play.
+    #[command(flatten)]
+    pub access: AccessOptions,
+    /// How much clients may use.
+    #[command(flatten)]
+    pub limits: LimitOptions,
     /// Form of the log on standard error
     #[arg(long, env = "SFUMATO_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,
@@ -146,6 +154,7 @@ impl Options {
                 self.admin_listen
             ));
         }
+        self.access.check()?;
         let last = u32::from(self.media_port) + u32::from(self.worker_count()) - 1;
         if last > u32::from(u16::MAX) {
             return Err(format!(

@@ -3,6 +3,7 @@
 //! Dropping a session closes its transport, which sends a DTLS alert, so that players notice at once and retry.
 
 use crate::ice::IceSession;
+use crate::limits::bitrate::Sending;
 use crate::presence::Seat;
 use crate::sdp::fragment::BundleTag;
 use crate::worker::MediaWorker;
@@ -61,6 +62,7 @@ pub struct Session {
     connected: AtomicBool,
     bytes: AtomicU64,
     heard: Mutex<Instant>,
+    sending: Mutex<Sending>,
 }
 
 impl Session {
@@ -88,6 +90,7 @@ impl Session {
             connected: AtomicBool::new(false),
             bytes: AtomicU64::new(0),
             heard: Mutex::new(now),
+            sending: Mutex::default(),
         }
     }
 
@@ -100,6 +103,11 @@ impl Session {
     /// Whether the DTLS handshake is done.
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Whether a publisher has sent more than it may for too long, given the bytes received so far.
+    pub fn sends_too_much(&self, bytes: u64, limit_kbps: u32, now: Instant) -> bool {
+        matches!(self.role, Role::Publisher { .. }) && self.sending.lock().too_much(bytes, limit_kbps, now)
     }
 
     /// Why the session should end now, if it should, given the bytes received so far.
@@ -182,6 +190,14 @@ impl Sessions {
             .filter(|s| matches!(&s.role, Role::Viewer { seat, .. } if seat.presence().publication == *publication))
             .map(|s| s.id.clone())
             .collect()
+    }
+
+    /// Open sessions, and those of them that are not connected.
+    pub fn in_use(&self) -> (u32, u32) {
+        let open = self.open.lock();
+        let half_open = open.values().filter(|s| !s.is_connected()).count();
+        let of = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (of(open.len()), of(half_open))
     }
 
     /// Publishers and viewers.

@@ -60,6 +60,7 @@ async fn every(period: Duration, node: Arc<Node>, job: impl AsyncFn(&Arc<Node>))
 
 async fn sweep(node: &Arc<Node>) {
     let now = Instant::now();
+    node.limits.sweep();
     for worker in &node.workers {
         worker.sample_load();
     }
@@ -101,7 +102,11 @@ async fn end_overdue(node: &Arc<Node>) {
         } else {
             None
         };
-        if let Some(why) = session.overdue(bytes, Instant::now()) {
+        let now = Instant::now();
+        let limit = node.options.limits.max_publisher_bitrate;
+        let too_much = bytes.is_some_and(|bytes| session.sends_too_much(bytes, limit, now));
+        let over = too_much.then_some("it sent more than a publisher may");
+        if let Some(why) = session.overdue(bytes, now).or(over) {
             let id = session.id.clone();
             drop(session);
             node.end_session(&id, why).await;

@@ -64,11 +64,21 @@ async function start(role, options) {
   const message = forms[role].querySelector(".error");
   message.hidden = true;
   try {
-    await (role === "publish" ? publish(options) : watch(options));
+    const session = await (role === "publish" ? publish(options) : watch(options));
+    session.addEventListener("change", () => {
+      if (session.state === "failed" && [401, 403].includes(session.error?.status)) askForToken(forms[role]);
+    });
   } catch (error) {
     setText(message, error.message);
     message.hidden = false;
   }
+}
+
+/** Shows the field that people do not need in a cluster that lets everybody in. */
+function askForToken(form) {
+  const { token } = form.elements;
+  token.closest("details").open = true;
+  token.focus();
 }
 
 for (const [role, form] of Object.entries(forms)) {
@@ -118,7 +128,10 @@ function offerStreams(streams) {
 }
 
 function onCluster(json) {
-  drawCluster(json, (stream) => start("watch", { stream, node: forms.watch.elements.node.value }));
+  drawCluster(json, (stream) => {
+    const { node, token } = forms.watch.elements;
+    start("watch", { stream, node: node.value, token: token.value });
+  });
   for (const form of Object.values(forms)) offerNodes(form.elements.node, json.nodes, "");
   offerStreams(json.streams);
 }

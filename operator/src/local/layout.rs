@@ -36,12 +36,23 @@ pub struct Site {
     pub uid: String,
     /// Further addresses for WebRTC clients.
     pub media_ips: Vec<IpAddr>,
+    /// What publishers' and viewers' tokens are checked with; nothing lets everybody in.
+    pub client_keys: Option<ClientKeys>,
     /// How long publishers may stay on a node that is drained.
     pub drain_deadline: Duration,
     /// Cores of this machine.
     pub cores: i32,
     /// Nodes that the front door is told of: those of the start.
     pub seeds: u16,
+}
+
+/// File that holds what tokens of publishers and viewers are checked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientKeys {
+    /// A shared secret.
+    Secret(PathBuf),
+    /// A JSON Web Key Set.
+    Jwks(PathBuf),
 }
 
 /// A media node: what to run, and where it listens.
@@ -83,6 +94,8 @@ pub struct Layout {
     pub nodes: Vec<NodePlan>,
     /// The front door.
     pub web: WebPlan,
+    /// What publishers' and viewers' tokens are checked with.
+    pub client_keys: Option<ClientKeys>,
 }
 
 impl Layout {
@@ -95,6 +108,7 @@ impl Layout {
         Self {
             nodes,
             web: web(cluster, site),
+            client_keys: site.client_keys.clone(),
         }
     }
 }
@@ -163,6 +177,11 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         ("drain-deadline", GoDuration(site.drain_deadline).to_string()),
         ("log-format", site.log_format.as_str().to_owned()),
     ]);
+    match &site.client_keys {
+        Some(ClientKeys::Secret(path)) => args.extend(flags([("auth-secret-file", path.display().to_string())])),
+        Some(ClientKeys::Jwks(path)) => args.extend(flags([("auth-jwks-file", path.display().to_string())])),
+        None => {}
+    }
     // Only what the manifest says: a number that follows from the replicas would replace every node when they change.
     if let Some(lanes) = spec.mesh.lanes {
         args.extend(flags([("lanes", lanes.to_string())]));

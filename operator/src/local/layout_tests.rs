@@ -14,6 +14,7 @@ fn site() -> Site {
         log_format: LogFormat::Human,
         uid: "u".into(),
         media_ips: Vec::new(),
+        client_keys: None,
         drain_deadline: Duration::from_secs(10),
         cores: 2,
         seeds: 3,
@@ -30,6 +31,26 @@ fn cluster(change: impl FnOnce(&mut SfuClusterSpec)) -> SfuCluster {
 fn a_node_gets_the_arguments_that_its_place_and_the_manifest_mean() {
     let layout = Layout::new(&cluster(|spec| spec.mesh.fan_out = FanOut::Eager), &site());
     insta::assert_snapshot!(layout.nodes[2].program.args.join(" "), @"--name sfu-3 --cluster default/live/u --workers 2 --listen 127.0.0.1:3003 --client-url http://127.0.0.1:3003 --admin-listen 127.0.0.1:4003 --admin-url http://127.0.0.1:4003 --admin-token-file /s/admin-token --health-listen 127.0.0.1:5003 --media-ip 127.0.0.1 --media-port 20200 --media-tcp true --pipe-ip 127.0.0.1 --pipe-ports 24200-24299 --redis-url redis://127.0.0.1:6377 --beat-interval 500ms --fan-out eager --fan-out-idle-timeout 30s --link-encryption true --drain-deadline 10s --log-format human");
+}
+
+#[test]
+fn every_node_is_told_what_tokens_are_checked_with_and_the_front_door_is_not() {
+    for (keys, flag) in [
+        (ClientKeys::Secret("/s/secret".into()), "--auth-secret-file /s/secret"),
+        (ClientKeys::Jwks("/s/keys.json".into()), "--auth-jwks-file /s/keys.json"),
+    ] {
+        let mut site = site();
+        site.client_keys = Some(keys);
+        let layout = Layout::new(&cluster(|_| {}), &site);
+        assert!(
+            layout
+                .nodes
+                .iter()
+                .all(|node| node.program.args.join(" ").contains(flag)),
+            "{flag}"
+        );
+        assert!(!layout.web.program.args.join(" ").contains("auth"), "{flag}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod error;
 mod exit;
 mod follow;
 mod keeper;
-mod layout;
+pub mod layout;
 mod leaving;
 mod next_steps;
 mod port_holder;
@@ -133,6 +133,7 @@ impl Ready {
             log_format: args.log_format,
             uid: format!("{:016x}", rand::rng().random::<u64>()),
             media_ips: args.media_ip.clone(),
+            client_keys: args.client_keys(),
             drain_deadline: args.drain_deadline,
             cores: i32::try_from(cores).unwrap_or(i32::MAX),
             seeds: layout::replicas(cluster),

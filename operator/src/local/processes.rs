@@ -336,6 +336,7 @@ impl Processes {
             &Layout {
                 nodes,
                 web: web.plan.clone(),
+                client_keys: None,
             },
             None,
         )

@@ -1,6 +1,6 @@
 //! The block that is shown once everything is up: where things are, and what to try next. Pure.
 
-use super::layout::{Layout, NodePlan};
+use super::layout::{ClientKeys, Layout, NodePlan};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -78,7 +78,8 @@ pub fn text(summary: &Summary<'_>) -> String {
         ("End everything".to_owned(), "Ctrl-C".to_owned()),
     ];
     let _ = writeln!(out, "\n  What to try next");
-    for (what, how) in hints {
+    let token = summary.layout.client_keys.as_ref().map(token_hint);
+    for (what, how) in token.into_iter().chain(hints) {
         let _ = writeln!(out, "    {what}:\n      {how}");
     }
     let _ = writeln!(out);
@@ -99,6 +100,20 @@ fn ports(node: &NodePlan) -> String {
         node.admin.port(),
         node.health.port()
     )
+}
+
+fn token_hint(keys: &ClientKeys) -> (String, String) {
+    let what = "Get a token first: nobody may publish or watch without (FFmpeg: -authorization TOKEN)".to_owned();
+    let how = match keys {
+        ClientKeys::Secret(path) => {
+            format!(
+                "sfu-operator token --secret-file {} --publish '*' --play '*'",
+                path.display()
+            )
+        }
+        ClientKeys::Jwks(path) => format!("from whoever holds the private keys of {}", path.display()),
+    };
+    (what, how)
 }
 
 /// H264 baseline without B-frames and stereo Opus: what every browser can play.

@@ -102,7 +102,7 @@ mod tests {
         let line = ["sfu-operator", "local"].iter().chain(options);
         match Cli::try_parse_from(line).unwrap().command {
             Command::Local(args) => *args,
-            Command::Crds(_) => unreachable!("the command is `local`"),
+            other => unreachable!("the command is `local`, not {other:?}"),
         }
     }
 

@@ -78,11 +78,12 @@ impl Node {
         worker: &Arc<MediaWorker>,
         choices: &[Option<Choice<'_>>],
     ) -> Result<Option<(Router, Seat)>, Problem> {
+        self.limits.viewer(presence.viewers())?;
         let listen = self.inner_listen();
         let chosen: Vec<&Choice<'_>> = choices.iter().flatten().collect();
         if chosen.iter().all(|choice| choice.on_main) {
             let seat = presence.seat(&self.workers, worker, None, &listen).await?;
-            return Ok(Some((worker.main.clone(), seat)));
+            return self.seated(seat).map(|seat| Some((worker.main.clone(), seat)));
         }
         // Every track of the stream goes to the profile router, watched or not: viewers share it.
         let mut key = Vec::new();
@@ -103,6 +104,12 @@ impl Node {
             Err(ProfileError::Media(error)) => return Err(error.into()),
         };
         let seat = presence.seat(&self.workers, worker, Some(&router), &listen).await?;
-        Ok(Some((router, seat)))
+        self.seated(seat).map(|seat| Some((router, seat)))
+    }
+
+    /// Of several that came for the last seat at the same moment, none too many keeps one.
+    pub(super) fn seated(&self, seat: Seat) -> Result<Seat, Problem> {
+        self.limits.viewer(seat.presence().viewers().saturating_sub(1))?;
+        Ok(seat)
     }
 }

@@ -28,9 +28,10 @@ impl Node {
         kinds: &[TrackKind],
         given: Given,
     ) -> Result<Answered, Problem> {
+        self.limits.viewer(presence.viewers())?;
         let worker = self.worker_for_viewer(presence);
         let listen = self.inner_listen();
-        let seat = presence.seat(&self.workers, &worker, None, &listen).await?;
+        let seat = self.seated(presence.seat(&self.workers, &worker, None, &listen).await?)?;
         let transport = self.client_transport(&worker, &worker.main).await?;
         let mut tracks = Vec::new();
         for producer in &seat.producers {

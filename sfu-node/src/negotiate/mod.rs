@@ -12,6 +12,7 @@ mod transport;
 pub use offers::{OFFER_LIFE, Offers};
 pub use restart::Patched;
 
+use crate::limits::{InUse, Place};
 use crate::node::Node;
 use crate::problem::Problem;
 use crate::sdp::offer::Offer;
@@ -50,9 +51,20 @@ pub struct Client {
 }
 
 impl Node {
-    fn check_open(&self) -> Result<(), Problem> {
+    /// Sessions, those that begin with an offer of this server included: each holds a transport.
+    fn in_use(&self) -> InUse {
+        let (sessions, half_open) = self.sessions.in_use();
+        let offered = u32::try_from(self.offers.count()).unwrap_or(u32::MAX);
+        InUse {
+            sessions: sessions.saturating_add(offered),
+            half_open: half_open.saturating_add(offered),
+        }
+    }
+
+    /// A place for a new session, if this node takes any and has room; held until the session is in the list.
+    fn take_place(&self) -> Result<Place<'_>, Problem> {
         if self.is_ready() {
-            return Ok(());
+            return Ok(self.limits.place(|| self.in_use())?);
         }
         let why = if self.is_draining() {
             "draining"

@@ -101,7 +101,6 @@ impl Offers {
     }
 
     /// Offers that wait.
-    #[cfg(test)]
     pub fn count(&self) -> usize {
         self.0.lock().len()
     }

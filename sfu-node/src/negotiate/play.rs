@@ -49,7 +49,7 @@ impl Node {
         client: &Client,
         body: &[u8],
     ) -> Result<Answered, Problem> {
-        self.check_open()?;
+        let _place = self.take_place()?;
         if body.is_empty() {
             let (presence, fetched) = self.find_stream(stream).await?;
             let kinds = [TrackKind::Audio, TrackKind::Video];

@@ -31,7 +31,7 @@ impl Node {
         body: &[u8],
         access: Access,
     ) -> Result<Answered, Problem> {
-        self.check_open()?;
+        let _place = self.take_place()?;
         let offer = Offer::parse(body)?;
         let tracks = publisher_tracks(&offer, client)?;
         let id = PublicationId::try_from(uuid::Uuid::new_v4().simple().to_string())?;
@@ -67,6 +67,8 @@ impl Node {
     ) -> Result<Answered, Problem> {
         let worker = self.worker_for_publisher();
         let transport = self.client_transport(&worker, &worker.main).await?;
+        let most = u64::from(self.options.limits.max_publisher_bitrate) * 1_000;
+        within("limiting a bitrate", transport.set_max_incoming_bitrate(most)).await?;
         let mut producers = Vec::with_capacity(tracks.len());
         for track in tracks {
             let mut options = ProducerOptions::new(track.kind, track.rtp.clone());

@@ -6,6 +6,7 @@ mod claims;
 mod clients;
 mod drain;
 mod hostile;
+mod limits;
 mod offers;
 mod whep;
 mod whip;

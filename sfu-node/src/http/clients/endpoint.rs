@@ -10,7 +10,6 @@ use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sfumato_mesh::access::Access;
 use sfumato_mesh::api::StreamName;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,6 +25,10 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let stream: StreamName = stream.parse()?;
     let (parts, body) = request.into_parts();
+    // Before the body is read: who may not, shall cost little.
+    let access = node
+        .gate
+        .admit(protocol.action(), &stream, &parts.headers, parts.uri.query())?;
     let declared = parts.headers.contains_key(header::CONTENT_TYPE);
     let agent = parts.headers.get(header::USER_AGENT);
     let client = Client {
@@ -42,7 +45,7 @@ pub(super) async fn create(
     // The work goes on when the client hangs up, or a half-made session would be left to its timeout.
     let work = tokio::spawn(async move {
         let answered = match protocol {
-            Protocol::Whip => node.publish(&stream, &client, &body, Access::default()).await,
+            Protocol::Whip => node.publish(&stream, &client, &body, access).await,
             Protocol::Whep => node.play(&stream, &client, &body).await,
         }?;
         created(protocol, &stream, answered, &node)

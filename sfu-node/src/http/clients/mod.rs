@@ -10,9 +10,13 @@ mod resource;
 use crate::node::Node;
 use crate::problem::Problem;
 use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::from_fn;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{any, post};
+use sfumato_mesh::access::Action;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 const SDP: &str = "application/sdp";
@@ -32,6 +36,13 @@ impl Protocol {
         match self {
             Self::Whip => "whip",
             Self::Whep => "whep",
+        }
+    }
+
+    fn action(self) -> Action {
+        match self {
+            Self::Whip => Action::Publish,
+            Self::Whep => Action::Play,
         }
     }
 }
@@ -61,8 +72,18 @@ pub fn router(node: Arc<Node>) -> Router {
                 "there is nothing here: POST an SDP offer to /whip/{stream} to publish, to /whep/{stream} to watch",
             )
         })
+        .layer(from_fn_with_state(Arc::clone(&node), pace))
         .layer(from_fn(cors::allow))
         .with_state(node)
+}
+
+/// Refuses requests of a client that sends too many.
+async fn pace(State(node): State<Arc<Node>>, request: Request, next: Next) -> Result<Response, Problem> {
+    // Only a router that is not served over a socket, as in tests, has no peer.
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    node.limits.request(request.method(), peer, request.headers())?;
+    Ok(next.run(request).await)
 }
 
 fn not_allowed(method: &Method, allowed: &'static str) -> Problem {

@@ -1,0 +1,166 @@
+//! `sfu-operator token`: makes a token for a publisher or a viewer, signed with a shared secret.
+
+use crate::cli::TokenArgs;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use sfumato_mesh::access::{Audience, NumericDate, TokenClaims};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+/// Shortest secret, in bytes, as media nodes demand it (RFC 7518 section 3.2).
+const MIN_SECRET: usize = 32;
+
+/// No token can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The secret file cannot be read.
+    #[error("cannot read the secret in {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The secret is of no use.
+    #[error(
+        "the first line of {path} holds {length} characters: a secret has at least {MIN_SECRET}, for example from `openssl rand -hex 32`"
+    )]
+    Short {
+        /// The file.
+        path: PathBuf,
+        /// Characters on its first line.
+        length: usize,
+    },
+    /// It would allow nothing.
+    #[error("the token would allow nothing: name streams with --publish or --play")]
+    Useless,
+    /// Signing failed.
+    #[error("signing the token failed: {0}")]
+    Sign(#[from] jsonwebtoken::errors::Error),
+}
+
+/// Makes the token that the options describe, valid from `now` on.
+///
+/// # Errors
+/// When the secret cannot be used, or the token would allow nothing.
+pub fn make(args: &TokenArgs, now: SystemTime) -> Result<String, TokenError> {
+    if args.publish.is_empty() && args.play.is_empty() {
+        return Err(TokenError::Useless);
+    }
+    let path = || args.secret_file.clone();
+    let text =
+        std::fs::read_to_string(&args.secret_file).map_err(|source| TokenError::Unreadable { path: path(), source })?;
+    // Nodes accept a secret a line; the first is the current one.
+    let secret = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    if secret.len() < MIN_SECRET {
+        return Err(TokenError::Short {
+            path: path(),
+            length: secret.len(),
+        });
+    }
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    Ok(encode(&Header::new(Algorithm::HS256), &claims(args, now), &key)?)
+}
+
+fn claims(args: &TokenArgs, now: SystemTime) -> TokenClaims {
+    TokenClaims {
+        publish: args.publish.clone(),
+        play: args.play.clone(),
+        takeover: args.takeover,
+        exp: NumericDate::of(now + args.expires),
+        nbf: None,
+        iss: args.issuer.clone(),
+        aud: args.audience.clone().map(Audience::One),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+    use jsonwebtoken::{DecodingKey, Validation, decode};
+    use sfumato_mesh::access::{Action, TokenRules, check};
+
+    const SECRET: &str = "a secret of more than thirty-two characters";
+
+    struct SecretFile(PathBuf);
+
+    impl SecretFile {
+        fn new(name: &str, text: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("sfu-operator-{name}-{}", std::process::id()));
+            std::fs::write(&path, text).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for SecretFile {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn args(file: &SecretFile, options: &[&str]) -> TokenArgs {
+        let file = file.0.to_str().unwrap();
+        let line = ["sfu-operator", "token", "--secret-file", file]
+            .into_iter()
+            .chain(options.iter().copied());
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Token(args) => args,
+            other => unreachable!("the command is `token`, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_is_signed_by_the_first_line_and_allows_what_was_asked_for_until_it_expires() {
+        let file = SecretFile::new("good", &format!("{SECRET}\nthe one before it\n"));
+        let args = args(
+            &file,
+            &[
+                "--publish",
+                "demo",
+                "--play",
+                "a-*,b",
+                "--takeover",
+                "--expires",
+                "90s",
+                "--issuer",
+                "us",
+                "--audience",
+                "live",
+            ],
+        );
+        let now = SystemTime::now();
+        let token = make(&args, now).unwrap();
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.set_issuer(&["us"]);
+        rules.set_audience(&["live"]);
+        let claims: TokenClaims = decode(&token, &DecodingKey::from_secret(SECRET.as_bytes()), &rules)
+            .unwrap()
+            .claims;
+        let rules = TokenRules {
+            issuer: Some("us".into()),
+            audience: Some("live".into()),
+        };
+        let ask = |action, stream: &str, at| check(&claims, &rules, action, &stream.parse().unwrap(), at);
+        assert!(ask(Action::Publish, "demo", now).unwrap().takeover);
+        assert!(ask(Action::Play, "a-1", now).is_ok());
+        assert!(ask(Action::Play, "b", now).is_ok());
+        assert!(ask(Action::Play, "demo", now).is_err());
+        assert!(ask(Action::Play, "b", now + args.expires * 3).is_err());
+    }
+
+    #[test]
+    fn a_short_secret_and_a_token_for_nothing_are_refused_with_what_to_do() {
+        let short = SecretFile::new("short", "short\n");
+        let error = make(&args(&short, &["--play", "*"]), SystemTime::now()).unwrap_err();
+        assert!(error.to_string().contains("openssl rand -hex 32"), "{error}");
+        let good = SecretFile::new("useless", SECRET);
+        let error = make(&args(&good, &[]), SystemTime::now()).unwrap_err();
+        assert!(error.to_string().contains("--publish or --play"), "{error}");
+    }
+}

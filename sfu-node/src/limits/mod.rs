@@ -1,0 +1,111 @@
+//! How much clients may use: sessions, viewers, requests, bitrate.
+
+pub mod bitrate;
+mod capacity;
+mod options;
+mod proxy;
+mod rate;
+
+pub use capacity::{Full, InUse};
+pub use options::LimitOptions;
+
+use crate::problem::Problem;
+use axum::http::{HeaderMap, Method, StatusCode};
+use capacity::Room;
+use governor::clock::DefaultClock;
+use proxy::TrustedProxies;
+use rate::RequestRate;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A client whose node is full should not come back sooner: places become free when sessions end.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
+
+/// The limits of a node, and what they need to remember.
+pub struct Limits {
+    room: Room,
+    max_request_rate: u32,
+    proxies: TrustedProxies,
+    rate: RequestRate,
+    /// Sessions that are being made, and are in no list yet.
+    making: AtomicU32,
+}
+
+/// A place for a session that is being made; free again when dropped, by which time the session is in the list.
+#[must_use]
+pub struct Place<'a>(&'a Limits);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.making.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Limits {
+    /// Limits as the options say.
+    pub fn new(options: &LimitOptions) -> Self {
+        Self {
+            room: Room {
+                sessions: options.max_sessions,
+                half_open: options.max_half_open,
+                viewers: options.max_viewers_per_stream,
+            },
+            max_request_rate: options.max_request_rate,
+            proxies: options.trusted_proxy.clone(),
+            rate: RequestRate::new(options.max_request_rate, DefaultClock::default()),
+            making: AtomicU32::new(0),
+        }
+    }
+
+    /// A place for one more session beside those that `in_use` counts.
+    pub fn place(&self, in_use: impl FnOnce() -> InUse) -> Result<Place<'_>, Full> {
+        // Counted before the others are: of two that come for the last place at once, at most one gets it.
+        let making = self.making.fetch_add(1, Ordering::AcqRel);
+        let place = Place(self);
+        let there = in_use();
+        self.room.for_session(InUse {
+            sessions: there.sessions.saturating_add(making),
+            half_open: there.half_open.saturating_add(making),
+        })?;
+        Ok(place)
+    }
+
+    /// Whether a stream with so many viewers on this node may have one more.
+    pub fn viewer(&self, viewers: u32) -> Result<(), Full> {
+        self.room.for_viewer(viewers)
+    }
+
+    /// Counts a request that costs something; the error is how long the client should wait.
+    pub fn request(&self, method: &Method, peer: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
+        if !matches!(*method, Method::POST | Method::PATCH | Method::DELETE) {
+            return Ok(());
+        }
+        let client = self.proxies.client(peer, headers);
+        self.rate.admit(client.into()).map_err(|wait| {
+            let detail = format!(
+                "more than {} requests a second come from this address (--max-request-rate): slow down",
+                self.max_request_rate
+            );
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests", detail).retry_after(whole_seconds(wait))
+        })
+    }
+
+    /// Forgets clients that have their whole allowance again.
+    pub fn sweep(&self) {
+        self.rate.forget();
+    }
+}
+
+impl From<Full> for Problem {
+    fn from(full: Full) -> Self {
+        let detail = format!("{full}: ask another node, or come back later");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "No room", detail).retry_after(whole_seconds(RETRY_WHEN_FULL))
+    }
+}
+
+fn whole_seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis().div_ceil(1_000))
+        .unwrap_or(u32::MAX)
+        .max(1)
+}

@@ -1,0 +1,133 @@
+//! Whose request it is: the peer of the connection, or whom a trusted proxy names.
+
+use axum::http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Networks whose proxies are believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl FromStr for TrustedProxies {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "-" {
+            return Ok(Self(Vec::new()));
+        }
+        text.split(',')
+            .map(|part| {
+                let part = part.trim();
+                part.parse::<IpNet>()
+                    .or_else(|_| part.parse::<IpAddr>().map(IpNet::from))
+                    .map_err(|_| format!("`{part}` is neither an address nor a network such as 10.0.0.0/8"))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl TrustedProxies {
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|net| net.contains(&address))
+    }
+
+    /// The client's address. Each proxy appends whom it got the request from, so the list is read from its end, for as long
+    /// as the one who wrote the entry is trusted: what stands further left may be the client's own invention.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        let entries = headers.get_all(FORWARDED_FOR).iter().flat_map(|value| {
+            // What is no text names nobody, and ends the walk.
+            value.to_str().unwrap_or("?").split(',').map(str::trim)
+        });
+        for entry in entries.collect::<Vec<_>>().into_iter().rev() {
+            if !self.trusts(client) {
+                break;
+            }
+            let Ok(named) = entry.parse::<IpAddr>() else { break };
+            client = named.to_canonical();
+        }
+        client
+    }
+}
+
+/// Who shares a limit: one IPv4 address, or one IPv6 network of 64 bits, which is what a household or a host is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientKey(IpAddr);
+
+impl From<IpAddr> for ClientKey {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self(address),
+            IpAddr::V6(six) => Self(Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX)).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(trusted: &str, peer: &str, forwarded: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append(FORWARDED_FOR, value.parse().unwrap());
+        }
+        let proxies: TrustedProxies = trusted.parse().unwrap();
+        proxies.client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    const LOCAL: &str = "127.0.0.0/8,::1/128";
+
+    #[test]
+    fn the_peer_is_the_client_unless_it_is_a_trusted_proxy() {
+        assert_eq!(client(LOCAL, "203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
+        assert_eq!(client("-", "127.0.0.1", &["198.51.100.1"]), "127.0.0.1");
+        assert_eq!(client(LOCAL, "127.0.0.1", &[]), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_trusted_proxy_names_the_client_and_the_client_cannot_name_another() {
+        assert_eq!(client(LOCAL, "127.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client(LOCAL, "127.0.0.1", &["10.9.9.9, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(
+            client(LOCAL, "127.0.0.1", &["10.9.9.9", "198.51.100.1"]),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            client("127.0.0.1,10.0.0.0/8", "127.0.0.1", &["198.51.100.1, 10.1.1.1"]),
+            "198.51.100.1"
+        );
+    }
+
+    #[test]
+    fn an_entry_that_is_no_address_ends_the_walk() {
+        assert_eq!(client(LOCAL, "127.0.0.1", &["198.51.100.1, unknown"]), "127.0.0.1");
+        assert_eq!(client(LOCAL, "127.0.0.1", &["198.51.100.1, \u{e9}"]), "127.0.0.1");
+    }
+
+    #[test]
+    fn an_ipv4_address_written_as_ipv6_is_the_same_client() {
+        assert_eq!(
+            client(LOCAL, "::ffff:127.0.0.1", &["::ffff:198.51.100.1"]),
+            "198.51.100.1"
+        );
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_share_a_limit_and_ipv4_addresses_do_not() {
+        let key = |text: &str| ClientKey::from(text.parse::<IpAddr>().unwrap());
+        assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff::2"));
+        assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
+        assert_ne!(key("198.51.100.1"), key("198.51.100.2"));
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused_by_name() {
+        let error = "127.0.0.1,proxy".parse::<TrustedProxies>().unwrap_err();
+        assert!(error.contains("`proxy`"), "{error}");
+    }
+}

@@ -1,0 +1,115 @@
+//! Requests a second of one client address.
+
+use super::proxy::ClientKey;
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use governor::{NotUntil, Quota, RateLimiter};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Most addresses that are remembered at once. An address is forgotten when it has its whole allowance again, which is two
+/// seconds after its last request at most.
+const MAX_ADDRESSES: usize = 100_000;
+
+/// A token bucket (GCRA) for each client.
+pub struct RequestRate<C: Clock = DefaultClock> {
+    limiter: RateLimiter<ClientKey, HashMapStateStore<ClientKey>, C, NoOpMiddleware<C::Instant>>,
+    clock: C,
+}
+
+impl<C: Clock + Clone> RequestRate<C> {
+    /// `rate` requests a second, and twice as many at once.
+    pub fn new(rate: u32, clock: C) -> Self {
+        let rate = NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
+        Self {
+            limiter: RateLimiter::new(quota, HashMapStateStore::default(), clock.clone()),
+            clock,
+        }
+    }
+
+    /// Counts a request; the error is how long the client should wait.
+    pub fn admit(&self, client: ClientKey) -> Result<(), Duration> {
+        if self.limiter.len() >= MAX_ADDRESSES {
+            self.forget();
+            if self.limiter.len() >= MAX_ADDRESSES {
+                return Err(Duration::from_secs(1));
+            }
+        }
+        self.limiter
+            .check_key(&client)
+            .map_err(|until: NotUntil<C::Instant>| until.wait_time_from(self.clock.now()))
+    }
+
+    /// Forgets clients that have their whole allowance again.
+    pub fn forget(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+
+    /// Clients that are remembered.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.limiter.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use governor::clock::FakeRelativeClock;
+    use std::net::IpAddr;
+
+    fn key(text: &str) -> ClientKey {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn twice_the_rate_may_come_at_once_and_then_the_rate() {
+        let clock = FakeRelativeClock::default();
+        let rate = RequestRate::new(10, clock.clone());
+        let client = key("198.51.100.1");
+        assert_eq!((0..50).filter(|_| rate.admit(client).is_ok()).count(), 20);
+        let wait = rate.admit(client).unwrap_err();
+        assert!(wait <= Duration::from_millis(100), "{wait:?}");
+        clock.advance(Duration::from_secs(1));
+        assert_eq!((0..50).filter(|_| rate.admit(client).is_ok()).count(), 10);
+    }
+
+    #[test]
+    fn one_client_does_not_use_up_what_another_may() {
+        let rate = RequestRate::new(1, FakeRelativeClock::default());
+        while rate.admit(key("198.51.100.1")).is_ok() {}
+        assert!(rate.admit(key("198.51.100.2")).is_ok());
+    }
+
+    #[test]
+    fn a_client_is_forgotten_once_it_has_its_whole_allowance_again() {
+        let clock = FakeRelativeClock::default();
+        let rate = RequestRate::new(10, clock.clone());
+        for i in 0..100 {
+            rate.admit(key(&format!("198.51.100.{i}"))).unwrap();
+        }
+        rate.forget();
+        assert_eq!(rate.len(), 100);
+        clock.advance(Duration::from_secs(3));
+        rate.forget();
+        assert_eq!(rate.len(), 0);
+    }
+
+    #[test]
+    fn a_flood_of_addresses_is_bounded_and_passes() {
+        let clock = FakeRelativeClock::default();
+        let rate = RequestRate::new(1, clock.clone());
+        let address = |i: u32| ClientKey::from(IpAddr::from(i.to_be_bytes()));
+        let limit = u32::try_from(MAX_ADDRESSES).unwrap();
+        for i in 0..limit {
+            rate.admit(address(i)).unwrap();
+        }
+        assert!(rate.admit(address(limit)).is_err());
+        assert_eq!(rate.len(), MAX_ADDRESSES);
+        clock.advance(Duration::from_secs(3));
+        assert!(rate.admit(address(limit)).is_ok());
+    }
+}

@@ -1,0 +1,148 @@
+"""Tokens of publishers and viewers: who may do what, with real peers and through the front door."""
+
+import secrets
+import subprocess
+
+import pytest
+
+from harness.offers import offer
+from harness.waiting import eventually
+
+SDP = {"Content-Type": "application/sdp"}
+
+
+@pytest.fixture(scope="module")
+def secret(tmp_path_factory):
+    """A file with the secret that tokens are signed with."""
+    file = tmp_path_factory.mktemp("secret") / "secret"
+    file.write_text(secrets.token_hex(32))
+    return file
+
+
+@pytest.fixture(scope="module")
+def guarded(binaries, secret, tmp_path_factory):
+    """Two nodes that ask for tokens."""
+    from conftest import running_cluster
+
+    options = ("--auth-secret-file", secret)
+    with running_cluster(binaries, tmp_path_factory.mktemp("guarded"), nodes=2, options=options) as cluster:
+        yield cluster.started()
+
+
+@pytest.fixture
+def token(binaries, secret):
+    """`token("--publish", "demo")` makes a token as people do."""
+
+    def make(*options: str) -> str:
+        command = [binaries / "sfu-operator", "token", "--secret-file", secret, *options]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+
+    return make
+
+
+def post(cluster, url: str, role: str, token: str | None = None):
+    headers = SDP | ({"Authorization": f"Bearer {token}"} if token else {})
+    return cluster.http.post(url, content=offer(direction="sendonly" if role == "publish" else "recvonly"), headers=headers)
+
+
+@pytest.fixture(params=["front door", "node"])
+def whip(request, guarded):
+    base = guarded.front if request.param == "front door" else guarded.client_url("sfu-1")
+    return lambda stream: f"{base}/whip/{stream}"
+
+
+def test_without_a_token_nobody_may_and_the_answer_says_what_is_needed(guarded, whip, stream):
+    answer = post(guarded, whip(stream), "publish")
+    assert answer.status_code == 401, answer.text
+    assert answer.headers["www-authenticate"] == 'Bearer realm="sfumato"'
+    assert "www-authenticate" in answer.headers["access-control-expose-headers"].lower()
+    assert answer.json()["field"] == "Authorization"
+
+
+def test_a_token_for_something_else_is_403_and_an_expired_one_401(guarded, whip, stream, token):
+    answer = post(guarded, whip(stream), "publish", token("--publish", "other", "--play", "*"))
+    assert answer.status_code == 403, answer.text
+    assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+    answer = post(guarded, whip(stream), "publish", token("--publish", "*")[:-2])
+    assert answer.status_code == 401, answer.text
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+def test_a_preflight_and_the_end_of_a_session_need_no_token(guarded, whip, stream, token):
+    asked = {"Origin": "http://other.test", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    answer = guarded.http.options(whip(stream), headers=asked)
+    assert answer.is_success, answer.text
+    assert "authorization" in answer.headers["access-control-allow-headers"].lower()
+    opened = post(guarded, whip(stream), "publish", token("--publish", stream))
+    assert opened.status_code == 201, opened.text
+    session = opened.request.url.join(opened.headers["location"])
+    assert guarded.http.delete(session).status_code == 200
+
+
+def test_peers_publish_and_watch_across_nodes_with_the_token_in_the_url(guarded, peers, stream, token):
+    may_publish, may_watch = token("--publish", stream), token("--play", f"{stream[:4]}*")
+    peers.generate(f"{guarded.client_url('sfu-1')}/whip/{stream}?access_token={may_publish}")
+    eventually("the stream is known", lambda: guarded.stream(stream), within=10)
+    viewer = peers.count(f"{guarded.whep(stream, 'sfu-2')}&access_token={may_watch}")
+    eventually("media arrives", lambda: viewer.count() > 50, within=15)
+    refused = post(guarded, guarded.whep(stream), "watch", may_publish)
+    assert refused.status_code == 403, refused.text
+    for log in guarded.state.glob("logs/*"):
+        text = log.read_text(errors="replace")
+        assert may_publish not in text, f"{log} has a token in it"
+        assert may_watch not in text, f"{log} has a token in it"
+
+
+def test_a_changed_secret_is_followed_and_the_one_before_it_is_still_accepted(guarded, stream, secret, token):
+    url = f"{guarded.client_url('sfu-1')}/whip"
+    old = token("--publish", "*")
+
+    def publishes(name: str, bearer: str) -> bool:
+        answer = post(guarded, f"{url}/{stream}-{name}", "publish", bearer)
+        assert answer.status_code in (201, 401), answer.text
+        return answer.status_code == 201
+
+    secret.write_text(secrets.token_hex(32))
+    new = token("--publish", "*")
+    eventually("the new secret is in use", lambda: publishes("new", new), within=5)
+    assert publishes("old", old)
+    secret.write_text(secrets.token_hex(32))
+    newest = token("--publish", "*")
+    eventually("the newest secret is in use", lambda: publishes("newest", newest), within=5)
+    assert not publishes("oldest", old)
+
+
+PUBLISH_AND_WATCH = """
+async ([stream, token]) => {
+  const fill = (id, value) => { document.querySelector(`[data-testid="${id}"]`).value = value; };
+  const open = (id) => document.querySelector(`[data-testid="${id}"]`).closest("details").open;
+  const until = async (what, probe) => {
+    for (let waited = 0; waited < 200; waited += 1) {
+      if (probe()) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`waited in vain for ${what}`);
+  };
+  fill("publish-stream", stream);
+  document.querySelector('[data-testid="publish-start"]').click();
+  await until("the refusal", () => sfumato.sessions[0]?.state === "failed" && open("publish-token"));
+  const refusal = sfumato.sessions[0].error.status;
+  sfumato.sessions[0].stop();
+  fill("publish-token", token);
+  document.querySelector('[data-testid="publish-start"]').click();
+  await until("the publication", () => sfumato.sessions[0]?.state === "live");
+  fill("watch-stream", stream);
+  fill("watch-token", token);
+  document.querySelector('[data-testid="watch-start"]').click();
+  await until("the player", () => sfumato.sessions[1]?.state === "live");
+  for (const session of [...sfumato.sessions]) session.stop();
+  return refusal;
+}
+"""
+
+
+def test_the_page_asks_for_a_token_and_publishes_and_watches_with_it(guarded, browser, stream, token):
+    tab = browser("chromium")
+    tab.open(f"{guarded.front}/")
+    both = token("--publish", stream, "--play", stream)
+    assert tab.run(PUBLISH_AND_WATCH, [stream, both], within=60) == 401
