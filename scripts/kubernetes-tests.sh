@@ -12,9 +12,9 @@ if [ -z "${SFUMATO_KUBECONFIG:-}" ]; then
     scripts/cluster.sh up
   fi
   scripts/cluster.sh images
-  unformatted=$(gofmt -l test/cluster)
-  [ -z "$unformatted" ] || fail "run gofmt -w on $unformatted"
-  (cd test/cluster/kind && go vet ./... && go test ./...)
+  scripts/tools.sh go
+  go=$(cat "$tools/go-program")
+  (cd test/cluster/kind && GOTOOLCHAIN=local "$go" test ./...)
   run=(scripts/cluster.sh exec)
 fi
 

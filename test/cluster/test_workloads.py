@@ -61,13 +61,12 @@ def test_a_service_reaches_every_pod_also_from_a_pod_on_the_same_host(kubectl, n
     for cluster_ip in service["spec"]["clusterIPs"]:
         url = f"http://[{cluster_ip}]" if ":" in cluster_ip else f"http://{cluster_ip}"
         for asker in ("probe-0", "probe-1", "probe-2"):
-            answered: set[str] = set()
-
-            def all_three(asker=asker, url=url, answered=answered):
-                answered.add(probe_from(kubectl, namespace, asker, "http", url).split()[0])
-                return answered == everyone(3)
-
-            eventually(f"{asker} has had an answer from all three pods through {url}", all_three, within=60, every=0)
+            # kube-proxy chooses at random: 40 connections miss one of three pods once in 3 million runs.
+            eventually(
+                f"{asker} has answers from all three pods through {url}",
+                lambda asker=asker, url=url: everyone(3) == set(probe_from(kubectl, namespace, asker, "http", url, "40").split()[::2]),
+                within=60,
+            )
 
 
 def test_a_headless_service_resolves_to_each_pod_and_to_a_name_for_each(kubectl, namespace, trio):
@@ -82,7 +81,7 @@ def test_a_headless_service_resolves_to_each_pod_and_to_a_name_for_each(kubectl,
 
 def test_a_name_that_is_not_there_does_not_resolve(kubectl, namespace, trio):
     with pytest.raises(KubectlError, match="no such host"):
-        probe_from(kubectl, namespace, "probe-0", "resolve", f"nobody.probe-pods.{namespace}.svc.cluster.local")
+        probe_from(kubectl, namespace, "probe-0", "resolve", "nobody.probe-pods")
 
 
 def test_logs_and_exec_work(kubectl, namespace, trio):

@@ -64,12 +64,13 @@ def bring_up(layout: Layout, hosts: list[Host], feature_gates: str) -> None:
     say(f"{len(machines)} machines are connected")
     control_plane.begin(layout, hosts, feature_gates)
     with ThreadPoolExecutor(len(hosts)) as pool:
-        list(pool.map(lambda host: prepare_node(layout, host, archives), hosts))
-    say("containerd runs on the nodes and has the images")
-    control_plane.finish(layout, hosts, feature_gates)
-    say("the API server is ready")
-    for host in hosts:
-        node.start_kubelet(layout, host, control_plane.gates(feature_gates))
+        prepared = [pool.submit(prepare_node, layout, host, archives) for host in hosts]
+        control_plane.finish(layout, hosts, feature_gates)
+        say("the API server is ready")
+        for host, done in zip(hosts, prepared, strict=True):
+            done.result()
+            node.start_kubelet(layout, host, control_plane.gates(feature_gates))
+    say("containerd and kubelet run on the nodes")
     kubectl = Kubectl.of(layout)
     kubectl.apply((Path(__file__).parent / "dns.yaml").read_text())
     kubectl.apply(storage.manifests(hosts))

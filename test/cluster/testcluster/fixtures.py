@@ -16,9 +16,6 @@ from .faults import Faults
 from .kubectl import Kubectl, KubectlError
 from .layout import CLIENT, Layout
 from .machines import Machine
-from .waiting import eventually
-
-NAMESPACE_GONE_DEADLINE = 90
 
 
 def foreign() -> str | None:
@@ -58,7 +55,8 @@ def kubectl(request) -> Kubectl:
 
 @pytest.fixture
 def namespace(kubectl, request):
-    """A namespace of this test's own, with the strictest pod security; it is deleted with all in it, and its events are shown if the test fails."""
+    """A namespace of this test's own, with the strictest pod security. After the test it is deleted with all in it, which nobody waits for.
+    If the test fails, its objects and events are shown."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:40].strip("-")
     name = f"t-{words}-{os.urandom(3).hex()}"
     kubectl.run("create", "namespace", name)
@@ -69,11 +67,6 @@ def namespace(kubectl, request):
         with contextlib.suppress(KubectlError):
             print(kubectl.run("get", "all,events", "--namespace", name, "--output=wide"))
     kubectl.run("delete", "namespace", name, "--wait=false")
-    eventually(
-        f"namespace {name} is gone",
-        lambda: not kubectl.run("get", "namespace", name, "--ignore-not-found", "--output=name"),
-        within=NAMESPACE_GONE_DEADLINE,
-    )
 
 
 @pytest.fixture

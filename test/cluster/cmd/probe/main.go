@@ -3,7 +3,7 @@
 //	probe serve                      answers every UDP packet on port 7007 and every HTTP request on port 8080 with "HOSTNAME PEER_ADDRESS";
 //	                                 it prints "serving" when it does
 //	probe udp ADDRESS [COUNT]        sends COUNT packets (default 20), one each 20 ms, and prints how many were answered, and by whom
-//	probe http URL                   prints the body
+//	probe http URL [COUNT]           prints the body; of COUNT requests, each over a connection of its own
 //	probe resolve NAME               prints the addresses, one a line, sorted
 //	probe kill                       kills the container's first process
 //
@@ -57,14 +57,20 @@ func run(arguments []string) error {
 		}
 		return askUDP(arguments[1], count)
 	case len(arguments) == 2 && arguments[0] == "http":
-		return askHTTP(arguments[1])
+		return askHTTP(arguments[1], 1)
+	case len(arguments) == 3 && arguments[0] == "http":
+		count, err := strconv.Atoi(arguments[2])
+		if err != nil {
+			return fmt.Errorf("COUNT is a number: %w", err)
+		}
+		return askHTTP(arguments[1], count)
 	case len(arguments) == 2 && arguments[0] == "resolve":
 		return resolve(arguments[1])
 	case len(arguments) == 1 && arguments[0] == "kill":
 		// SIGTERM, for which it has a handler: the kernel keeps SIGKILL from the first process of a namespace.
 		return syscall.Kill(1, syscall.SIGTERM)
 	}
-	return errors.New("usage: probe serve | udp ADDRESS [COUNT] | http URL | resolve NAME | kill")
+	return errors.New("usage: probe serve | udp ADDRESS [COUNT] | http URL [COUNT] | resolve NAME | kill")
 }
 
 func serve() error {
@@ -151,15 +157,20 @@ func askUDP(address string, count int) error {
 	return nil
 }
 
-func askHTTP(url string) error {
-	client := http.Client{Timeout: deadline}
-	response, err := client.Get(url)
-	if err != nil {
-		return err
+func askHTTP(url string, count int) error {
+	client := http.Client{Timeout: deadline, Transport: &http.Transport{DisableKeepAlives: true}}
+	for range count {
+		response, err := client.Get(url)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(os.Stdout, response.Body)
+		response.Body.Close()
+		if err != nil {
+			return err
+		}
 	}
-	defer response.Body.Close()
-	_, err = io.Copy(os.Stdout, response.Body)
-	return err
+	return nil
 }
 
 func resolve(name string) error {
