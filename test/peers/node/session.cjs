@@ -8,23 +8,40 @@ const REQUEST_DEADLINE_MS = 20_000;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Sends an offer until it is taken, a refusal other than 409 or 503 comes, or `patience` ms are over. */
+const SDP = "application/sdp";
+
+/** Sends an offer until it is taken, a refusal other than 409 or 503 comes, or `patience` ms are over. A 406 with SDP is the server's own
+ * offer in its place (draft-ietf-wish-whep section 4.2): `counter` says whether this is one. */
 async function offerTo(url, sdp, { patience = 0, headers = {} } = {}) {
   const deadline = Date.now() + patience;
   for (;;) {
     const response = await fetch(url, {
       method: "POST",
-      headers: { "Content-Type": "application/sdp", ...headers },
+      headers: { "Content-Type": SDP, ...headers },
       body: sdp,
       signal: AbortSignal.timeout(REQUEST_DEADLINE_MS),
     });
     const answer = await response.text();
-    if (response.status === 201) return { session: new URL(response.headers.get("Location"), response.url).href, answer };
+    const counter = response.status === 406 && (response.headers.get("Content-Type") ?? "").startsWith(SDP);
+    if (response.status === 201 || counter) {
+      return { session: new URL(response.headers.get("Location"), response.url).href, answer, counter };
+    }
     if (![409, 503].includes(response.status) || Date.now() >= deadline) {
       throw new Error(`POST ${url}: ${response.status} ${answer}`);
     }
     await pause(RETRY_MS);
   }
+}
+
+/** Answers a counter-offer. */
+async function answerTo(session, sdp) {
+  const response = await fetch(session, {
+    method: "PATCH",
+    headers: { "Content-Type": SDP },
+    body: sdp,
+    signal: AbortSignal.timeout(REQUEST_DEADLINE_MS),
+  });
+  if (!response.ok) throw new Error(`PATCH ${session}: ${response.status} ${await response.text()}`);
 }
 
 async function deleted(session) {
@@ -62,4 +79,4 @@ function run(main) {
   });
 }
 
-module.exports = { offerTo, deleted, print, report, run };
+module.exports = { offerTo, answerTo, deleted, print, report, run };

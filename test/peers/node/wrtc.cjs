@@ -6,15 +6,16 @@
 // It keeps the header extension ids of its own offer, whatever the answer says, as newer ones do not.
 
 const wrtc = require("@roamhq/wrtc");
-const { offerTo, deleted, report, run } = require("./session.cjs");
+const { offerTo, answerTo, deleted, report, run } = require("./session.cjs");
 
-const { RTCVideoSource, RTCAudioSource, RTCVideoSink, RTCAudioSink } = wrtc.nonstandard;
+const { RTCVideoSource, RTCAudioSource, RTCVideoSink } = wrtc.nonstandard;
 const WIDTH = 320;
 const HEIGHT = 240;
 const FRAME_MS = 1000 / 15;
 const SAMPLE_RATE = 48_000;
 const SAMPLES_IN_10_MS = SAMPLE_RATE / 100;
 const WATCH_PATIENCE_MS = 15_000;
+const STATS_MS = 200;
 
 const counts = { video: 0, audio: 0 };
 
@@ -60,15 +61,24 @@ function send(pc) {
 
 function receive(pc, kinds) {
   for (const kind of kinds) {
-    const { receiver } = pc.addTransceiver(kind, { direction: "recvonly" });
-    if (kind === "video") {
-      const sink = new RTCVideoSink(receiver.track);
-      sink.onframe = () => counts.video++;
-    } else {
-      const sink = new RTCAudioSink(receiver.track);
-      sink.ondata = () => counts.audio++;
-    }
+    count(pc.addTransceiver(kind, { direction: "recvonly" }).receiver.track);
   }
+}
+
+function count(track) {
+  if (track.kind === "video") {
+    const sink = new RTCVideoSink(track);
+    sink.onframe = () => counts.video++;
+  }
+}
+
+/** Keeps `counts.audio` at the packets that came: a sink of sound is fed with silence where nothing does. */
+function countSound(pc) {
+  setInterval(async () => {
+    for (const entry of (await pc.getStats()).values()) {
+      if (entry.type === "inbound-rtp" && entry.kind === "audio") counts.audio = entry.packetsReceived;
+    }
+  }, STATS_MS);
 }
 
 function gathered(pc) {
@@ -78,18 +88,35 @@ function gathered(pc) {
   });
 }
 
+/** A connection that takes the server's offer in the place of its own. */
+async function takeOffer(session, offer) {
+  const pc = new wrtc.RTCPeerConnection({ iceServers: [] });
+  pc.ontrack = ({ track }) => count(track);
+  await pc.setRemoteDescription({ type: "offer", sdp: offer });
+  await pc.setLocalDescription(await pc.createAnswer());
+  await gathered(pc);
+  await answerTo(session, pc.localDescription.sdp);
+  return pc;
+}
+
 run(async () => {
   const [role, url, order] = process.argv.slice(2);
-  const pc = new wrtc.RTCPeerConnection({ iceServers: [] });
+  let pc = new wrtc.RTCPeerConnection({ iceServers: [] });
   if (role === "publish") send(pc);
   else receive(pc, order === "--video-first" ? ["video", "audio"] : ["audio", "video"]);
   await pc.setLocalDescription(await pc.createOffer());
   await gathered(pc);
   const patience = role === "publish" ? 0 : WATCH_PATIENCE_MS;
-  const { session, answer } = await offerTo(url, pc.localDescription.sdp, { patience });
-  await pc.setRemoteDescription({ type: "answer", sdp: answer });
+  const { session, answer, counter } = await offerTo(url, pc.localDescription.sdp, { patience });
+  if (counter) {
+    pc.close();
+    pc = await takeOffer(session, answer);
+  } else {
+    await pc.setRemoteDescription({ type: "answer", sdp: answer });
+  }
+  if (role === "watch") countSound(pc);
   report(
-    () => ({ ...counts, state: pc.connectionState, session }),
+    () => ({ ...counts, state: pc.connectionState, session, counter }),
     async () => {
       const status = await deleted(session);
       pc.close();
