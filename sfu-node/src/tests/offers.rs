@@ -48,6 +48,14 @@ pub const CAPTURED: &[(&str, &str)] = &[
         include_str!("../../tests/offers/gstreamer-whip-h264.sdp"),
     ),
     ("gstreamer-whep", include_str!("../../tests/offers/gstreamer-whep.sdp")),
+    (
+        "whipclientsink-whip",
+        include_str!("../../tests/offers/whipclientsink-whip.sdp"),
+    ),
+    (
+        "whepclientsrc-whep",
+        include_str!("../../tests/offers/whepclientsrc-whep.sdp"),
+    ),
 ];
 
 pub fn captured(name: &str) -> &'static str {
