@@ -263,6 +263,24 @@ pub struct TrackReport {
     pub kind: TrackKind,
     /// Codec as in SDP: `opus`, `VP8`, `H264`.
     pub codec: String,
+    /// Simulcast layers from the lowest to the highest; none when there is only one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerReport>,
+}
+
+/// One simulcast layer of a video.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerReport {
+    /// The publisher's name for it (RFC 8851).
+    #[serde(default)]
+    pub rid: Option<String>,
+    /// Width of its pictures in pixels, as of its last key frame; absent before the first.
+    #[serde(default)]
+    pub width: Option<u32>,
+    /// Height of its pictures in pixels.
+    #[serde(default)]
+    pub height: Option<u32>,
 }
 
 /// A publication at its origin.

@@ -97,6 +97,7 @@ impl Node {
             match session.role {
                 Role::Viewer { .. } if viewers > 0 => {
                     viewers -= 1;
+                    session.announce_reconnect(None);
                     ending.push((session.id.clone(), "this node is drained, others take viewers"));
                 }
                 Role::Publisher { .. } if due.publishers => {

@@ -397,6 +397,7 @@ impl Node {
             return;
         };
         tracing::info!(stream = %carried.stream, origin = %carried.origin.name, "carried no more: {why}");
+        self.announce_another(&carried.stream, publication);
         for viewer in self.sessions.viewers_of(publication) {
             self.end_session(&viewer, why).await;
         }

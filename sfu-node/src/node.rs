@@ -6,6 +6,7 @@ use crate::claims::Claims;
 use crate::deadline::MediaError;
 use crate::drain::Drain;
 use crate::fanout::Carried;
+use crate::layers::task::layer_reports;
 use crate::limits::Limits;
 use crate::link::{Link, LinkEvents};
 use crate::negotiate::Offers;
@@ -16,7 +17,7 @@ use crate::presence::Presence;
 use crate::session::{SessionId, Sessions};
 use crate::sync::Peers;
 use crate::worker::MediaWorker;
-use mediasoup::prelude::WorkerManager;
+use mediasoup::prelude::{MediaKind, WorkerManager};
 use parking_lot::Mutex;
 use sfumato_mesh::api::{
     API_VERSION, CarriedReport, Incarnation, LinkId, NodeName, NodeReport, Peer, PublicationId, PublicationReport,
@@ -297,6 +298,10 @@ impl Node {
                     .map(|(producer, codec)| sfumato_mesh::api::TrackReport {
                         kind: crate::sdp::rtp::track_kind(producer.kind()),
                         codec: codec.name().to_owned(),
+                        layers: match producer.kind() {
+                            MediaKind::Video => layer_reports(&published.presence),
+                            MediaKind::Audio => Vec::new(),
+                        },
                     })
                     .collect(),
                 viewers: published.presence.viewers(),

@@ -1,18 +1,22 @@
 //! A publication as it is present on this node: the producers where it enters (by WHIP, or over a link) and its copies on
 //! other routers of this process, each carried there once and shared by all viewers on that router.
 
-use crate::deadline::MediaError;
+use crate::deadline::{MediaError, within};
+use crate::events::status::{Activity, Status};
+use crate::layers::probe::SizeProbe;
 use crate::pipe::{Hop, PipeListen};
 use crate::sdp::rtp::StreamCodec;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 use mediasoup::router::RouterId;
+use mediasoup::types::rtp_parameters::RtpEncodingParameters;
 use parking_lot::Mutex;
 use sfumato_mesh::api::{PublicationId, StreamName};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// A copy that no viewer uses is dropped after this time.
 const COPY_IDLE: Duration = Duration::from_secs(30);
@@ -31,6 +35,19 @@ pub struct Presence {
     carried_by: Mutex<HashMap<RouterId, u16>>,
     viewers: AtomicU32,
     idle_since: Mutex<Instant>,
+    /// Reads the sizes of simulcast layers, at the origin.
+    probe: OnceLock<SizeProbe>,
+    sampled: Mutex<Sampled>,
+    status: watch::Sender<Status>,
+}
+
+/// What the producers' statistics said last.
+#[derive(Default)]
+struct Sampled {
+    activity: Activity,
+    active: bool,
+    /// Bitrate of each simulcast layer, in bit/s.
+    bitrates: Vec<u64>,
 }
 
 struct Copy {
@@ -79,7 +96,84 @@ impl Presence {
             carried_by: Mutex::new(HashMap::new()),
             viewers: AtomicU32::new(0),
             idle_since: Mutex::new(Instant::now()),
+            probe: OnceLock::new(),
+            sampled: Mutex::default(),
+            status: watch::Sender::default(),
         }
+    }
+
+    /// The video, if it has several layers.
+    pub fn simulcast(&self) -> Option<&Producer> {
+        self.root
+            .iter()
+            .find(|producer| producer.rtp_parameters().encodings.len() > 1)
+    }
+
+    /// What reads the sizes of its layers; only at the origin.
+    pub fn probe(&self) -> Option<&SizeProbe> {
+        self.probe.get()
+    }
+
+    /// Keeps what reads the sizes of its layers, for as long as it is here.
+    pub fn set_probe(&self, probe: SizeProbe) {
+        // A second one is dropped: a publication has one video.
+        let _ = self.probe.set(probe);
+    }
+
+    /// Follows what viewers are told.
+    pub fn follow(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Whether anybody follows what viewers are told.
+    pub fn has_followers(&self) -> bool {
+        self.status.receiver_count() > 0
+    }
+
+    /// Tells those who follow, if there is news.
+    pub fn tell(&self, now: Status) {
+        self.status.send_if_modified(|told| {
+            let news = told.differs(&now);
+            *told = now;
+            news
+        });
+    }
+
+    /// Whether media flowed at the last [`Self::sample`].
+    pub fn is_active(&self) -> bool {
+        self.sampled.lock().active
+    }
+
+    /// Bitrate of each simulcast layer at the last [`Self::sample`], in bit/s.
+    pub fn bitrates(&self) -> Vec<u64> {
+        self.sampled.lock().bitrates.clone()
+    }
+
+    /// Reads the statistics of the producers.
+    pub async fn sample(&self, now: Instant) {
+        let (mut packets, mut bitrates) = (0, Vec::new());
+        for producer in &self.root {
+            let Ok(stats) = within("reading producer statistics", producer.get_stats()).await else {
+                return;
+            };
+            packets += stats.iter().map(|stat| stat.packet_count).sum::<u64>();
+            let encodings = &producer.rtp_parameters().encodings;
+            if encodings.len() > 1 {
+                let of = |encoding: &RtpEncodingParameters| {
+                    stats
+                        .iter()
+                        .find(|stat| match &encoding.rid {
+                            Some(rid) => stat.rid.as_ref() == Some(rid),
+                            None => Some(stat.ssrc) == encoding.ssrc,
+                        })
+                        .map_or(0, |stat| stat.bitrate)
+                };
+                bitrates = encodings.iter().map(of).collect();
+            }
+        }
+        let mut sampled = self.sampled.lock();
+        sampled.active = sampled.activity.sample(packets, now);
+        sampled.bitrates = bitrates;
     }
 
     /// Producers where the publication enters.

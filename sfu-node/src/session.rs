@@ -2,11 +2,14 @@
 //!
 //! Dropping a session closes its transport, which sends a DTLS alert, so that players notice at once and retry.
 
+use crate::events::streams::EventStreams;
 use crate::ice::IceSession;
+use crate::layers::viewer::ViewerLayers;
 use crate::limits::bitrate::Sending;
-use crate::presence::Seat;
+use crate::presence::{Presence, Seat};
 use crate::sdp::fragment::BundleTag;
 use crate::worker::MediaWorker;
+use mediasoup::consumer::ConsumerLayers;
 use mediasoup::prelude::*;
 use parking_lot::Mutex;
 use sfumato_mesh::api::{PublicationId, StreamName};
@@ -40,6 +43,8 @@ pub enum Role {
         seat: Seat,
         /// What it is sent, one consumer a track; held, since dropping one ends it.
         _consumers: Vec<Consumer>,
+        /// The layers of its video, where there are several.
+        layers: Option<Box<ViewerLayers>>,
     },
 }
 
@@ -63,6 +68,8 @@ pub struct Session {
     bytes: AtomicU64,
     heard: Mutex<Instant>,
     sending: Mutex<Sending>,
+    /// Server-sent events of a viewer.
+    pub events: EventStreams,
 }
 
 impl Session {
@@ -91,7 +98,35 @@ impl Session {
             bytes: AtomicU64::new(0),
             heard: Mutex::new(now),
             sending: Mutex::default(),
+            events: EventStreams::default(),
         }
+    }
+
+    /// The layers of a viewer's video, where there are several.
+    pub fn layers(&self) -> Option<&ViewerLayers> {
+        match &self.role {
+            Role::Viewer { layers, .. } => layers.as_deref(),
+            Role::Publisher { .. } => None,
+        }
+    }
+
+    /// What a viewer watches.
+    pub fn watched(&self) -> Option<&Arc<Presence>> {
+        match &self.role {
+            Role::Viewer { seat, .. } => Some(seat.presence()),
+            Role::Publisher { .. } => None,
+        }
+    }
+
+    /// The simulcast layer that a viewer is sent at present; none for a video of one layer, and before the first picture.
+    pub fn current_layer(&self) -> Option<ConsumerLayers> {
+        self.layers().and_then(ViewerLayers::current)
+    }
+
+    /// Asks a viewer that listens to events to open a new session: at `url`, or at the endpoint where it opened this one.
+    /// To be called before the session is ended; it is told even if that follows at once.
+    pub fn announce_reconnect(&self, url: Option<&str>) {
+        self.events.announce_reconnect(url);
     }
 
     /// The DTLS handshake is done.

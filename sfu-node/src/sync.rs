@@ -5,7 +5,7 @@ use crate::claims::Claim;
 use crate::node::Node;
 use crate::ownership::Right;
 use parking_lot::Mutex;
-use sfumato_mesh::api::{NodeName, Peer, PublicationId, PublicationReport, StreamName};
+use sfumato_mesh::api::{LayerReport, NodeName, Peer, PublicationId, PublicationReport, StreamName};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -248,6 +248,19 @@ impl Node {
 }
 
 impl Peers {
+    /// What the origin tells of the simulcast layers of a publication.
+    pub fn layers_of(&self, publication: &PublicationId) -> Vec<LayerReport> {
+        let known = self.known.lock();
+        known
+            .values()
+            .flat_map(|known| &known.publications)
+            .filter(|report| report.id == *publication)
+            .flat_map(|report| &report.tracks)
+            .find(|track| !track.layers.is_empty())
+            .map(|track| track.layers.clone())
+            .unwrap_or_default()
+    }
+
     /// What one incarnation of a peer publishes.
     pub fn publications_of(&self, peer: &Peer) -> Vec<PublicationReport> {
         let known = self.known.lock();

@@ -45,6 +45,11 @@ pub fn start(node: &Arc<Node>, inbox: Inbox) {
     tokio::spawn(every(RTP_SAMPLE_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
         node.sample_publishers().await;
     }));
+    tokio::spawn(every(
+        crate::layers::task::EVERY,
+        Arc::clone(node),
+        crate::layers::task::round,
+    ));
     tokio::spawn(Arc::clone(node).keep_claims());
     tokio::spawn(read_inbox(Arc::clone(node), inbox));
 }
@@ -66,18 +71,7 @@ async fn sweep(node: &Arc<Node>) {
     }
     node.sweep_leases(now).await;
     node.sweep_carried(now).await;
-    let mut presences: Vec<_> = node
-        .published
-        .lock()
-        .values()
-        .map(|p| Arc::clone(&p.presence))
-        .collect();
-    presences.extend(
-        node.carried
-            .lock()
-            .values()
-            .filter_map(|c| c.received().map(|r| Arc::clone(&r.presence))),
-    );
+    let presences = node.presences();
     for presence in &presences {
         presence.sweep(now).await;
     }

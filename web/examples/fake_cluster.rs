@@ -57,6 +57,7 @@ fn publish(nodes: &[FakeNode], stream: &str, origin: usize, carried: &[(usize, u
     let track = |kind, codec: &str| TrackReport {
         kind,
         codec: codec.to_owned(),
+        layers: Vec::new(),
     };
     nodes[origin].change(|report| {
         report.publishers += 1;

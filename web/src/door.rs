@@ -10,7 +10,7 @@ use crate::problem::Refusal;
 use crate::session_path::{SessionPath, split_query, stream_name};
 use crate::view::View;
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Request, State};
@@ -18,10 +18,12 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use futures::StreamExt as _;
 use rand::RngExt as _;
 use sfumato_mesh::api::{NodeName, StreamName};
 use std::net::{IpAddr, SocketAddr};
-use tokio::sync::watch;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
 
 /// Most nodes that are asked to take one session. Those that do not take connections cost up to 2 s each.
 const MOST_ASKED: usize = 4;
@@ -33,7 +35,14 @@ pub struct Door {
     pub view: watch::Sender<View>,
     /// Client for the nodes.
     pub client: reqwest::Client,
+    /// Streams of events that may be passed on at a time; each holds two connections.
+    pub streams: Arc<Semaphore>,
+    /// Ends, by losing its sender, when the front door stops: streams of events would hold it open for ever.
+    pub open: watch::Receiver<Arc<str>>,
 }
+
+/// Streams of events that are passed on at a time.
+pub const MAX_EVENT_STREAMS: usize = 4096;
 
 /// The two protocols, which differ in who may take a session and in what a `HEAD` finds out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +162,8 @@ async fn session(State(door): State<Door>, request: Request) -> Result<Response,
             let types = accept("accept-patch", "application/trickle-ice-sdpfrag, application/sdp");
             Ok((cors::preflight(), accept("accept-post", "application/sdp"), types).into_response())
         }
+        // What lies below a session can be read: its events.
+        Method::GET if path.is_below_session() => follow(&door, &path, request).await,
         Method::GET | Method::HEAD => {
             known_node(&door, path.node)?;
             Ok(StatusCode::NO_CONTENT.into_response())
@@ -173,6 +184,27 @@ async fn forward(door: &Door, path: &SessionPath<'_>, request: Request) -> Resul
     let outgoing = outgoing(request, format!("{}{query}", path.at_node)).await?;
     let answer = pass_on::send(&door.client, &node, &url, &outgoing).await;
     answer.map_err(|error| failed(&node, error))
+}
+
+/// Passes on what lies below a session. A stream of events goes on until the node, the client or the front door ends it.
+async fn follow(door: &Door, path: &SessionPath<'_>, request: Request) -> Result<Response, Refusal> {
+    let permit = Arc::clone(&door.streams).try_acquire_owned().map_err(|_| {
+        let detail = format!("{MAX_EVENT_STREAMS} event streams are passed on already; do without, or try again");
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Too many event streams", detail).retry()
+    })?;
+    let answer = within_deadline(forward(door, path, request)).await?;
+    if !pass_on::is_event_stream(answer.headers()) {
+        return Ok(answer);
+    }
+    let mut open = door.open.clone();
+    let stopped = async move { while open.changed().await.is_ok() {} };
+    Ok(answer.map(|body| {
+        let events = body.into_data_stream().take_until(Box::pin(stopped));
+        Body::from_stream(events.map(move |chunk| {
+            let _held_while_it_flows = &permit;
+            chunk
+        }))
+    }))
 }
 
 /// Picks a node and counts the session as its own at once, so that requests that come together spread.

@@ -1,10 +1,11 @@
 //! Passing one request of a session on to its node, and the node's answer back.
 //!
 //! Only the headers that WHIP and WHEP need go through, in either direction: what a node says by other means
-//! (cookies, CORS of its own) would count for the front door's whole origin.
+//! (cookies, CORS of its own) would count for the front door's whole origin. An answer is read whole before it goes on,
+//! except a stream of events, which has no end.
 
 use crate::problem::Refusal;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sfumato_mesh::api::NodeName;
@@ -23,6 +24,9 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+/// Proxies of the nginx family hold events back unless told otherwise.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// Headers that a node needs. The user agent tells it the order of simulcast layers; `ETag` is what one published WHIP
 /// client sends in the place of `If-Match`.
@@ -35,8 +39,10 @@ const TO_NODE: [HeaderName; 6] = [
     header::USER_AGENT,
 ];
 /// Headers that a client needs, besides `Location` and `Link`, whose paths are rewritten.
-const TO_CLIENT: [HeaderName; 7] = [
+const TO_CLIENT: [HeaderName; 9] = [
     header::CONTENT_TYPE,
+    header::CACHE_CONTROL,
+    ACCEL_BUFFERING,
     header::ETAG,
     header::RETRY_AFTER,
     header::ALLOW,
@@ -124,7 +130,8 @@ pub fn client() -> reqwest::Client {
 /// Sends the request to `node` at `client_url` and turns the answer into one of the front door.
 ///
 /// # Errors
-/// When no whole answer came, or one that cannot be passed back. Has no deadline of its own.
+/// When no whole answer came, or one that cannot be passed back. Has no deadline of its own; a stream of events is
+/// answered with its head, and its body follows as it comes.
 pub async fn send(
     client: &reqwest::Client,
     node: &NodeName,
@@ -151,6 +158,9 @@ pub async fn send(
         why,
     };
     let headers = answer_headers(answer.headers(), node, client_url).map_err(bad)?;
+    if is_event_stream(&headers) {
+        return Ok((answer.status(), headers, Body::from_stream(answer.bytes_stream())).into_response());
+    }
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
@@ -159,6 +169,14 @@ pub async fn send(
         body.extend_from_slice(&chunk);
     }
     Ok((answer.status(), headers, body).into_response())
+}
+
+/// Whether an answer with these headers is a stream of events.
+#[must_use]
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = declared.unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(EVENT_STREAM)
 }
 
 /// What the node gets to see of a client's headers, and the client's address.

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// How long open requests may take to end after the word to stop; one request may take 10 s, but nobody waits for a
 /// node that does not answer.
@@ -97,11 +97,14 @@ pub async fn serve(
 
 /// Every route.
 pub fn app(view: watch::Sender<View>, texts: watch::Receiver<Arc<str>>) -> Router {
+    let open = texts.clone();
     let api = Api::new(view.subscribe(), texts);
     Router::new()
         .merge(door::routes(Door {
             view,
             client: pass_on::client(),
+            streams: Arc::new(Semaphore::new(door::MAX_EVENT_STREAMS)),
+            open,
         }))
         .merge(api::routes(api))
         .fallback(page::serve)

@@ -43,6 +43,13 @@ impl<'a> SessionPath<'a> {
         }
         Ok(Self { node, at_node })
     }
+
+    /// Whether it is a resource of a session, not the session itself.
+    #[must_use]
+    pub fn is_below_session(&self) -> bool {
+        // `/whep/{stream}/{session}/...`
+        self.at_node.split('/').count() > 4
+    }
 }
 
 /// A stream name from a path.
@@ -97,6 +104,12 @@ mod tests {
         assert_eq!((path.node, path.at_node), ("sfu-2", "/whip/demo/1234-abcd"));
         let path = SessionPath::parse("/nodes/sfu-2/whep/demo/1234/layer").unwrap();
         assert_eq!(path.at_node, "/whep/demo/1234/layer");
+        assert!(path.is_below_session());
+        assert!(
+            !SessionPath::parse("/nodes/sfu-2/whep/demo/1234")
+                .unwrap()
+                .is_below_session()
+        );
     }
 
     #[test]

@@ -86,10 +86,12 @@ pub fn publication(stream: &str, id: &str, viewers: u32) -> PublicationReport {
             TrackReport {
                 kind: TrackKind::Audio,
                 codec: "opus".into(),
+                layers: Vec::new(),
             },
             TrackReport {
                 kind: TrackKind::Video,
                 codec: "VP8".into(),
+                layers: Vec::new(),
             },
         ],
         viewers,

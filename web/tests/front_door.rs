@@ -4,8 +4,11 @@
 
 mod fake_node;
 
+use axum::body::Body;
 use axum::http::{Method, StatusCode};
-use fake_node::{FakeNode, as_a_node_does, mesh, problem};
+use axum::response::IntoResponse as _;
+use fake_node::{Answer, FakeNode, as_a_node_does, mesh, problem};
+use parking_lot::Mutex;
 use reqwest::Response;
 use serde_json::Value;
 use sfu_web::server;
@@ -429,6 +432,38 @@ async fn events_tell_of_changes_as_they_happen_and_end_with_the_front_door() {
     tokio::time::timeout(Duration::from_secs(3), rest)
         .await
         .expect("the stream ends");
+}
+
+#[tokio::test]
+async fn events_of_a_session_pass_as_they_come_and_end_with_the_front_door() {
+    let (node_writes, written) = tokio::sync::mpsc::unbounded_channel::<&'static str>();
+    let written = Mutex::new(Some(written));
+    let answer: Answer = Arc::new(move |seen| {
+        assert_eq!(seen.uri.path(), "/whep/demo/1/sse/2");
+        let mut written = written.lock().take().expect("it is asked once");
+        let events = futures::stream::poll_fn(move |context| {
+            let event = written.poll_recv(context);
+            event.map(|event| event.map(Ok::<_, std::convert::Infallible>))
+        });
+        ([("content-type", "text/event-stream")], Body::from_stream(events)).into_response()
+    });
+    let nodes = vec![FakeNode::answering("sfu-1", answer).await];
+    let mut door = Door::before(&nodes).await;
+    let mut events = door.get("/nodes/sfu-1/whep/demo/1/sse/2").await;
+    assert_eq!(header(&events, "content-type"), "text/event-stream");
+    for event in ["event: active\ndata: {}\n\n", "event: inactive\ndata: {}\n\n"] {
+        node_writes.send(event).unwrap();
+        // The next one is written only when this one has come through: nothing may hold it back.
+        let came = tokio::time::timeout(Duration::from_secs(10), events.chunk()).await;
+        let came = came.expect("the event comes through by itself").unwrap();
+        assert_eq!(came.as_deref(), Some(event.as_bytes()));
+    }
+    let _ = door.stop.take().map(|stop| stop.send(()));
+    let rest = async { while events.chunk().await.is_ok_and(|chunk| chunk.is_some()) {} };
+    tokio::time::timeout(Duration::from_secs(3), rest)
+        .await
+        .expect("the stream ends, though the node would go on");
+    drop(node_writes);
 }
 
 #[tokio::test]

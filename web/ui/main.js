@@ -2,6 +2,7 @@
 //
 //   /?publish=NAME&node=sfu-1&source=test&autostart=1      publishes at once
 //   /?watch=NAME&node=sfu-3&autostart=1                    watches at once
+//   &simulcast=1 publishes in three sizes
 //   &size=640x360 sets the size of the test picture, &sound=1 turns the sound of the player on
 
 import { drawCluster, drawLegend } from "./cluster-view.js";
@@ -16,10 +17,10 @@ const forms = { publish: document.getElementById("publish"), watch: document.get
 const stage = document.getElementById("stage");
 const tiles = document.getElementById("tiles");
 
-/** Publishes a stream: `{ stream, node, source: "test" | "camera", token, width, height }`. Answers its session. */
-async function publish({ stream, node = "", source = "test", token = "", width, height }) {
+/** Publishes a stream: `{ stream, node, source: "test" | "camera", token, simulcast, width, height }`. Answers its session. */
+async function publish({ stream, node = "", source = "test", token = "", simulcast = false, width, height }) {
   const media = source === "camera" ? await openCamera() : testPicture({ name: stream, width, height });
-  return add(new Session({ role: "publish", stream, node, token, source: media }));
+  return add(new Session({ role: "publish", stream, node, token, source: media, simulcast: Boolean(simulcast) }));
 }
 
 /** Watches a stream: `{ stream, node, token, sound }`. Answers its session. */
@@ -150,6 +151,7 @@ function applyParameters() {
     offerNodes(form.elements.node, [], stream ? node : "");
     if (!stream) continue;
     form.elements.stream.value = stream;
+    if (role === "publish") form.elements.simulcast.checked = parameters.get("simulcast") === "1";
     if (parameters.get("source") === "camera" && role === "publish") form.elements.source.value = "camera";
     if (parameters.get("autostart") !== "1") continue;
     const [width, height] = (parameters.get("size") ?? "").split("x").map((n) => Number.parseInt(n, 10) || undefined);

@@ -1,8 +1,16 @@
 // One publication or one player of this page: opens its session, notices when it is lost, and opens it again.
 
 import { Backoff } from "./backoff.js";
+import { Layers } from "./layers.js";
 import { readStats } from "./stats.js";
 import { Refused, openSession } from "./whip-whep.js";
+
+/** Sizes of a simulcast publication: each viewer gets the one that fits. From the lowest, as browsers list them. */
+const SIMULCAST = [
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+];
 
 /** Refusals that asking again does not change. */
 const FINAL = new Set([400, 401, 403, 405, 413, 415, 422]);
@@ -19,9 +27,9 @@ const SETTLED_MS = 5_000;
  * Fires `change` on every step, and `track` when there is a new `media` to show.
  */
 export class Session extends EventTarget {
-  constructor({ role, stream, node, token, source = null, sound = false }) {
+  constructor({ role, stream, node, token, source = null, sound = false, simulcast = false }) {
     super();
-    Object.assign(this, { role, stream, token, source, sound });
+    Object.assign(this, { role, stream, token, source, sound, simulcast });
     /** The node that was asked for; null lets the front door pick. */
     this.wantedNode = node || null;
     /** Whether that node went away under this session: then any node will do. */
@@ -35,6 +43,8 @@ export class Session extends EventTarget {
     /** How often it has been live. */
     this.connections = 0;
     this.current = null;
+    /** Events and layers of a player's session, see layers.js. */
+    this.layers = null;
     this.stopping = new AbortController();
     this.done = this.run();
   }
@@ -53,6 +63,7 @@ export class Session extends EventTarget {
   stop() {
     if (this.state === "stopped") return;
     this.stopping.abort();
+    this.layers?.close();
     this.current?.end();
     this.source?.stop();
     this.set("stopped");
@@ -75,9 +86,10 @@ export class Session extends EventTarget {
         this.node = nodeOf(this.current.url);
         this.error = null;
         this.elsewhere = false;
+        if (this.role === "watch") this.followLayers(this.current.links);
         this.set("live");
         const settled = setTimeout(() => backoff.reset(), SETTLED_MS);
-        this.error = await lost(this.current.pc, this.role, signal);
+        this.error = await lost(this.current.pc, this.role, this.layers, signal);
         clearTimeout(settled);
       } catch (error) {
         if (signal.aborted) return;
@@ -93,6 +105,7 @@ export class Session extends EventTarget {
           retryAfter = 0;
         }
       }
+      this.layers?.close();
       this.current?.end();
       this.current = null;
       if (signal.aborted) return;
@@ -119,7 +132,8 @@ export class Session extends EventTarget {
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
     if (this.role === "publish") {
       for (const track of this.media.getTracks()) {
-        pc.addTransceiver(track, { direction: "sendonly", streams: [this.media] });
+        const sendEncodings = this.simulcast && track.kind === "video" ? { sendEncodings: SIMULCAST } : {};
+        pc.addTransceiver(track, { direction: "sendonly", streams: [this.media], ...sendEncodings });
       }
       return pc;
     }
@@ -135,6 +149,11 @@ export class Session extends EventTarget {
       pc.addTransceiver("video", { direction: "recvonly" });
     }
     return pc;
+  }
+
+  followLayers(links) {
+    this.layers = new Layers(links);
+    this.layers.addEventListener("change", () => this.dispatchEvent(new Event("change")));
   }
 
   set(state) {
@@ -156,7 +175,7 @@ function nodeOf(url) {
 }
 
 /** Waits until the connection is lost; answers the reason. */
-function lost(pc, role, signal) {
+function lost(pc, role, layers, signal) {
   return new Promise((resolve) => {
     const end = (reason) => {
       clearInterval(watchdog);
@@ -191,6 +210,7 @@ function lost(pc, role, signal) {
       }
     }, WATCHDOG_MS);
     signal.addEventListener("abort", () => end("stopped"));
+    layers?.addEventListener("reconnect", () => end("the node asks for a new session"));
     look();
   });
 }

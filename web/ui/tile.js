@@ -1,7 +1,8 @@
 // The tile of a session: its picture, its state in words, its figures, its buttons.
 
-import { el, setData, setText } from "./dom.js";
+import { el, keyed, setData, setText } from "./dom.js";
 import { bitrate } from "./format.js";
+import { layerName } from "./layers.js";
 
 const FIGURES_MS = 1_000;
 
@@ -29,6 +30,9 @@ export function makeTile(session, onClose) {
   const figures = el("p", { class: "figures", data: { testid: "session-figures" } });
   const error = el("p", { class: "error", role: "alert", hidden: true, data: { testid: "session-error" } });
   const sound = el("button", { type: "button", data: { testid: "session-sound" } });
+  const picker = el("select", { data: { testid: "session-layer" } });
+  const quality = el("label", { class: "quality", hidden: true }, el("span", {}, "Quality"), picker);
+  picker.addEventListener("change", () => session.layers.choose(picker.value || null).catch(() => showLayers()));
   const close = el("button", { type: "button", onclick: onClose, data: { testid: "session-stop" } }, "Stop");
   sound.hidden = !isPlayer;
   sound.addEventListener("click", () => {
@@ -49,9 +53,16 @@ export function makeTile(session, onClose) {
     ),
     figures,
     error,
-    el("div", { class: "buttons" }, sound, close),
+    el("div", { class: "buttons" }, sound, quality, close),
   );
 
+  const showLayers = () => {
+    const { list = [], choice = null } = session.state === "live" ? (session.layers ?? {}) : {};
+    quality.hidden = list.length === 0;
+    const named = list.map((layer, index) => ({ value: layer.rid, text: layerName(index, list) }));
+    keyed(picker, [{ value: "", text: "Auto" }, ...named], (option) => option.value, makeOption);
+    picker.value = choice ?? "";
+  };
   const show = () => {
     if (session.media && video.srcObject !== session.media) video.srcObject = session.media;
     // Whoever wants no motion gets a still of their own test picture; a player was asked for.
@@ -64,11 +75,12 @@ export function makeTile(session, onClose) {
     setData(state, "mark", mark);
     setData(state, "tone", tone);
     setText(state, session.state === "live" && session.node ? `live on ${session.node}` : word);
-    veil.hidden = session.state === "live" || (!isPlayer && session.state !== "failed");
+    veil.hidden = (session.state === "live" && session.layers?.active !== false) || (!isPlayer && session.state !== "failed");
     setText(veil, veilText(session));
     error.hidden = session.state !== "failed";
     setText(error, session.state === "failed" ? session.error.message : "");
     setText(close, ["failed", "stopped"].includes(session.state) ? "Close" : "Stop");
+    showLayers();
     show();
   };
   session.addEventListener("change", update);
@@ -96,7 +108,13 @@ async function play(video) {
   }
 }
 
-function veilText({ state, role, error }) {
+function makeOption({ value }) {
+  const element = el("option", { value });
+  return { element, update: ({ text }) => setText(element, text) };
+}
+
+function veilText({ state, role, error, layers }) {
+  if (state === "live" && layers?.active === false) return "The publisher sends nothing at present.";
   if (state === "retrying") return `${error.message}. Trying again.`;
   if (state === "connecting") return role === "watch" ? "Connecting…" : "Opening the session…";
   return "";

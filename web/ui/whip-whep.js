@@ -3,6 +3,8 @@
 // The offer is sent at once, without candidates: the server is ICE lite and learns our addresses from our checks, so
 // there is nothing to gather and nothing to trickle.
 
+import { extensionLinks } from "./layers.js";
+
 const SDP = "application/sdp";
 /** A session that is not connected after this long never will be. */
 const CONNECT_DEADLINE_MS = 12_000;
@@ -26,12 +28,12 @@ export class Refused extends Error {
  *
  * `makePeer()` answers a new RTCPeerConnection with its transceivers or tracks in place. A WHEP server may refuse the
  * offer and make one of its own (406): then a second peer connection answers that.
- * Answers `{ pc, url, etag, end() }`; ends everything itself when it throws.
+ * Answers `{ pc, url, etag, links, end() }`; ends everything itself when it throws.
  */
 export async function openSession({ endpoint, makePeer, token, signal }) {
   const headers = token ? { authorization: `Bearer ${token}` } : {};
   let pc = makePeer();
-  const session = { pc, url: null, etag: null, end: () => end(session, headers) };
+  const session = { pc, url: null, etag: null, links: null, end: () => end(session, headers) };
   try {
     await pc.setLocalDescription(await pc.createOffer());
     const response = await post(endpoint, headers, pc.localDescription.sdp, signal);
@@ -39,6 +41,7 @@ export async function openSession({ endpoint, makePeer, token, signal }) {
     const location = response.headers.get("location");
     session.url = location && new URL(location, response.url).href;
     session.etag = response.headers.get("etag");
+    session.links = extensionLinks(response.headers.get("link"), response.url);
     if (!session.url) throw new Error("the server gave no session URL (Location)");
     if (response.status === 406) {
       pc.close();

@@ -7,6 +7,7 @@ use super::play::Fetched;
 use super::{Answered, Given, short};
 use crate::deadline::within;
 use crate::ice::Condition;
+use crate::layers::request::MediaId;
 use crate::node::Node;
 use crate::presence::Presence;
 use crate::problem::Problem;
@@ -27,12 +28,13 @@ impl Node {
         fetched: Fetched,
         kinds: &[TrackKind],
         given: Given,
+        max_height: Option<u32>,
     ) -> Result<Answered, Problem> {
         self.limits.viewer(presence.viewers())?;
         let worker = self.worker_for_viewer(presence);
         let listen = self.inner_listen();
         let seat = self.seated(presence.seat(&self.workers, &worker, None, &listen).await?)?;
-        let transport = self.client_transport(&worker, &worker.main).await?;
+        let transport = self.client_transport(&worker, &worker.main, true).await?;
         let mut tracks = Vec::new();
         for producer in &seat.producers {
             let kind = rtp::track_kind(producer.kind());
@@ -77,6 +79,7 @@ impl Node {
             transport,
             tracks,
             sdp.clone(),
+            max_height,
         );
         let etag = offer.etag();
         if !self.offers.add(session.clone(), offer) {
@@ -111,17 +114,19 @@ impl Node {
             }
         };
         let mut consumers = Vec::new();
-        for (track, taken) in offer.tracks.into_iter().zip(wanted) {
+        for (index, (track, taken)) in offer.tracks.into_iter().zip(wanted).enumerate() {
             let Some(taken) = taken else { continue };
+            let mid = track.mid.clone();
+            let media = MediaId { index, mid };
             if taken.whole {
-                consumers.push((track.mid, track.consumer));
+                consumers.push((media, track.consumer));
                 continue;
             }
             // A consumer cannot be told to leave out RTX or feedback later: the player gets another.
             drop(track.consumer);
             let capabilities = rtp::capabilities_of(track.kind, &taken.codecs, &taken.extensions);
             let consumer = consume(&offer.transport, &track.producer, &track.mid, capabilities).await?;
-            consumers.push((track.mid, consumer));
+            consumers.push((media, consumer));
         }
         let remote = WebRtcTransportRemoteParameters {
             dtls_parameters: answer.dtls_parameters(),
@@ -134,6 +139,7 @@ impl Node {
             fetched: offer.fetched,
             seat: offer.seat,
             consumers,
+            max_height: offer.max_height,
             client: answer.ice,
             ours: offer.sdp,
             transport: offer.transport,

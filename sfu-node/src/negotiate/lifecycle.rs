@@ -8,7 +8,7 @@ use crate::session::{Role, Session, SessionId};
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 use mediasoup::types::data_structures::DtlsState;
-use sfumato_mesh::api::StreamName;
+use sfumato_mesh::api::{PublicationId, StreamName};
 use std::sync::Arc;
 
 /// What a session keeps of the descriptions that it began with.
@@ -87,6 +87,23 @@ impl Node {
         }
     }
 
+    /// Asks the viewers of a publication that ends to open a new session, if the stream is published anew by now.
+    pub(crate) fn announce_another(&self, stream: &StreamName, ended: &PublicationId) {
+        let here = self
+            .published
+            .lock()
+            .values()
+            .any(|published| published.presence.stream == *stream && published.presence.publication != *ended);
+        let there = || self.peers.find(stream).is_some_and(|(_, found)| found.id != *ended);
+        if here || there() {
+            for viewer in self.sessions.viewers_of(ended) {
+                if let Some(session) = self.sessions.get(&viewer) {
+                    session.announce_reconnect(None);
+                }
+            }
+        }
+    }
+
     /// Ends a session, and with a publisher's the stream.
     pub async fn end_session(self: &Arc<Self>, id: &str, why: &'static str) {
         let Some(session) = self.sessions.remove(id) else {
@@ -99,6 +116,7 @@ impl Node {
             let published = self.published.lock().remove(&publication);
             self.touch_publications();
             self.drop_outgoing(&publication).await;
+            self.announce_another(&stream, &publication);
             for viewer in self.sessions.viewers_of(&publication) {
                 // Viewers are no publishers: this goes one level deep.
                 drop(self.sessions.remove(&viewer));

@@ -48,6 +48,8 @@ pub enum Given {
 pub struct Client {
     /// `User-Agent`, empty when absent: OBS and old browser engines need care of their own.
     pub user_agent: String,
+    /// A viewer wants no picture higher than this many pixels.
+    pub max_height: Option<u32>,
 }
 
 impl Node {

@@ -4,6 +4,7 @@ use crate::fanout::{Carried, Received};
 use crate::presence::{Presence, Seat};
 use crate::session::SessionId;
 use crate::worker::MediaWorker;
+use mediasoup::consumer::ConsumerType;
 use mediasoup::prelude::*;
 use parking_lot::Mutex;
 use sfumato_mesh::api::{StreamName, TrackKind};
@@ -28,6 +29,8 @@ pub struct PendingOffer {
     pub(super) tracks: Vec<OfferedTrack>,
     /// The offer as it was sent.
     pub(super) sdp: String,
+    /// The player wants no picture higher than this many pixels.
+    pub(super) max_height: Option<u32>,
     expires: Instant,
 }
 
@@ -50,6 +53,7 @@ impl PendingOffer {
         transport: WebRtcTransport,
         tracks: Vec<OfferedTrack>,
         sdp: String,
+        max_height: Option<u32>,
     ) -> Self {
         Self {
             stream,
@@ -60,6 +64,7 @@ impl PendingOffer {
             transport,
             tracks,
             sdp,
+            max_height,
             expires: Instant::now() + OFFER_LIFE,
         }
     }
@@ -88,6 +93,17 @@ impl Offers {
     /// Whether this id is one of a stream's offers.
     pub fn has(&self, id: &str, stream: &StreamName) -> bool {
         self.0.lock().get(id).is_some_and(|offer| offer.stream == *stream)
+    }
+
+    /// Whether the video on offer has several layers; `None` when there is no such offer.
+    pub fn has_layers(&self, id: &str) -> Option<bool> {
+        let waiting = self.0.lock();
+        let tracks = &waiting.get(id)?.tracks;
+        Some(
+            tracks
+                .iter()
+                .any(|track| track.consumer.r#type() == ConsumerType::Simulcast),
+        )
     }
 
     /// Takes an offer out, so that it is answered once.

@@ -6,6 +6,8 @@ use super::{Answered, Client, Given, one_of_each, short};
 use crate::deadline::within;
 use crate::fanout::{Carried, Received, not_live};
 use crate::ice::Credentials;
+use crate::layers::request::MediaId;
+use crate::layers::viewer::{ViewerLayers, estimates_bandwidth};
 use crate::node::Node;
 use crate::presence::{Presence, Seat};
 use crate::problem::Problem;
@@ -16,7 +18,7 @@ use crate::session::{Role, SessionId};
 use crate::worker::MediaWorker;
 use axum::http::StatusCode;
 use mediasoup::prelude::*;
-use mediasoup::types::rtp_parameters::RtpHeaderExtensionUri;
+use mediasoup::types::rtp_parameters::{RtpCapabilities, RtpHeaderExtensionUri};
 use sdp_types::Direction;
 use sfumato_mesh::api::{PublicationId, StreamName, TrackKind};
 use std::sync::Arc;
@@ -31,8 +33,10 @@ pub(super) struct Viewer {
     pub(super) presence: Arc<Presence>,
     pub(super) fetched: Fetched,
     pub(super) seat: Seat,
-    /// What it is sent, by `a=mid`.
-    pub(super) consumers: Vec<(String, Consumer)>,
+    /// What it is sent, by m-section.
+    pub(super) consumers: Vec<(MediaId, Consumer)>,
+    /// It wants no picture higher than this many pixels.
+    pub(super) max_height: Option<u32>,
     /// Its ICE credentials.
     pub(super) client: Vec<Credentials>,
     /// What this server wrote.
@@ -53,7 +57,9 @@ impl Node {
         if body.is_empty() {
             let (presence, fetched) = self.find_stream(stream).await?;
             let kinds = [TrackKind::Audio, TrackKind::Video];
-            return self.offer(stream, &presence, fetched, &kinds, Given::Offer).await;
+            return self
+                .offer(stream, &presence, fetched, &kinds, Given::Offer, client.max_height)
+                .await;
         }
         let offer = Offer::parse(body)?;
         viewer_sections(&offer)?;
@@ -62,29 +68,49 @@ impl Node {
         let kinds: Vec<TrackKind> = offer.sections.iter().map(|section| section.kind).collect();
         if misreads_our_extensions(&offer, client) {
             return self
-                .offer(stream, &presence, fetched, &kinds, Given::CounterOffer)
+                .offer(
+                    stream,
+                    &presence,
+                    fetched,
+                    &kinds,
+                    Given::CounterOffer,
+                    client.max_height,
+                )
                 .await;
         }
         let worker = self.worker_for_viewer(&presence);
         let Some((router, seat)) = self.seat(&presence, &worker, &choices).await? else {
             return self
-                .offer(stream, &presence, fetched, &kinds, Given::CounterOffer)
+                .offer(
+                    stream,
+                    &presence,
+                    fetched,
+                    &kinds,
+                    Given::CounterOffer,
+                    client.max_height,
+                )
                 .await;
         };
-        let transport = self.client_transport(&worker, &router).await?;
+        let capabilities: Vec<Option<RtpCapabilities>> = choices
+            .iter()
+            .zip(&offer.sections)
+            .map(|(choice, section)| {
+                let choice = choice.as_ref()?;
+                let rtx = rtx(seat.producers.get(choice.track)?.consumable_rtp_parameters());
+                Some(rtp::viewer_capabilities(section, choice.offered, &choice.codec, rtx))
+            })
+            .collect();
+        let estimated = capabilities.iter().flatten().any(estimates_bandwidth);
+        let transport = self.client_transport(&worker, &router, estimated).await?;
         let mut consumers: Vec<(usize, Consumer)> = Vec::new();
-        for (index, choice) in choices.iter().enumerate() {
-            let Some(choice) = choice else { continue };
+        for (index, (choice, capabilities)) in choices.iter().zip(capabilities).enumerate() {
+            let (Some(choice), Some(capabilities)) = (choice, capabilities) else {
+                continue;
+            };
             let Some(producer) = seat.producers.get(choice.track) else {
                 continue;
             };
             let section = &offer.sections[index];
-            let capabilities = rtp::viewer_capabilities(
-                section,
-                choice.offered,
-                &choice.codec,
-                rtx(producer.consumable_rtp_parameters()),
-            );
             let mut options = ConsumerOptions::new(producer.id(), capabilities);
             options.mid = (section.mid.len() <= 8).then(|| section.mid.clone());
             let consumer = within("sending a track", transport.consume(options))
@@ -115,7 +141,10 @@ impl Node {
         let sdp = self.connect_and_answer(&offer, &replies, &transport).await?;
         let consumers = consumers
             .into_iter()
-            .map(|(index, consumer)| (offer.sections[index].mid.clone(), consumer))
+            .map(|(index, consumer)| {
+                let mid = offer.sections[index].mid.clone();
+                (MediaId { index, mid }, consumer)
+            })
             .collect();
         let viewer = Viewer {
             id: new_session_id(),
@@ -124,6 +153,7 @@ impl Node {
             fetched,
             seat,
             consumers,
+            max_height: client.max_height,
             client: offer.ice.clone(),
             ours: sdp.clone(),
             transport,
@@ -143,7 +173,15 @@ impl Node {
         let Viewer {
             id, stream, presence, ..
         } = viewer;
+        let layers = viewer.consumers.iter().find_map(|(media, consumer)| {
+            let layers = ViewerLayers::of(consumer, media.clone(), viewer.max_height);
+            layers.map(Box::new)
+        });
+        if let Some(layers) = &layers {
+            layers.apply(&self.layers_of(&presence)).await?;
+        }
         let role = Role::Viewer {
+            layers,
             seat: viewer.seat,
             _consumers: viewer.consumers.into_iter().map(|(_, consumer)| consumer).collect(),
         };

@@ -66,7 +66,7 @@ impl Node {
         tracks: &[rtp::Publish],
     ) -> Result<Answered, Problem> {
         let worker = self.worker_for_publisher();
-        let transport = self.client_transport(&worker, &worker.main).await?;
+        let transport = self.client_transport(&worker, &worker.main, true).await?;
         let most = u64::from(self.options.limits.max_publisher_bitrate) * 1_000;
         within("limiting a bitrate", transport.set_max_incoming_bitrate(most)).await?;
         let mut producers = Vec::with_capacity(tracks.len());
@@ -90,6 +90,7 @@ impl Node {
             .collect();
         let sdp = self.connect_and_answer(offer, &replies, &transport).await?;
         let presence = Arc::new(Presence::new(id.clone(), stream.clone(), worker.index, producers));
+        self.probe_layers(&presence).await;
         let session = new_session_id();
         let published = Published {
             presence,

@@ -9,18 +9,22 @@ use crate::sdp::offer::Offer;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 
-/// Bitrate that bandwidth estimation starts from, in bit/s.
+/// Bitrate that bandwidth estimation starts from, in bit/s: enough for a picture of 720 lines at once.
 const INITIAL_BITRATE: u64 = 1_500_000;
 
 impl Node {
+    /// `estimate` says whether the client takes part in estimating its bandwidth. Without it mediasoup would guess from
+    /// losses alone, beside the node's own controller.
     pub(super) async fn client_transport(
         &self,
         worker: &MediaWorker,
         router: &Router,
+        estimate: bool,
     ) -> Result<WebRtcTransport, Problem> {
         let mut options = WebRtcTransportOptions::new_with_server(worker.server.clone());
         options.enable_tcp = self.options.media_tcp;
         options.prefer_udp = true;
+        options.enable_bwe = estimate;
         options.initial_available_outgoing_bitrate = INITIAL_BITRATE;
         // mediasoup counts only binding requests, which some clients stop sending; silence is judged by bytes instead.
         options.ice_consent_timeout = 0;

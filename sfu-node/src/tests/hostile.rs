@@ -21,6 +21,7 @@ const DAMAGED_ANSWERS: usize = 400;
 fn browser() -> Client {
     Client {
         user_agent: super::clients::BROWSER.1.to_owned(),
+        ..Client::default()
     }
 }
 

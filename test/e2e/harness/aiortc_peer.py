@@ -1,6 +1,7 @@
 """A WHIP or WHEP client on aiortc, as a process of its own: `python aiortc_peer.py publish|watch URL`.
 
-Prints one JSON line each 200 ms: {"video": frames, "audio": frames, "state": connectionState}.
+Prints one JSON line each 200 ms: {"video": frames, "audio": frames, "height": of the newest picture, "state": connectionState}.
+While it has had SIGUSR1 and not SIGUSR2 after that, it loses most of the packets that arrive.
 Ends its session and itself on SIGTERM.
 """
 
@@ -8,6 +9,7 @@ import asyncio
 import contextlib
 import fractions
 import json
+import random
 import signal
 import sys
 import time
@@ -24,15 +26,36 @@ from aiortc import (
     VideoStreamTrack,
 )
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 from av import AudioFrame, VideoFrame
 
 RETRY_SECONDS = 5
 FRAME_RATE = 15
+# Most of what is lost is asked for again and may arrive then: this leaves far more than a tenth.
+LOST_SHARE = 0.6
 
 # This machine and nothing else; aioice would leave loopback out.
 aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
 
-counts = {"video": 0, "audio": 0}
+counts = {"video": 0, "audio": 0, "height": 0}
+losing = False
+
+
+def lose_packets():
+    """Drops packets between SRTP and the receiver: what is lost is reported, as if the network had lost it."""
+    deliver = RTCDtlsTransport._handle_rtp_data
+    chance = random.Random(1)
+
+    async def handle(self, data, arrival_time_ms):
+        if not (losing and chance.random() < LOST_SHARE):
+            await deliver(self, data, arrival_time_ms)
+
+    RTCDtlsTransport._handle_rtp_data = handle
+
+
+def lose(value):
+    global losing
+    losing = value
 
 
 class Picture(VideoStreamTrack):
@@ -90,8 +113,10 @@ class Tone(MediaStreamTrack):
 async def count(track):
     with contextlib.suppress(MediaStreamError):
         while True:
-            await track.recv()
+            frame = await track.recv()
             counts[track.kind] += 1
+            if track.kind == "video":
+                counts["height"] = frame.height
 
 
 async def negotiate(pc, http, url, retry_seconds):
@@ -109,6 +134,9 @@ async def negotiate(pc, http, url, retry_seconds):
 
 async def main(role, url):
     over = asyncio.Event()
+    lose_packets()
+    for number, value in ((signal.SIGUSR1, True), (signal.SIGUSR2, False)):
+        asyncio.get_running_loop().add_signal_handler(number, lose, value)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
     pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))

@@ -6,6 +6,7 @@ A publisher has `stop()` (an orderly end: DELETE) and, where it is a process, `c
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ class PagePeer:
         self.id = opened["id"]
         self.url = opened["url"]
         self.answer = opened["answer"]
+        self.links = opened.get("links", "")
         self._what = what
 
     def __str__(self):
@@ -37,6 +39,14 @@ class PagePeer:
 
     def count(self) -> int:
         return self.stats()["framesDecoded"]
+
+    def height(self) -> int:
+        """Rows of the pictures that come at present."""
+        return self.stats()["frameHeight"]
+
+    def send(self, on: bool) -> None:
+        """Stops sending media, or goes on; the connection stays."""
+        self.browser.run("(id, on) => peer.send(id, on)", self.id, on)
 
     def closed(self) -> str:
         stats = self.stats()
@@ -120,6 +130,18 @@ class AiortcPeer(ProcessPeer):
 
     def count(self) -> int:
         return self.last().get("video", 0)
+
+    def height(self) -> int:
+        """Rows of the newest picture."""
+        return self.last().get("height", 0)
+
+    @property
+    def url(self) -> str:
+        return self.last()["session"]
+
+    def lose_packets(self, on: bool) -> None:
+        """Begins, or stops, to lose most packets that arrive."""
+        self.child.process.send_signal(signal.SIGUSR1 if on else signal.SIGUSR2)
 
     def closed(self) -> str:
         state = self.last().get("state", "")

@@ -30,7 +30,7 @@ function watchDtls(session) {
   }
 }
 
-async function negotiate(session, url, retryMs) {
+async function negotiate(session, url, retryMs, received = (answer) => answer) {
   const { pc } = session;
   await pc.setLocalDescription(await pc.createOffer());
   session.offer = pc.localDescription.sdp;
@@ -43,8 +43,9 @@ async function negotiate(session, url, retryMs) {
       if (!location) throw new Error("201 without a Location that a page may read");
       session.url = new URL(location, response.url).href;
       session.answer = body;
+      session.links = response.headers.get("Link") ?? "";
       session.answeredAt = Date.now();
-      await pc.setRemoteDescription({ type: "answer", sdp: body });
+      await pc.setRemoteDescription({ type: "answer", sdp: received(body) });
       watchDtls(session);
       return;
     }
@@ -61,15 +62,20 @@ function preferVideo(transceiver, codec) {
   transceiver.setCodecPreferences([...wanted, ...all.filter((c) => /rtx$/i.test(c.mimeType))]);
 }
 
-async function publish(url, { codec = "VP8", width = 320, height = 240, frameRate = 15 } = {}) {
+// What Chromium takes the path to carry before it has measured it: layers above that would come only after many seconds.
+const startingAt = (kbps) => (answer) => answer.replace(/(a=rtpmap:(\d+) VP8\/90000\r\n)/, `$1a=fmtp:$2 x-google-start-bitrate=${kbps}\r\n`);
+
+// `layers` are simulcast encodings as addTransceiver takes them, for example { rid: "q", scaleResolutionDownBy: 4 }.
+async function publish(url, { codec = "VP8", width = 320, height = 240, frameRate = 15, layers = null } = {}) {
   const session = newSession("publish");
   const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width, height, frameRate } });
   session.streams.push(media);
   for (const track of media.getTracks()) {
-    const transceiver = session.pc.addTransceiver(track, { direction: "sendonly", streams: [media] });
+    const sendEncodings = layers && track.kind === "video" ? layers : undefined;
+    const transceiver = session.pc.addTransceiver(track, { direction: "sendonly", streams: [media], ...(sendEncodings && { sendEncodings }) });
     if (track.kind === "video") preferVideo(transceiver, codec);
   }
-  await negotiate(session, url, 0);
+  await negotiate(session, url, 0, layers ? startingAt(3000) : undefined);
   return { id: session.id, url: session.url, answer: session.answer };
 }
 
@@ -88,7 +94,7 @@ async function watch(url, { retryMs = 5000 } = {}) {
     session.streams.push(element.srcObject);
   });
   await negotiate(session, url, retryMs);
-  return { id: session.id, url: session.url, answer: session.answer };
+  return { id: session.id, url: session.url, answer: session.answer, links: session.links };
 }
 
 async function stats(id) {
@@ -101,6 +107,8 @@ async function stats(id) {
     audioPackets: 0,
     videoPackets: 0,
     packetsLost: 0,
+    frameHeight: 0,
+    layersSent: {},
     codec: null,
     events: session.events,
   };
@@ -110,17 +118,41 @@ async function stats(id) {
       result.framesDecoded += s.framesDecoded ?? 0;
       result.videoPackets += s.packetsReceived ?? 0;
       result.packetsLost += s.packetsLost ?? 0;
+      result.frameHeight = s.frameHeight ?? 0;
       result.codec = report.get(s.codecId)?.mimeType ?? result.codec;
     } else if (s.type === "inbound-rtp" && s.kind === "audio") {
       result.audioPackets += s.packetsReceived ?? 0;
       result.packetsLost += s.packetsLost ?? 0;
     } else if (s.type === "outbound-rtp" && s.kind === "video") {
       result.framesSent += s.framesSent ?? s.framesEncoded ?? 0;
+      if (s.rid) result.layersSent[s.rid] = { height: s.frameHeight ?? 0, frames: s.framesSent ?? 0 };
       result.codec = report.get(s.codecId)?.mimeType ?? result.codec;
     }
   }
   return result;
 }
+
+// Sends nothing at all on a connection that stays, and goes on later.
+async function send(id, on) {
+  const session = sessions.get(id);
+  session.paused ??= session.pc.getSenders().map((sender) => [sender, sender.track]);
+  await Promise.all(session.paused.map(([sender, track]) => sender.replaceTrack(on ? track : null)));
+}
+
+// Follows the events of a session as any player does: POST, then EventSource. `heard` has what came.
+async function listen(id, path, events) {
+  const session = sessions.get(id);
+  const headers = { "Content-Type": "application/json" };
+  const response = await fetch(new URL(path, session.url), { method: "POST", headers, body: JSON.stringify(events) });
+  if (response.status !== 201) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`);
+  const url = new URL(response.headers.get("Location"), response.url).href;
+  const source = new EventSource(url);
+  session.heard = [];
+  for (const name of events) source.addEventListener(name, ({ data }) => session.heard.push([name, JSON.parse(data)]));
+  return url;
+}
+
+const heard = (id) => sessions.get(id).heard;
 
 async function close(id) {
   const session = sessions.get(id);
@@ -152,4 +184,4 @@ async function loopback() {
   return { id: receiver.id };
 }
 
-window.peer = { publish, watch, stats, close, closeAll, loopback };
+window.peer = { publish, watch, stats, send, listen, heard, close, closeAll, loopback };

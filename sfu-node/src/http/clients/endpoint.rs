@@ -4,6 +4,7 @@ use super::body::{read, require_type};
 use super::links::links;
 use super::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
 use crate::http::path::Path;
+use crate::layers::request;
 use crate::negotiate::{Answered, Client, Given, OFFER_LIFE};
 use crate::node::Node;
 use crate::problem::Problem;
@@ -36,6 +37,7 @@ pub(super) async fn create(
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
             .to_owned(),
+        max_height: request::max_height(parts.uri.query())?,
     };
     let body = read(body).await?;
     // An empty POST asks for an offer of this server, as WHEP was before its second draft; some send no type with it.

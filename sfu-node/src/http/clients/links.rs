@@ -1,14 +1,22 @@
 //! `Link` headers of a new session: ICE servers (RFC 9725 section 4.6), one header each, since published clients lose
-//! entries of a joined one. Links of protocol extensions belong here too.
+//! entries of a joined one; and the WHEP extensions of a viewer.
 
-use super::Protocol;
+use super::{Protocol, extensions};
 use crate::node::Node;
 use crate::session::SessionId;
 use axum::http::HeaderValue;
 use sfumato_mesh::api::StreamName;
 
-/// The links of a session at `/{protocol}/{stream}/{session}`.
-pub(super) fn links(node: &Node, _protocol: Protocol, _stream: &StreamName, _session: &SessionId) -> Vec<HeaderValue> {
-    let servers = node.options.ice_servers.iter().map(ToString::to_string);
-    servers.filter_map(|link| HeaderValue::from_str(&link).ok()).collect()
+/// The links of a session, or of one that begins with the player's answer.
+pub(super) fn links(node: &Node, protocol: Protocol, stream: &StreamName, session: &SessionId) -> Vec<HeaderValue> {
+    let mut links: Vec<String> = node.options.ice_servers.iter().map(ToString::to_string).collect();
+    if protocol == Protocol::Whep {
+        let open = node.sessions.get(session).map(|session| session.layers().is_some());
+        let layers = open.or_else(|| node.offers.has_layers(session)).unwrap_or(false);
+        links.extend(extensions::links(stream, session, layers));
+    }
+    links
+        .iter()
+        .filter_map(|link| HeaderValue::from_str(link).ok())
+        .collect()
 }

@@ -3,6 +3,7 @@
 mod body;
 mod cors;
 mod endpoint;
+mod extensions;
 mod links;
 mod patch;
 mod resource;
@@ -65,6 +66,7 @@ pub fn router(node: Arc<Node>) -> Router {
             );
     }
     routes
+        .merge(extensions::routes())
         .fallback(|| async {
             Problem::new(
                 StatusCode::NOT_FOUND,

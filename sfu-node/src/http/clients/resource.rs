@@ -19,10 +19,7 @@ pub(super) async fn on_session(
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
     let stream: StreamName = stream.parse()?;
-    let session = node
-        .sessions
-        .get(&id)
-        .filter(|s| s.stream == stream && is_of(protocol, s));
+    let session = find(&node, protocol, &stream, &id);
     let method = request.method().clone();
     if session.is_none() && protocol == Protocol::Whep && node.offers.has(&id, &stream) {
         return on_offer(node, stream, id, request).await;
@@ -32,12 +29,7 @@ pub(super) async fn on_session(
         if method == Method::DELETE && node.sessions.ended_recently(&id) {
             return Ok(StatusCode::OK.into_response());
         }
-        return Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "Unknown session",
-            "there is no such session: it ended, or this is not its node; POST a new offer",
-        )
-        .field("session"));
+        return Err(unknown_session());
     };
     match method {
         Method::DELETE => {
@@ -81,6 +73,18 @@ fn without_body(method: &Method, patch: &'static str) -> Result<Response, Proble
         }
         _ => Err(not_allowed(method, "DELETE, PATCH, GET, HEAD, OPTIONS")),
     }
+}
+
+/// The session that a URL names.
+pub(super) fn find(node: &Node, protocol: Protocol, stream: &StreamName, id: &str) -> Option<Arc<Session>> {
+    node.sessions
+        .get(id)
+        .filter(|session| session.stream == *stream && is_of(protocol, session))
+}
+
+pub(super) fn unknown_session() -> Problem {
+    let detail = "there is no such session: it ended, or this is not its node; POST a new offer";
+    Problem::new(StatusCode::NOT_FOUND, "Unknown session", detail).field("session")
 }
 
 fn is_of(protocol: Protocol, session: &Session) -> bool {
