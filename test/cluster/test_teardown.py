@@ -100,7 +100,7 @@ def test_a_cluster_with_pods_goes_down_and_leaves_nothing(small):
 def test_a_bring_up_that_was_killed_leaves_nothing_after_down(small, moment):
     bringing = cluster("up", "--nodes", "1")
     try:
-        eventually(f"{moment} is there, or the attempt has ended", lambda: reached(small, moment) or ended(bringing), within=60, every=0)
+        eventually(f"{moment} is there, or the attempt has ended", lambda: reached(small, moment) or ended(bringing), within=120, every=0)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(bringing.pid, signal.SIGKILL)
