@@ -487,6 +487,9 @@ pub struct Subscribe {
     pub lane: Lane,
     /// Whether a viewer is connected: a pipe consumer made on demand starts paused and resumes with this.
     pub active: bool,
+    /// Grows with each subscription of this life of the subscriber; 0 from nodes of older releases.
+    #[serde(default)]
+    pub order: u64,
 }
 
 /// Renewal of all subscriptions of one subscriber at one origin: `POST /admin/v1/subscriptions/renew`.
@@ -499,6 +502,9 @@ pub struct RenewSubscriptions {
     pub incarnation: Incarnation,
     /// Every publication that the subscriber still carries over this link pair. What is not listed is dropped at once.
     pub publications: Vec<PublicationId>,
+    /// The last [`Subscribe::order`] when the list was begun: what was subscribed to after that is not meant by its absence.
+    #[serde(default)]
+    pub order: u64,
 }
 
 /// Answer to [`RenewSubscriptions`].

@@ -160,11 +160,13 @@ async fn every_call_goes_where_the_admin_api_says() {
         link: "l1".parse().unwrap(),
         lane: sfumato_mesh::api::Lane(0),
         active: true,
+        order: 2,
     };
     let renew = RenewSubscriptions {
         subscriber: "sfu-1".parse().unwrap(),
         incarnation: "0.1".parse().unwrap(),
         publications: Vec::new(),
+        order: 2,
     };
     let base = format!("{url}/some/proxy/");
     let errors = [

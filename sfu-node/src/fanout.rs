@@ -48,6 +48,8 @@ pub struct Received {
     pub link: LinkId,
     lane: Lane,
     origin_link: LinkId,
+    /// The origin's ids of what it sends.
+    tracks: Vec<String>,
     lost: AtomicU64,
     packets: AtomicU64,
 }
@@ -115,6 +117,7 @@ impl Node {
                     tracks,
                     _copy_use: copy_use,
                     renewed: Instant::now(),
+                    order: request.order,
                 },
             );
             self.touch();
@@ -123,6 +126,7 @@ impl Node {
             return Err(Problem::unavailable("the subscription went away while it was made"));
         };
         sent.renewed = Instant::now();
+        sent.order = sent.order.max(request.order);
         if request.active {
             sent.resume().await?;
         }
@@ -146,7 +150,7 @@ impl Node {
         for link in links {
             let mut outgoing = link.outgoing.lock().await;
             let before = outgoing.len();
-            outgoing.retain(|publication, _| request.publications.contains(publication));
+            outgoing.retain(|publication, sent| sent.is_wanted_by(publication, request));
             dropped |= outgoing.len() != before;
             for (publication, sent) in outgoing.iter_mut() {
                 sent.renewed = Instant::now();
@@ -244,6 +248,7 @@ impl Node {
             link: origin_link.clone(),
             lane: link.lane,
             active: false,
+            order: self.next_order(),
         };
         let answer = self
             .admin
@@ -251,6 +256,7 @@ impl Node {
             .await
             .map_err(|error| subscribe_problem(&publication.stream, origin, &error))?;
         let mut producers: Vec<Producer> = Vec::with_capacity(answer.tracks.len());
+        let tracks = answer.tracks.iter().map(|track| track.id.clone()).collect();
         for track in answer.tracks {
             let rtp: RtpParameters = serde_json::from_value(track.rtp_parameters)
                 .map_err(|error| Problem::internal("reading the origin's RTP parameters", error))?;
@@ -268,6 +274,7 @@ impl Node {
             link: link.id.clone(),
             lane: link.lane,
             origin_link,
+            tracks,
             lost: AtomicU64::new(0),
             packets: AtomicU64::new(0),
         })
@@ -294,18 +301,34 @@ impl Node {
     }
 
     /// A viewer of a carried publication is connected: ask the origin to let media through.
-    pub async fn activate_at_origin(&self, carried: &Carried, received: &Received) -> Result<(), AdminError> {
+    pub async fn activate_at_origin(
+        self: &Arc<Self>,
+        carried: &Carried,
+        received: &Received,
+    ) -> Result<(), AdminError> {
         let request = Subscribe {
             subscriber: self.me.name.clone(),
             incarnation: self.me.incarnation.clone(),
             link: received.origin_link.clone(),
             lane: received.lane,
             active: true,
+            order: self.next_order(),
         };
-        self.admin
+        let answer = self
+            .admin
             .subscribe(&carried.origin.admin_url, &carried.publication, &request)
-            .await
-            .map(drop)
+            .await?;
+        if !answer.tracks.iter().map(|track| &track.id).eq(&received.tracks) {
+            // What it sends from now on comes under other SSRCs, and nothing here would ever hear it.
+            self.drop_carried(&carried.publication, "its origin began to send it anew")
+                .await;
+        }
+        Ok(())
+    }
+
+    /// Taken once the subscription is in the map of what is carried.
+    fn next_order(&self) -> u64 {
+        self.subscription_order.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     /// With `--fan-out eager`: brings everything that a peer publishes here at once.
@@ -328,6 +351,8 @@ impl Node {
     /// Renews what is carried, at every origin.
     pub async fn renew_carried(self: &Arc<Self>) {
         let mut origins: HashMap<String, (Peer, Vec<PublicationId>)> = HashMap::new();
+        // Before the lists are written: what is subscribed to meanwhile is not in them, and must not end for that.
+        let order = self.subscription_order.load(Ordering::SeqCst);
         for carried in self.carried.lock().values() {
             let entry = origins
                 .entry(carried.origin.incarnation.to_string())
@@ -349,6 +374,7 @@ impl Node {
                     subscriber: node.me.name.clone(),
                     incarnation: node.me.incarnation.clone(),
                     publications,
+                    order,
                 };
                 match node.admin.renew(&origin.admin_url, &request).await {
                     Ok(answer) => {

@@ -10,7 +10,9 @@ use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::{MediaKind, RtpParameters};
 use parking_lot::Mutex;
-use sfumato_mesh::api::{Lane, LinkEnd, LinkId, LinkReport, LinkState, Peer, PublicationId, SubscribedTrack};
+use sfumato_mesh::api::{
+    Lane, LinkEnd, LinkId, LinkReport, LinkState, Peer, PublicationId, RenewSubscriptions, SubscribedTrack,
+};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,9 +56,17 @@ pub struct Outgoing {
     pub _copy_use: Option<CopyUse>,
     /// When the subscriber last asked for it.
     pub renewed: Instant,
+    /// Where it stands among what the subscriber asked for ([`sfumato_mesh::api::Subscribe::order`]).
+    pub order: u64,
 }
 
 impl Outgoing {
+    /// Whether a renewal still wants it. One that was written before the subscription, and arrives after it, says nothing
+    /// about it.
+    pub fn is_wanted_by(&self, publication: &PublicationId, renewal: &RenewSubscriptions) -> bool {
+        self.order > renewal.order || renewal.publications.contains(publication)
+    }
+
     /// What the subscriber needs to receive it.
     pub fn tracks(&self) -> Result<Vec<SubscribedTrack>, serde_json::Error> {
         self.tracks
@@ -290,5 +300,34 @@ impl Link {
             bytes_sent: self.counters.sent.load(Ordering::Relaxed),
             bytes_received: self.counters.received.load(Ordering::Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewal_that_was_written_before_a_subscription_does_not_end_it() {
+        let sent = Outgoing {
+            tracks: Vec::new(),
+            _copy_use: None,
+            renewed: Instant::now(),
+            order: 5,
+        };
+        let (demo, other): (PublicationId, PublicationId) = ("demo".parse().unwrap(), "other".parse().unwrap());
+        let renewal = |order, named: &PublicationId| RenewSubscriptions {
+            subscriber: "sfu-2".parse().unwrap(),
+            incarnation: "0.a".parse().unwrap(),
+            publications: vec![named.clone()],
+            order,
+        };
+        assert!(sent.is_wanted_by(&demo, &renewal(4, &other)));
+        assert!(
+            !sent.is_wanted_by(&demo, &renewal(5, &other)),
+            "written after it, without it"
+        );
+        assert!(!sent.is_wanted_by(&demo, &renewal(9, &other)));
+        assert!(sent.is_wanted_by(&demo, &renewal(9, &demo)));
     }
 }

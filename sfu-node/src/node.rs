@@ -25,7 +25,7 @@ use sfumato_mesh::api::{
 };
 use sfumato_mesh::{HttpNodeAdmin, NodeAdmin};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
@@ -72,6 +72,8 @@ pub struct Node {
     pub claiming: Mutex<HashMap<StreamName, Right>>,
     /// Publications of other nodes that are carried here, or are about to be.
     pub carried: Mutex<HashMap<PublicationId, Arc<Carried>>>,
+    /// The last [`sfumato_mesh::api::Subscribe::order`].
+    pub subscription_order: AtomicU64,
     /// What the peers publish.
     pub peers: Peers,
     /// Who may publish and play.
@@ -167,6 +169,7 @@ impl Node {
             published: Mutex::default(),
             claiming: Mutex::default(),
             carried: Mutex::default(),
+            subscription_order: AtomicU64::new(0),
             peers: Peers::default(),
             gate,
             limits: Limits::new(&options.limits),
