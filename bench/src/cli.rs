@@ -49,6 +49,10 @@ pub enum Command {
     Memory(Benchmark<memory::MemoryArgs>),
     /// Publish made-up media by WHIP; prints `publishing` once connected, and JSON counters at the end
     Publish(PublishArgs),
+    /// Let two publishers claim one name at the same moment, over and over; prints a JSON line a race
+    Race(RaceArgs),
+    /// Publish, play and end sessions in turns, over and over; prints how many rounds went well
+    Churn(ChurnArgs),
     /// Watch a stream by WHEP; prints a line a second, and a last one with delays at the end
     Watch(WatchArgs),
 }
@@ -101,6 +105,46 @@ pub struct PublishArgs {
     pub key_frame_seconds: Option<u64>,
     #[command(flatten)]
     pub peer: PeerArgs,
+}
+
+/// Options of `race`.
+#[derive(Debug, Args)]
+pub struct RaceArgs {
+    /// WHIP listener of a node, such as http://127.0.0.1:3001; two at least
+    #[arg(long = "node", value_name = "URL", required = true)]
+    pub nodes: Vec<String>,
+    /// Where the viewer of each race asks, such as http://127.0.0.1:2020
+    #[arg(long, value_name = "URL")]
+    pub watch: String,
+    /// How many races
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rounds: u32,
+    /// The second publisher starts at most so many milliseconds after the first
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pub spread_ms: u64,
+    /// Where nodes, delays and names come from; the same gives the same
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Options of `churn`.
+#[derive(Debug, Args)]
+pub struct ChurnArgs {
+    /// Base URL of the WHIP listener to publish to, such as http://127.0.0.1:3001
+    #[arg(long, value_name = "URL")]
+    pub publish: String,
+    /// Base URL of the WHEP listener to play from; another node's, or the same
+    #[arg(long, value_name = "URL")]
+    pub watch: String,
+    /// How many rounds
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rounds: u32,
+    /// How many rounds run side by side
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub at_once: u32,
+    /// First part of the streams' names
+    #[arg(long, default_value = "churn")]
+    pub name: String,
 }
 
 /// Options of `watch`.

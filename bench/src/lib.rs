@@ -7,8 +7,10 @@
 //!
 //! [`runs`] starts the system under test, measures it and stops it; [`figures`] and [`output`] turn samples into tables.
 
+pub mod churn;
 pub mod figures;
 pub mod media;
 pub mod output;
 pub mod peer;
+pub mod race;
 pub mod runs;

@@ -41,6 +41,8 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, String> {
         Command::FirstFrame(b) => finish(runs::first_frame::run(&b.args, &b.system), &b.figures).await,
         Command::Memory(b) => finish(runs::memory::run(&b.args, &b.system), &b.figures).await,
         Command::Publish(args) => peers::publish(&args).await,
+        Command::Race(args) => peers::race(&args).await,
+        Command::Churn(args) => peers::churn(&args).await,
         Command::Watch(args) => match &args.again {
             Some(again) => returning::watch(&args, again).await,
             None => peers::watch(&args).await,

@@ -1,15 +1,17 @@
 //! `publish` and `watch`: the peers for scripts and for whole-system tests in other languages.
 
-use crate::cli::{PeerArgs, PublishArgs, WatchArgs};
+use crate::cli::{ChurnArgs, PeerArgs, PublishArgs, RaceArgs, WatchArgs};
 use serde_json::{Value, json};
 use sfu_bench::figures::{Spread, micros};
 use sfu_bench::media::Codec;
-use sfu_bench::output;
 use sfu_bench::peer::{
     CloseReason, ConnectionState, HeaderExtensions, Publisher, PublisherOptions, Retry, Viewer, ViewerOptions,
     ViewerReport,
 };
+use sfu_bench::race::{self, RaceOptions};
+use sfu_bench::{churn, output};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -129,6 +131,54 @@ pub async fn watch(args: &WatchArgs) -> Result<ExitCode, String> {
         }
     }
     Ok(exit_code(early.as_ref()))
+}
+
+/// Races over names; fails when one of them went wrong.
+pub async fn race(args: &RaceArgs) -> Result<ExitCode, String> {
+    if args.nodes.len() < 2 {
+        return Err("a race takes two nodes: give --node twice or more".to_owned());
+    }
+    let options = RaceOptions {
+        nodes: args.nodes.clone(),
+        watch: args.watch.clone(),
+        rounds: args.rounds,
+        spread: Duration::from_millis(args.spread_ms),
+        seed: args.seed,
+    };
+    let (mut failures, mut said) = (0, Ok(()));
+    race::run(&options, |round| {
+        failures += u32::from(round.failure.is_some());
+        if said.is_ok() {
+            said = say(&json!(round).to_string());
+        }
+    })
+    .await;
+    said?;
+    match failures {
+        0 => Ok(ExitCode::SUCCESS),
+        failures => Err(format!("{failures} of {} races went wrong", args.rounds)),
+    }
+}
+
+/// Rounds of publishing, playing and ending; fails with the first round that does.
+pub async fn churn(args: &ChurnArgs) -> Result<ExitCode, String> {
+    let next = AtomicU32::new(0);
+    let one_after_another = async || loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= args.rounds {
+            return Ok::<(), String>(());
+        }
+        let stream = format!("{}-{number}", args.name);
+        let (whip, whep) = (
+            format!("{}/whip/{stream}", args.publish),
+            format!("{}/whep/{stream}", args.watch),
+        );
+        let outcome = churn::round(&whip, &whep, churn::End::of(number)).await;
+        outcome.map_err(|error| format!("round {number}: {error}"))?;
+    };
+    futures::future::try_join_all((0..args.at_once).map(|_| one_after_another())).await?;
+    say(&json!({ "rounds": args.rounds }).to_string())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub async fn time_is_over(seconds: Option<u64>) {

@@ -173,6 +173,11 @@ impl Session {
         deleted
     }
 
+    /// Ends the task at this moment, without a word to the server.
+    pub(super) fn vanish(self) {
+        self.task.abort();
+    }
+
     /// Ends the task with a goodbye over DTLS, and no DELETE.
     pub(super) async fn close(self) {
         self.cancel.cancel();

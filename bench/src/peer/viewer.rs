@@ -236,4 +236,9 @@ impl Viewer {
     pub async fn leave(self) {
         self.session.close().await;
     }
+
+    /// Vanishes without a word, as a crashed process does: no DELETE, no goodbye, nothing more is sent.
+    pub fn vanish(self) {
+        self.session.vanish();
+    }
 }
