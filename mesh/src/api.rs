@@ -471,6 +471,45 @@ fn yes() -> bool {
     true
 }
 
+/// `GET /admin/v1/objects`: what a node and its workers hold at present, counted when asked. After sessions have ended and
+/// idle times are over, the counts are back where they were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Objects {
+    /// The life that answers.
+    pub incarnation: Incarnation,
+    /// WHIP and WHEP sessions.
+    pub sessions: u32,
+    /// Publications whose origin is this node.
+    pub publications: u32,
+    /// Publications of other nodes that are carried here, or are about to be.
+    pub carried: u32,
+    /// Publications that are sent over links, once for each link.
+    pub outgoing: u32,
+    /// Names that are being claimed.
+    pub claiming: u32,
+    /// One entry a worker, by index.
+    pub workers: Vec<WorkerObjects>,
+}
+
+/// Objects of one mediasoup worker, from its own dump.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerObjects {
+    /// Which worker, counted from 0.
+    pub worker: u16,
+    /// Routers: the main one, and one for each set of payload types in use.
+    pub routers: u32,
+    /// Transports: clients, ends of links and of pipes inside the node, and one for beats.
+    pub transports: u32,
+    /// Producers.
+    pub producers: u32,
+    /// Consumers.
+    pub consumers: u32,
+    /// Everything in the worker that takes requests: all of the above and what they consist of.
+    pub handlers: u32,
+}
+
 /// `PUT /admin/v1/subscriptions/{publication}` at the origin: carry a publication over a link. Renewed every 2 s, dropped
 /// by the origin when not renewed for 10 s. Answers [`Subscribed`]; 404 for an unknown publication, 409 for a stale
 /// incarnation or link.

@@ -115,7 +115,8 @@ impl Node {
         }
     }
 
-    async fn refresh_claims(self: &Arc<Self>) {
+    /// Writes every claim of this node to Redis again.
+    pub async fn refresh_claims(self: &Arc<Self>) {
         futures::stream::iter(self.own_publications())
             .for_each_concurrent(REFRESHES_AT_ONCE, async |own| {
                 let claim = self.claim_of(&own.right);

@@ -23,6 +23,7 @@ mod links;
 mod names;
 mod negotiate;
 mod node;
+mod objects;
 mod options;
 mod ownership;
 mod pipe;

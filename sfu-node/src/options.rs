@@ -109,6 +109,10 @@ pub struct Options {
     /// How long a stream without viewers is still carried [1s to 1h]
     #[arg(long, env = "SFUMATO_FAN_OUT_IDLE_TIMEOUT", default_value = "30s", value_parser = idle_timeout)]
     pub fan_out_idle_timeout: Duration,
+    /// How long what carries a stream inside the node (its copies on other workers, routers for players with payload types of
+    /// their own, and the pipes between these) is kept without a viewer [1s to 1h]
+    #[arg(long, env = "SFUMATO_COPY_IDLE_TIMEOUT", default_value = "30s", value_parser = idle_timeout)]
+    pub copy_idle_timeout: Duration,
     /// How long publishers may stay after SIGTERM, or after a drain that names no deadline [0s to 24h]. Viewers are moved
     /// to other nodes at once
     #[arg(long, env = "SFUMATO_DRAIN_DEADLINE", default_value = "5m", value_parser = drain_deadline)]

@@ -4,7 +4,7 @@
 use crate::deadline::{MediaError, within};
 use crate::events::status::{Activity, Status};
 use crate::layers::probe::SizeProbe;
-use crate::pipe::{Hop, PipeListen};
+use crate::pipe::{Hop, InnerPipe, PipeListen};
 use crate::sdp::rtp::StreamCodec;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
@@ -17,9 +17,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-
-/// A copy that no viewer uses is dropped after this time.
-const COPY_IDLE: Duration = Duration::from_secs(30);
 
 /// A publication on this node.
 pub struct Presence {
@@ -53,6 +50,8 @@ struct Sampled {
 struct Copy {
     worker: u16,
     hops: Vec<Hop>,
+    /// Held, since a pipe that nothing uses is dropped after a while.
+    _pipe: Arc<InnerPipe>,
     users: Arc<AtomicU32>,
     idle_since: Instant,
     /// The copy that this one is fed from, unless it is the root.
@@ -305,6 +304,7 @@ impl Presence {
         let copy = Copy {
             worker: to_worker,
             hops,
+            _pipe: pipe,
             users: Arc::new(AtomicU32::new(0)),
             idle_since: Instant::now(),
             from: from.id(),
@@ -327,8 +327,8 @@ impl Presence {
         Ok(())
     }
 
-    /// Drops copies that nobody has used for [`COPY_IDLE`], leaves before what feeds them.
-    pub async fn sweep(&self, now: Instant) {
+    /// Drops copies that nobody has used for `idle`, leaves before what feeds them.
+    pub async fn sweep(&self, now: Instant, idle: Duration) {
         let mut copies = self.copies.lock().await;
         let feeding: Vec<RouterId> = copies.values().map(|copy| copy.from).collect();
         for (id, copy) in copies.iter_mut() {
@@ -336,7 +336,7 @@ impl Presence {
                 copy.idle_since = now;
             }
         }
-        copies.retain(|_, copy| now.saturating_duration_since(copy.idle_since) < COPY_IDLE);
+        copies.retain(|_, copy| now.saturating_duration_since(copy.idle_since) < idle);
         *self.carried_by.lock() = copies.iter().map(|(id, copy)| (*id, copy.worker)).collect();
     }
 }

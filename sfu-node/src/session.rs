@@ -169,11 +169,18 @@ impl Drop for Session {
     }
 }
 
+/// What is kept of a session that has ended.
+struct Tombstone {
+    id: SessionId,
+    at: Instant,
+    why: &'static str,
+}
+
 /// All sessions of a node.
 #[derive(Default)]
 pub struct Sessions {
     open: Mutex<HashMap<SessionId, Arc<Session>>>,
-    ended: Mutex<VecDeque<(SessionId, Instant)>>,
+    ended: Mutex<VecDeque<Tombstone>>,
 }
 
 impl Sessions {
@@ -187,29 +194,33 @@ impl Sessions {
         self.open.lock().get(id).cloned()
     }
 
-    /// Takes a session out; dropping what is returned ends it.
-    pub fn remove(&self, id: &str) -> Option<Arc<Session>> {
+    /// Takes a session out; dropping what is returned ends it. `why` is told to whoever asks for it later.
+    pub fn remove(&self, id: &str, why: &'static str) -> Option<Arc<Session>> {
         let session = self.open.lock().remove(id)?;
-        self.bury(id);
+        self.bury(id, why);
         Some(session)
     }
 
-    /// Remembers that there was a session of this id.
-    pub fn bury(&self, id: &str) {
+    /// Remembers that there was a session of this id, and why there is none any more.
+    pub fn bury(&self, id: &str, why: &'static str) {
         let mut ended = self.ended.lock();
         if ended.len() >= MAX_TOMBSTONES {
             ended.pop_front();
         }
-        ended.push_back((id.to_owned(), Instant::now()));
+        ended.push_back(Tombstone {
+            id: id.to_owned(),
+            at: Instant::now(),
+            why,
+        });
     }
 
-    /// Whether a session of this id ended a short while ago.
-    pub fn ended_recently(&self, id: &str) -> bool {
+    /// Why a session of this id ended a short while ago, if it did.
+    pub fn ended_recently(&self, id: &str) -> Option<&'static str> {
         let mut ended = self.ended.lock();
-        while ended.front().is_some_and(|(_, at)| at.elapsed() > TOMBSTONE_LIFE) {
+        while ended.front().is_some_and(|stone| stone.at.elapsed() > TOMBSTONE_LIFE) {
             ended.pop_front();
         }
-        ended.iter().any(|(known, _)| known == id)
+        ended.iter().find(|stone| stone.id == id).map(|stone| stone.why)
     }
 
     /// Every open session.

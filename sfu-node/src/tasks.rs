@@ -71,14 +71,16 @@ async fn sweep(node: &Arc<Node>) {
     }
     node.sweep_leases(now).await;
     node.sweep_carried(now).await;
+    let idle = node.options.copy_idle_timeout;
     let presences = node.presences();
     for presence in &presences {
-        presence.sweep(now).await;
+        presence.sweep(now, idle).await;
     }
     for worker in &node.workers {
         worker
-            .sweep_profiles(|router| presences.iter().any(|presence| presence.is_on(router)))
+            .sweep_profiles(idle, |router| presences.iter().any(|presence| presence.is_on(router)))
             .await;
+        worker.sweep_pipes(now, idle).await;
     }
     node.sample_carried().await;
     let links: Vec<Arc<Link>> = node.links.lock().values().cloned().collect();

@@ -11,6 +11,7 @@ use mediasoup::types::data_structures::{ListenInfo, Protocol};
 use mediasoup::types::rtp_parameters::RtpCodecCapability;
 use mediasoup::worker::{WorkerLogLevel, WorkerLogTag};
 use parking_lot::Mutex;
+use sfumato_mesh::api::WorkerObjects;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,8 +20,6 @@ use std::time::{Duration, Instant};
 
 /// Most profile routers a worker.
 pub const MAX_PROFILES: usize = 16;
-/// A profile router that nobody uses is dropped after this time.
-pub const PROFILE_IDLE: Duration = Duration::from_secs(30);
 
 /// A worker thread and what belongs to it.
 pub struct MediaWorker {
@@ -37,13 +36,19 @@ pub struct MediaWorker {
     /// Sessions on this worker, the tie-breaker between idle workers.
     pub sessions: AtomicU32,
     profiles: Mutex<HashMap<String, Arc<Profile>>>,
-    inner_pipes: tokio::sync::Mutex<HashMap<(RouterId, RouterId), Arc<InnerPipe>>>,
+    inner_pipes: tokio::sync::Mutex<HashMap<(RouterId, RouterId), KeptPipe>>,
 }
 
 /// A router with a viewer family's payload types.
 pub struct Profile {
     router: tokio::sync::OnceCell<Router>,
     last_used: Mutex<Instant>,
+}
+
+/// A pipe between two routers, for all streams that cross it.
+struct KeptPipe {
+    pipe: Arc<InnerPipe>,
+    last_used: Instant,
 }
 
 struct CpuClock {
@@ -175,8 +180,8 @@ impl MediaWorker {
         }
     }
 
-    /// Drops profile routers that have had no use for [`PROFILE_IDLE`]; `in_use` says which routers carry something.
-    pub async fn sweep_profiles(&self, in_use: impl Fn(RouterId) -> bool) {
+    /// Drops profile routers that have had no use for `idle`; `in_use` says which routers carry something.
+    pub async fn sweep_profiles(&self, idle: Duration, in_use: impl Fn(RouterId) -> bool) {
         let now = Instant::now();
         let mut dropped = Vec::new();
         self.profiles.lock().retain(|_, profile| {
@@ -186,7 +191,7 @@ impl MediaWorker {
             if in_use(router.id()) {
                 *profile.last_used.lock() = now;
             }
-            let keep = now.saturating_duration_since(*profile.last_used.lock()) < PROFILE_IDLE;
+            let keep = now.saturating_duration_since(*profile.last_used.lock()) < idle;
             if !keep {
                 dropped.push(router.id());
             }
@@ -209,18 +214,64 @@ impl MediaWorker {
     ) -> Result<Arc<InnerPipe>, MediaError> {
         // Held while connecting: one flight a pair, and a failed attempt leaves nothing behind.
         let mut pipes = self.inner_pipes.lock().await;
-        if let Some(pipe) = pipes.get(&(from.id(), to.id())) {
-            return Ok(Arc::clone(pipe));
+        let now = Instant::now();
+        if let Some(kept) = pipes.get_mut(&(from.id(), to.id())) {
+            kept.last_used = now;
+            return Ok(Arc::clone(&kept.pipe));
         }
         let pipe = Arc::new(InnerPipe::connect(from, to, listen).await?);
-        pipes.insert((from.id(), to.id()), Arc::clone(&pipe));
+        let kept = KeptPipe {
+            pipe: Arc::clone(&pipe),
+            last_used: now,
+        };
+        pipes.insert((from.id(), to.id()), kept);
         Ok(pipe)
+    }
+
+    /// Drops pipes that no copy has used for `idle`.
+    pub async fn sweep_pipes(&self, now: Instant, idle: Duration) {
+        self.inner_pipes.lock().await.retain(|_, kept| {
+            // Whoever uses it holds it.
+            if Arc::strong_count(&kept.pipe) > 1 {
+                kept.last_used = now;
+            }
+            now.saturating_duration_since(kept.last_used) < idle
+        });
+    }
+
+    /// Objects in the worker at present, as it counts them itself.
+    pub async fn objects(&self) -> Result<WorkerObjects, MediaError> {
+        let mut routers = vec![self.main.clone()];
+        routers.extend(
+            self.profiles
+                .lock()
+                .values()
+                .filter_map(|profile| profile.router.get().cloned()),
+        );
+        let dump = within("counting objects", self.worker.dump()).await?;
+        let mut objects = WorkerObjects {
+            worker: self.index,
+            routers: count(dump.router_ids.len()),
+            handlers: count(dump.channel_message_handlers.channel_request_handlers.len()),
+            ..WorkerObjects::default()
+        };
+        for router in routers {
+            let dump = within("counting objects", router.dump()).await?;
+            objects.transports += count(dump.transport_ids.len());
+            objects.producers += count(dump.map_producer_id_consumer_ids.len());
+            objects.consumers += count(dump.map_consumer_id_producer_id.len());
+        }
+        Ok(objects)
     }
 
     /// Profile routers at present.
     pub fn profile_count(&self) -> usize {
         self.profiles.lock().len()
     }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 /// Why there is no profile router.

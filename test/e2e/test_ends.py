@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness.growth import grows
+from harness.offers import offer
 from harness.peers import OVER
 from harness.waiting import PATIENCE, eventually
 
@@ -58,6 +59,18 @@ def test_a_viewer_that_leaves_is_no_longer_counted_and_the_link_is_no_longer_use
     eventually("one viewer is listed", lambda: (s := cluster.stream(stream)) and s["viewers"] == 1, within=5)
     viewer.stop()
     eventually("no viewer is listed", lambda: (s := cluster.stream(stream)) and s["viewers"] == 0, within=5)
+
+
+def test_a_session_that_never_connects_ends_after_15_seconds_and_says_why(cluster, stream):
+    headers, began = {"Content-Type": "application/sdp"}, time.monotonic()
+    made = cluster.http.post(cluster.whip(stream, "sfu-1"), content=offer(direction="sendonly"), headers=headers)
+    assert made.status_code == 201, made.text
+    session = f"{cluster.front}{made.headers['Location']}"
+    assert cluster.http.get(session).status_code == 204
+    gone = eventually("the session has ended", lambda: (a := cluster.http.get(session)).status_code == 404 and a, within=22)
+    assert time.monotonic() - began >= 15
+    assert "it never connected" in gone.json()["detail"]
+    assert cluster.http.delete(session).status_code == 200, "a client that sends DELETE all the same has nothing to worry about"
 
 
 def test_a_publisher_that_vanishes_is_ended_by_its_silence(cluster, peers, stream):

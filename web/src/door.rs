@@ -164,10 +164,8 @@ async fn session(State(door): State<Door>, request: Request) -> Result<Response,
         }
         // What lies below a session can be read: its events.
         Method::GET if path.is_below_session() => follow(&door, &path, request).await,
-        Method::GET | Method::HEAD => {
-            known_node(&door, path.node)?;
-            Ok(StatusCode::NO_CONTENT.into_response())
-        }
+        // GET says whether the session lives, and why it does not; only its node knows.
+        Method::GET | Method::HEAD => within_deadline(forward(&door, &path, request)).await,
         _ => Err(wrong_method(
             "PATCH, DELETE, POST, GET, HEAD, OPTIONS",
             "PATCH or DELETE the session",

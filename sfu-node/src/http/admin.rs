@@ -12,8 +12,9 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sfumato_mesh::api::{
-    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Problem as ProblemBody,
-    PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects,
+    Problem as ProblemBody, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions,
+    StreamName, Subscribe, Subscribed,
 };
 use sfumato_mesh::drain::UnknownReason;
 use sfumato_mesh::{parse_wait, token_matches};
@@ -35,6 +36,7 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
         .route("/admin/v1/links/close", post(close_links))
         .route("/admin/v1/publications", get(publications))
         .route("/admin/v1/names/{stream}", get(name))
+        .route("/admin/v1/objects", get(objects))
         .route("/admin/v1/subscriptions/renew", post(renew))
         .route("/admin/v1/subscriptions/{publication}", put(subscribe))
         .route("/admin/v1/drain", post(drain).delete(undrain))
@@ -194,6 +196,12 @@ pub(super) async fn name(
 ) -> Result<Json<NameReport>, Problem> {
     let stream: StreamName = stream.parse()?;
     Ok(Json(node.name_report(&stream).await))
+}
+
+#[utoipa::path(get, path = "/admin/v1/objects", tag = "node",
+    responses((status = 200, description = "what the node and its workers hold at present", body = Objects)))]
+pub(super) async fn objects(State(node): State<Arc<Node>>) -> Result<Json<Objects>, Problem> {
+    Ok(Json(node.objects().await?))
 }
 
 #[utoipa::path(put, path = "/admin/v1/subscriptions/{publication}", tag = "streams", request_body = Subscribe,

@@ -11,7 +11,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
         Served on the admin listener. Every call is idempotent; errors are problem details (RFC 9457)."),
     paths(
         admin::node_report, admin::put_links, admin::close_links,
-        admin::publications, admin::name, admin::subscribe, admin::renew,
+        admin::publications, admin::name, admin::objects, admin::subscribe, admin::renew,
         admin::drain, admin::undrain
     ),
     components(schemas(Problem)),

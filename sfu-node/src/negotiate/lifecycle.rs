@@ -106,7 +106,7 @@ impl Node {
 
     /// Ends a session, and with a publisher's the stream.
     pub async fn end_session(self: &Arc<Self>, id: &str, why: &'static str) {
-        let Some(session) = self.sessions.remove(id) else {
+        let Some(session) = self.sessions.remove(id, why) else {
             return;
         };
         tracing::info!(stream = %session.stream, session = %short(id), "session ends: {why}");
@@ -119,7 +119,7 @@ impl Node {
             self.announce_another(&stream, &publication);
             for viewer in self.sessions.viewers_of(&publication) {
                 // Viewers are no publishers: this goes one level deep.
-                drop(self.sessions.remove(&viewer));
+                drop(self.sessions.remove(&viewer, why));
             }
             drop(published);
             drop(session);

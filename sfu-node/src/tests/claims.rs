@@ -6,14 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A Redis of this test; it ends with it.
-struct Redis {
+pub(super) struct Redis {
     child: Child,
     port: u16,
     dir: std::path::PathBuf,
 }
 
 impl Redis {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -46,7 +46,7 @@ impl Redis {
         redis
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
@@ -84,7 +84,7 @@ fn peer(incarnation: &str) -> Peer {
     }
 }
 
-fn claim(publication: &str, generation: u64) -> Claim {
+pub(super) fn claim(publication: &str, generation: u64) -> Claim {
     Claim {
         publication: publication.parse().unwrap(),
         node: "sfu-1".parse().unwrap(),

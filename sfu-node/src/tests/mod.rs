@@ -7,6 +7,7 @@ mod clients;
 mod drain;
 mod hostile;
 mod limits;
+mod names;
 mod offers;
 mod whep;
 mod whip;

@@ -20,14 +20,14 @@ class Cluster:
 
     running: ClassVar[list["Cluster"]] = []
 
-    def __init__(self, binaries: Path, directory: Path, slot: Slot, *, nodes: int | None = 3, options: tuple = ()):
+    def __init__(self, binaries: Path, directory: Path, slot: Slot, *, nodes: int | None = 3, options: tuple = (), env: dict | None = None):
         self.slot = slot
         self.nodes = nodes
         self.state = directory / "state"
         self.front = f"http://127.0.0.1:{slot.web}"
         count = [] if nodes is None else ["--nodes", str(nodes)]
         command = [binaries / "sfu-operator", "local", *count, *slot.options(), "--state-dir", self.state, *options]
-        self.child = Child("sfu-operator local", command, directory / "operator.log")
+        self.child = Child("sfu-operator local", command, directory / "operator.log", env=env)
         self.http = httpx.Client(trust_env=False, timeout=5)
         Cluster.running.append(self)
 
@@ -98,6 +98,13 @@ class Cluster:
         """`/admin/v1/node` of a node: its own word, not the front door's copy."""
         headers = {"Authorization": f"Bearer {self.token()}"}
         answer = self.http.get(f"{self.admin_url(node)}/admin/v1/node", headers=headers)
+        assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
+        return answer.json()
+
+    def objects(self, node: str) -> dict:
+        """`/admin/v1/objects` of a node: what it and its workers hold."""
+        headers = {"Authorization": f"Bearer {self.token()}"}
+        answer = self.http.get(f"{self.admin_url(node)}/admin/v1/objects", headers=headers)
         assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
         return answer.json()
 

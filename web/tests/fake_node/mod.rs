@@ -210,7 +210,7 @@ pub fn as_a_node_does(request: &Seen) -> Response {
             "v=0\r\nanswer",
         )
             .into_response(),
-        (&Method::PATCH, 3) => StatusCode::NO_CONTENT.into_response(),
+        (&Method::PATCH | &Method::GET | &Method::HEAD, 3) => StatusCode::NO_CONTENT.into_response(),
         (&Method::DELETE, 3) => StatusCode::OK.into_response(),
         _ => problem(StatusCode::NOT_FOUND, "there is nothing here", &[]),
     }

@@ -145,7 +145,8 @@ fn line(event: &Event, retry: bool) -> sse::Event {
 
 fn viewer(node: &Node, stream: &str, id: &str) -> Result<Arc<Session>, Problem> {
     let stream: StreamName = stream.parse()?;
-    resource::find(node, Protocol::Whep, &stream, id).ok_or_else(resource::unknown_session)
+    resource::find(node, Protocol::Whep, &stream, id)
+        .ok_or_else(|| resource::unknown_session(node.sessions.ended_recently(id)))
 }
 
 fn accepts_json() -> Response {

@@ -26,10 +26,11 @@ pub(super) async fn on_session(
     }
     let Some(session) = session else {
         // A client may end its connection before it sends DELETE, and wants 200 all the same.
-        if method == Method::DELETE && node.sessions.ended_recently(&id) {
+        let ended = node.sessions.ended_recently(&id);
+        if method == Method::DELETE && ended.is_some() {
             return Ok(StatusCode::OK.into_response());
         }
-        return Err(unknown_session());
+        return Err(unknown_session(ended));
     };
     match method {
         Method::DELETE => {
@@ -55,7 +56,7 @@ async fn on_offer(
         Method::PATCH => answer(node, stream, id, request).await,
         Method::DELETE => {
             drop(node.offers.take(&id));
-            node.sessions.bury(&id);
+            node.sessions.bury(&id, "the client asked");
             Ok(StatusCode::OK.into_response())
         }
         method => without_body(&method, SDP),
@@ -82,9 +83,19 @@ pub(super) fn find(node: &Node, protocol: Protocol, stream: &StreamName, id: &st
         .filter(|session| session.stream == *stream && is_of(protocol, session))
 }
 
-pub(super) fn unknown_session() -> Problem {
-    let detail = "there is no such session: it ended, or this is not its node; POST a new offer";
-    Problem::new(StatusCode::NOT_FOUND, "Unknown session", detail).field("session")
+/// The answer for a session that is not there. `ended` is why it ended, if it did a short while ago.
+pub(super) fn unknown_session(ended: Option<&'static str>) -> Problem {
+    let (title, detail) = match ended {
+        Some(why) => (
+            "Session has ended",
+            format!("this session has ended: {why}; POST a new offer"),
+        ),
+        None => (
+            "Unknown session",
+            "there is no such session: it ended long ago, or this is not its node; POST a new offer".to_owned(),
+        ),
+    };
+    Problem::new(StatusCode::NOT_FOUND, title, detail).field("session")
 }
 
 fn is_of(protocol: Protocol, session: &Session) -> bool {
