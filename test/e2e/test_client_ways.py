@@ -18,7 +18,7 @@ def test_obs_may_close_its_connection_before_it_sends_delete(cluster, peers, med
     grows(peers.foreign(foreign.libdatachannel, "publish", cluster.whip(stream, "sfu-3"), "--media", media))
 
 
-def test_obs_publishes_three_layers_and_a_browser_plays_one(cluster, page, peers, media, stream):
+def test_obs_publishes_three_layers_and_a_browser_plays_one_on_another_node(cluster, page, peers, media, stream):
     """The peer ends where the answer takes fewer layers than it offers, as OBS does."""
     obs = peers.foreign(foreign.libdatachannel, "publish", cluster.whip(stream, "sfu-1"), "--media", media, "--simulcast")
     viewer = page("chromium").watch(cluster.whep(stream, "sfu-3"))

@@ -125,6 +125,11 @@ def test_the_products_own_page_publishes_a_test_picture_and_plays_it_on_another_
     one.run(OPEN, {"stream": stream, "origin": "sfu-1", "far": "sfu-3"})
     grows(OwnPageViewer(one))
     assert one.run("async () => (await e2e.viewer.stats()).connectionState") == "connected"
+    # The server's own numbers, with RTX and bandwidth estimation.
+    assert one.run("() => e2e.viewer.current.pc.remoteDescription.type") == "offer"
+    taken = one.run("() => e2e.viewer.current.pc.localDescription.sdp")
+    assert "transport-wide-cc" in taken
+    assert "rtx/90000" in taken
     seen = cluster.stream(stream)
     assert (seen["origin"], seen["carriedBy"]) == ("sfu-1", ["sfu-3"])
     one.screenshot(tmp_path / f"{name}.png")

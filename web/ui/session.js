@@ -81,6 +81,7 @@ export class Session extends EventTarget {
           makePeer: (options) => this.makePeer(options),
           token: this.token,
           signal,
+          takeOffer: this.role === "watch",
         });
         this.connections += 1;
         this.node = nodeOf(this.current.url);

@@ -26,28 +26,38 @@ export class Refused extends Error {
 /**
  * Opens a session and waits until media can flow.
  *
- * `makePeer()` answers a new RTCPeerConnection with its transceivers or tracks in place. A WHEP server may refuse the
- * offer and make one of its own (406): then a second peer connection answers that.
+ * `makePeer({ answering })` answers a new RTCPeerConnection, with its transceivers or tracks in place unless it is to answer
+ * an offer of the server. With `takeOffer` the server is asked for one by an empty POST: its own numbers for codecs and
+ * extensions cost no translation, and bring retransmission and bandwidth estimation that an answer to our offer must leave
+ * out. A server that makes no offers refuses that with 400, and gets ours. Without `takeOffer` a WHEP server may
+ * still refuse our offer and make one of its own (406).
  * Answers `{ pc, url, etag, links, end() }`; ends everything itself when it throws.
  */
-export async function openSession({ endpoint, makePeer, token, signal }) {
+export async function openSession({ endpoint, makePeer, token, signal, takeOffer = false }) {
   const headers = token ? { authorization: `Bearer ${token}` } : {};
-  let pc = makePeer();
+  let pc = null;
   const session = { pc, url: null, etag: null, links: null, end: () => end(session, headers) };
   try {
-    await pc.setLocalDescription(await pc.createOffer());
-    const response = await post(endpoint, headers, pc.localDescription.sdp, signal);
+    let response = takeOffer ? await askForOffer(endpoint, headers, signal) : null;
+    let offered = response !== null;
+    if (!offered) {
+      pc = session.pc = makePeer();
+      await pc.setLocalDescription(await pc.createOffer());
+      response = await post(endpoint, headers, pc.localDescription.sdp, signal);
+      offered = response.status === 406;
+    }
     const sdp = await response.text();
     const location = response.headers.get("location");
     session.url = location && new URL(location, response.url).href;
     session.etag = response.headers.get("etag");
     session.links = extensionLinks(response.headers.get("link"), response.url);
     if (!session.url) throw new Error("the server gave no session URL (Location)");
-    if (response.status === 406) {
-      pc.close();
+    if (offered) {
+      pc?.close();
       pc = session.pc = makePeer({ answering: true });
       await pc.setRemoteDescription({ type: "offer", sdp });
       await pc.setLocalDescription(await pc.createAnswer());
+      refuseHalves(sdp, pc.localDescription.sdp);
       await patch(session, headers, SDP, pc.localDescription.sdp, signal);
     } else {
       await pc.setRemoteDescription({ type: "answer", sdp });
@@ -58,6 +68,25 @@ export async function openSession({ endpoint, makePeer, token, signal }) {
     session.end();
     throw error;
   }
+}
+
+/** The server's answer with its offer, or null when it makes none. */
+async function askForOffer(endpoint, headers, signal) {
+  try {
+    return await post(endpoint, headers, "", signal);
+  } catch (error) {
+    if (error instanceof Refused && error.status === 400) return null;
+    throw error;
+  }
+}
+
+/** A browser answers a codec that it lacks with port 0: that would be sound without a picture, and nobody told why. */
+function refuseHalves(offer, answer) {
+  const refused = answer.match(/^m=(audio|video) 0 /m)?.[1];
+  if (!refused) return;
+  const section = offer.slice(offer.indexOf(`m=${refused} `));
+  const codec = section.match(/^a=rtpmap:\d+ ([^/]+)/m)?.[1] ?? "its codec";
+  throw new Refused(422, { detail: `the stream's ${refused} is ${codec}, which this browser cannot play` }, null);
 }
 
 async function post(endpoint, headers, sdp, signal) {
@@ -85,7 +114,7 @@ async function patch(session, headers, type, body, signal) {
 
 /** Ends a session on both sides. `keepalive` lets the DELETE outlive the page. */
 function end(session, headers) {
-  session.pc.close();
+  session.pc?.close();
   if (!session.url) return;
   const url = session.url;
   session.url = null;

@@ -131,7 +131,7 @@ impl Node {
         let remote = WebRtcTransportRemoteParameters {
             dtls_parameters: answer.dtls_parameters(),
         };
-        within("starting DTLS", offer.transport.connect(remote)).await?;
+        let transport = offer.transport.clone();
         let viewer = super::play::Viewer {
             id: id.to_owned(),
             stream: stream.clone(),
@@ -145,7 +145,14 @@ impl Node {
             transport: offer.transport,
             worker: offer.worker,
         };
-        self.open_viewer(viewer).await.map(|_| ())
+        // The player has begun its checks and its handshake already: by the time that DTLS is connected, there must be a session
+        // to be told of it.
+        self.open_viewer(viewer).await?;
+        if let Err(error) = within("starting DTLS", transport.connect(remote)).await {
+            self.end_session(id, "DTLS did not start").await;
+            return Err(error.into());
+        }
+        Ok(())
     }
 }
 

@@ -2,9 +2,9 @@
 //! `v=`, `o=`, `s=` and `t=`. Clients send them to trickle and to restart ICE; a restart is answered with one.
 
 use super::SdpError;
-use super::lines::candidate_value;
+use super::lines::candidate_values;
 use super::offer::clip;
-use mediasoup::types::data_structures::{IceCandidate, IceParameters, Protocol};
+use mediasoup::types::data_structures::{IceCandidate, IceParameters};
 
 /// What a client's fragment says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -151,13 +151,8 @@ pub fn write(tag: &BundleTag, ice: &IceParameters, candidates: &[IceCandidate]) 
         format!("a=ice-ufrag:{}", ice.username_fragment),
         format!("a=ice-pwd:{}", ice.password),
     ];
-    let mut sorted: Vec<&IceCandidate> = candidates.iter().collect();
-    sorted.sort_by_key(|candidate| candidate.protocol != Protocol::Udp);
-    lines.extend(
-        sorted
-            .into_iter()
-            .map(|c| format!("a=candidate:{}", candidate_value(c))),
-    );
+    let values = candidate_values(candidates).into_iter();
+    lines.extend(values.map(|value| format!("a=candidate:{value}")));
     lines.push("a=end-of-candidates".to_owned());
     lines.push(String::new());
     lines.join("\r\n")

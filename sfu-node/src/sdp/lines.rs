@@ -88,12 +88,9 @@ pub(super) fn media(
     media
 }
 
-/// Candidates, UDP first: some publishers use only the first UDP host candidate.
 pub(super) fn candidate_lines(media: &mut Media, transport: &Transport<'_>) {
-    let mut candidates: Vec<&IceCandidate> = transport.candidates.iter().collect();
-    candidates.sort_by_key(|candidate| candidate.protocol != Protocol::Udp);
-    for candidate in candidates {
-        media.add_attribute(Attribute::with_value("candidate", candidate_value(candidate)));
+    for value in candidate_values(transport.candidates) {
+        media.add_attribute(Attribute::with_value("candidate", value));
     }
     media.add_attribute(Attribute::new("end-of-candidates"));
 }
@@ -176,13 +173,27 @@ pub(super) fn ssrc_lines(media: &mut Media, mid: &str, rtp: &RtpParameters, stre
     }
 }
 
-pub(super) fn candidate_value(candidate: &IceCandidate) -> String {
-    let (protocol, tcp_type) = match candidate.protocol {
-        Protocol::Udp => ("udp", ""),
-        Protocol::Tcp => ("tcp", " tcptype passive"),
-    };
-    format!(
-        "{} 1 {protocol} {} {} {} typ host{tcp_type}",
-        candidate.foundation, candidate.priority, candidate.address, candidate.port
-    )
+/// Values of `a=candidate`, UDP first: some publishers use only the first UDP host candidate. Each has a base and protocol
+/// of its own, and so a foundation of its own (RFC 8445 section 5.1.1.3); mediasoup's are words such as `udpcandidate`,
+/// which FFmpeg 8.0 takes for the protocol.
+pub(super) fn candidate_values(candidates: &[IceCandidate]) -> Vec<String> {
+    let mut sorted: Vec<&IceCandidate> = candidates.iter().collect();
+    sorted.sort_by_key(|candidate| candidate.protocol != Protocol::Udp);
+    sorted
+        .into_iter()
+        .enumerate()
+        .map(|(index, candidate)| {
+            let (protocol, tcp_type) = match candidate.protocol {
+                Protocol::Udp => ("udp", ""),
+                Protocol::Tcp => ("tcp", " tcptype passive"),
+            };
+            format!(
+                "{} 1 {protocol} {} {} {} typ host{tcp_type}",
+                index + 1,
+                candidate.priority,
+                candidate.address,
+                candidate.port
+            )
+        })
+        .collect()
 }

@@ -53,6 +53,10 @@ class PagePeer:
         over = [f"{e['what']} {e['state']}" for e in stats["events"] if e["what"] != "ice" and e["state"] in OVER]
         return ", ".join(over) or (stats["connectionState"] if stats["connectionState"] in OVER else "")
 
+    def restart(self) -> None:
+        """Restarts ICE."""
+        self.browser.run("id => peer.restart(id)", self.id)
+
     def stop(self) -> int | None:
         """Ends the session by DELETE and answers its status."""
         return self.browser.run("id => peer.close(id)", self.id)

@@ -1,6 +1,7 @@
 "use strict";
 
-// The test's own WHIP (RFC 9725) and WHEP client. It never trickles, takes no counter-offer, and retries a WHEP 409 or 503 as players do.
+// The test's own WHIP (RFC 9725) and WHEP client. It never trickles, and retries a WHEP 409 or 503 as players do. With `ask` it
+// takes an offer of the server, by an empty POST.
 const sessions = new Map();
 let lastId = 0;
 
@@ -30,10 +31,10 @@ function watchDtls(session) {
   }
 }
 
-async function negotiate(session, url, retryMs, received = (answer) => answer) {
+async function negotiate(session, url, retryMs, { ask = false, received = (answer) => answer } = {}) {
   const { pc } = session;
-  await pc.setLocalDescription(await pc.createOffer());
-  session.offer = pc.localDescription.sdp;
+  if (!ask) await pc.setLocalDescription(await pc.createOffer());
+  session.offer = ask ? "" : pc.localDescription.sdp;
   const started = Date.now();
   for (;;) {
     const response = await fetch(url, { method: "POST", headers: { "Content-Type": "application/sdp" }, body: session.offer });
@@ -45,6 +46,14 @@ async function negotiate(session, url, retryMs, received = (answer) => answer) {
       session.answer = body;
       session.links = response.headers.get("Link") ?? "";
       session.answeredAt = Date.now();
+      if (ask) {
+        await pc.setRemoteDescription({ type: "offer", sdp: body });
+        await pc.setLocalDescription(await pc.createAnswer());
+        session.answer = pc.localDescription.sdp;
+        await patch(session, "application/sdp", session.answer, response.headers.get("ETag"));
+        watchDtls(session);
+        return;
+      }
       await pc.setRemoteDescription({ type: "answer", sdp: received(body) });
       watchDtls(session);
       return;
@@ -53,6 +62,35 @@ async function negotiate(session, url, retryMs, received = (answer) => answer) {
     if (!again || Date.now() - started > retryMs) throw new Error(`POST ${url}: ${response.status} ${body}`);
     await sleep(200);
   }
+}
+
+async function patch(session, type, body, tag) {
+  const response = await fetch(session.url, { method: "PATCH", headers: { "Content-Type": type, "If-Match": tag }, body });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`PATCH ${session.url}: ${response.status} ${text}`);
+  return text;
+}
+
+// ICE restart (RFC 9725 section 4.3): our new credentials go out as a fragment, the server's come back as one. The rest of
+// its answer still holds.
+async function restart(id) {
+  const session = sessions.get(id);
+  const { pc } = session;
+  await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+  const value = (text, name) => text.match(new RegExp(`^a=${name}:(.*?)\\r?$`, "m"))[1];
+  const offer = pc.localDescription.sdp;
+  const body = [
+    offer.match(/^m=.*$/m)[0].trim(),
+    `a=mid:${value(offer, "mid")}`,
+    `a=ice-ufrag:${value(offer, "ice-ufrag")}`,
+    `a=ice-pwd:${value(offer, "ice-pwd")}`,
+    "",
+  ].join("\r\n");
+  const fragment = await patch(session, "application/trickle-ice-sdpfrag", body, "*");
+  session.answer = session.answer
+    .replace(/^a=ice-ufrag:.*$/gm, `a=ice-ufrag:${value(fragment, "ice-ufrag")}`)
+    .replace(/^a=ice-pwd:.*$/gm, `a=ice-pwd:${value(fragment, "ice-pwd")}`);
+  await pc.setRemoteDescription({ type: "answer", sdp: session.answer });
 }
 
 function preferVideo(transceiver, codec) {
@@ -66,23 +104,28 @@ function preferVideo(transceiver, codec) {
 const startingAt = (kbps) => (answer) => answer.replace(/(a=rtpmap:(\d+) VP8\/90000\r\n)/, `$1a=fmtp:$2 x-google-start-bitrate=${kbps}\r\n`);
 
 // `layers` are simulcast encodings as addTransceiver takes them, for example { rid: "q", scaleResolutionDownBy: 4 }.
-async function publish(url, { codec = "VP8", width = 320, height = 240, frameRate = 15, layers = null } = {}) {
+async function publish(
+  url,
+  { codec = "VP8", width = 320, height = 240, frameRate = 15, layers = null, kinds = ["audio", "video"] } = {},
+) {
   const session = newSession("publish");
   const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width, height, frameRate } });
   session.streams.push(media);
-  for (const track of media.getTracks()) {
+  for (const track of media.getTracks().filter(({ kind }) => kinds.includes(kind))) {
     const sendEncodings = layers && track.kind === "video" ? layers : undefined;
     const transceiver = session.pc.addTransceiver(track, { direction: "sendonly", streams: [media], ...(sendEncodings && { sendEncodings }) });
     if (track.kind === "video") preferVideo(transceiver, codec);
   }
-  await negotiate(session, url, 0, layers ? startingAt(3000) : undefined);
+  await negotiate(session, url, 0, { received: layers ? startingAt(3000) : undefined });
   return { id: session.id, url: session.url, answer: session.answer };
 }
 
-async function watch(url, { retryMs = 5000 } = {}) {
+async function watch(url, { retryMs = 5000, ask = false } = {}) {
   const session = newSession("watch");
-  session.pc.addTransceiver("audio", { direction: "recvonly" });
-  session.pc.addTransceiver("video", { direction: "recvonly" });
+  if (!ask) {
+    session.pc.addTransceiver("audio", { direction: "recvonly" });
+    session.pc.addTransceiver("video", { direction: "recvonly" });
+  }
   session.pc.addEventListener("track", ({ track }) => {
     session.tracks.push(track);
     const element = document.createElement(track.kind);
@@ -93,7 +136,7 @@ async function watch(url, { retryMs = 5000 } = {}) {
     element.play?.().catch(() => {});
     session.streams.push(element.srcObject);
   });
-  await negotiate(session, url, retryMs);
+  await negotiate(session, url, retryMs, { ask });
   return { id: session.id, url: session.url, answer: session.answer, links: session.links };
 }
 
@@ -110,6 +153,8 @@ async function stats(id) {
     frameHeight: 0,
     layersSent: {},
     codec: null,
+    localUfrag: null,
+    rtx: false,
     events: session.events,
   };
   const report = await session.pc.getStats();
@@ -120,6 +165,9 @@ async function stats(id) {
       result.packetsLost += s.packetsLost ?? 0;
       result.frameHeight = s.frameHeight ?? 0;
       result.codec = report.get(s.codecId)?.mimeType ?? result.codec;
+      result.rtx ||= s.rtxSsrc !== undefined;
+    } else if (s.type === "transport") {
+      result.localUfrag = s.iceLocalUsernameFragment ?? null;
     } else if (s.type === "inbound-rtp" && s.kind === "audio") {
       result.audioPackets += s.packetsReceived ?? 0;
       result.packetsLost += s.packetsLost ?? 0;
@@ -184,4 +232,4 @@ async function loopback() {
   return { id: receiver.id };
 }
 
-window.peer = { publish, watch, stats, send, listen, heard, close, closeAll, loopback };
+window.peer = { publish, watch, restart, stats, send, listen, heard, close, closeAll, loopback };

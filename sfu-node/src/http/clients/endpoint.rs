@@ -74,7 +74,11 @@ fn created(protocol: Protocol, stream: &StreamName, answered: Answered, node: &N
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::LOCATION, value(&location)?);
     headers.insert(header::ETAG, value(&answered.etag)?);
-    headers.insert(ACCEPT_PATCH, HeaderValue::from_static(SDPFRAG));
+    let patch = match answered.given {
+        Given::Answer => SDPFRAG,
+        Given::Offer | Given::CounterOffer => SDP,
+    };
+    headers.insert(ACCEPT_PATCH, HeaderValue::from_static(patch));
     for link in links(node, protocol, stream, &answered.session) {
         headers.append(header::LINK, link);
     }
