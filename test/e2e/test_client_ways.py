@@ -72,3 +72,13 @@ def test_an_old_libwebrtc_plays_what_offers_video_first(cluster, peers, media, s
     viewer = peers.foreign(foreign.wrtc, "watch", cluster.whep(stream, "sfu-2"), "--video-first")
     grows(viewer)
     assert viewer.audio() > 0
+
+
+def test_an_old_libwebrtc_that_offers_sound_first_plays_by_a_counter_offer(cluster, peers, media, stream):
+    """Its MID is then 4, under which the worker writes send times; no answer can mend that, so it gets the node's own offer."""
+    peers.foreign(foreign.pion, "publish", cluster.whip(stream, "sfu-1"), "--media", media)
+    viewer = peers.foreign(foreign.wrtc, "watch", cluster.whep(stream, "sfu-2"))
+    assert viewer.last()["counter"], "it was answered as if it could play"
+    grows(viewer)
+    assert viewer.audio() > 0
+    assert viewer.end() == 200

@@ -47,6 +47,20 @@ def test_a_viewers_ice_restart_does_not_stop_its_picture(name, cluster, page, pe
     assert viewer.closed() == ""
 
 
+def test_a_restart_that_the_client_never_completes_keeps_the_old_session(cluster, page, stream):
+    """The browser knows nothing of this restart: its checks go on with the credentials of before, which hold until then."""
+    tab = page("chromium")
+    publisher = tab.publish(cluster.whip(stream, "sfu-1"))
+    viewer = tab.watch(cluster.whep(stream, "sfu-2"))
+    grows(viewer)
+    for peer in (publisher, viewer):
+        answer = cluster.http.patch(peer.url, content=RESTART, headers=SDPFRAG | {"If-Match": "*"})
+        assert answer.status_code == 200
+    # Chromium checks its pair every 2.5 s at most: in this time several checks were answered, or ICE would have failed.
+    grows(viewer, by=150, within=40)
+    assert (publisher.closed(), viewer.closed()) == ("", "")
+
+
 @pytest.mark.parametrize("protocol", ["whip", "whep"])
 def test_the_front_door_passes_every_method_and_header_of_a_session_through(protocol, cluster, peers, stream):
     url = getattr(cluster, protocol)(stream, "sfu-2")

@@ -122,7 +122,7 @@ impl Node {
                 consumers.push((media, track.consumer));
                 continue;
             }
-            // A consumer cannot be told to leave out RTX or feedback later: the player gets another.
+            // A consumer cannot be told later to resend without RTX, or to estimate no more: the player gets another.
             drop(track.consumer);
             let capabilities = rtp::capabilities_of(track.kind, &taken.codecs, &taken.extensions);
             let consumer = consume(&offer.transport, &track.producer, &track.mid, capabilities).await?;

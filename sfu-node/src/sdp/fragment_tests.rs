@@ -5,7 +5,7 @@ const TRICKLE: &str = "a=group:BUNDLE 0 1\r\n\
     m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
     a=mid:0\r\n\
     a=ice-ufrag:EsAw\r\n\
-    a=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\n\
+    a=ice-pwd:P2uYro0UCOQ4zxjKXaWC0001\r\n\
     a=candidate:1387637174 1 udp 2122260223 192.0.2.1 61764 typ host generation 0 ufrag EsAw network-id 1\r\n\
     a=candidate:3471623853 1 tcp 1518280447 ab7ea74e-2cd1-4b2a-9a5c-0e8d51b4bd1d.local 9 typ host tcptype active\r\n\
     a=end-of-candidates\r\n";
@@ -14,7 +14,7 @@ const TRICKLE: &str = "a=group:BUNDLE 0 1\r\n\
 fn a_trickle_fragment_is_read() {
     let fragment = Fragment::parse(TRICKLE.as_bytes()).unwrap();
     assert_eq!(fragment.ufrag.as_deref(), Some("EsAw"));
-    assert_eq!(fragment.pwd.as_deref(), Some("P2uYro0UCOQ4zxjKXaWCBui1"));
+    assert_eq!(fragment.pwd.as_deref(), Some("P2uYro0UCOQ4zxjKXaWC0001"));
     assert_eq!(fragment.candidates, 2);
     assert!(fragment.end_of_candidates);
 }
@@ -22,7 +22,7 @@ fn a_trickle_fragment_is_read() {
 #[test]
 fn credentials_count_at_session_level_and_with_bare_line_ends() {
     let fragment =
-        Fragment::parse(b"a=ice-ufrag:EsAw\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\nm=audio 9 RTP/AVP 0\na=mid:0\n");
+        Fragment::parse(b"a=ice-ufrag:EsAw\na=ice-pwd:P2uYro0UCOQ4zxjKXaWC0001\nm=audio 9 RTP/AVP 0\na=mid:0\n");
     assert_eq!(fragment.unwrap().ufrag.as_deref(), Some("EsAw"));
 }
 

@@ -4,7 +4,9 @@ use super::SdpError;
 use super::offer::{self, Section, clip};
 use crate::ice::Credentials;
 use mediasoup::types::data_structures::{DtlsFingerprint, DtlsParameters, DtlsRole};
-use mediasoup::types::rtp_parameters::{RtcpFeedback, RtpCodecParameters, RtpHeaderExtensionParameters, RtpParameters};
+use mediasoup::types::rtp_parameters::{
+    RtcpFeedback, RtpCodecParameters, RtpHeaderExtensionParameters, RtpHeaderExtensionUri, RtpParameters,
+};
 use sdp_types::{Direction, Session, Setup};
 use sfumato_mesh::api::TrackKind;
 use std::str::FromStr;
@@ -105,7 +107,8 @@ pub struct Taken {
     pub codecs: Vec<RtpCodecParameters>,
     /// Header extensions that are taken, with the ids that were offered.
     pub extensions: Vec<RtpHeaderExtensionParameters>,
-    /// Nothing that was offered is left out.
+    /// The consumer that was offered serves: a player that leaves out some other extension or feedback ignores it on
+    /// arrival, and may look for the SSRC of the offer, which another consumer would not have.
     pub whole: bool,
 }
 
@@ -130,7 +133,7 @@ pub fn taken(section: &Section, offered: &RtpParameters) -> Result<Taken, SdpErr
         .filter(|feedback| answered.feedback.contains(feedback))
         .copied()
         .collect();
-    let mut whole = feedback.len() == media.rtcp_feedback().len();
+    let mut whole = true;
     let mut codecs = vec![with_feedback(media.clone(), feedback)];
     for repair in offered.codecs.iter().filter(|codec| codec.is_rtx()) {
         if answered.rtx == Some(repair.payload_type()) {
@@ -147,7 +150,9 @@ pub fn taken(section: &Section, offered: &RtpParameters) -> Result<Taken, SdpErr
                 let detail = format!("a=extmap:{id} renumbers what was offered as a=extmap:{}", extension.id);
                 return Err(SdpError::malformed(field, detail));
             }
-            None => whole = false,
+            // Without it no report of arrivals comes, and an estimate that waits for them stays where it began.
+            None if extension.uri == RtpHeaderExtensionUri::TransportWideCcDraft01 => whole = false,
+            None => {}
         }
     }
     Ok(Taken {

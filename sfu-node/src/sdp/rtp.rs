@@ -183,7 +183,9 @@ fn fit(offered: &OfferedCodec, stream: VideoCodec, stream_parameters: &RtpCodecP
         }
         VideoCodec::H264 => {
             if number(&ours, "packetization-mode") != number(stream_parameters, "packetization-mode") {
-                return None;
+                // Players of GStreamer list H264 without a mode, which would mean 0, and take what comes.
+                let unsaid = offered.fmtp.iter().all(|(key, _)| key != "packetization-mode");
+                return unsaid.then_some(Fit::OtherProfile);
             }
             let same =
                 h264_profile_level_id::is_same_profile(h264_profile(&ours), h264_profile(stream_parameters)).is_some();
@@ -193,7 +195,8 @@ fn fit(offered: &OfferedCodec, stream: VideoCodec, stream_parameters: &RtpCodecP
 }
 
 fn is_opus(codec: &OfferedCodec) -> bool {
-    codec.is("opus") && codec.clock_rate == OPUS_RATE.get() && codec.channels == 2
+    // RFC 7587 section 7 wants `/2`; GStreamer's players leave it out, which reads as 1.
+    codec.is("opus") && codec.clock_rate == OPUS_RATE.get() && codec.channels <= 2
 }
 
 /// Whether the main router takes this video codec from a publisher.
@@ -238,6 +241,15 @@ pub fn publish(section: &Section, user_agent: &str) -> Result<Publish, SdpError>
             )
         })?
         .clone();
+    // mediasoup's worker switches between layers of these two only.
+    let layered = [VideoCodec::Vp8, VideoCodec::H264];
+    if section.layers.len() > 1 && !layered.iter().any(|known| codec.is(known.name())) {
+        let detail = format!(
+            "{} in several layers (a=simulcast) is not supported: offer one layer, or VP8 or H264",
+            codec.name
+        );
+        return Err(SdpError::unsupported(&field, detail));
+    }
     let mut codecs = vec![codec_parameters(section.kind, &codec)];
     if let Some(rtx) = codec.rtx {
         codecs.push(RtpCodecParameters::Video {
@@ -486,10 +498,13 @@ pub fn viewer_capabilities(
     }
 }
 
-/// Everything that a producer's router can send of it: for players that answer an offer of this server.
+/// Everything that a producer's router can send of it: for players that answer an offer of this server. Without
+/// mediasoup's own packet id, which no player knows.
 pub fn all_capabilities(producer: &Producer) -> RtpCapabilities {
     let rtp = producer.consumable_rtp_parameters();
-    capabilities_of(track_kind(producer.kind()), &rtp.codecs, &rtp.header_extensions)
+    let mut extensions = rtp.header_extensions.clone();
+    extensions.retain(|extension| extension.uri != RtpHeaderExtensionUri::MediasoupPacketId);
+    capabilities_of(track_kind(producer.kind()), &rtp.codecs, &extensions)
 }
 
 /// Codecs and extensions as capabilities.

@@ -2,18 +2,18 @@
 //! tested for both here or in `whip`; `docs/whip-whep.md` maps rules to tests.
 
 use super::clients::{BROWSER, Reply, SDP, SDPFRAG, Site, answer_to, restart, trickle, values};
-use super::offers::captured;
+use super::offers::{CAPTURED, captured};
 use crate::session::Role;
 use axum::http::Method;
 use std::time::{Duration, Instant};
 
-const VIEWERS: [&str; 5] = [
-    "chromium-whep",
-    "chromium-whep-video-first",
-    "firefox-whep",
-    "aiortc-whep",
-    "str0m-whep",
-];
+/// Every captured player of VP8 that is answered: the engine of `wrtc-whep` gets a counter-offer.
+fn viewers() -> impl Iterator<Item = &'static str> {
+    let players = CAPTURED
+        .iter()
+        .filter(|(name, text)| name.contains("whep") && *name != "wrtc-whep" && text.contains("VP8/90000"));
+    players.map(|(name, _)| *name)
+}
 
 /// A site on which Chromium publishes `demo`.
 async fn with_stream(options: &[&str]) -> Site {
@@ -31,7 +31,7 @@ async fn asks_for_an_offer(site: &Site) -> Reply {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_is_answered_by_201_with_what_is_sent_and_the_url_of_the_session() {
     let site = with_stream(&[]).await;
-    for offer in VIEWERS {
+    for offer in viewers() {
         let reply = site.open("/whep/demo", offer).await;
         assert_eq!(reply.header("content-type"), "application/sdp");
         assert!(reply.location().starts_with("/whep/demo/"));
@@ -53,7 +53,7 @@ async fn an_offer_is_answered_by_201_with_what_is_sent_and_the_url_of_the_sessio
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_uses_only_payload_types_and_extension_ids_of_the_offer() {
     let site = with_stream(&[]).await;
-    for offer in VIEWERS {
+    for offer in viewers() {
         let reply = site.open("/whep/demo", offer).await;
         for (answered, offered) in reply.sections().iter().zip(captured(offer).split("\r\nm=").skip(1)) {
             for map in values(answered, "rtpmap").into_iter().chain(values(answered, "extmap")) {
@@ -419,4 +419,30 @@ async fn rtx_is_answered_where_its_payload_type_is_ours_and_left_out_elsewhere()
     );
     assert!(reply.values("fmtp").contains(&format!("{repair} apt=96").as_str()));
     assert_eq!(reply.values("ssrc-group").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_that_knows_fewer_extensions_still_finds_the_ssrcs_of_the_offer() {
+    let site = with_stream(&[]).await;
+    let offer = asks_for_an_offer(&site).await;
+    assert!(!offer.body.contains("packet-id"), "no player knows mediasoup's own");
+    let known = ["sdes:mid", "transport-wide-cc"];
+    let answer: String = answer_to(&offer.body)
+        .lines()
+        .filter(|line| !line.starts_with("a=extmap:") || known.iter().any(|uri| line.contains(uri)))
+        .flat_map(|line| [line, "\r\n"])
+        .collect();
+    let reply = site.patch(&offer.location(), &[SDP], &answer).await;
+    assert_eq!(reply.status, 204, "{}", reply.body);
+    for session in site.node.sessions.all() {
+        if let Role::Viewer { _consumers, .. } = &session.role {
+            for consumer in _consumers {
+                let ssrc = consumer.rtp_parameters().encodings[0].ssrc.unwrap();
+                assert!(
+                    offer.body.contains(&format!("a=ssrc:{ssrc} ")),
+                    "{ssrc} was not offered"
+                );
+            }
+        }
+    }
 }

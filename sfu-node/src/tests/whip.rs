@@ -1,20 +1,19 @@
 //! RFC 9725, rule by rule, on the real listener and a real mediasoup worker. `docs/whip-whep.md` maps rules to tests.
 
 use super::clients::{Reply, SDP, SDPFRAG, Site, restart, trickle};
-use super::offers::captured;
+use super::offers::{CAPTURED, captured};
 use axum::body::Body;
 use axum::http::{Method, Request};
 use std::collections::HashSet;
 use tower::ServiceExt;
 
-const OFFERS: [&str; 6] = [
-    "chromium-whip",
-    "chromium-whip-simulcast",
-    "firefox-whip",
-    "aiortc-whip",
-    "ffmpeg9-whip",
-    "str0m-whip",
-];
+/// Every captured publisher.
+fn offers() -> impl Iterator<Item = &'static str> {
+    CAPTURED
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| name.contains("whip"))
+}
 
 /// A site with Chromium's session on it.
 async fn with_session() -> (Site, Reply) {
@@ -26,7 +25,7 @@ async fn with_session() -> (Site, Reply) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_is_answered_by_201_with_an_answer_and_the_url_of_the_session() {
     let site = Site::start(&[]).await;
-    for offer in OFFERS {
+    for offer in offers() {
         let reply = site.open(&format!("/whip/{offer}"), offer).await;
         assert_eq!(reply.header("content-type"), "application/sdp");
         assert!(
@@ -151,7 +150,7 @@ async fn the_answer_has_all_candidates_with_udp_first_and_says_that_no_more_come
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answer_is_one_bundle_with_rtcp_mux_only_in_the_order_of_the_offer() {
     let site = Site::start(&[]).await;
-    for offer in OFFERS {
+    for offer in offers() {
         let reply = site.open(&format!("/whip/{offer}"), offer).await;
         let mids = super::clients::values(captured(offer), "mid");
         assert_eq!(reply.values("mid"), mids, "{offer}");
