@@ -17,6 +17,9 @@ pub const TOKEN_HEADER: &str = "sfumato-admin-token";
 pub const MAX_STREAM_NAME: usize = 128;
 /// Longest name of a node, in characters (a DNS label).
 pub const MAX_NODE_NAME: usize = 63;
+/// Length of a session's handle, in characters. They are hexadecimal digits: 48 bits tell sessions apart, and leave more
+/// than 190 bits of the id secret.
+pub const SESSION_HANDLE: usize = 12;
 /// Longest wait that a long poll may ask for, in seconds.
 pub const MAX_WAIT_SECONDS: u64 = 30;
 
@@ -113,6 +116,13 @@ name_type!(
     "link id",
     "1 to 64 of A-Z, a-z, 0-9 and `-`",
     |v| (1..=64).contains(&v.len()) && v.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+);
+name_type!(
+    /// Names a session without giving it away: the first characters of its id, which is a credential as a whole.
+    SessionHandle,
+    "session id",
+    "12 of a-z and 0-9",
+    |v| v.len() == SESSION_HANDLE && v.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 );
 name_type!(
     /// Id of a publication: drawn for each WHIP session.

@@ -17,6 +17,7 @@ mod lane_rules;
 pub mod link_rules;
 pub mod plan;
 mod poll;
+pub mod sessions;
 pub mod snapshot;
 mod step;
 pub mod task;

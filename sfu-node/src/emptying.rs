@@ -3,7 +3,7 @@
 use crate::drain::Left;
 use crate::node::Node;
 use crate::problem::Problem;
-use crate::session::{Role, SessionId};
+use crate::session::{EndReason, Role, SessionId};
 use axum::http::StatusCode;
 use sfumato_mesh::api::{DrainReason, DrainRequest, DrainState, LinkState, MAX_DRAIN_SECONDS};
 use std::sync::Arc;
@@ -91,18 +91,18 @@ impl Node {
         }
         let (left, elsewhere) = (self.left(), self.viewers_can_go_elsewhere());
         let due = self.drain.lock().due(left, elsewhere, Instant::now());
-        let mut ending: Vec<(SessionId, &'static str)> = Vec::new();
+        let mut ending: Vec<(SessionId, EndReason)> = Vec::new();
         let (mut viewers, mut publishers) = (due.viewers, 0);
         for session in self.sessions.all() {
             match session.role {
                 Role::Viewer { .. } if viewers > 0 => {
                     viewers -= 1;
                     session.announce_reconnect(None);
-                    ending.push((session.id.clone(), "this node is drained, others take viewers"));
+                    ending.push((session.id.clone(), EndReason::Drained));
                 }
                 Role::Publisher { .. } if due.publishers => {
                     publishers += 1;
-                    ending.push((session.id.clone(), "the deadline of the drain is over"));
+                    ending.push((session.id.clone(), EndReason::DrainDeadline));
                 }
                 _ => {}
             }
@@ -110,7 +110,7 @@ impl Node {
         if publishers > 0 {
             tracing::warn!(publishers, "the deadline of the drain is over: publishers are ended");
         }
-        futures::future::join_all(ending.iter().map(|(id, why)| self.end_session(id, why))).await;
+        futures::future::join_all(ending.iter().map(|(id, why)| self.end_session(id, *why))).await;
     }
 
     fn left(&self) -> Left {

@@ -7,6 +7,7 @@ use crate::options::FanOut;
 use crate::presence::Presence;
 use crate::problem::Problem;
 use crate::sdp::rtp::media_kind;
+use crate::session::EndReason;
 use axum::http::StatusCode;
 use mediasoup::prelude::Producer;
 use mediasoup::types::rtp_parameters::RtpParameters;
@@ -425,18 +426,9 @@ impl Node {
         tracing::info!(stream = %carried.stream, origin = %carried.origin.name, "carried no more: {why}");
         self.announce_another(&carried.stream, publication);
         for viewer in self.sessions.viewers_of(publication) {
-            self.end_session(&viewer, why).await;
+            self.end_session(&viewer, EndReason::StreamEnded).await;
         }
-        if let Some(received) = carried.ready.lock().take()
-            && let Some(link) = self.links.lock().get(&received.link)
-        {
-            link.counters
-                .lost_before
-                .fetch_add(received.lost.load(Ordering::Relaxed), Ordering::Relaxed);
-            link.counters
-                .packets_before
-                .fetch_add(received.packets.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
+        drop(carried.ready.lock().take());
         self.touch();
     }
 
@@ -476,7 +468,6 @@ impl Node {
     /// Reads the loss statistics of what crosses the links to this node.
     pub async fn sample_carried(&self) {
         let all: Vec<Arc<Received>> = self.carried.lock().values().filter_map(|c| c.received()).collect();
-        let mut by_link: HashMap<LinkId, (u64, u64)> = HashMap::new();
         for received in &all {
             let (mut lost, mut packets) = (0, 0);
             for producer in received.presence.root() {
@@ -486,16 +477,17 @@ impl Node {
                     packets += stat.packet_count;
                 }
             }
-            received.lost.store(lost, Ordering::Relaxed);
-            received.packets.store(packets, Ordering::Relaxed);
-            let sums = by_link.entry(received.link.clone()).or_default();
-            sums.0 += lost;
-            sums.1 += packets;
-        }
-        for link in self.links.lock().values() {
-            let (lost, packets) = by_link.get(&link.id).copied().unwrap_or_default();
-            link.counters.lost_now.store(lost, Ordering::Relaxed);
-            link.counters.packets_now.store(packets, Ordering::Relaxed);
+            // What is new is added to the link, so that its sums stay when the stream ends. Packets that were thought lost
+            // may still come; then nothing is new.
+            let lost_before = received.lost.fetch_max(lost, Ordering::Relaxed);
+            let packets_before = received.packets.fetch_max(packets, Ordering::Relaxed);
+            if let Some(link) = self.links.lock().get(&received.link) {
+                let more = |now: u64, before: u64| now.saturating_sub(before);
+                link.counters.lost.fetch_add(more(lost, lost_before), Ordering::Relaxed);
+                link.counters
+                    .packets
+                    .fetch_add(more(packets, packets_before), Ordering::Relaxed);
+            }
         }
     }
 }

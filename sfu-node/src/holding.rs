@@ -6,7 +6,7 @@ use crate::deadline::within;
 use crate::names::with_claim_alive;
 use crate::node::Node;
 use crate::ownership::{Right, may_take_over, winner};
-use crate::session::SessionId;
+use crate::session::{EndReason, SessionId};
 use futures::StreamExt;
 use mediasoup::prelude::TransportGeneric;
 use sfumato_mesh::api::{NodeName, PublicationId, StreamName};
@@ -65,7 +65,7 @@ impl Node {
                 && right.beats(&own.right)
             {
                 tracing::warn!(stream = %own.stream, winner = %node, publication = %own.right.publication, "{LOST}");
-                self.end_session(&own.session, LOST).await;
+                self.end_session(&own.session, EndReason::NameLost).await;
             }
         }
         for publication in self.carried_losers(&all, &best) {
@@ -133,7 +133,7 @@ impl Node {
         let state = self.ask(&own.stream, better).await;
         if !may_take_over(with_claim_alive(state), false) {
             tracing::warn!(stream = %own.stream, winner = %better.node, publication = %own.right.publication, "{LOST}");
-            self.end_session(&own.session, LOST).await;
+            self.end_session(&own.session, EndReason::NameLost).await;
             return;
         }
         let raised = Right {

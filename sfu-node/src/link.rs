@@ -99,14 +99,10 @@ pub struct Counters {
     pub sent: AtomicU64,
     /// Bytes received by the pipe.
     pub received: AtomicU64,
-    /// RTP packets of media lost on the way here, over streams that have ended.
-    pub lost_before: AtomicU64,
-    /// RTP packets of media received, over streams that have ended.
-    pub packets_before: AtomicU64,
-    /// RTP packets lost by the streams that cross at present.
-    pub lost_now: AtomicU64,
-    /// RTP packets received by the streams that cross at present.
-    pub packets_now: AtomicU64,
+    /// RTP packets of media lost on the way here.
+    pub lost: AtomicU64,
+    /// RTP packets of media received.
+    pub packets: AtomicU64,
 }
 
 /// What a link tells the node.
@@ -282,7 +278,6 @@ impl Link {
     /// What the admin API says of it.
     pub fn report(&self, now: Instant) -> LinkReport {
         let monitor = self.monitor.lock();
-        let sum = |a: &AtomicU64, b: &AtomicU64| a.load(Ordering::Relaxed) + b.load(Ordering::Relaxed);
         LinkReport {
             id: self.id.clone(),
             peer: self.peer.name.clone(),
@@ -295,8 +290,8 @@ impl Link {
                 .rtt()
                 .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             beats_received: monitor.received(),
-            packets_lost: sum(&self.counters.lost_before, &self.counters.lost_now),
-            packets_received: sum(&self.counters.packets_before, &self.counters.packets_now),
+            packets_lost: self.counters.lost.load(Ordering::Relaxed),
+            packets_received: self.counters.packets.load(Ordering::Relaxed),
             bytes_sent: self.counters.sent.load(Ordering::Relaxed),
             bytes_received: self.counters.received.load(Ordering::Relaxed),
         }

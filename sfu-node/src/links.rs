@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use sfumato_mesh::api::{CloseLinks, Incarnation, LaneRequest, LinkEnd, LinkId, Links, NodeName, Peer, PutLinks};
 use sfumato_mesh::link_rules::{Decision, Existing, decide};
 use std::sync::Arc;
+use std::time::Instant;
 
 impl Node {
     /// Makes or connects the links with one peer that are asked for, all lanes.
@@ -129,7 +130,11 @@ impl Node {
     /// Drops links and everything that crosses them.
     async fn drop_links(self: &Arc<Self>, ids: &[LinkId], why: &'static str) {
         for id in ids {
-            let Some(link) = self.links.lock().remove(id) else {
+            let present = self.links.lock().get(id).cloned();
+            if let Some(link) = present {
+                link.sample().await;
+            }
+            let Some(link) = self.take_link(id) else {
                 continue;
             };
             tracing::info!(peer = %link.peer.name, lane = %link.lane, link = %id, state = ?link.state(), "link {why}");
@@ -146,6 +151,15 @@ impl Node {
             }
             self.touch();
         }
+    }
+
+    /// Takes a link out, and keeps what it has carried in the node's sums. Both under one lock: to whoever adds up the
+    /// links nothing is missing and nothing is there twice.
+    fn take_link(&self, id: &LinkId) -> Option<Arc<Link>> {
+        let mut links = self.links.lock();
+        let link = links.remove(id)?;
+        self.tally.links_before.lock().add(&link.report(Instant::now()));
+        Some(link)
     }
 
     fn check_incarnation(&self, meant: &Incarnation) -> Result<(), Problem> {

@@ -31,6 +31,8 @@ mod presence;
 mod problem;
 mod sdp;
 mod session;
+mod session_end;
+mod stats;
 mod sync;
 mod tasks;
 #[cfg(test)]
@@ -40,6 +42,7 @@ mod worker;
 
 use clap::{CommandFactory, Parser};
 use options::{LogFormat, Options};
+use session::EndReason;
 use sfumato_mesh::api::DrainReason;
 use sfumato_mesh::{HttpNodeAdmin, TokenSource};
 use std::net::SocketAddr;
@@ -163,7 +166,7 @@ async fn run(options: Options) -> Result<(), String> {
     for session in node.sessions.all() {
         let id = session.id.clone();
         drop(session);
-        node.end_session(&id, "the node ends").await;
+        node.end_session(&id, EndReason::NodeEnds).await;
     }
     // Long polls are answered by the change above; what is still open after this is cut.
     let _ = tokio::time::timeout(SHUTDOWN_DEADLINE, async {

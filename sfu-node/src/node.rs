@@ -14,7 +14,8 @@ use crate::options::Options;
 use crate::ownership::{LastRtp, Right};
 use crate::pipe::PipeListen;
 use crate::presence::Presence;
-use crate::session::{SessionId, Sessions};
+use crate::session::{EndReason, SessionId, Sessions};
+use crate::stats::Tally;
 use crate::sync::Peers;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::{MediaKind, WorkerManager};
@@ -80,6 +81,8 @@ pub struct Node {
     pub gate: Gate,
     /// How much clients may use.
     pub limits: Limits,
+    /// What is counted over the node's life.
+    pub tally: Tally,
     /// WHIP and WHEP sessions.
     pub sessions: Sessions,
     /// Offers to players that wait for their answers.
@@ -96,7 +99,7 @@ pub struct Node {
     pub drain: Mutex<Drain>,
     started: AtomicBool,
     /// Sessions whose transport says that they have ended, with the reason.
-    pub ended: mpsc::UnboundedSender<(SessionId, &'static str)>,
+    pub ended: mpsc::UnboundedSender<(SessionId, EndReason)>,
     /// Sessions whose transport says that they are connected.
     pub connected: mpsc::UnboundedSender<SessionId>,
 }
@@ -104,7 +107,7 @@ pub struct Node {
 /// What the transports' callbacks tell the node's tasks.
 pub struct Inbox {
     /// Ended sessions.
-    pub ended: mpsc::UnboundedReceiver<(SessionId, &'static str)>,
+    pub ended: mpsc::UnboundedReceiver<(SessionId, EndReason)>,
     /// Connected sessions.
     pub connected: mpsc::UnboundedReceiver<SessionId>,
 }
@@ -173,6 +176,7 @@ impl Node {
             peers: Peers::default(),
             gate,
             limits: Limits::new(&options.limits),
+            tally: Tally::default(),
             sessions: Sessions::default(),
             offers: Offers::default(),
             claims,

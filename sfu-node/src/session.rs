@@ -8,11 +8,14 @@ use crate::layers::viewer::ViewerLayers;
 use crate::limits::bitrate::Sending;
 use crate::presence::{Presence, Seat};
 use crate::sdp::fragment::BundleTag;
+pub use crate::session_end::EndReason;
+use crate::stats::Counts;
 use crate::worker::MediaWorker;
 use mediasoup::consumer::ConsumerLayers;
 use mediasoup::prelude::*;
 use parking_lot::Mutex;
-use sfumato_mesh::api::{PublicationId, StreamName};
+use sfumato_mesh::api::{PublicationId, SESSION_HANDLE, SessionHandle, StreamName};
+use sfumato_mesh::sessions::SessionRole;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,22 +33,39 @@ const MAX_TOMBSTONES: usize = 10_000;
 /// Id of a session: the unguessable last part of its URL.
 pub type SessionId = String;
 
+/// The public part of a session's id, for logs and lists: its first characters. The others stay secret.
+pub fn handle(id: &str) -> Option<SessionHandle> {
+    id.get(..SESSION_HANDLE)?.parse().ok()
+}
+
 /// What a session does.
 pub enum Role {
     /// Sends a publication.
     Publisher {
         /// Which.
         publication: PublicationId,
+        /// Its tracks.
+        producers: Vec<Producer>,
     },
     /// Watches a publication.
     Viewer {
         /// Its place on a router.
         seat: Seat,
         /// What it is sent, one consumer a track; held, since dropping one ends it.
-        _consumers: Vec<Consumer>,
+        consumers: Vec<Consumer>,
         /// The layers of its video, where there are several.
         layers: Option<Box<ViewerLayers>>,
     },
+}
+
+impl Role {
+    /// Publisher or viewer.
+    pub fn kind(&self) -> SessionRole {
+        match self {
+            Self::Publisher { .. } => SessionRole::Publisher,
+            Self::Viewer { .. } => SessionRole::Viewer,
+        }
+    }
 }
 
 /// A WHIP or WHEP session.
@@ -70,6 +90,7 @@ pub struct Session {
     sending: Mutex<Sending>,
     /// Server-sent events of a viewer.
     pub events: EventStreams,
+    counted: Mutex<Counts>,
 }
 
 impl Session {
@@ -99,6 +120,7 @@ impl Session {
             heard: Mutex::new(now),
             sending: Mutex::default(),
             events: EventStreams::default(),
+            counted: Mutex::default(),
         }
     }
 
@@ -140,15 +162,42 @@ impl Session {
         self.connected.load(Ordering::Relaxed)
     }
 
+    /// What is published or watched.
+    pub fn publication(&self) -> &PublicationId {
+        match &self.role {
+            Role::Publisher { publication, .. } => publication,
+            Role::Viewer { seat, .. } => &seat.presence().publication,
+        }
+    }
+
+    /// Time since the answer.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.created)
+    }
+
+    /// The worker that serves it.
+    pub fn worker(&self) -> u16 {
+        self.worker.index
+    }
+
+    /// Notes what has been counted so far; answers what is new.
+    pub fn count(&self, now: Counts) -> Counts {
+        let mut counted = self.counted.lock();
+        let more = now.since(*counted);
+        *counted = counted.highest(now);
+        more
+    }
+
     /// Whether a publisher has sent more than it may for too long, given the bytes received so far.
     pub fn sends_too_much(&self, bytes: u64, limit_kbps: u32, now: Instant) -> bool {
         matches!(self.role, Role::Publisher { .. }) && self.sending.lock().too_much(bytes, limit_kbps, now)
     }
 
     /// Why the session should end now, if it should, given the bytes received so far.
-    pub fn overdue(&self, bytes: Option<u64>, now: Instant) -> Option<&'static str> {
+    pub fn overdue(&self, bytes: Option<u64>, now: Instant) -> Option<EndReason> {
         if !self.is_connected() {
-            return (now.saturating_duration_since(self.created) > CONNECT_TIMEOUT).then_some("it never connected");
+            return (now.saturating_duration_since(self.created) > CONNECT_TIMEOUT)
+                .then_some(EndReason::NeverConnected);
         }
         let mut heard = self.heard.lock();
         match bytes {
@@ -156,7 +205,7 @@ impl Session {
                 *heard = now;
                 None
             }
-            Some(_) => (now.saturating_duration_since(*heard) > SILENCE_TIMEOUT).then_some("nothing was received"),
+            Some(_) => (now.saturating_duration_since(*heard) > SILENCE_TIMEOUT).then_some(EndReason::Silent),
             // A worker that does not answer says nothing about the client.
             None => None,
         }
@@ -173,7 +222,7 @@ impl Drop for Session {
 struct Tombstone {
     id: SessionId,
     at: Instant,
-    why: &'static str,
+    why: EndReason,
 }
 
 /// All sessions of a node.
@@ -194,15 +243,22 @@ impl Sessions {
         self.open.lock().get(id).cloned()
     }
 
+    /// Finds an open session by the public part of its id.
+    pub fn by_handle(&self, wanted: &SessionHandle) -> Option<Arc<Session>> {
+        let open = self.open.lock();
+        let found = open.values().find(|s| s.id.starts_with(wanted.as_str()));
+        found.cloned()
+    }
+
     /// Takes a session out; dropping what is returned ends it. `why` is told to whoever asks for it later.
-    pub fn remove(&self, id: &str, why: &'static str) -> Option<Arc<Session>> {
+    pub fn remove(&self, id: &str, why: EndReason) -> Option<Arc<Session>> {
         let session = self.open.lock().remove(id)?;
         self.bury(id, why);
         Some(session)
     }
 
     /// Remembers that there was a session of this id, and why there is none any more.
-    pub fn bury(&self, id: &str, why: &'static str) {
+    pub fn bury(&self, id: &str, why: EndReason) {
         let mut ended = self.ended.lock();
         if ended.len() >= MAX_TOMBSTONES {
             ended.pop_front();
@@ -215,7 +271,7 @@ impl Sessions {
     }
 
     /// Why a session of this id ended a short while ago, if it did.
-    pub fn ended_recently(&self, id: &str) -> Option<&'static str> {
+    pub fn ended_recently(&self, id: &str) -> Option<EndReason> {
         let mut ended = self.ended.lock();
         while ended.front().is_some_and(|stone| stone.at.elapsed() > TOMBSTONE_LIFE) {
             ended.pop_front();

@@ -6,6 +6,7 @@ use crate::fanout::RENEW_EVERY;
 use crate::holding::RTP_SAMPLE_EVERY;
 use crate::link::Link;
 use crate::node::{Inbox, Node};
+use crate::session::EndReason;
 use mediasoup::prelude::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -101,7 +102,7 @@ async fn end_overdue(node: &Arc<Node>) {
         let now = Instant::now();
         let limit = node.options.limits.max_publisher_bitrate;
         let too_much = bytes.is_some_and(|bytes| session.sends_too_much(bytes, limit, now));
-        let over = too_much.then_some("it sent more than a publisher may");
+        let over = too_much.then_some(EndReason::SentTooMuch);
         if let Some(why) = session.overdue(bytes, now).or(over) {
             let id = session.id.clone();
             drop(session);

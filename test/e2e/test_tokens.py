@@ -69,7 +69,11 @@ def test_a_token_for_something_else_is_403_and_an_expired_one_401(guarded, whip,
 
 
 def test_a_preflight_and_the_end_of_a_session_need_no_token(guarded, whip, stream, token):
-    asked = {"Origin": "http://other.test", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    asked = {
+        "Origin": "http://other.test",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
     answer = guarded.http.options(whip(stream), headers=asked)
     assert answer.is_success, answer.text
     assert "authorization" in answer.headers["access-control-allow-headers"].lower()

@@ -1,13 +1,14 @@
 //! The admin API on its own listener: for the operator, the peers and the front door. Every call needs the token.
 
 use super::path::Path;
+use super::sessions;
 use crate::node::Node;
 use crate::problem::Problem;
 use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -35,6 +36,12 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
         .route("/admin/v1/links/{peer}", put(put_links))
         .route("/admin/v1/links/close", post(close_links))
         .route("/admin/v1/publications", get(publications))
+        .route(
+            "/admin/v1/publications/{publication}",
+            delete(sessions::kick_publication),
+        )
+        .route("/admin/v1/sessions", get(sessions::sessions))
+        .route("/admin/v1/sessions/{session}", delete(sessions::kick_session))
         .route("/admin/v1/names/{stream}", get(name))
         .route("/admin/v1/objects", get(objects))
         .route("/admin/v1/subscriptions/renew", post(renew))
@@ -265,7 +272,7 @@ pub(super) async fn undrain(
 }
 
 /// Work that changes something is finished even when the caller hangs up half-way.
-async fn detached<T: Send + 'static>(
+pub(super) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::spawn(work)

@@ -3,5 +3,8 @@
 pub mod admin;
 pub mod clients;
 pub mod health;
+
+mod metrics;
 pub mod openapi;
 mod path;
+mod sessions;

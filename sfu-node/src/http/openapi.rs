@@ -1,6 +1,6 @@
 //! The admin API as OpenAPI, for `sfu-node openapi` and `docs/admin-api.yaml`.
 
-use super::admin;
+use super::{admin, sessions};
 use sfumato_mesh::api::Problem;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -12,7 +12,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
     paths(
         admin::node_report, admin::put_links, admin::close_links,
         admin::publications, admin::name, admin::objects, admin::subscribe, admin::renew,
-        admin::drain, admin::undrain
+        admin::drain, admin::undrain,
+        sessions::sessions, sessions::kick_session, sessions::kick_publication
     ),
     components(schemas(Problem)),
     modifiers(&Security),

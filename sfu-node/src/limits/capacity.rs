@@ -20,7 +20,7 @@ pub struct Room {
     pub viewers: u32,
 }
 
-/// Which limit is reached.
+/// Which limit is reached, and how many that are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// The node.

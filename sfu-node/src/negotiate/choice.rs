@@ -78,7 +78,7 @@ impl Node {
         worker: &Arc<MediaWorker>,
         choices: &[Option<Choice<'_>>],
     ) -> Result<Option<(Router, Seat)>, Problem> {
-        self.limits.viewer(presence.viewers())?;
+        self.check_viewers(presence.viewers())?;
         let listen = self.inner_listen();
         let chosen: Vec<&Choice<'_>> = choices.iter().flatten().collect();
         if chosen.iter().all(|choice| choice.on_main) {
@@ -109,7 +109,7 @@ impl Node {
 
     /// Of several that came for the last seat at the same moment, none too many keeps one.
     pub(super) fn seated(&self, seat: Seat) -> Result<Seat, Problem> {
-        self.limits.viewer(seat.presence().viewers().saturating_sub(1))?;
+        self.check_viewers(seat.presence().viewers().saturating_sub(1))?;
         Ok(seat)
     }
 }

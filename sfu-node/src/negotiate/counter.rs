@@ -14,6 +14,7 @@ use crate::problem::Problem;
 use crate::sdp::player_answer::{PlayerAnswer, Taken, taken};
 use crate::sdp::server_offer::{self, Track};
 use crate::sdp::{lines, rtp};
+use crate::session::EndReason;
 use axum::http::StatusCode;
 use mediasoup::prelude::*;
 use sfumato_mesh::api::{StreamName, TrackKind};
@@ -30,7 +31,7 @@ impl Node {
         given: Given,
         max_height: Option<u32>,
     ) -> Result<Answered, Problem> {
-        self.limits.viewer(presence.viewers())?;
+        self.check_viewers(presence.viewers())?;
         let worker = self.worker_for_viewer(presence);
         let listen = self.inner_listen();
         let seat = self.seated(presence.seat(&self.workers, &worker, None, &listen).await?)?;
@@ -149,7 +150,7 @@ impl Node {
         // to be told of it.
         self.open_viewer(viewer).await?;
         if let Err(error) = within("starting DTLS", transport.connect(remote)).await {
-            self.end_session(id, "DTLS did not start").await;
+            self.end_session(id, EndReason::HandshakeFailed).await;
             return Err(error.into());
         }
         Ok(())

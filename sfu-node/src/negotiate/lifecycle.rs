@@ -4,7 +4,7 @@ use super::short;
 use crate::ice::{Credentials, IceSession};
 use crate::node::Node;
 use crate::sdp::fragment::BundleTag;
-use crate::session::{Role, Session, SessionId};
+use crate::session::{EndReason, Role, Session, SessionId};
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 use mediasoup::types::data_structures::DtlsState;
@@ -42,10 +42,10 @@ impl Node {
                     let _ = connected.send(key.clone());
                 }
                 DtlsState::Closed => {
-                    let _ = ended.send((key.clone(), "the client closed DTLS"));
+                    let _ = ended.send((key.clone(), EndReason::ClientClosed));
                 }
                 DtlsState::Failed => {
-                    let _ = ended.send((key.clone(), "the DTLS handshake failed"));
+                    let _ = ended.send((key.clone(), EndReason::HandshakeFailed));
                 }
                 DtlsState::New | DtlsState::Connecting => {}
             })
@@ -105,26 +105,34 @@ impl Node {
     }
 
     /// Ends a session, and with a publisher's the stream.
-    pub async fn end_session(self: &Arc<Self>, id: &str, why: &'static str) {
+    pub async fn end_session(self: &Arc<Self>, id: &str, why: EndReason) {
         let Some(session) = self.sessions.remove(id, why) else {
             return;
         };
+        self.tally.session_ended(session.role.kind(), why);
         tracing::info!(stream = %session.stream, session = %short(id), "session ends: {why}");
-        if let Role::Publisher { publication } = &session.role {
+        if let Role::Publisher { publication, .. } = &session.role {
             let publication = publication.clone();
             let stream = session.stream.clone();
             let published = self.published.lock().remove(&publication);
             self.touch_publications();
             self.drop_outgoing(&publication).await;
             self.announce_another(&stream, &publication);
+            let mut ending = vec![Arc::clone(&session)];
             for viewer in self.sessions.viewers_of(&publication) {
                 // Viewers are no publishers: this goes one level deep.
-                drop(self.sessions.remove(&viewer, why));
+                if let Some(viewer) = self.sessions.remove(&viewer, why) {
+                    self.tally.session_ended(viewer.role.kind(), EndReason::StreamEnded);
+                    ending.push(viewer);
+                }
             }
+            self.last_look(&ending).await;
+            drop(ending);
             drop(published);
             drop(session);
             self.claims.release(&stream, &publication).await;
         } else {
+            self.last_look(std::slice::from_ref(&session)).await;
             drop(session);
             self.touch();
         }
@@ -132,6 +140,6 @@ impl Node {
 }
 
 pub(super) fn new_session_id() -> SessionId {
-    // 244 random bits from the operating system: the URL is a credential.
+    // 244 random bits from the operating system: the URL is a credential. Its first 12 characters are public.
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }

@@ -12,12 +12,14 @@ mod transport;
 pub use offers::{OFFER_LIFE, Offers};
 pub use restart::Patched;
 
-use crate::limits::{InUse, Place};
+use crate::limits::{Full, InUse, Place};
 use crate::node::Node;
 use crate::problem::Problem;
 use crate::sdp::offer::Offer;
 use crate::sdp::{SdpError, rtp};
 use crate::session::SessionId;
+use crate::stats::Refused;
+use sfumato_mesh::api::SESSION_HANDLE;
 use sfumato_mesh::api::TrackKind;
 
 /// What a client is answered with.
@@ -63,11 +65,26 @@ impl Node {
         }
     }
 
+    fn no_room(&self, full: Full) -> Problem {
+        self.tally.refused(match full {
+            Full::Sessions(_) => Refused::Sessions,
+            Full::HalfOpen(_) => Refused::HalfOpen,
+            Full::Viewers(_) => Refused::Viewers,
+        });
+        full.into()
+    }
+
+    /// Whether a stream with so many viewers on this node may have one more.
+    fn check_viewers(&self, viewers: u32) -> Result<(), Problem> {
+        self.limits.viewer(viewers).map_err(|full| self.no_room(full))
+    }
+
     /// A place for a new session, if this node takes any and has room; held until the session is in the list.
     fn take_place(&self) -> Result<Place<'_>, Problem> {
         if self.is_ready() {
-            return Ok(self.limits.place(|| self.in_use())?);
+            return self.limits.place(|| self.in_use()).map_err(|full| self.no_room(full));
         }
+        self.tally.refused(Refused::NotReady);
         let why = if self.is_draining() {
             "draining"
         } else {
@@ -82,7 +99,7 @@ impl Node {
 
 /// Enough of a session id to follow it in a log, too little to use it.
 pub fn short(id: &str) -> &str {
-    id.get(..8).unwrap_or(id)
+    id.get(..SESSION_HANDLE).unwrap_or(id)
 }
 
 fn one_of_each(offer: &Offer) -> Result<(), SdpError> {

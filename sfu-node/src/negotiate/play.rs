@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::sdp::offer::{Offer, Section};
 use crate::sdp::server_offer::rtx;
 use crate::sdp::{SdpError, answer, rtp};
-use crate::session::{Role, SessionId};
+use crate::session::{EndReason, Role, SessionId};
 use crate::worker::MediaWorker;
 use axum::http::StatusCode;
 use mediasoup::prelude::*;
@@ -183,7 +183,7 @@ impl Node {
         let role = Role::Viewer {
             layers,
             seat: viewer.seat,
-            _consumers: viewer.consumers.into_iter().map(|(_, consumer)| consumer).collect(),
+            consumers: viewer.consumers.into_iter().map(|(_, consumer)| consumer).collect(),
         };
         let descriptions = Descriptions {
             client: viewer.client,
@@ -196,7 +196,7 @@ impl Node {
             &presence.publication,
             viewer.fetched.as_ref().map(|(carried, _)| carried),
         ) {
-            self.end_session(&id, "the stream ended").await;
+            self.end_session(&id, EndReason::StreamEnded).await;
             return Err(not_live(&stream));
         }
         tracing::info!(%stream, session = %short(&id), "viewer");

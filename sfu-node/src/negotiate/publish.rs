@@ -89,7 +89,8 @@ impl Node {
             })
             .collect();
         let sdp = self.connect_and_answer(offer, &replies, &transport).await?;
-        let presence = Arc::new(Presence::new(id.clone(), stream.clone(), worker.index, producers));
+        let presence = Presence::new(id.clone(), stream.clone(), worker.index, producers.clone());
+        let presence = Arc::new(presence);
         self.probe_layers(&presence).await;
         let session = new_session_id();
         let published = Published {
@@ -101,6 +102,7 @@ impl Node {
         self.published.lock().insert(id.clone(), published);
         let role = Role::Publisher {
             publication: id.clone(),
+            producers,
         };
         let descriptions = Descriptions {
             client: offer.ice.clone(),

@@ -6,6 +6,7 @@ use super::node;
 use super::offers::{CAPTURED, captured, damage, hurt};
 use crate::ice::Condition;
 use crate::negotiate::{Client, Patched};
+use crate::session::EndReason;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::json;
@@ -79,14 +80,14 @@ async fn no_damaged_offer_ends_a_worker_or_leaks_an_object() {
         if let Ok(answered) = answered {
             accepted += 1;
             drop(node.offers.take(&answered.session));
-            node.end_session(&answered.session, "test").await;
+            node.end_session(&answered.session, EndReason::ClientAsked).await;
         }
     }
     assert!(
         accepted > 100,
         "only {accepted} damaged offers were accepted: the damage is too great to prove much"
     );
-    node.end_session(&steady.session, "test").await;
+    node.end_session(&steady.session, EndReason::ClientAsked).await;
     // Profile routers and their pipes are on routers of their own and on the main one; the latter go when idle.
     let (_, producers, consumers) = before;
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
@@ -131,14 +132,14 @@ async fn no_damaged_answer_or_fragment_ends_a_worker_or_leaks_an_object() {
             restarted += usize::from(matches!(patched, Ok(Patched::Restarted { .. })));
         }
         drop(node.offers.take(&offer.session));
-        node.end_session(&offer.session, "test").await;
+        node.end_session(&offer.session, EndReason::ClientAsked).await;
     }
     assert!(
         answered > DAMAGED_ANSWERS / 20,
         "only {answered} damaged answers were taken"
     );
     assert!(restarted > 0, "no damaged fragment restarted ICE");
-    node.end_session(&steady.session, "test").await;
+    node.end_session(&steady.session, EndReason::ClientAsked).await;
     settles_at(&node, before).await;
     assert!(node.fatal.borrow().is_none());
 }
@@ -162,9 +163,9 @@ async fn a_viewer_with_the_payload_types_of_the_main_router_leaves_nothing_behin
             .play(&stream, &browser(), captured("chromium-whep").as_bytes())
             .await
             .unwrap();
-        node.end_session(&viewer.session, "test").await;
+        node.end_session(&viewer.session, EndReason::ClientAsked).await;
     }
-    node.end_session(&publisher.session, "test").await;
+    node.end_session(&publisher.session, EndReason::ClientAsked).await;
     settles_at(&node, before).await;
 }
 
@@ -182,7 +183,7 @@ async fn a_taken_name_is_refused_and_is_free_again_when_its_publisher_has_gone()
             .await
             .is_err()
     );
-    node.end_session(&first.session, "test").await;
+    node.end_session(&first.session, EndReason::ClientAsked).await;
     assert!(node.publish(&stream, &browser(), body, Access::default()).await.is_ok());
 }
 

@@ -9,9 +9,11 @@ mod conformance;
 mod drain;
 mod hostile;
 mod limits;
+mod metrics;
 mod names;
 mod offers;
 mod quirks;
+mod sessions;
 mod whep;
 mod whip;
 

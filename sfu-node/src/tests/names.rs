@@ -7,6 +7,7 @@ use crate::claims::{Claim, Claims, Refreshed};
 use crate::negotiate::Client;
 use crate::node::Node;
 use crate::ownership::RTP_SILENCE;
+use crate::session::EndReason;
 use axum::response::IntoResponse;
 use sfumato_mesh::access::Access;
 use sfumato_mesh::api::StreamName;
@@ -47,10 +48,7 @@ async fn a_token_that_may_takes_a_name_over_and_the_one_before_is_told() {
     let second = publish(&node, forced()).await.unwrap();
     assert_eq!(generation(&node), 2);
     assert!(node.sessions.get(&first).is_none());
-    assert_eq!(
-        node.sessions.ended_recently(&first),
-        Some("another publisher took the name over")
-    );
+    assert_eq!(node.sessions.ended_recently(&first), Some(EndReason::NameLost));
     assert!(node.sessions.get(&second).is_some());
 }
 
@@ -109,10 +107,7 @@ async fn a_better_claim_of_somebody_who_may_live_ends_the_publication_and_says_w
     };
     assert_eq!(others.refresh(&demo(), &better).await, Refreshed::Ours);
     node.refresh_claims().await;
-    assert_eq!(
-        node.sessions.ended_recently(&session),
-        Some("another publisher took the name over")
-    );
+    assert_eq!(node.sessions.ended_recently(&session), Some(EndReason::NameLost));
     assert!(node.published.lock().is_empty());
     assert_eq!(
         others.refresh(&demo(), &better).await,

@@ -5,6 +5,7 @@ use super::clients::{SDP, SDPFRAG, Site, answer_to, trickle};
 use super::offers::captured;
 use crate::sdp::offer::Offer;
 use crate::sdp::rtp;
+use crate::session::EndReason;
 use axum::http::Method;
 use sfumato_mesh::api::TrackKind;
 
@@ -49,7 +50,7 @@ async fn obs_closes_its_connection_before_delete_and_wants_exactly_200() {
     let site = Site::start(&[]).await;
     let url = site.open("/whip/demo", "obs-whip").await.location();
     let id = url.rsplit('/').next().unwrap();
-    site.node.end_session(id, "the client closed DTLS").await;
+    site.node.end_session(id, EndReason::ClientClosed).await;
     assert_eq!(site.ask(Method::DELETE, &url, &[], "").await.status, 200);
 }
 

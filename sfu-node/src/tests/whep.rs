@@ -272,7 +272,7 @@ async fn what_an_answer_leaves_out_is_not_sent() {
     assert_eq!(reply.status, 204, "{}", reply.body);
     let sessions = site.node.sessions.all();
     let viewer = sessions.iter().find_map(|session| match &session.role {
-        Role::Viewer { _consumers, .. } => Some(_consumers),
+        Role::Viewer { consumers, .. } => Some(consumers),
         Role::Publisher { .. } => None,
     });
     let consumers = viewer.unwrap();
@@ -435,8 +435,8 @@ async fn a_player_that_knows_fewer_extensions_still_finds_the_ssrcs_of_the_offer
     let reply = site.patch(&offer.location(), &[SDP], &answer).await;
     assert_eq!(reply.status, 204, "{}", reply.body);
     for session in site.node.sessions.all() {
-        if let Role::Viewer { _consumers, .. } = &session.role {
-            for consumer in _consumers {
+        if let Role::Viewer { consumers, .. } = &session.role {
+            for consumer in consumers {
                 let ssrc = consumer.rtp_parameters().encodings[0].ssrc.unwrap();
                 assert!(
                     offer.body.contains(&format!("a=ssrc:{ssrc} ")),

@@ -8,6 +8,7 @@ use crate::layers::request;
 use crate::negotiate::{Answered, Client, Given, OFFER_LIFE};
 use crate::node::Node;
 use crate::problem::Problem;
+use crate::stats::Refused;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -29,7 +30,15 @@ pub(super) async fn create(
     // Before the body is read: who may not, shall cost little.
     let access = node
         .gate
-        .admit(protocol.action(), &stream, &parts.headers, parts.uri.query())?;
+        .admit(protocol.action(), &stream, &parts.headers, parts.uri.query())
+        .inspect_err(|problem| {
+            let forbidden = problem.status() == StatusCode::FORBIDDEN;
+            node.tally.refused(if forbidden {
+                Refused::Forbidden
+            } else {
+                Refused::Unauthorized
+            });
+        })?;
     let declared = parts.headers.contains_key(header::CONTENT_TYPE);
     let agent = parts.headers.get(header::USER_AGENT);
     let client = Client {

@@ -10,6 +10,7 @@ mod resource;
 
 use crate::node::Node;
 use crate::problem::Problem;
+use crate::stats::Refused;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -84,7 +85,9 @@ async fn pace(State(node): State<Arc<Node>>, request: Request, next: Next) -> Re
     // Only a router that is not served over a socket, as in tests, has no peer.
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
-    node.limits.request(request.method(), peer, request.headers())?;
+    node.limits
+        .request(request.method(), peer, request.headers())
+        .inspect_err(|_| node.tally.refused(Refused::Rate))?;
     Ok(next.run(request).await)
 }
 

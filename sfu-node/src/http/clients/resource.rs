@@ -5,7 +5,7 @@ use super::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
 use crate::http::path::Path;
 use crate::node::Node;
 use crate::problem::Problem;
-use crate::session::{Role, Session};
+use crate::session::{EndReason, Role, Session};
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -35,7 +35,7 @@ pub(super) async fn on_session(
     match method {
         Method::DELETE => {
             drop(session);
-            let work = tokio::spawn(async move { node.end_session(&id, "the client asked").await });
+            let work = tokio::spawn(async move { node.end_session(&id, EndReason::ClientAsked).await });
             work.await
                 .map_err(|panic| Problem::internal("ending a session", panic))?;
             Ok(StatusCode::OK.into_response())
@@ -56,7 +56,7 @@ async fn on_offer(
         Method::PATCH => answer(node, stream, id, request).await,
         Method::DELETE => {
             drop(node.offers.take(&id));
-            node.sessions.bury(&id, "the client asked");
+            node.sessions.bury(&id, EndReason::ClientAsked);
             Ok(StatusCode::OK.into_response())
         }
         method => without_body(&method, SDP),
@@ -84,7 +84,7 @@ pub(super) fn find(node: &Node, protocol: Protocol, stream: &StreamName, id: &st
 }
 
 /// The answer for a session that is not there. `ended` is why it ended, if it did a short while ago.
-pub(super) fn unknown_session(ended: Option<&'static str>) -> Problem {
+pub(super) fn unknown_session(ended: Option<EndReason>) -> Problem {
     let (title, detail) = match ended {
         Some(why) => (
             "Session has ended",

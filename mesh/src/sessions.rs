@@ -1,0 +1,101 @@
+//! Sessions of a node in the admin API: who publishes and who watches, and how it goes.
+
+use crate::api::{PublicationId, SessionHandle, StreamName};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Most sessions that one answer lists.
+pub const MAX_SESSIONS_LISTED: u32 = 1_000;
+/// Longest reason of a kick, in characters.
+pub const MAX_KICK_REASON: usize = 200;
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SessionRole {
+    /// WHIP.
+    Publisher,
+    /// WHEP.
+    Viewer,
+}
+
+impl SessionRole {
+    /// As JSON and metrics write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Publisher => "publisher",
+            Self::Viewer => "viewer",
+        }
+    }
+}
+
+/// `GET /admin/v1/sessions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sessions {
+    /// Sessions that fit the question, whether they are listed or not.
+    pub total: u32,
+    /// By stream, then by id; at most as many as were asked for.
+    pub sessions: Vec<SessionReport>,
+}
+
+/// One session. Figures are those of the worker at the moment of the question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionReport {
+    /// Names the session in logs and in this API. The session's URL is a credential, and cannot be made from it.
+    pub id: SessionHandle,
+    /// Name of the stream.
+    pub stream: StreamName,
+    /// What is published or watched.
+    pub publication: PublicationId,
+    /// Publisher or viewer.
+    pub role: SessionRole,
+    /// Whether the client has connected (DTLS).
+    pub connected: bool,
+    /// Time since the answer, in milliseconds.
+    pub age_ms: u64,
+    /// Worker that serves it.
+    pub worker: u16,
+    /// What was measured; absent while the client has not connected, and when the worker did not answer in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<SessionMedia>,
+    /// Layer that a viewer of a simulcast stream is sent at present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<SessionLayer>,
+}
+
+/// Media of a session, all its tracks together: what a publisher sends to the node, what the node sends to a viewer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SessionMedia {
+    /// RTP at present, in bit/s.
+    pub bitrate: u64,
+    /// RTP bytes since the beginning.
+    pub bytes: u64,
+    /// RTP packets since the beginning.
+    pub packets: u64,
+    /// Packets lost on the way since the beginning; for a viewer, as it reports.
+    pub packets_lost: u64,
+    /// Share of packets lost lately, 0 to 1, of the track that has it worst.
+    pub loss: f64,
+    /// Round trip to the client, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+    /// NACKs: sent to a publisher, received from a viewer.
+    pub nacks: u64,
+    /// Requests for a key frame (PLI and FIR): sent to a publisher, received from a viewer.
+    pub key_frame_requests: u64,
+}
+
+/// A layer of a simulcast stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionLayer {
+    /// 0 is the smallest picture.
+    pub spatial: u8,
+    /// 0 is the lowest frame rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporal: Option<u8>,
+}

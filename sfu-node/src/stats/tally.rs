@@ -1,0 +1,177 @@
+//! What is counted over the life of the node and never falls.
+
+use super::Counts;
+use crate::session::EndReason;
+use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use sfumato_mesh::api::LinkReport;
+use sfumato_mesh::sessions::SessionRole;
+
+const ROLES: [SessionRole; 2] = [SessionRole::Publisher, SessionRole::Viewer];
+
+type One = [(&'static str, &'static str); 1];
+type Two = [(&'static str, &'static str); 2];
+
+/// Why a request was refused before anything was made for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// `--max-sessions`.
+    Sessions,
+    /// `--max-half-open`.
+    HalfOpen,
+    /// `--max-viewers-per-stream`.
+    Viewers,
+    /// `--max-request-rate`.
+    Rate,
+    /// 401.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+    /// Draining, or not ready yet.
+    NotReady,
+}
+
+impl Refused {
+    const ALL: [Self; 7] = [
+        Self::Sessions,
+        Self::HalfOpen,
+        Self::Viewers,
+        Self::Rate,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotReady,
+    ];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Sessions => "max_sessions",
+            Self::HalfOpen => "max_half_open",
+            Self::Viewers => "max_viewers_per_stream",
+            Self::Rate => "max_request_rate",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotReady => "not_ready",
+        }
+    }
+}
+
+/// Links that are gone, all together: what they have carried must not vanish from the sums.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LinkSums {
+    /// RTP packets received.
+    pub packets_received: u64,
+    /// RTP packets lost.
+    pub packets_lost: u64,
+    /// Bytes sent.
+    pub bytes_sent: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Beats received.
+    pub beats_received: u64,
+}
+
+impl LinkSums {
+    /// Adds a link.
+    pub fn add(&mut self, link: &LinkReport) {
+        self.packets_received += link.packets_received;
+        self.packets_lost += link.packets_lost;
+        self.bytes_sent += link.bytes_sent;
+        self.bytes_received += link.bytes_received;
+        self.beats_received += link.beats_received;
+    }
+}
+
+/// Counters.
+#[derive(Default)]
+pub struct Tally {
+    ended: Family<Two, Counter>,
+    refused: Family<One, Counter>,
+    bytes: Family<One, Counter>,
+    packets: Family<One, Counter>,
+    lost: Family<One, Counter>,
+    nacks: Family<One, Counter>,
+    key_frame_requests: Family<One, Counter>,
+    /// Links that are gone.
+    pub links_before: Mutex<LinkSums>,
+}
+
+fn role_label(role: SessionRole) -> One {
+    [("role", role.as_str())]
+}
+
+impl Tally {
+    /// A session has ended.
+    pub fn session_ended(&self, role: SessionRole, why: EndReason) {
+        self.ended
+            .get_or_create(&[("role", role.as_str()), ("reason", why.label())])
+            .inc();
+    }
+
+    /// A request was refused.
+    pub fn refused(&self, why: Refused) {
+        self.refused.get_or_create(&[("reason", why.label())]).inc();
+    }
+
+    /// Sessions of a role have sent or received so much more.
+    pub fn count(&self, role: SessionRole, more: Counts) {
+        let label = role_label(role);
+        for (family, more) in [
+            (&self.bytes, more.bytes),
+            (&self.packets, more.packets),
+            (&self.lost, more.lost),
+            (&self.nacks, more.nacks),
+            (&self.key_frame_requests, more.key_frame_requests),
+        ] {
+            family.get_or_create(&label).inc_by(more);
+        }
+    }
+
+    /// Makes the counters known, each with the value 0 for everything that it may count: a counter that appears with its
+    /// first event would hide that event from whoever looks at rates.
+    pub fn register(&self, registry: &mut Registry) {
+        for role in ROLES {
+            self.count(role, Counts::default());
+            for why in EndReason::ALL {
+                let labels = [("role", role.as_str()), ("reason", why.label())];
+                self.ended.get_or_create(&labels).inc_by(0);
+            }
+        }
+        for why in Refused::ALL {
+            self.refused.get_or_create(&[("reason", why.label())]).inc_by(0);
+        }
+        registry.register(
+            "sessions_ended",
+            "sessions that have ended, by reason",
+            self.ended.clone(),
+        );
+        registry.register(
+            "requests_refused",
+            "requests that were refused, by reason",
+            self.refused.clone(),
+        );
+        let of_media = [
+            ("media_bytes", "RTP bytes from publishers, to viewers", &self.bytes),
+            (
+                "media_packets",
+                "RTP packets from publishers, to viewers",
+                &self.packets,
+            ),
+            (
+                "media_packets_lost",
+                "RTP packets lost between clients and this node",
+                &self.lost,
+            ),
+            ("media_nacks", "NACKs to publishers, from viewers", &self.nacks),
+            (
+                "media_key_frame_requests",
+                "PLI and FIR to publishers, from viewers",
+                &self.key_frame_requests,
+            ),
+        ];
+        for (name, help, family) in of_media {
+            registry.register(name, help, family.clone());
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The list of sessions in the admin API, and kicking.
+
+use super::clients::Site;
+use super::offers::captured;
+use crate::http::admin;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use sfumato_mesh::api::Problem;
+use sfumato_mesh::sessions::{SessionRole, Sessions};
+use std::sync::Arc;
+use tower::ServiceExt;
+
+async fn call(site: &Site, method: Method, path: &str) -> (StatusCode, Vec<u8>) {
+    let app = admin::router(Arc::clone(&site.node), None);
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, bytes.to_vec())
+}
+
+async fn list(site: &Site, query: &str) -> Sessions {
+    let (status, body) = call(site, Method::GET, &format!("/admin/v1/sessions{query}")).await;
+    assert_eq!(status, StatusCode::OK);
+    serde_json::from_slice(&body).unwrap()
+}
+
+async fn refused(site: &Site, method: Method, path: &str, status: StatusCode, field: &str) {
+    let (got, body) = call(site, method, path).await;
+    let problem: Problem = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (got, problem.field.as_deref()),
+        (status, Some(field)),
+        "{path}: {problem:?}"
+    );
+}
+
+/// A publisher and two viewers of `one`, a publisher of `two`; the URLs of their sessions.
+async fn four() -> (Site, Vec<String>) {
+    let site = Site::start(&[]).await;
+    let mut urls = Vec::new();
+    for (path, offer) in [
+        ("/whip/one", "chromium-whip"),
+        ("/whep/one", "chromium-whep"),
+        ("/whep/one", "chromium-whep"),
+        ("/whip/two", "chromium-whip"),
+    ] {
+        let reply = site.post(path, captured(offer)).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
+        urls.push(reply.headers[header::LOCATION].to_str().unwrap().to_owned());
+    }
+    (site, urls)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_listed_without_giving_their_urls_away() {
+    let (site, urls) = four().await;
+    let all = list(&site, "").await;
+    assert_eq!((all.total, all.sessions.len()), (4, 4));
+    let text = serde_json::to_string(&all).unwrap();
+    for url in &urls {
+        let secret = url.rsplit('/').next().unwrap();
+        assert!(!text.contains(secret), "{text}");
+        assert!(all.sessions.iter().any(|s| secret.starts_with(s.id.as_str())), "{text}");
+    }
+    assert!(all.sessions.iter().all(|s| !s.connected && s.media.is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_can_be_of_one_stream_or_role_and_is_bounded() {
+    let (site, _) = four().await;
+    let of_one = list(&site, "?stream=one").await;
+    assert_eq!(of_one.total, 3);
+    assert!(of_one.sessions.iter().all(|s| s.stream.as_str() == "one"));
+    let viewers = list(&site, "?stream=one&role=viewer&limit=1").await;
+    assert_eq!((viewers.total, viewers.sessions.len()), (2, 1));
+    assert_eq!(viewers.sessions[0].role, SessionRole::Viewer);
+    for (query, field) in [
+        ("?limit=1001", "limit"),
+        ("?role=both", "query"),
+        ("?stream=a%20b", "query"),
+    ] {
+        let path = format!("/admin/v1/sessions{query}");
+        refused(&site, Method::GET, &path, StatusCode::BAD_REQUEST, field).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kicked_viewer_is_gone_alone_and_a_kicked_publication_takes_its_viewers_along() {
+    let (site, _) = four().await;
+    let viewers = list(&site, "?role=viewer").await;
+    let path = format!("/admin/v1/sessions/{}?reason=test", viewers.sessions[0].id);
+    assert_eq!(call(&site, Method::DELETE, &path).await.0, StatusCode::OK);
+    assert_eq!(list(&site, "").await.total, 3);
+    refused(&site, Method::DELETE, &path, StatusCode::NOT_FOUND, "session").await;
+
+    let publication = list(&site, "?stream=one&role=publisher").await.sessions[0]
+        .publication
+        .clone();
+    let path = format!("/admin/v1/publications/{publication}");
+    assert_eq!(call(&site, Method::DELETE, &path).await.0, StatusCode::OK);
+    let left = list(&site, "").await;
+    assert_eq!((left.total, left.sessions[0].stream.as_str()), (1, "two"));
+    refused(&site, Method::DELETE, &path, StatusCode::NOT_FOUND, "publication").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kick_with_a_bad_id_or_reason_is_400() {
+    let (site, _) = four().await;
+    let id = list(&site, "").await.sessions[0].id.clone();
+    for path in [
+        "/admin/v1/sessions/x".to_owned(),
+        format!("/admin/v1/sessions/{id}00000000"),
+    ] {
+        refused(&site, Method::DELETE, &path, StatusCode::BAD_REQUEST, "session").await;
+    }
+    for reason in ["x".repeat(201), "two%0Alines".to_owned()] {
+        let path = format!("/admin/v1/sessions/{id}?reason={reason}");
+        refused(&site, Method::DELETE, &path, StatusCode::BAD_REQUEST, "reason").await;
+    }
+    assert_eq!(list(&site, "").await.total, 4);
+}
