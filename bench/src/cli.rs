@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sfu_bench::media::Codec;
 use sfu_bench::runs::system::SystemOptions;
-use sfu_bench::runs::{delay, failover, first_frame, memory, mesh};
+use sfu_bench::runs::{delay, failover, first_frame, joins, memory, mesh, soak, viewers};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -45,6 +45,12 @@ pub enum Command {
     Failover(Benchmark<failover::FailoverArgs>),
     /// Time from a viewer's POST to its first key frame, on a node that does not carry the stream yet
     FirstFrame(Benchmark<first_frame::FirstFrameArgs>),
+    /// Ten viewers within a second on a node that lacks the stream: time to each one's first key frame
+    Joins(Benchmark<joins::JoinsArgs>),
+    /// Viewers that a core serves, beside a bare mediasoup program and MediaMTX
+    Viewers(Benchmark<viewers::ViewersArgs>),
+    /// Viewers come and go for ten minutes: what stays behind, and how memory grows
+    Soak(Benchmark<soak::SoakArgs>),
     /// Resident memory of an idle node
     Memory(Benchmark<memory::MemoryArgs>),
     /// Publish made-up media by WHIP; prints `publishing` once connected, and JSON counters at the end

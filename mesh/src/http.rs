@@ -2,8 +2,8 @@
 
 use crate::admin::{AdminError, CALL_DEADLINE, LONG_POLL_SLACK, MAX_ANSWER_BYTES, NodeAdmin};
 use crate::api::{
-    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Problem, PublicationId,
-    Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects, Problem,
+    PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
 use crate::wait::format_wait;
 use async_trait::async_trait;
@@ -154,6 +154,16 @@ impl HttpNodeAdmin {
                 after: deadline,
             })
         })
+    }
+}
+
+impl HttpNodeAdmin {
+    /// `GET /admin/v1/objects`: what a node and its workers hold, counted when asked.
+    ///
+    /// # Errors
+    /// As every call of [`NodeAdmin`].
+    pub async fn objects(&self, url: &str) -> Result<Objects, AdminError> {
+        self.get(url, "/admin/v1/objects", None, Duration::ZERO).await
     }
 }
 

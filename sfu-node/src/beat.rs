@@ -203,6 +203,10 @@ impl BeatMonitor {
                 self.rtt = Some(age.saturating_sub(held));
                 self.proven = Some(now);
                 became_fresh = self.refresh(now) && self.state == LinkState::Fresh;
+            } else if held <= self.interval * FRESH_INTERVALS && self.state == LinkState::Stale {
+                // Late, as on a starved machine, but it passed both ways: the link lives, and its time of being stale
+                // begins anew, so that nobody replaces it and disconnects the viewers behind it.
+                self.since = now;
             }
         }
         if first || became_fresh {
@@ -310,6 +314,34 @@ mod tests {
         monitor.on_beat(1, Some((t, ms(4000))), t + ms(4001));
         monitor.refresh(t + ms(4001));
         assert_eq!(monitor.state(), LinkState::Connecting);
+    }
+
+    #[test]
+    fn late_echoes_keep_a_link_stale_and_its_replacement_away() {
+        let start = Instant::now();
+        let mut monitor = BeatMonitor::new(ms(500), start);
+        monitor.on_beat(1, Some((start, ms(0))), start);
+        // Every beat takes 3 s there and back; the peer answers at once.
+        for second in 3..60 {
+            let now = start + ms(1000 * second);
+            monitor.refresh(now);
+            monitor.on_beat(2, Some((now - ms(3000), ms(10))), now);
+            assert_eq!(monitor.state(), LinkState::Stale);
+            assert!(
+                now.saturating_duration_since(monitor.since()) < ms(2000),
+                "its age grows"
+            );
+        }
+        // Our beats do not arrive any more: the peer goes on echoing the last one that did.
+        for second in 60..75 {
+            let now = start + ms(1000 * second);
+            monitor.refresh(now);
+            monitor.on_beat(3, Some((start + ms(59_000), now - start - ms(59_000))), now);
+        }
+        assert!(
+            (start + ms(74_000)).saturating_duration_since(monitor.since()) > ms(10_000),
+            "nobody will replace it"
+        );
     }
 
     #[test]

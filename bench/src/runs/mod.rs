@@ -3,10 +3,13 @@
 pub mod delay;
 pub mod failover;
 pub mod first_frame;
+pub mod joins;
 pub mod memory;
 pub mod mesh;
 mod process;
+pub mod soak;
 pub mod system;
+pub mod viewers;
 
 use crate::output;
 use crate::peer::PeerError;

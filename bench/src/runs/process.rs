@@ -137,6 +137,16 @@ pub(super) fn resident_kib(pid: u32) -> Option<u64> {
     status_field(pid, "VmRSS")
 }
 
+/// Processor time that a process has used, user and system, of all its threads (proc(5), fields 14 and 15 of its stat file).
+pub(super) fn cpu_time(pid: u32) -> Option<Duration> {
+    /// `sysconf(_SC_CLK_TCK)` is 100 on every Linux that Rust supports.
+    const TICKS_A_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(Duration::from_secs_f64(ticks as f64 / TICKS_A_SECOND))
+}
+
 fn status_field<T: std::str::FromStr>(pid: u32, field: &str) -> Option<T> {
     field_of(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, field)
 }

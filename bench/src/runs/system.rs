@@ -48,7 +48,8 @@ pub struct SystemOptions {
 }
 
 impl SystemOptions {
-    fn program(&self, name: &str) -> Result<PathBuf, RunError> {
+    /// Path of a program of the workspace; an error when it was not built.
+    pub(super) fn program(&self, name: &str) -> Result<PathBuf, RunError> {
         let missing = |program: PathBuf, source| RunError::Start { program, source };
         let path = match &self.bin_dir {
             Some(dir) => dir.join(name),
@@ -80,10 +81,10 @@ impl SystemOptions {
 }
 
 /// Directory for logs and the token of one system; removed with it, kept when a run failed.
-struct StateDir(PathBuf);
+pub(super) struct StateDir(pub(super) PathBuf);
 
 impl StateDir {
-    fn new() -> Result<Self, RunError> {
+    pub(super) fn new() -> Result<Self, RunError> {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!(
             "sfu-bench-{}-{}",
@@ -99,7 +100,7 @@ impl StateDir {
         Ok(Self(path))
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<PathBuf, RunError> {
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf, RunError> {
         let path = self.0.join(name);
         std::fs::write(&path, text).map_err(|source| RunError::File {
             path: path.clone(),
@@ -109,7 +110,7 @@ impl StateDir {
     }
 
     /// Removes it, unless what was measured failed.
-    fn after<T>(self, measured: &Result<T, RunError>) {
+    pub(super) fn after<T>(self, measured: &Result<T, RunError>) {
         if measured.is_err() {
             return;
         }
