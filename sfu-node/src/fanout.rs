@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
 
 /// A subscriber renews this often.
 pub const RENEW_EVERY: Duration = Duration::from_secs(2);
@@ -35,10 +36,44 @@ pub struct Carried {
     pub stream: StreamName,
     /// Its origin.
     pub origin: Peer,
-    /// One flight: the first viewer makes it, others wait.
-    slot: tokio::sync::Mutex<Option<Arc<Received>>>,
-    /// The same for those who do not wait.
-    ready: Mutex<Option<Arc<Received>>>,
+    /// One flight: the first viewer makes it, others wait; when it fails, the next of them tries.
+    received: OnceCell<Arc<Received>>,
+}
+
+/// Origins that were asked for something and not told yet that nothing is wanted of them any more, with the order of the
+/// last subscription.
+#[derive(Default)]
+pub struct Asked(Mutex<HashMap<String, (Peer, u64)>>);
+
+impl Asked {
+    fn remember(&self, origin: &Peer, order: u64) {
+        let mut asked = self.0.lock();
+        let (_, last) = asked
+            .entry(origin.incarnation.to_string())
+            .or_insert_with(|| (origin.clone(), order));
+        *last = order.max(*last);
+    }
+
+    /// The origin has heard of all that was asked until `order` that nothing is wanted.
+    fn forget(&self, origin: &Peer, order: u64) {
+        let mut asked = self.0.lock();
+        if asked
+            .get(origin.incarnation.as_str())
+            .is_some_and(|(_, last)| *last <= order)
+        {
+            asked.remove(origin.incarnation.as_str());
+        }
+    }
+
+    /// Those that are still peers, by incarnation; the others are gone for good.
+    fn left(&self, peers: &[Peer]) -> Vec<(String, Peer)> {
+        let mut asked = self.0.lock();
+        asked.retain(|_, (origin, _)| peers.iter().any(|peer| peer.incarnation == origin.incarnation));
+        asked
+            .iter()
+            .map(|(life, (origin, _))| (life.clone(), origin.clone()))
+            .collect()
+    }
 }
 
 /// A publication that crosses a link to this node.
@@ -58,7 +93,7 @@ pub struct Received {
 impl Carried {
     /// What crosses at present.
     pub fn received(&self) -> Option<Arc<Received>> {
-        self.ready.lock().clone()
+        self.received.get().cloned()
     }
 
     /// What the admin API says of it.
@@ -207,27 +242,25 @@ impl Node {
                 publication: publication.id.clone(),
                 stream: publication.stream.clone(),
                 origin: origin.clone(),
-                slot: tokio::sync::Mutex::new(None),
-                ready: Mutex::new(None),
+                received: OnceCell::new(),
             })
         }));
-        let mut slot = carried.slot.lock().await;
-        if let Some(received) = slot.as_ref() {
-            return Ok((Arc::clone(&carried), Arc::clone(received)));
-        }
-        match self.receive(origin, publication).await {
+        let first = carried.received.get().is_none();
+        match carried
+            .received
+            .get_or_try_init(async || self.receive(origin, publication).await.map(Arc::new))
+            .await
+        {
             Ok(received) => {
-                let received = Arc::new(received);
-                *slot = Some(Arc::clone(&received));
-                *carried.ready.lock() = Some(Arc::clone(&received));
-                drop(slot);
-                self.touch();
+                let received = Arc::clone(received);
+                if first {
+                    self.touch();
+                }
                 Ok((carried, received))
             }
             Err(problem) => {
-                drop(slot);
-                // A failed attempt is forgotten, or every later viewer would fail with it; unless others wait for the
-                // slot, who try themselves and must be found in the map when they succeed.
+                // A failed attempt is forgotten, or every later viewer would fail with it; unless others wait for their
+                // own, and must be found in the map when they succeed.
                 let mut all = self.carried.lock();
                 if Arc::strong_count(&carried) <= 2 {
                     all.remove(&publication.id);
@@ -243,14 +276,8 @@ impl Node {
             .remote()
             .cloned()
             .ok_or_else(|| Problem::unavailable("the link is not connected yet"))?;
-        let request = Subscribe {
-            subscriber: self.me.name.clone(),
-            incarnation: self.me.incarnation.clone(),
-            link: origin_link.clone(),
-            lane: link.lane,
-            active: false,
-            order: self.next_order(),
-        };
+        let request = self.subscription(&origin_link, link.lane, false);
+        self.asked.remember(origin, request.order);
         let answer = self
             .admin
             .subscribe(&origin.admin_url, &publication.id, &request)
@@ -281,6 +308,18 @@ impl Node {
         })
     }
 
+    /// What this node asks of an origin. Made once the publication is in the map of what is carried.
+    fn subscription(&self, origin_link: &LinkId, lane: Lane, active: bool) -> Subscribe {
+        Subscribe {
+            subscriber: self.me.name.clone(),
+            incarnation: self.me.incarnation.clone(),
+            link: origin_link.clone(),
+            lane,
+            active,
+            order: self.next_order(),
+        }
+    }
+
     /// The link that a publication crosses: lane `worker mod lanes`, or another fresh one.
     fn link_for(&self, origin: &Peer, publication: &PublicationReport) -> Result<Arc<Link>, Problem> {
         let links = self.links.lock();
@@ -307,14 +346,7 @@ impl Node {
         carried: &Carried,
         received: &Received,
     ) -> Result<(), AdminError> {
-        let request = Subscribe {
-            subscriber: self.me.name.clone(),
-            incarnation: self.me.incarnation.clone(),
-            link: received.origin_link.clone(),
-            lane: received.lane,
-            active: true,
-            order: self.next_order(),
-        };
+        let request = self.subscription(&received.origin_link, received.lane, true);
         let answer = self
             .admin
             .subscribe(&carried.origin.admin_url, &carried.publication, &request)
@@ -360,11 +392,9 @@ impl Node {
                 .or_insert_with(|| (carried.origin.clone(), Vec::new()));
             entry.1.push(carried.publication.clone());
         }
-        for peer in self.peers.list() {
-            // An empty list too: it ends at once what this node dropped a moment ago.
-            origins
-                .entry(peer.incarnation.to_string())
-                .or_insert_with(|| (peer, Vec::new()));
+        for (incarnation, peer) in self.asked.left(&self.peers.list()) {
+            // An empty list: it ends at once what this node dropped a moment ago.
+            origins.entry(incarnation).or_insert_with(|| (peer, Vec::new()));
         }
         let renewals = origins.into_values().map(|(origin, publications)| {
             let node = Arc::clone(self);
@@ -379,6 +409,9 @@ impl Node {
                 };
                 match node.admin.renew(&origin.admin_url, &request).await {
                     Ok(answer) => {
+                        if request.publications.is_empty() {
+                            node.asked.forget(&origin, order);
+                        }
                         // What was still being asked for when the list was written may be unknown for a moment.
                         for unknown in answer.unknown.iter().filter(|p| received_before.contains(p)) {
                             node.drop_carried(unknown, "the origin does not send it any more").await;
@@ -428,7 +461,6 @@ impl Node {
         for viewer in self.sessions.viewers_of(publication) {
             self.end_session(&viewer, EndReason::StreamEnded).await;
         }
-        drop(carried.ready.lock().take());
         self.touch();
     }
 
@@ -505,4 +537,36 @@ pub fn not_live(stream: &StreamName) -> Problem {
     Problem::new(StatusCode::CONFLICT, "Stream is not live", detail)
         .field("stream")
         .retry_after(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(life: &str) -> Peer {
+        Peer {
+            name: "sfu-1".parse().unwrap(),
+            incarnation: life.parse().unwrap(),
+            admin_url: String::new(),
+            client_url: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_origin_is_told_that_nothing_is_wanted_until_it_has_heard_it_or_is_gone() {
+        let (asked, one, two) = (Asked::default(), peer("0.1"), peer("0.2"));
+        assert!(
+            asked.left(std::slice::from_ref(&one)).is_empty(),
+            "nobody was asked for anything"
+        );
+        asked.remember(&one, 4);
+        asked.remember(&two, 5);
+        assert_eq!(asked.left(&[one.clone(), two.clone()]).len(), 2);
+        asked.forget(&one, 3);
+        assert_eq!(asked.left(std::slice::from_ref(&one)).len(), 1, "it was asked since");
+        asked.remember(&two, 5);
+        asked.forget(&one, 4);
+        assert_eq!(asked.left(&[one.clone(), two.clone()]), [("0.2".to_owned(), two)]);
+        assert!(asked.left(&[one]).is_empty(), "the other is no peer any more");
+    }
 }

@@ -5,7 +5,7 @@ use crate::beats::Beats;
 use crate::claims::Claims;
 use crate::deadline::MediaError;
 use crate::drain::Drain;
-use crate::fanout::Carried;
+use crate::fanout::{Asked, Carried};
 use crate::layers::task::layer_reports;
 use crate::limits::Limits;
 use crate::link::{Link, LinkEvents};
@@ -75,6 +75,8 @@ pub struct Node {
     pub carried: Mutex<HashMap<PublicationId, Arc<Carried>>>,
     /// The last [`sfumato_mesh::api::Subscribe::order`].
     pub subscription_order: AtomicU64,
+    /// Origins that send something here, or did a moment ago.
+    pub asked: Asked,
     /// What the peers publish.
     pub peers: Peers,
     /// Who may publish and play.
@@ -173,6 +175,7 @@ impl Node {
             claiming: Mutex::default(),
             carried: Mutex::default(),
             subscription_order: AtomicU64::new(0),
+            asked: Asked::default(),
             peers: Peers::default(),
             gate,
             limits: Limits::new(&options.limits),

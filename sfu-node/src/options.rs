@@ -123,6 +123,9 @@ pub struct Options {
     /// How much clients may use.
     #[command(flatten)]
     pub limits: LimitOptions,
+    /// Let the admin API break this node, for tests of what follows: POST /admin/v1/test-faults
+    #[arg(long, env = "SFUMATO_TEST_FAULTS", hide = true)]
+    pub test_faults: bool,
     /// Form of the log on standard error
     #[arg(long, env = "SFUMATO_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,

@@ -9,7 +9,7 @@ use mediasoup::prelude::*;
 use mediasoup::router::RouterId;
 use mediasoup::types::data_structures::{ListenInfo, Protocol};
 use mediasoup::types::rtp_parameters::RtpCodecCapability;
-use mediasoup::worker::{WorkerLogLevel, WorkerLogTag};
+use mediasoup::worker::{ExitError, WorkerLogLevel, WorkerLogTag};
 use parking_lot::Mutex;
 use sfumato_mesh::api::WorkerObjects;
 use std::collections::HashMap;
@@ -37,6 +37,15 @@ pub struct MediaWorker {
     pub sessions: AtomicU32,
     profiles: Mutex<HashMap<String, Arc<Profile>>>,
     inner_pipes: tokio::sync::Mutex<HashMap<(RouterId, RouterId), KeptPipe>>,
+}
+
+/// The last words of a process whose worker's thread has come to an end.
+pub fn death(index: u16, result: Result<(), ExitError>) -> String {
+    let how = match result {
+        Ok(()) => "ended".to_owned(),
+        Err(error) => format!("died: {error}"),
+    };
+    format!("media worker {index} {how}; the process ends with it, to be started again")
 }
 
 /// A router with a viewer family's payload types.
@@ -80,14 +89,7 @@ impl MediaWorker {
             writer.store(current_thread_id(), Ordering::Relaxed);
         }));
         let worker = within("starting a media worker", manager.create_worker(settings)).await?;
-        worker
-            .on_dead(move |result| {
-                died(match result {
-                    Ok(()) => format!("media worker {index} ended"),
-                    Err(error) => format!("media worker {index} died: {error}"),
-                });
-            })
-            .detach();
+        worker.on_dead(move |result| died(death(index, result))).detach();
         let port = options.media_port + index;
         let server = within(
             "opening the client port",

@@ -3,7 +3,6 @@
 import signal
 import time
 
-import httpx
 import pytest
 
 from harness.growth import Steady, grows
@@ -41,12 +40,9 @@ def scaled(make_cluster, tmp_path):
     return start, scale
 
 
-def admin(cluster, method: str, node: str, path: str, **more) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {cluster.token()}"}
-    return cluster.http.request(method, f"{cluster.admin_url(node)}/admin/v1/{path}", headers=headers, **more)
-
-
-def test_from_5_nodes_to_2_every_viewer_plays_elsewhere_within_5_s_and_no_publisher_is_cut_before_the_deadline(scaled, peers, stream):
+def test_from_5_nodes_to_2_every_viewer_plays_elsewhere_within_5_s_and_no_publisher_is_cut_before_the_deadline(
+    scaled, peers, stream
+):
     start, scale = scaled
     cluster = start(5)
     staying, leaving = f"{stream}-stays", f"{stream}-leaves"
@@ -63,7 +59,9 @@ def test_from_5_nodes_to_2_every_viewer_plays_elsewhere_within_5_s_and_no_publis
         scaled_at = time.monotonic()
         scale(2)
         for flock in flocks:
-            eventually(f"all of {flock} have come back and play", lambda f=flock: f.returned() == f.playing() == f.viewers, within=12)
+            eventually(
+                f"all of {flock} have come back and play", lambda f=flock: f.returned() == f.playing() == f.viewers, within=12
+            )
             assert flock.longest_gap() < BACK_WITHIN
             assert flock.nodes() <= {"sfu-1", "sfu-2"}, f"{flock} is on {flock.nodes()}"
         # Those who watch the stream that is published on a node that leaves play on as long as its publisher may stay.
@@ -106,7 +104,7 @@ def test_a_node_drained_by_hand_is_emptied_and_stays_until_its_reason_is_lifted(
     peers.generate(cluster.whip(stream, "sfu-1"))
     flock = peers.flock(2, cluster.whep(stream, "sfu-2"), cluster.whep(stream))
     pid = cluster.pid("sfu-2")
-    drained = admin(cluster, "POST", "sfu-2", "drain", json={"reason": "manual", "deadlineSeconds": 3600})
+    drained = cluster.admin("POST", "sfu-2", "drain", json={"reason": "manual", "deadlineSeconds": 3600})
     assert drained.json()["reasons"] == ["manual"]
     eventually("its viewers play elsewhere", lambda: flock.nodes() == {"sfu-1"} and flock.playing() == 2, within=10)
     assert flock.longest_gap() < BACK_WITHIN
@@ -114,8 +112,8 @@ def test_a_node_drained_by_hand_is_emptied_and_stays_until_its_reason_is_lifted(
     report = cluster.report("sfu-2")
     assert (report["pid"], report["viewers"], report["draining"]) == (pid, 0, True)
     assert {link["state"] for link in report["links"]} == {"fresh"}, "its links stay up"
-    assert admin(cluster, "DELETE", "sfu-2", "drain?reason=roll").json()["reasons"] == ["manual"]
-    assert admin(cluster, "DELETE", "sfu-2", "drain?reason=manual").json()["reasons"] == []
+    assert cluster.admin("DELETE", "sfu-2", "drain?reason=roll").json()["reasons"] == ["manual"]
+    assert cluster.admin("DELETE", "sfu-2", "drain?reason=manual").json()["reasons"] == []
     cluster.wait_whole()
     grows(peers.count(cluster.whep(stream, "sfu-2")))
 
@@ -132,3 +130,28 @@ def test_sigterm_moves_the_viewers_and_a_second_one_waits_for_nobody(make_cluste
     cluster.gone([pid], within=5)
     eventually("it ended in order", lambda: "sfu-2 died: exit code 0" in cluster.child.tail(200), within=5)
     cluster.wait_whole()
+
+
+# The product's own page watches on a node by name; what it measures is asked for from outside.
+WATCH = "async ({ stream, node }) => void (window.e2e = { viewer: await sfumato.watch({ stream, node }) })"
+VIEWER = "async () => await e2e.viewer.stats()"
+
+
+@pytest.mark.parametrize("name", ["chromium", "firefox"])
+def test_the_pages_player_comes_back_through_the_front_door_when_its_node_goes(name, make_cluster, peers, browser, stream):
+    cluster = make_cluster(nodes=2, options=("--workers", "1")).started()
+    peers.aiortc("publish", cluster.whip(stream, "sfu-1"))
+    one = browser(name)
+    one.open(f"{cluster.front}/")
+    eventually("the page has its script", lambda: one.run("() => !!window.sfumato?.watch"), within=5)
+    one.run(WATCH, {"stream": stream, "node": "sfu-2"})
+    eventually("it plays", lambda: one.run(VIEWER)["framesDecoded"] > 10, within=15)
+    assert one.run(VIEWER)["node"] == "sfu-2"
+    cluster.admin("POST", "sfu-2", "drain", json={"reason": "manual"}).raise_for_status()
+    eventually("its session is moved", lambda: cluster.report("sfu-2")["viewers"] == 0, within=10)
+
+    def plays_elsewhere() -> bool:
+        now = one.run(VIEWER)
+        return (now["state"], now["node"]) == ("live", "sfu-1") and now["framesDecoded"] > 0
+
+    eventually("it plays on the other node", plays_elsewhere, within=BACK_WITHIN)

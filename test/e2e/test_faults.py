@@ -1,8 +1,10 @@
 """What breaks heals by itself, and nobody notices who had nothing to do with it."""
 
 import itertools
+import re
 import time
 
+import httpx
 import pytest
 
 from harness.cluster import between, link_ids, lost_between
@@ -49,6 +51,44 @@ def test_killing_a_node_disturbs_nobody_else_and_the_mesh_is_whole_again(victim,
     peers.generate(cluster.whip(f"{stream}-3", victim))
     grows(peers.count(cluster.whep(f"{stream}-3", a)))
     grows(peers.count(cluster.whep(f"{stream}-1", victim)))
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("workerAborts", r"sfu-2 died: signal 6 \(SIGABRT\), last line: test fault: a media worker's assertion fails; restarting"),
+        ("workerEnds", r"sfu-2 died: exit code 1, last line: .*media worker 0 ended; the process ends with it"),
+    ],
+    ids=["aborts", "ends"],
+)
+def test_a_media_worker_that_dies_takes_its_node_along_and_all_is_as_after_kill_9(fault, told, make_cluster, peers, stream):
+    # The nodes inherit it; without it there is no such call.
+    cluster = make_cluster(nodes=3, env={"SFUMATO_TEST_FAULTS": "true"}).started()
+    peers.generate(cluster.whip(f"{stream}-1", "sfu-1"))
+    peers.generate(cluster.whip(f"{stream}-2", "sfu-2"))
+    steady = peers.count(cluster.whep(f"{stream}-1", "sfu-3"))
+    bereft = peers.count(cluster.whep(f"{stream}-2", "sfu-1"))
+    before = cluster.reports()
+    with Steady([steady]):
+        try:
+            answer = cluster.admin("POST", "sfu-2", "test-faults", json={"fault": fault})
+            assert answer.status_code == 202, answer.text
+        except httpx.TransportError:
+            assert fault == "workerAborts", "the node that aborts gives no answer"
+        eventually("the end is told with its reason", lambda: re.search(told, cluster.child.tail(500)), within=10)
+        eventually("the viewer of its stream is told", bereft.closed, within=10)
+        after = cluster.wait_whole()
+        eventually("its stream is gone", lambda: cluster.stream(f"{stream}-2") is None, within=10, errors=())
+    assert after["sfu-2"]["incarnation"] != before["sfu-2"]["incarnation"]
+    assert between(link_ids(after), "sfu-1", "sfu-3") == between(link_ids(before), "sfu-1", "sfu-3")
+    assert lost_between(cluster.reports(), "sfu-1", "sfu-3") == 0
+    peers.generate(cluster.whip(f"{stream}-2", "sfu-2"))
+    grows(peers.count(cluster.whep(f"{stream}-2", "sfu-1")))
+    grows(peers.count(cluster.whep(f"{stream}-1", "sfu-2")))
+
+
+def test_without_the_option_nobody_can_break_a_node(cluster):
+    assert cluster.admin("POST", "sfu-2", "test-faults", json={"fault": "workerEnds"}).status_code == 404
 
 
 def fresh_of(cluster, ids: set[str], nodes) -> set[str]:

@@ -2,6 +2,7 @@
 
 use super::path::Path;
 use super::sessions;
+use super::test_faults;
 use crate::node::Node;
 use crate::problem::Problem;
 use axum::extract::{FromRequest, Query, Request, State};
@@ -31,10 +32,18 @@ pub type Tokens = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 /// The admin listener. `tokens` is `None` with `--insecure-admin` only.
 pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
-    let api = Router::new()
+    let mut api = Router::new();
+    if node.options.test_faults {
+        api = api.merge(test_faults::router());
+    }
+    let api = api
         .route("/admin/v1/node", get(node_report))
         .route("/admin/v1/links/{peer}", put(put_links))
-        .route("/admin/v1/links/close", post(close_links))
+        // A node may be named `close` as well.
+        .route(
+            "/admin/v1/links/close",
+            post(close_links).put(|node, request| put_links(node, Path("close".to_owned()), request)),
+        )
         .route("/admin/v1/publications", get(publications))
         .route(
             "/admin/v1/publications/{publication}",
@@ -89,7 +98,7 @@ async fn authorized(tokens: &Tokens, request: Request, next: Next) -> Result<Res
 }
 
 /// JSON whose errors are problem details that name the field.
-pub(super) struct Body<T>(T);
+pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;

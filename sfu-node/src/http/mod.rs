@@ -8,3 +8,4 @@ mod metrics;
 pub mod openapi;
 mod path;
 mod sessions;
+mod test_faults;

@@ -78,3 +78,19 @@ async fn no_damaged_admin_call_ends_a_worker_and_each_refusal_is_a_problem() {
     node.workers[0].main.dump().await.unwrap();
     assert!(node.fatal.borrow().is_none());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_may_be_named_as_a_call_is() {
+    let (node, _inbox) = node().await;
+    let app = crate::http::admin::router(node.clone(), None);
+    let peer = json!({"name": "close", "incarnation": "0.1", "adminUrl": "http://127.0.0.1:9", "clientUrl": "http://127.0.0.1:9"});
+    let body = json!({
+        "incarnation": node.me.incarnation, "peer": peer,
+        "lanes": [{"lane": 0, "end": {"action": "ensure"}}],
+    });
+    let request = Request::put("/admin/v1/links/close")
+        .body(Body::from(body.to_string()))
+        .unwrap();
+    assert_eq!(app.oneshot(request).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(node.report().links[0].peer.as_str(), "close");
+}

@@ -20,7 +20,16 @@ class Cluster:
 
     running: ClassVar[list["Cluster"]] = []
 
-    def __init__(self, binaries: Path, directory: Path, slot: Slot, *, nodes: int | None = 3, options: tuple = (), env: dict | None = None):
+    def __init__(
+        self,
+        binaries: Path,
+        directory: Path,
+        slot: Slot,
+        *,
+        nodes: int | None = 3,
+        options: tuple = (),
+        env: dict | None = None,
+    ):
         self.slot = slot
         self.nodes = nodes
         self.state = directory / "state"
@@ -94,10 +103,14 @@ class Cluster:
     def token(self) -> str:
         return (self.state / "admin-token").read_text().strip()
 
+    def admin(self, method: str, node: str, path: str, **more) -> httpx.Response:
+        """A call of a node's admin API, below `/admin/v1/`."""
+        headers = {"Authorization": f"Bearer {self.token()}"}
+        return self.http.request(method, f"{self.admin_url(node)}/admin/v1/{path}", headers=headers, **more)
+
     def report(self, node: str) -> dict:
         """`/admin/v1/node` of a node: its own word, not the front door's copy."""
-        headers = {"Authorization": f"Bearer {self.token()}"}
-        answer = self.http.get(f"{self.admin_url(node)}/admin/v1/node", headers=headers)
+        answer = self.admin("GET", node, "node")
         assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
         return answer.json()
 
