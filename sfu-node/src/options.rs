@@ -74,7 +74,7 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_STRICT_WHIP")]
     pub strict_whip: bool,
     /// STUN or TURN server that clients are told of, once for each: `stun:HOST:PORT` or
-    /// `turn:HOST:PORT?transport=udp username=NAME credential=SECRET` [one `Link: <...>; rel="ice-server"` each]
+    /// `turn:HOST:PORT?transport=udp username=NAME credential=SECRET` (each becomes one `Link: <...>; rel="ice-server"`)
     #[arg(
         long = "ice-server",
         env = "SFUMATO_ICE_SERVERS",

@@ -168,7 +168,19 @@ def redis_comes_back_empty_again_and_again(cluster, seed: int):
 def test_of_two_publishers_of_one_name_one_is_left_and_viewers_end_on_it(redis, cluster, binaries, tmp_path):
     nodes = [text for node in cluster.names() for text in ("--node", cluster.client_url(node))]
     rounds, seed = RACES[redis], 1 + list(RACES).index(redis)
-    command = [binaries / "sfu-bench", "race", *nodes, "--watch", cluster.front, "--rounds", str(rounds), "--seed", str(seed), "--spread-ms", "6"]
+    command = [
+        binaries / "sfu-bench",
+        "race",
+        *nodes,
+        "--watch",
+        cluster.front,
+        "--rounds",
+        str(rounds),
+        "--seed",
+        str(seed),
+        "--spread-ms",
+        "6",
+    ]
     with contextlib.ExitStack() as faults:
         if redis == "redis is away":
             faults.enter_context(stopped(cluster.child_named("redis-server")))
@@ -182,7 +194,12 @@ def test_of_two_publishers_of_one_name_one_is_left_and_viewers_end_on_it(redis, 
     assert len(races) == rounds, child.tail()
     longest = max(races, key=lambda race: race["overlapMs"])
     assert longest["overlapMs"] <= TWO_WINNERS * 1000 * PATIENCE, f"two winners: {longest}"
-    assert all("another publisher" in race["told"] or "is being published on" in race["told"] for race in races), "a loser was not told"
+    assert all("another publisher" in race["told"] or "is being published on" in race["told"] for race in races), (
+        "a loser was not told"
+    )
     both = sum(race["letIn"] == 2 for race in races)
     plays = max(race["playsAfterMs"] for race in races)
-    print(f"{redis}: {rounds} races, both let in {both} times, for {longest['overlapMs']:.0f} ms at most; viewers on the winner within {plays:.0f} ms")
+    print(
+        f"{redis}: {rounds} races, both let in {both} times, for {longest['overlapMs']:.0f} ms at most; "
+        f"viewers on the winner within {plays:.0f} ms"
+    )
