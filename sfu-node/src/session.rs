@@ -253,6 +253,8 @@ impl Sessions {
     /// Takes a session out; dropping what is returned ends it. `why` is told to whoever asks for it later.
     pub fn remove(&self, id: &str, why: EndReason) -> Option<Arc<Session>> {
         let session = self.open.lock().remove(id)?;
+        // Not left to the last holder of the session: players hear of the end at once.
+        session.events.close_all();
         self.bury(id, why);
         Some(session)
     }

@@ -18,7 +18,7 @@ struct Leave {
     url: Option<String>,
 }
 
-/// All event streams of a session. Dropping it ends them.
+/// All event streams of a session.
 pub struct EventStreams {
     open: Mutex<HashMap<String, Opened>>,
     leave: watch::Sender<Option<Leave>>,
@@ -63,6 +63,11 @@ impl EventStreams {
     /// Closes a stream; false when there is none of this id.
     pub fn close(&self, id: &str) -> bool {
         self.open.lock().remove(id).is_some()
+    }
+
+    /// Closes every stream: the session ends.
+    pub fn close_all(&self) {
+        self.open.lock().clear();
     }
 
     /// Asks the player to open a new session, at `url` or where it opened this one.
@@ -202,7 +207,7 @@ mod tests {
         let id = streams.open([EventKind::Reconnect].into()).unwrap();
         let events = streams.read(&id, status.subscribe(), None).unwrap();
         streams.announce_reconnect(Some("/whep/demo"));
-        drop(streams);
+        streams.close_all();
         let all: Vec<Event> = events.collect().await;
         assert_eq!(
             all.iter().map(|event| event.data.as_str()).collect::<Vec<_>>(),

@@ -7,6 +7,7 @@ mod clients;
 mod codecs;
 mod conformance;
 mod drain;
+mod extensions;
 mod hostile;
 mod limits;
 mod metrics;
