@@ -203,7 +203,8 @@ function lost(pc, role, layers, signal) {
     const watchdog = setInterval(async () => {
       if (role !== "watch") return;
       const { bytesReceived } = await readStats(pc);
-      if (bytesReceived !== bytes) {
+      // A publisher that sends nothing, as the node says, is no reason to ask for a session anew.
+      if (bytesReceived !== bytes || layers?.active === false) {
         bytes = bytesReceived;
         changed = performance.now();
       } else if (performance.now() - changed > SILENT_MS) {
