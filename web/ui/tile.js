@@ -31,7 +31,7 @@ export function makeTile(session, onClose) {
   const error = el("p", { class: "error", role: "alert", hidden: true, data: { testid: "session-error" } });
   const sound = el("button", { type: "button", data: { testid: "session-sound" } });
   const picker = el("select", { data: { testid: "session-layer" } });
-  const quality = el("label", { class: "quality", hidden: true }, el("span", {}, "Quality"), picker);
+  const quality = el("label", { class: "quality", hidden: true }, el("span", { class: "hidden" }, "Quality"), picker);
   picker.addEventListener("change", () => session.layers.choose(picker.value || null).catch(() => showLayers()));
   const close = el("button", { type: "button", onclick: onClose, data: { testid: "session-stop" } }, "Stop");
   sound.hidden = !isPlayer;
