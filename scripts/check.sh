@@ -15,7 +15,7 @@ about() {
     formatting) echo "formatting: rustfmt, shfmt, ruff" ;;
     lints) echo "lints: clippy, rustdoc, shellcheck, ruff, spelling" ;;
     build) echo "build" ;;
-    generated) echo "generated files: crds/, docs/admin-api.yaml" ;;
+    generated) echo "generated files: crds/, docs/admin-api.yaml, docs/sfucluster.md" ;;
     unit) echo "unit and property tests" ;;
     media) echo "media tests: real workers, links and HTTP" ;;
     e2e) echo "whole-system tests: browsers, FFmpeg, faults" ;;

@@ -170,7 +170,9 @@ fn told(error: PeerError) -> Result<String, String> {
 
 /// What a session's URL says: 204 while it lives, 404 with the reason once it has ended.
 async fn status(session: &str) -> Result<(StatusCode, String), String> {
-    let answer = reqwest::get(session).await.map_err(|e| format!("GET {session}: {e}"))?;
+    let failed = |e: reqwest::Error| format!("GET {session}: {e}");
+    let client = sfumato_mesh::client_builder(None).build().map_err(failed)?;
+    let answer = client.get(session).send().await.map_err(failed)?;
     let status = answer.status();
     let text = answer.text().await.map_err(|e| format!("GET {session}: {e}"))?;
     Ok((status, text))

@@ -1,13 +1,14 @@
 //! [`NodeAdmin`] over HTTP/1.1: a token on every call, a deadline around every call, a bound on every answer.
 
-use crate::admin::{AdminError, CALL_DEADLINE, LONG_POLL_SLACK, MAX_ANSWER_BYTES, NodeAdmin};
+use crate::admin::{AdminError, CALL_DEADLINE, LONG_POLL_SLACK, NodeAdmin};
 use crate::api::{
     CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects, Problem,
     PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
+use crate::tls::TrustedCa;
+use crate::transport::{Request, Straight, Transport, TransportError};
 use crate::wait::format_wait;
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,11 +16,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A connection that carries nothing is probed after this long, and given up after [`KEEPALIVE_RETRIES`] probes: a host
-/// that has vanished is noticed in about 6 s instead of at the end of a long poll.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(3);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
-const KEEPALIVE_RETRIES: u32 = 3;
 /// Longest part of a problem's detail that goes into an error message, in characters.
 const MAX_DETAIL: usize = 500;
 
@@ -40,12 +36,6 @@ impl TokenSource {
         let token = token.into();
         Self::new(move || token.clone())
     }
-
-    fn header(&self) -> Option<HeaderValue> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", (self.0)().trim())).ok()?;
-        value.set_sensitive(true);
-        Some(value)
-    }
 }
 
 impl fmt::Debug for TokenSource {
@@ -57,7 +47,7 @@ impl fmt::Debug for TokenSource {
 /// The admin API over HTTP.
 #[derive(Debug, Clone)]
 pub struct HttpNodeAdmin {
-    client: reqwest::Client,
+    transport: Arc<dyn Transport>,
     token: TokenSource,
     call_deadline: Duration,
 }
@@ -66,19 +56,20 @@ impl HttpNodeAdmin {
     /// A client with its own connection pool. Cheap to clone, and one is enough for any number of nodes.
     #[must_use]
     pub fn new(token: TokenSource) -> Self {
-        let client = reqwest::Client::builder()
-            // The token goes to nodes only: to no proxy that the environment names, and nowhere that an answer points to.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CALL_DEADLINE)
-            .tcp_nodelay(true)
-            .tcp_keepalive(KEEPALIVE_IDLE)
-            .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
-            .tcp_keepalive_retries(KEEPALIVE_RETRIES)
-            .build()
-            .expect("a client without TLS, resolver or proxy has nothing that could fail to load");
+        Self::over(Arc::new(Straight::new(None)), token)
+    }
+
+    /// A client that speaks `https` with nodes whose certificate comes from this CA.
+    #[must_use]
+    pub fn with_ca(token: TokenSource, ca: &TrustedCa) -> Self {
+        Self::over(Arc::new(Straight::new(Some(ca))), token)
+    }
+
+    /// A client whose calls go another way.
+    #[must_use]
+    pub fn over(transport: Arc<dyn Transport>, token: TokenSource) -> Self {
         Self {
-            client,
+            transport,
             token,
             call_deadline: CALL_DEADLINE,
         }
@@ -119,41 +110,27 @@ impl HttpNodeAdmin {
         body: Option<&B>,
         deadline: Duration,
     ) -> Result<Vec<u8>, AdminError> {
-        let Some(token) = self.token.header() else {
-            return Err(AdminError::Unauthorized {
-                call: call.name.clone(),
-                detail: "our token has characters that a header cannot carry".to_owned(),
-            });
+        let token = (self.token.0)();
+        let url = format!("{}{query}", call.url);
+        let request = Request {
+            method,
+            url: &url,
+            token: token.trim(),
+            body: body
+                .map(serde_json::to_vec)
+                .transpose()
+                .map_err(|e| call.bad(e.to_string()))?,
         };
-        let mut request = self
-            .client
-            .request(method, format!("{}{query}", call.url))
-            .header(AUTHORIZATION, token);
-        if let Some(body) = body {
-            request = request.json(body);
+        let timeout = AdminError::Timeout {
+            call: call.name.clone(),
+            after: deadline,
+        };
+        match tokio::time::timeout(deadline, self.transport.exchange(request)).await {
+            Ok(Ok((status, body))) if status.is_success() => Ok(body),
+            Ok(Ok((status, body))) => Err(call.refusal(status, &body)),
+            Ok(Err(error)) => Err(call.failed(error)),
+            Err(_) => Err(timeout),
         }
-        let exchange = async {
-            let mut response = request.send().await.map_err(|e| call.unreachable(e))?;
-            let status = response.status();
-            let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(|e| call.unreachable(e))? {
-                if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                    return Err(call.bad(format!("it is longer than {MAX_ANSWER_BYTES} bytes")));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            if status.is_success() {
-                Ok(body)
-            } else {
-                Err(call.refusal(status, &body))
-            }
-        };
-        tokio::time::timeout(deadline, exchange).await.unwrap_or_else(|_| {
-            Err(AdminError::Timeout {
-                call: call.name.clone(),
-                after: deadline,
-            })
-        })
     }
 }
 
@@ -266,20 +243,19 @@ impl Call {
         }
     }
 
-    fn unreachable(&self, error: reqwest::Error) -> AdminError {
+    fn failed(&self, error: TransportError) -> AdminError {
         let call = self.name.clone();
-        if error.is_timeout() {
-            return AdminError::Timeout {
+        match error {
+            TransportError::Token => AdminError::Unauthorized {
+                call,
+                detail: error.to_string(),
+            },
+            TransportError::TooLong => self.bad(error.to_string()),
+            TransportError::Timeout => AdminError::Timeout {
                 call,
                 after: CALL_DEADLINE,
-            };
-        }
-        let refused = is_refused(&error);
-        // Its own text would repeat the URL.
-        AdminError::Unreachable {
-            call,
-            refused,
-            source: Box::new(error.without_url()),
+            },
+            TransportError::Unreachable { refused, source } => AdminError::Unreachable { call, refused, source },
         }
     }
 
@@ -304,10 +280,4 @@ impl Call {
             },
         }
     }
-}
-
-fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |e| e.source())
-        .filter_map(|e| e.downcast_ref::<std::io::Error>())
-        .any(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
 }

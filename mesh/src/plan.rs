@@ -75,10 +75,12 @@ pub fn plan(members: &[Observed], options: &PlanOptions) -> Vec<Step> {
     steps
 }
 
-/// Lanes of a pair of nodes with so many workers.
+/// Lanes of a pair of nodes: as many as both have workers and were started to have, within the bound `lanes`. A cluster whose
+/// number of lanes is lowered keeps the links of a pair until one of its nodes has been replaced.
 #[must_use]
 pub fn lanes_between(a: &NodeReport, b: &NodeReport, lanes: Option<u16>) -> u16 {
-    a.workers.min(b.workers).min(lanes.unwrap_or(u16::MAX))
+    let own = |report: &NodeReport| report.workers.min(report.lanes.unwrap_or(u16::MAX));
+    own(a).min(own(b)).min(lanes.unwrap_or(u16::MAX))
 }
 
 /// The lanes of a pair that are established, in order, out of those wanted: whole, and fresh at both ends.

@@ -14,6 +14,8 @@ pub struct MeshSnapshot {
     pub desired_pairs: u32,
     /// Pairs that have all lanes established: whole, and fresh in the reports of both ends.
     pub established_pairs: u32,
+    /// Those pairs, each with the smaller name first.
+    pub whole: BTreeSet<(NodeName, NodeName)>,
 }
 
 /// One target.
@@ -45,6 +47,13 @@ impl MeshSnapshot {
         self.established_pairs == self.desired_pairs && self.members.iter().all(|m| m.reachable)
     }
 
+    /// Nodes that the node of this name has whole links with.
+    #[must_use]
+    pub fn whole_pairs_of(&self, name: &str) -> usize {
+        let with = |(a, b): &&(NodeName, NodeName)| a.as_str() == name || b.as_str() == name;
+        self.whole.iter().filter(with).count()
+    }
+
     /// Counts the pairs of these members, which are ordered by name.
     pub(crate) fn new(members: Vec<MemberSnapshot>, lanes: Option<u16>) -> (Self, Established) {
         let (mut desired_pairs, mut established_pairs) = (0, 0);
@@ -70,6 +79,7 @@ impl MeshSnapshot {
                 members,
                 desired_pairs,
                 established_pairs,
+                whole: established.pairs.clone(),
             },
             established,
         )

@@ -1,5 +1,9 @@
 //! The command line. Every option of `local` is also an environment variable; the option wins.
 
+mod run;
+
+pub use run::{Access, ManifestsArgs, RunArgs};
+
 use crate::crd::duration::GoDuration;
 use crate::local::layout::ClientKeys;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -23,6 +27,10 @@ pub struct Cli {
 pub enum Command {
     /// Run a whole cluster on this machine: Redis, media nodes, mesh and front door, as processes.
     Local(Box<LocalArgs>),
+    /// Carry out SfuCluster objects on Kubernetes.
+    Run(Box<RunArgs>),
+    /// Print what Kubernetes needs to run the operator: CRD, rights, Deployment. Pipe it into `kubectl apply -f -`.
+    Manifests(ManifestsArgs),
     /// Print the CustomResourceDefinition of SfuCluster, or write it into a directory.
     Crds(CrdsArgs),
     /// Make a token for publishers or viewers, signed with the nodes' secret.
@@ -35,7 +43,8 @@ impl Cli {
     pub fn log_format(&self) -> LogFormat {
         match &self.command {
             Command::Local(args) => args.log_format,
-            Command::Crds(_) | Command::Token(_) => LogFormat::Human,
+            Command::Run(args) => args.log_format,
+            Command::Manifests(_) | Command::Crds(_) | Command::Token(_) => LogFormat::Human,
         }
     }
 }
@@ -46,6 +55,9 @@ pub struct CrdsArgs {
     /// Directory to write `sfuclusters.sfumato.dev.yaml` into, instead of printing it.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Print a page in Markdown about every field instead.
+    #[arg(long, conflicts_with = "out")]
+    pub markdown: bool,
 }
 
 /// Options of `token`.

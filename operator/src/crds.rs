@@ -55,7 +55,7 @@ pub fn write(directory: &Path) -> Result<PathBuf, CrdsError> {
 
 /// Serializes objects with sorted keys (whether `serde_json`'s own maps are sorted depends on which features the other
 /// crates of a build turn on), and whole numbers without a fraction.
-struct Sorted<'a>(&'a Value);
+pub struct Sorted<'a>(pub &'a Value);
 
 impl Serialize for Sorted<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

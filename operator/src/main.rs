@@ -1,14 +1,17 @@
 //! `sfu-operator`: carries out `SfuCluster` manifests.
 //!
-//! `sfu-operator local` does it with processes on this machine; `sfu-operator crds` gives out the definition that
-//! Kubernetes needs; `sfu-operator token` makes tokens for tests and small setups. Exit codes: 0 for success, 2 for a wrong
-//! command line or manifest, 1 for everything else.
+//! `sfu-operator run` does it on Kubernetes, `sfu-operator local` with processes on this machine; `sfu-operator crds` and
+//! `sfu-operator manifests` give out what Kubernetes needs; `sfu-operator token` makes tokens for tests and small setups.
+//! Exit codes: 0 for success, 2 for a wrong command line or manifest, 1 for everything else.
 
 mod cli;
+mod controller;
 mod crd;
+mod crd_page;
 mod crds;
 mod local;
 mod manifest;
+mod manifests;
 mod platform;
 mod terminal;
 mod token;
@@ -34,6 +37,17 @@ fn main() -> ExitCode {
             }
             Err(error) => (error.to_string(), 1),
         },
+        Command::Run(args) => match controller::main(&args) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => (error.to_string(), 1),
+        },
+        Command::Manifests(args) => match manifests::yaml(&args) {
+            Ok(text) => {
+                terminal.plain(&text);
+                return ExitCode::SUCCESS;
+            }
+            Err(error) => (error.to_string(), 1),
+        },
         Command::Crds(args) => match print_crds(&args, &terminal) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => (error.to_string(), 1),
@@ -44,6 +58,10 @@ fn main() -> ExitCode {
 }
 
 fn print_crds(args: &cli::CrdsArgs, terminal: &Terminal) -> Result<(), crds::CrdsError> {
+    if args.markdown {
+        terminal.plain(&crd_page::markdown());
+        return Ok(());
+    }
     match &args.out {
         Some(directory) => crds::write(directory).map(|path| terminal.plain(&format!("{}\n", path.display()))),
         None => crds::yaml().map(|text| terminal.plain(&text)),

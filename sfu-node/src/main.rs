@@ -37,6 +37,7 @@ mod sync;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod token;
 mod worker;
 
@@ -44,7 +45,7 @@ use clap::{CommandFactory, Parser};
 use options::{LogFormat, Options};
 use session::EndReason;
 use sfumato_mesh::api::DrainReason;
-use sfumato_mesh::{HttpNodeAdmin, TokenSource};
+use sfumato_mesh::{HttpNodeAdmin, TokenSource, TrustedCa, listen};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -135,23 +136,50 @@ async fn run(options: Options) -> Result<(), String> {
     let clients = bind("--listen", options.listen).await?;
     let admin = bind("--admin-listen", options.admin_listen).await?;
     let health = bind("--health-listen", options.health_listen).await?;
-    let (node, inbox) = node::Node::start(options, HttpNodeAdmin::new(source))
+    let admin = match (&options.admin_tls_cert, &options.admin_tls_key) {
+        (Some(cert), Some(key)) => {
+            let files = tls::KeyFiles {
+                cert: cert.clone(),
+                key: key.clone(),
+            };
+            let listener = tls::TlsListener::start(admin, files)
+                .map_err(|error| format!("--admin-tls-cert, --admin-tls-key: {error}"))?;
+            Either::Tls(listener)
+        }
+        _ => Either::Plain(admin),
+    };
+    let peers = match &options.admin_ca {
+        Some(path) => {
+            let ca = TrustedCa::follow(path).map_err(|error| format!("--admin-ca: {error}"))?;
+            HttpNodeAdmin::with_ca(source, &ca)
+        }
+        None => HttpNodeAdmin::new(source),
+    };
+    let (node, inbox) = node::Node::start(options, peers)
         .await
         .map_err(|error| error.to_string())?;
     tasks::start(&node, inbox);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut servers = tokio::task::JoinSet::new();
+    let admin_app = http::admin::router(Arc::clone(&node), tokens);
     for (listener, app) in [
-        (clients, http::clients::router(Arc::clone(&node))),
-        (admin, http::admin::router(Arc::clone(&node), tokens)),
-        (health, http::health::router(Arc::clone(&node))),
+        (Either::Plain(clients), http::clients::router(Arc::clone(&node))),
+        (admin, admin_app),
+        (Either::Plain(health), http::health::router(Arc::clone(&node))),
     ] {
         let mut stopped = stopped.clone();
         let ended = async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let service = app.into_make_service_with_connect_info::<SocketAddr>();
-        servers.spawn(async move { axum::serve(listener, service).with_graceful_shutdown(ended).await });
+        match listener {
+            Either::Plain(listener) => {
+                let service = app.into_make_service_with_connect_info::<SocketAddr>();
+                servers.spawn(async move { axum::serve(listener, service).with_graceful_shutdown(ended).await });
+            }
+            Either::Tls(listener) => {
+                servers.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(ended).await });
+            }
+        }
     }
     node.set_started();
     tracing::info!(
@@ -177,8 +205,14 @@ async fn run(options: Options) -> Result<(), String> {
     outcome
 }
 
+/// A listener with or without TLS.
+enum Either {
+    Plain(TcpListener),
+    Tls(tls::TlsListener),
+}
+
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
+    listen::bind(address)
         .await
         .map_err(|error| format!("{flag} {address}: {error}; choose another address or stop what uses it"))
 }

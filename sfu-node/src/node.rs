@@ -155,14 +155,8 @@ impl Node {
         let me = Peer {
             name: options.name.clone(),
             incarnation,
-            admin_url: options
-                .admin_url
-                .clone()
-                .unwrap_or_else(|| format!("http://{}", options.admin_listen)),
-            client_url: options
-                .client_url
-                .clone()
-                .unwrap_or_else(|| format!("http://{}", options.listen)),
+            admin_url: options.admin_base_url(),
+            client_url: options.client_base_url(),
         };
         let claims = Claims::new(options.redis_url.as_deref(), &options.cluster)?;
         let node = Arc::new(Self {

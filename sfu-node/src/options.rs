@@ -46,6 +46,10 @@ pub struct Options {
     /// Address of the WHIP and WHEP listener (HTTP)
     #[arg(long, env = "SFUMATO_LISTEN", default_value = "127.0.0.1:3001")]
     pub listen: SocketAddr,
+    /// Address of this node in the URLs that others get of it, where it listens on every address, as in `[::]:3001`
+    /// [default: the address that each listener has]
+    #[arg(long, env = "SFUMATO_ADVERTISE_IP", value_parser = specific_ip)]
+    pub advertise_ip: Option<IpAddr>,
     /// Base URL at which the front door reaches that listener [default: http://LISTEN]
     #[arg(long, env = "SFUMATO_CLIENT_URL", value_parser = base_url)]
     pub client_url: Option<String>,
@@ -55,6 +59,27 @@ pub struct Options {
     /// Base URL at which operator and peers reach the admin listener [default: http://ADMIN_LISTEN]
     #[arg(long, env = "SFUMATO_ADMIN_URL", value_parser = base_url)]
     pub admin_url: Option<String>,
+    /// Certificate of the admin listener, PEM; it is then HTTPS. Read again when it changes, as are the two below
+    #[arg(
+        long,
+        env = "SFUMATO_ADMIN_TLS_CERT",
+        value_name = "FILE",
+        requires = "admin_tls_key",
+        requires = "admin_ca"
+    )]
+    pub admin_tls_cert: Option<PathBuf>,
+    /// Key of that certificate, PEM
+    #[arg(
+        long,
+        env = "SFUMATO_ADMIN_TLS_KEY",
+        value_name = "FILE",
+        requires = "admin_tls_cert"
+    )]
+    pub admin_tls_key: Option<PathBuf>,
+    /// CA that the certificates of other nodes' admin listeners must come from, PEM. They must be made out to
+    /// `admin.sfumato.internal`
+    #[arg(long, env = "SFUMATO_ADMIN_CA", value_name = "FILE", requires = "admin_tls_cert")]
+    pub admin_ca: Option<PathBuf>,
     /// File that holds the admin token, read again when it changes
     #[arg(long, env = "SFUMATO_ADMIN_TOKEN_FILE", required_unless_present = "insecure_admin")]
     pub admin_token_file: Option<PathBuf>,
@@ -178,6 +203,23 @@ impl Options {
             ));
         }
         Ok(())
+    }
+
+    /// Base URL at which operator and peers reach the admin listener.
+    pub fn admin_base_url(&self) -> String {
+        let scheme = if self.admin_tls_cert.is_some() { "https" } else { "http" };
+        let own = || format!("{scheme}://{}", self.advertised(self.admin_listen));
+        self.admin_url.clone().unwrap_or_else(own)
+    }
+
+    /// Base URL at which the front door reaches the listener for clients.
+    pub fn client_base_url(&self) -> String {
+        let own = || format!("http://{}", self.advertised(self.listen));
+        self.client_url.clone().unwrap_or_else(own)
+    }
+
+    fn advertised(&self, listen: SocketAddr) -> SocketAddr {
+        SocketAddr::new(self.advertise_ip.unwrap_or(listen.ip()), listen.port())
     }
 
     /// Number of workers.

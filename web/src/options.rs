@@ -39,6 +39,11 @@ pub struct Options {
     )]
     pub admin_token_file: Option<PathBuf>,
 
+    /// CA that the certificates of `https` admin URLs must come from, PEM; read again when it changes. They must be made
+    /// out to `admin.sfumato.internal`
+    #[arg(long, env = "SFUMATO_WEB_ADMIN_CA", value_name = "PATH")]
+    pub admin_ca: Option<PathBuf>,
+
     /// Ask the nodes without a token: for nodes that run with an open admin listener on one machine [default: off]
     #[arg(long, env = "SFUMATO_WEB_INSECURE_ADMIN")]
     pub insecure_admin: bool,

@@ -117,7 +117,7 @@ impl From<PassOnError> for Refusal {
 /// Never: the client has neither TLS nor a proxy that could fail to load.
 #[must_use]
 pub fn client() -> reqwest::Client {
-    reqwest::Client::builder()
+    sfumato_mesh::client_builder(None)
         // A user's token goes to the node, to no proxy of the environment, and nowhere that an answer points to.
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

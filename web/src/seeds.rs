@@ -49,18 +49,18 @@ impl Seed {
         let (Some(host), Some(port)) = (self.0.host_str(), self.0.port_or_known_default()) else {
             return Ok(as_it_is());
         };
+        let scheme = self.0.scheme();
         let literal = host
             .trim_start_matches('[')
             .trim_end_matches(']')
             .parse::<IpAddr>()
             .is_ok();
-        // With TLS the certificate is checked against the name, so the name has to stay; the peer lists do the rest.
-        if literal || self.0.scheme() == "https" {
+        if literal {
             return Ok(as_it_is());
         }
         let addresses = tokio::net::lookup_host((host, port)).await?;
         Ok(addresses
-            .map(|address: SocketAddr| format!("http://{address}"))
+            .map(|address: SocketAddr| format!("{scheme}://{address}"))
             .collect())
     }
 }

@@ -8,7 +8,8 @@ use crate::seeds::Seed;
 use crate::view::View;
 use crate::{admin_token, api, door, page, pass_on, polling};
 use axum::Router;
-use sfumato_mesh::{HttpNodeAdmin, TokenSource};
+use sfumato_mesh::tls::TlsError;
+use sfumato_mesh::{HttpNodeAdmin, TokenSource, TrustedCa, listen};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,9 @@ pub enum ServeError {
     /// No token.
     #[error(transparent)]
     Token(#[from] admin_token::TokenError),
+    /// No CA.
+    #[error(transparent)]
+    Ca(#[from] TlsError),
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}; check --listen, and whether another sfu-web runs")]
     Listen {
@@ -49,13 +53,17 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
         Some(path) => admin_token::follow(path)?,
         None => TokenSource::fixed(""),
     };
+    let admin = match &options.admin_ca {
+        Some(path) => HttpNodeAdmin::with_ca(token, &TrustedCa::follow(path)?),
+        None => HttpNodeAdmin::new(token),
+    };
     let address = options.listen;
-    let listener = TcpListener::bind(address)
+    let listener = listen::bind(address)
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
     let seeds: Vec<String> = options.seeds.iter().map(ToString::to_string).collect();
     tracing::info!(url = %format!("http://{address}/"), ?seeds, "front door is open");
-    serve(listener, options.seeds, HttpNodeAdmin::new(token), stop).await
+    serve(listener, options.seeds, admin, stop).await
 }
 
 /// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line.

@@ -39,7 +39,7 @@ impl Door {
         tokio::spawn(server::serve(listener, seeds, reports, async {
             let _ = stopped.await;
         }));
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = sfumato_mesh::client_builder(None).build().unwrap();
         let door = Self {
             base,
             client,

@@ -58,7 +58,13 @@ impl Created {
 /// One client for the whole process: a connection pool is too heavy to have per viewer.
 fn client() -> Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
-    CLIENT.get_or_init(Client::new).clone()
+    CLIENT
+        .get_or_init(|| {
+            sfumato_mesh::client_builder(None)
+                .build()
+                .expect("a client with its own TLS settings and no proxy has nothing that could fail to load")
+        })
+        .clone()
 }
 
 fn authorized(request: RequestBuilder, token: Option<&str>) -> RequestBuilder {

@@ -348,7 +348,10 @@ fn cluster_args(options: &SystemOptions, nodes: u16, workers: u16, state: &Path)
 
 /// Waits for one node's `/readyz`, and gives up at once when a process has ended.
 async fn wait_ready(options: &SystemOptions, node: u16, processes: &mut [Process]) -> Result<(), RunError> {
-    let (client, url) = (reqwest::Client::new(), options.ready_url(node));
+    let (client, url) = (
+        sfumato_mesh::client_builder(None).build().unwrap_or_default(),
+        options.ready_url(node),
+    );
     let last = Instant::now() + READY_WITHIN;
     loop {
         processes.iter_mut().try_for_each(Process::check)?;

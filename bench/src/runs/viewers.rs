@@ -238,7 +238,7 @@ async fn on_process(
     let state = StateDir::new()?;
     let mut process = Process::start(name, program, flags, &state.0)?;
     let measured = async {
-        let client = reqwest::Client::new();
+        let client = sfumato_mesh::client_builder(None).build().unwrap_or_default();
         poll("listening server", SOON, Duration::from_millis(50), || async {
             client.get(whip).send().await.map(drop).map_err(|e| e.to_string())
         })

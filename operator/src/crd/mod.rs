@@ -5,13 +5,22 @@
 //! another). [`crate::manifest`] applies both to a file, so a manifest that local mode takes is one that a cluster takes.
 
 pub mod duration;
+pub mod pods;
+pub mod redis;
 pub mod status;
+pub mod web;
 
 use duration::GoDuration;
+use k8s_openapi::api::core::v1::{
+    Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
+};
 use kube::{CustomResource, KubeSchema};
+use redis::RedisSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use status::SfuClusterStatus;
+use std::collections::BTreeMap;
+use web::WebSpec;
 
 /// Most nodes of one cluster: a full mesh of more costs too many links.
 pub const MAX_NODES: i32 = 32;
@@ -37,6 +46,13 @@ pub const FIRST_RESERVED_PORT: i32 = 30_000;
     status = "SfuClusterStatus",
     derive = "PartialEq",
     cel,
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name has at most 40 of a-z, 0-9 and `-`, and begins with a letter: pods and Services get names made from it"),
     doc = "A cluster of WebRTC media nodes (SFUs) in a full mesh: what is published on one node can be watched on all.",
     printcolumn(
         name = "Ready",
@@ -104,6 +120,126 @@ pub struct SfuClusterSpec {
     /// The front door: dashboard, and the HTTP entry for WHIP and WHEP.
     #[serde(default)]
     pub web: WebSpec,
+    /// Redis, which holds the claims on stream names. Local mode has its own.
+    #[serde(default)]
+    pub redis: RedisSpec,
+    /// How nodes are emptied before they go.
+    #[serde(default)]
+    pub drain: DrainSpec,
+    /// Whether NetworkPolicies are made: links between nodes of this cluster only, the admin port for operator, nodes and
+    /// front door only.
+    #[serde(default)]
+    pub network_policy: NetworkPolicySpec,
+    /// Stops every change by the operator: nothing is applied, drained or rolled. Links are still healed.
+    #[serde(default)]
+    pub paused: bool,
+    /// Image of the nodes. By default the one of the operator's own release, see `upgradePolicy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// What an upgrade of the operator does to nodes that run. `Manual` leaves them as they are and says so
+    /// (UpgradeAvailable) until `image` is set; `Automatic` rolls them, one at a time.
+    #[serde(default)]
+    pub upgrade_policy: UpgradePolicy,
+    /// When the images of nodes, front door and Redis are pulled. By default as Kubernetes does: `Always` for `latest`,
+    /// else `IfNotPresent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PullPolicy")]
+    pub image_pull_policy: Option<PullPolicy>,
+    /// Secrets of the same namespace with the credentials of registries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "pods::list_of::<LocalObjectReference>")]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+    /// Processor and memory of each node. A node forwards about as much as its workers have cores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "pods::resources_schema")]
+    pub resources: Option<ResourceRequirements>,
+    /// Labels that a host must have to run nodes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "pods::map_schema")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of hosts that nodes put up with. Without others of these keys, `not-ready` and `unreachable` are tolerated
+    /// for 30 s.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "pods::list_of::<Toleration>")]
+    pub tolerations: Vec<Toleration>,
+    /// Which hosts nodes prefer, need or avoid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// How nodes are spread. By default over hosts and zones, where that is possible.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "pods::list_of::<TopologySpreadConstraint>")]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// PriorityClass of the nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253))]
+    pub priority_class_name: Option<String>,
+    /// Environment variables of the nodes, such as `SFUMATO_LOG`. Those that the operator sets itself are refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "pods::list_of::<EnvVar>")]
+    #[x_kube(validation = Rule::new("self.all(e, !(e.name in ['SFUMATO_NAME', 'SFUMATO_POD_UID', 'SFUMATO_MEDIA_IP', 'SFUMATO_PIPE_IP', 'SFUMATO_ADVERTISE_IP', 'SFUMATO_REDIS_URL', 'SFUMATO_REDIS_PASSWORD']))")
+        .message("the operator sets SFUMATO_NAME, SFUMATO_POD_UID, SFUMATO_MEDIA_IP, SFUMATO_PIPE_IP, SFUMATO_ADVERTISE_IP, SFUMATO_REDIS_URL and SFUMATO_REDIS_PASSWORD itself"))]
+    pub env: Vec<EnvVar>,
+    /// Annotations of the nodes' pods.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "pods::map_schema")]
+    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('sfumato.dev/'))")
+        .message("keys under app.kubernetes.io/ and sfumato.dev/ are the operator's own"))]
+    pub pod_annotations: BTreeMap<String, String>,
+    /// Labels of the nodes' pods, besides the operator's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "pods::map_schema")]
+    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('sfumato.dev/'))")
+        .message("keys under app.kubernetes.io/ and sfumato.dev/ are the operator's own"))]
+    pub pod_labels: BTreeMap<String, String>,
+}
+
+/// How nodes are emptied before they go.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainSpec {
+    /// How long publishers of a node that is to go may stay. Viewers move at once.
+    #[serde(default = "default_drain_deadline")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
+        .message("must be between 1s and 24h"))]
+    pub deadline: GoDuration,
+}
+
+/// NetworkPolicies of the cluster.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkPolicySpec {
+    /// Whether they are made.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// What an upgrade of the operator does to nodes that run.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpgradePolicy {
+    #[default]
+    Manual,
+    Automatic,
+}
+
+/// When an image is pulled.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullPolicy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+impl PullPolicy {
+    /// As Kubernetes writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
 }
 
 /// How publishers and viewers reach the nodes with their media.
@@ -164,25 +300,6 @@ pub enum FanOut {
     Eager,
 }
 
-/// The front door.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct WebSpec {
-    /// How the front door is reached.
-    #[serde(default)]
-    pub service: WebServiceSpec,
-}
-
-/// How the front door is reached.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct WebServiceSpec {
-    /// TCP port of the front door.
-    #[serde(default = "default_web_port")]
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: i32,
-}
-
 impl Default for SfuClusterSpec {
     fn default() -> Self {
         Self {
@@ -191,6 +308,23 @@ impl Default for SfuClusterSpec {
             media: MediaSpec::default(),
             mesh: MeshSpec::default(),
             web: WebSpec::default(),
+            redis: RedisSpec::default(),
+            drain: DrainSpec::default(),
+            network_policy: NetworkPolicySpec::default(),
+            paused: false,
+            image: None,
+            upgrade_policy: UpgradePolicy::default(),
+            image_pull_policy: None,
+            image_pull_secrets: Vec::new(),
+            resources: None,
+            node_selector: BTreeMap::new(),
+            tolerations: Vec::new(),
+            affinity: None,
+            topology_spread_constraints: Vec::new(),
+            priority_class_name: None,
+            env: Vec::new(),
+            pod_annotations: BTreeMap::new(),
+            pod_labels: BTreeMap::new(),
         }
     }
 }
@@ -218,14 +352,23 @@ impl Default for MeshSpec {
     }
 }
 
-impl Default for WebServiceSpec {
+impl Default for DrainSpec {
     fn default() -> Self {
         Self {
-            port: default_web_port(),
+            deadline: default_drain_deadline(),
         }
     }
 }
 
+impl Default for NetworkPolicySpec {
+    fn default() -> Self {
+        Self { enabled: yes() }
+    }
+}
+
+fn default_drain_deadline() -> GoDuration {
+    GoDuration::from_millis(300_000)
+}
 fn default_replicas() -> i32 {
     3
 }
@@ -234,9 +377,6 @@ fn default_media_port() -> i32 {
 }
 fn default_port_base() -> i32 {
     24_000
-}
-fn default_web_port() -> i32 {
-    2020
 }
 fn default_idle_timeout() -> GoDuration {
     GoDuration::from_millis(30_000)

@@ -22,9 +22,17 @@ pub struct SfuClusterStatus {
     pub nodes_summary: String,
     /// Publications on all nodes.
     pub streams: i32,
+    /// Label selector of the nodes' pods, for the scale subresource.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub selector: String,
     /// The links.
     pub mesh: MeshStatus,
-    /// `Ready`, and what it is made of: `NodesReady` and `MeshReady`.
+    /// The nodes, ordered by number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub nodes: Vec<NodeStatus>,
+    /// `Ready`, and what it is made of: `NodesReady`, `MeshReady` and `RedisReady`. Besides `Progressing` (a roll or a
+    /// scale-down is under way), `Paused`, `Degraded` (something needs a person) and `UpgradeAvailable`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
@@ -39,4 +47,34 @@ pub struct MeshStatus {
     pub established_pairs: i32,
     /// Linked pairs of desired pairs, for people: `3/3`.
     pub summary: String,
+}
+
+/// One node.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeStatus {
+    /// Name of the node, which is its pod's.
+    pub name: String,
+    /// Kubernetes node that it runs on.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// Life of the node that answered last.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub incarnation: String,
+    /// Whether it takes new sessions.
+    pub ready: bool,
+    /// Whether it is being emptied.
+    #[serde(skip_serializing_if = "is_false")]
+    pub draining: bool,
+    /// Nodes that it has whole links with.
+    pub pairs: i32,
+    /// Publications whose origin it is.
+    pub streams: i32,
+    /// Viewers that are connected to it.
+    pub viewers: i32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }

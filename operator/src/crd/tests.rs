@@ -69,6 +69,85 @@ fn links_must_fit_the_ports_of_a_node() {
 }
 
 #[test]
+fn redis_is_managed_or_external() {
+    let external = json!({ "urlSecretRef": { "name": "redis", "key": "url" } });
+    assert_eq!(broken_rule(json!({ "redis": {} })), None);
+    assert_eq!(broken_rule(json!({ "redis": { "managed": {} } })), None);
+    assert_eq!(broken_rule(json!({ "redis": { "external": external } })), None);
+    let both = broken_rule(json!({ "redis": { "managed": {}, "external": external } }));
+    assert_eq!(both.unwrap(), "spec.redis: choose one: managed or external");
+}
+
+#[test]
+fn the_storage_of_redis_cannot_change() {
+    let with = |managed: Value| cluster(json!({ "redis": { "managed": managed } }));
+    let (none, small) = (with(json!({})), with(json!({ "storage": { "size": "1Gi" } })));
+    let large = with(json!({ "storage": { "size": "2Gi" } }));
+    for (new, old) in [(&none, &small), (&small, &none), (&large, &small)] {
+        assert!(new.validate_cel_update(old).is_err());
+    }
+    assert!(small.validate_cel_update(&small).is_ok());
+    assert!(
+        cluster(json!({})).validate_cel_update(&small).is_ok(),
+        "removing it is the way to another"
+    );
+}
+
+#[test]
+fn labels_and_annotations_of_the_operators_own_are_refused() {
+    for field in ["podLabels", "podAnnotations"] {
+        assert_eq!(
+            broken_rule(json!({ field: { "team": "media", "example.com/a": "b" } })),
+            None
+        );
+        for key in ["app.kubernetes.io/name", "sfumato.dev/drain"] {
+            let broken = broken_rule(json!({ field: { key: "x" } })).unwrap();
+            assert!(broken.starts_with(&format!("spec.{field}: keys under")), "{broken}");
+        }
+    }
+}
+
+#[test]
+fn variables_that_the_operator_sets_are_refused() {
+    let env = |name: &str| json!({ "env": [{ "name": name, "value": "x" }] });
+    assert_eq!(broken_rule(env("SFUMATO_LOG")), None);
+    assert!(broken_rule(env("SFUMATO_REDIS_URL")).unwrap().starts_with("spec.env: "));
+}
+
+#[test]
+fn names_leave_room_for_what_is_made_from_them() {
+    let named = |name: &str| SfuCluster::new(name, SfuClusterSpec::default()).validate_cel();
+    for name in ["live", "a", "live-1", &"a".repeat(40)] {
+        assert!(named(name).is_ok(), "{name}");
+    }
+    for name in ["1live", "live-", "live.tv", &"a".repeat(41)] {
+        let error = named(name).unwrap_err();
+        assert!(error.to_string().contains("at most 40"), "{error}");
+    }
+}
+
+#[test]
+fn scaling_goes_by_replicas_and_by_a_selector_in_the_status() {
+    let scale = schema()
+        .pointer("/spec/versions/0/subresources/scale")
+        .cloned()
+        .unwrap();
+    assert_eq!(
+        scale,
+        json!({ "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
+                "labelSelectorPath": ".status.selector" })
+    );
+}
+
+#[test]
+fn quantities_may_be_numbers_or_texts() {
+    let spec: SfuClusterSpec =
+        serde_json::from_value(json!({ "resources": { "limits": { "cpu": 2, "memory": "1Gi" } } })).unwrap();
+    let limits = spec.resources.unwrap().limits.unwrap();
+    assert_eq!((limits["cpu"].0.as_str(), limits["memory"].0.as_str()), ("2", "1Gi"));
+}
+
+#[test]
 fn durations_have_bounds() {
     for (field, low, high, bad) in [
         ("beatInterval", "100ms", "5s", "99ms"),

@@ -14,6 +14,7 @@ fn mesh(reasons: &[&str], publishers: u32, viewers: u32) -> MeshSnapshot {
     }))
     .unwrap();
     MeshSnapshot {
+        whole: Default::default(),
         members: vec![MemberSnapshot {
             name: "sfu-3".parse().unwrap(),
             incarnation: None,

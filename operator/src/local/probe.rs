@@ -13,7 +13,7 @@ pub enum Probe {
     /// This URL answers with a success.
     Http(String),
     /// This Redis answers PING.
-    Redis(redis::Client),
+    Redis(Box<redis::Client>),
 }
 
 impl Probe {

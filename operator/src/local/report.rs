@@ -52,6 +52,7 @@ pub fn status(
         conditions: facts
             .map(|fact| condition(fact, cluster.metadata.generation, before, now))
             .into(),
+        ..SfuClusterStatus::default()
     }
 }
 

@@ -106,6 +106,7 @@ mod tests {
         let members: Vec<_> = reachable.iter().enumerate().map(member).collect();
         let n = u32::try_from(members.len()).unwrap();
         MeshSnapshot {
+            whole: Default::default(),
             members,
             desired_pairs: n * n.saturating_sub(1) / 2,
             established_pairs,

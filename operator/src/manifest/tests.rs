@@ -65,7 +65,10 @@ fn an_unknown_field_is_refused_with_its_path_and_a_hint() {
         refusal("{ mesh: { fanout: Eager } }"),
         "spec.mesh.fanout: unknown field; did you mean `fanOut`?"
     );
-    assert!(refusal("{ web: { colour: blue } }").starts_with("spec.web.colour: unknown field; known here: service"));
+    assert!(
+        refusal("{ web: { colour: blue } }")
+            .starts_with("spec.web.colour: unknown field; known here: image, replicas, resources, service")
+    );
     let top = parse(
         "f.yaml",
         "apiVersion: sfumato.dev/v1alpha1\nkind: SfuCluster\nmetadata: {name: a}\nspecs: {}",
@@ -157,4 +160,16 @@ fn what_kubectl_prints_can_be_read_back() {
     let text = "apiVersion: sfumato.dev/v1alpha1\nkind: SfuCluster\nmetadata:\n  name: live\n  uid: 1-2\n  \
                 creationTimestamp: \"2026-11-22T10:00:00Z\"\nspec:\n  replicas: 1\nstatus:\n  replicas: 1\n";
     assert_eq!(parse("f.yaml", text).unwrap().spec.replicas, 1);
+}
+
+#[test]
+fn every_example_is_in_order() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut read = 0;
+    for file in std::fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        parse(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap()).unwrap();
+        read += 1;
+    }
+    assert!(read >= 3, "there are examples");
 }

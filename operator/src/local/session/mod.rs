@@ -79,7 +79,7 @@ impl<'a> Session<'a> {
     ) -> Self {
         let (news, news_rx) = mpsc::unbounded_channel();
         // A builder without TLS files or system proxies to read cannot fail; were it to, the plain client works too.
-        let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
+        let http = sfumato_mesh::client_builder(None).build().unwrap_or_default();
         let host = Arc::new(Host {
             terminal: terminal.clone(),
             logs: state.logs(),
@@ -177,7 +177,7 @@ impl<'a> Session<'a> {
             self.terminal.say(&format!("Redis at {} answers", self.redis.shown()));
             return Ok(());
         };
-        let probe = Probe::Redis(self.redis.client.clone());
+        let probe = Probe::Redis(Box::new(self.redis.client.clone()));
         let keeper = self
             .redis_keeper
             .insert(Keeper::start(program, probe, Arc::clone(&self.host)));

@@ -1,0 +1,134 @@
+//! How a call of the admin API gets to a node: straight over HTTP, or, in the operator, through the API server of
+//! Kubernetes.
+
+use crate::admin::{CALL_DEADLINE, MAX_ANSWER_BYTES};
+use crate::tls::{TrustedCa, client_builder};
+use async_trait::async_trait;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, StatusCode};
+use std::fmt;
+use std::time::Duration;
+
+/// A connection that carries nothing is probed after this long, and given up after [`KEEPALIVE_RETRIES`] probes: a host
+/// that has vanished is noticed in about 6 s instead of at the end of a long poll.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(3);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// One call.
+pub struct Request<'a> {
+    /// Its method.
+    pub method: Method,
+    /// Its whole URL.
+    pub url: &'a str,
+    /// The admin token. A secret.
+    pub token: &'a str,
+    /// JSON to send.
+    pub body: Option<Vec<u8>>,
+}
+
+// By hand, so that neither a token nor a link's keys can reach a log.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.url)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The token has characters that a header cannot carry.
+    #[error("our token has characters that a header cannot carry")]
+    Token,
+    /// The answer is longer than [`MAX_ANSWER_BYTES`].
+    #[error("it is longer than {MAX_ANSWER_BYTES} bytes")]
+    TooLong,
+    /// Connecting took too long.
+    #[error("no connection within {CALL_DEADLINE:?}")]
+    Timeout,
+    /// There is no connection, or it broke.
+    #[error("{source}")]
+    Unreachable {
+        /// Whether nothing listens there: then the call was certainly not carried out.
+        refused: bool,
+        /// What the transport says.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Carries calls. The caller puts a deadline around each.
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// Sends a call and reads its whole answer.
+    async fn exchange(&self, request: Request<'_>) -> Result<(StatusCode, Vec<u8>), TransportError>;
+}
+
+/// Straight to the node, over HTTP/1.1.
+#[derive(Debug, Clone)]
+pub struct Straight(reqwest::Client);
+
+impl Straight {
+    /// With its own connection pool; `https` with nodes whose certificate comes from `ca`.
+    #[must_use]
+    pub fn new(ca: Option<&TrustedCa>) -> Self {
+        let client = client_builder(ca)
+            // The token goes to nodes only: to no proxy that the environment names, and nowhere that an answer points to.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CALL_DEADLINE)
+            .tcp_nodelay(true)
+            .tcp_keepalive(KEEPALIVE_IDLE)
+            .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
+            .tcp_keepalive_retries(KEEPALIVE_RETRIES)
+            .build()
+            .expect("a client with its own TLS settings, resolver and no proxy has nothing that could fail to load");
+        Self(client)
+    }
+}
+
+#[async_trait]
+impl Transport for Straight {
+    async fn exchange(&self, request: Request<'_>) -> Result<(StatusCode, Vec<u8>), TransportError> {
+        let token = secret_header(&format!("Bearer {}", request.token))?;
+        let mut building = self.0.request(request.method, request.url).header(AUTHORIZATION, token);
+        if let Some(body) = request.body {
+            building = building.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        let mut response = building.send().await.map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(TransportError::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((response.status(), body))
+    }
+}
+
+/// A header value that is written to no log.
+///
+/// # Errors
+/// When the text cannot be a header.
+pub fn secret_header(text: &str) -> Result<HeaderValue, TransportError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| TransportError::Token)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn unreachable(error: reqwest::Error) -> TransportError {
+    if error.is_timeout() {
+        return TransportError::Timeout;
+    }
+    TransportError::Unreachable {
+        refused: is_refused(&error),
+        // Its own text would repeat the URL.
+        source: Box::new(error.without_url()),
+    }
+}
+
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |e| e.source())
+        .filter_map(|e| e.downcast_ref::<std::io::Error>())
+        .any(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+}

@@ -1,0 +1,104 @@
+//! Options of the commands for Kubernetes.
+
+use super::LogFormat;
+use clap::{ArgAction, Args, ValueEnum};
+use std::net::SocketAddr;
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Carries out SfuCluster objects on Kubernetes: StatefulSets, Services, Redis and front doors, the mesh between \
+        the nodes, rolls and scale-downs that empty a node before it goes.\n\n\
+        Runs as a Deployment (`sfu-operator manifests` prints it), or on a laptop with a KUBECONFIG: then with \
+        --node-access=proxy, since a laptop does not reach pods."
+)]
+pub struct RunArgs {
+    /// Namespaces to look for SfuClusters in. Without it all are looked at, which needs rights in all.
+    #[arg(long, env = "SFUMATO_WATCH_NAMESPACES", value_name = "NAME", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+    /// How the nodes' admin API is reached: by the addresses of the pods, or through the API server.
+    #[arg(long, env = "SFUMATO_NODE_ACCESS", value_enum, default_value = "direct")]
+    pub node_access: Access,
+    /// Image of nodes whose SfuCluster names none.
+    #[arg(long, env = "SFUMATO_NODE_IMAGE", value_name = "IMAGE", default_value = concat!("sfumato/sfu-node:", env!("CARGO_PKG_VERSION")))]
+    pub node_image: String,
+    /// Image of front doors whose SfuCluster names none.
+    #[arg(long, env = "SFUMATO_WEB_IMAGE", value_name = "IMAGE", default_value = concat!("sfumato/sfu-web:", env!("CARGO_PKG_VERSION")))]
+    pub web_image: String,
+    /// Image of managed Redis whose SfuCluster names none.
+    #[arg(long, env = "SFUMATO_REDIS_IMAGE", value_name = "IMAGE", default_value = "redis:7.4")]
+    pub redis_image: String,
+    /// Namespace of the operator itself: of its Lease, and of those who may reach the nodes' admin port. Default: that
+    /// of its pod, or of the kubeconfig's context.
+    #[arg(long, env = "SFUMATO_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Name under which this process holds the Lease; different for each.
+    #[arg(long, env = "SFUMATO_IDENTITY", value_name = "NAME", default_value_t = identity())]
+    pub identity: String,
+    /// Whether to carry out anything only while holding the Lease `sfu-operator`.
+    #[arg(long, env = "SFUMATO_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub leader_elect: bool,
+    /// Address of `/livez`, `/readyz` and `/metrics`.
+    #[arg(long, env = "SFUMATO_LISTEN", value_name = "IP:PORT", default_value = "[::]:8080")]
+    pub listen: SocketAddr,
+    /// How to write: for people, or one JSON object a line.
+    #[arg(long, env = "SFUMATO_LOG_FORMAT", value_enum, default_value = "human")]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or levels by module such as `info,sfumato_mesh=debug`.
+    #[arg(
+        long,
+        env = "SFUMATO_LOG",
+        value_name = "FILTER",
+        default_value = "info,kube=warn,kube_client=off"
+    )]
+    pub log: String,
+}
+
+impl RunArgs {
+    /// Whether nodes see the operator as a pod, which network policies can name.
+    #[must_use]
+    pub fn in_cluster(&self) -> bool {
+        self.node_access == Access::Direct && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+    }
+}
+
+/// The pod's name on Kubernetes, where it is the host's name too.
+fn identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() {
+        "sfu-operator"
+    } else {
+        host.trim()
+    };
+    // Two processes on one laptop are two.
+    format!("{host}-{}", std::process::id())
+}
+
+/// How nodes are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Access {
+    /// By the addresses of the pods.
+    Direct,
+    /// Through the API server.
+    Proxy,
+}
+
+/// Options of `manifests`.
+#[derive(Debug, Args)]
+pub struct ManifestsArgs {
+    /// Namespace to run the operator in.
+    #[arg(long, value_name = "NAME", default_value = "sfumato-system")]
+    pub namespace: String,
+    /// Image of the operator.
+    #[arg(long, value_name = "IMAGE", default_value = concat!("sfumato/sfu-operator:", env!("CARGO_PKG_VERSION")))]
+    pub image: String,
+    /// Pods of the operator; one works, the others take over.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..=10))]
+    pub replicas: i32,
+    /// Namespaces to look for SfuClusters in: rights are given in these only. They must exist.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+    /// Further options of `sfu-operator run`, such as `--node-image=IMAGE`. Repeatable.
+    #[arg(long = "arg", value_name = "OPTION", allow_hyphen_values = true)]
+    pub args: Vec<String>,
+}

@@ -1,0 +1,332 @@
+//! Brings the live objects in line with the desired ones: server-side apply under one field manager, and only where a
+//! desired object, or what is applied of the live one, has changed since the last apply.
+
+use super::build::{Children, ClusterId, MANAGER, Redis};
+use super::caches::Caches;
+use super::queue::Key;
+use super::seen;
+use super::stateful_set::{Change, classify};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, Resource, ResourceExt};
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Debug;
+
+/// Why a child could not be brought in line.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The API server refused.
+    #[error("{kind} {name} cannot be applied: {}", words(source))]
+    Refused {
+        /// Kind of the child.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What the API server says.
+        source: kube::Error,
+    },
+    /// Something of somebody else has the name.
+    #[error(
+        "{kind} {name} exists and does not belong to this cluster: rename or remove it, or name the cluster otherwise"
+    )]
+    Taken {
+        /// Kind of the child.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// A field that cannot be changed without losing something.
+    #[error(
+        "{kind} {name}: {field} cannot be changed, since volumes hang on it: take the change back, or delete the {kind} and its volumes yourself"
+    )]
+    Unchangeable {
+        /// Kind of the child.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The field.
+        field: &'static str,
+    },
+    /// It could not be written as JSON.
+    #[error("{kind} {name} cannot be written: {source}")]
+    Unwritable {
+        /// Kind of the child.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// What the API server says, without Rust's wrapping.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Applies children, and remembers what it has applied.
+pub struct Applier {
+    client: Client,
+    applied: Mutex<HashMap<Name, Applied>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Name {
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Applied {
+    cluster: Key,
+    uid: Option<String>,
+    desired: Hash,
+    managed: Hash,
+}
+
+type Hash = [u8; 32];
+
+impl Applier {
+    /// Has applied nothing yet.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            applied: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Forgets what was applied for a cluster that is gone.
+    pub fn forget(&self, cluster: &Key) {
+        self.applied.lock().retain(|_, applied| applied.cluster != *cluster);
+    }
+
+    /// Applies all children of a cluster and removes those that are not wanted any more. Goes on after a failure, so that
+    /// one bad child does not keep the others away; the first failure is answered.
+    ///
+    /// # Errors
+    /// The first child that could not be applied.
+    pub async fn apply_all(&self, id: &ClusterId, children: &Children, caches: &Caches) -> Result<(), ApplyError> {
+        // Without `..`: a child that nobody applies does not compile.
+        let Children {
+            account,
+            nodes,
+            nodes_service,
+            budget,
+            web,
+            web_service,
+            redis,
+            policies,
+        } = children;
+        let mut results = vec![
+            self.apply(id, account, &caches.accounts).await,
+            self.apply(id, nodes_service, &caches.services).await,
+        ];
+        for policy in policies {
+            results.push(self.apply(id, policy, &caches.policies).await);
+        }
+        if let Some(Redis { stateful_set, service }) = redis {
+            results.push(self.apply(id, service, &caches.services).await);
+            results.push(self.apply_set(id, stateful_set, &caches.stateful_sets).await);
+        }
+        if let Some(budget) = budget {
+            results.push(self.apply(id, budget, &caches.budgets).await);
+        }
+        results.push(self.apply_set(id, nodes, &caches.stateful_sets).await);
+        results.push(self.apply(id, web_service, &caches.services).await);
+        results.push(self.apply(id, web, &caches.deployments).await);
+
+        let redis_name = redis.iter().map(|redis| redis.service.name_any());
+        let sets = redis_name.clone().chain([nodes.name_any()]).collect();
+        let services = redis_name
+            .chain([nodes_service.name_any(), web_service.name_any()])
+            .collect();
+        let budgets = budget.iter().map(ResourceExt::name_any).collect();
+        let kept_policies = policies.iter().map(ResourceExt::name_any).collect();
+        results.push(self.sweep(id, &caches.stateful_sets, &sets).await);
+        results.push(self.sweep(id, &caches.services, &services).await);
+        results.push(self.sweep(id, &caches.budgets, &budgets).await);
+        results.push(self.sweep(id, &caches.policies, &kept_policies).await);
+        results.into_iter().collect()
+    }
+
+    /// Applies a StatefulSet, or first removes the object around its pods where it cannot be changed.
+    async fn apply_set(
+        &self,
+        id: &ClusterId,
+        desired: &StatefulSet,
+        cache: &Store<seen::StatefulSet>,
+    ) -> Result<(), ApplyError> {
+        let (kind, name) = ("StatefulSet".to_owned(), desired.name_any());
+        let live = cache.get(&ObjectRef::new(&name).within(&id.namespace));
+        let view = seen::StatefulSet::of(desired).map_err(|source| ApplyError::Unwritable {
+            kind: kind.clone(),
+            name: name.clone(),
+            source,
+        })?;
+        let change = live.as_ref().map_or(Change::Patch, |live| classify(live, &view));
+        match (change, live) {
+            (Change::Refuse(field), _) => Err(ApplyError::Unchangeable { kind, name, field }),
+            (Change::Recreate(field), Some(live)) if live.metadata.deletion_timestamp.is_none() => {
+                tracing::info!(namespace = id.namespace, name, field, "made anew around its pods");
+                let mut params = DeleteParams::default().preconditions(Preconditions {
+                    uid: live.uid(),
+                    resource_version: None,
+                });
+                params.propagation_policy = Some(PropagationPolicy::Orphan);
+                let api: Api<seen::StatefulSet> = Api::namespaced(self.client.clone(), &id.namespace);
+                match api.delete(&name, &params).await {
+                    // Its going is an event, which leads back to here.
+                    Ok(_) => Ok(()),
+                    Err(error) if matches!(error_code(&error), Some(404 | 409)) => Ok(()),
+                    Err(source) => Err(ApplyError::Refused { kind, name, source }),
+                }
+            }
+            (Change::Recreate(_), Some(_)) => Ok(()),
+            _ => self.apply(id, desired, cache).await,
+        }
+    }
+
+    /// Applies one child unless it is as it was applied last.
+    ///
+    /// # Errors
+    /// When the API server refuses, or the name is taken.
+    async fn apply<K, L>(&self, id: &ClusterId, desired: &K, cache: &Store<L>) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + Clone + Debug + 'static,
+        L: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let name = Name {
+            kind: K::kind(&()).into_owned(),
+            namespace: id.namespace.clone(),
+            name: desired.name_any(),
+        };
+        let cluster = Key {
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+        };
+        let unwritable = |source| ApplyError::Unwritable {
+            kind: name.kind.clone(),
+            name: name.name.clone(),
+            source,
+        };
+        let hash: Hash = Sha256::digest(serde_json::to_vec(desired).map_err(unwritable)?).into();
+        let live = cache.get(&ObjectRef::new(&name.name).within(&name.namespace));
+        if let Some(live) = &live {
+            let now = Applied {
+                cluster: cluster.clone(),
+                uid: live.uid(),
+                desired: hash,
+                managed: managed(live.meta().managed_fields.as_deref()),
+            };
+            if self.applied.lock().get(&name) == Some(&now) {
+                return Ok(());
+            }
+        }
+        // The answers' metadata is all that is looked at.
+        let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &name.namespace);
+        let refused = |source| ApplyError::Refused {
+            kind: name.kind.clone(),
+            name: name.name.clone(),
+            source,
+        };
+        // The cache holds what has our labels; an apply would take over what has not.
+        let owner = match live {
+            Some(live) => Some(live.owner_references().to_vec()),
+            None => api
+                .get_opt(&name.name)
+                .await
+                .map_err(refused)?
+                .map(|live| live.owner_references().to_vec()),
+        };
+        if owner.is_some_and(|owners| owners.iter().all(|owner| owner.uid != id.uid)) {
+            let Name { kind, name, .. } = name;
+            return Err(ApplyError::Taken { kind, name });
+        }
+        let params = PatchParams::apply(MANAGER).force();
+        let live = api
+            .patch(&name.name, &params, &Patch::Apply(desired))
+            .await
+            .map_err(refused)?;
+        tracing::debug!(
+            kind = name.kind,
+            namespace = name.namespace,
+            name = name.name,
+            "applied"
+        );
+        let applied = Applied {
+            cluster,
+            uid: live.uid(),
+            desired: hash,
+            managed: managed(live.meta().managed_fields.as_deref()),
+        };
+        self.applied.lock().insert(name, applied);
+        Ok(())
+    }
+
+    /// Deletes children of a kind that are the cluster's and not wanted.
+    async fn sweep<K>(&self, id: &ClusterId, cache: &Store<K>, wanted: &BTreeSet<String>) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + 'static,
+    {
+        let ours = |object: &K| {
+            object.namespace().as_deref() == Some(&id.namespace)
+                && object.owner_references().iter().any(|owner| owner.uid == id.uid)
+                && object.meta().deletion_timestamp.is_none()
+                && !wanted.contains(&object.name_any())
+        };
+        for orphan in cache.state_filter(ours) {
+            let (kind, name) = (K::kind(&()).into_owned(), orphan.name_any());
+            let params = DeleteParams::background().preconditions(Preconditions {
+                uid: orphan.uid(),
+                resource_version: None,
+            });
+            let api: Api<K> = Api::namespaced(self.client.clone(), &id.namespace);
+            match api.delete(&name, &params).await {
+                Ok(_) => tracing::info!(
+                    kind,
+                    namespace = id.namespace,
+                    name,
+                    "removed: it is not wanted any more"
+                ),
+                Err(error) if error_code(&error) == Some(404) || error_code(&error) == Some(409) => {}
+                Err(source) => return Err(ApplyError::Refused { kind, name, source }),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// HTTP status of an API error.
+#[must_use]
+pub fn error_code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+/// Which fields are ours in the live object: when somebody else changes a field that we apply, it becomes theirs.
+fn managed(entries: Option<&[ManagedFieldsEntry]>) -> Hash {
+    let ours = entries.unwrap_or_default().iter().find(|entry| {
+        entry.manager.as_deref() == Some(MANAGER)
+            && entry.operation.as_deref() == Some("Apply")
+            && entry.subresource.as_deref().is_none_or(str::is_empty)
+    });
+    let fields = ours
+        .and_then(|entry| serde_json::to_vec(&entry.fields_v1).ok())
+        .unwrap_or_default();
+    Sha256::digest(fields).into()
+}

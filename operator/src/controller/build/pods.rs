@@ -1,0 +1,190 @@
+//! What all pods of a cluster have in common: they run without rights, on a file system that cannot be written.
+
+use super::Wish;
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, EnvVar, EnvVarSource, HTTPGetAction, LocalObjectReference, ObjectFieldSelector,
+    PodSecurityContext, Probe, SeccompProfile, SecretKeySelector, SecurityContext, TCPSocketAction, Toleration,
+    TopologySpreadConstraint, Volume, VolumeMount,
+};
+use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+/// User and group of our own images.
+pub const USER: i64 = 65_532;
+/// User and group of Redis images.
+pub const REDIS_USER: i64 = 999;
+/// Where the admin Secret's files are mounted.
+pub const ADMIN_DIR: &str = "/etc/sfumato/admin";
+/// How long a pod stays on a host that is lost, in seconds.
+const LOST_HOST_SECONDS: i64 = 30;
+/// Readable by the group that the pod's `fsGroup` names, and by nobody else.
+const SECRET_MODE: i32 = 0o440;
+
+/// Security of a pod, as the restricted Pod Security Standard asks for.
+pub fn pod_security(user: i64) -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(user),
+        run_as_group: Some(user),
+        fs_group: Some(user),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// A container with the security that every container gets.
+pub fn container(wish: &Wish, name: &str, image: String) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some(image),
+        image_pull_policy: wish.spec.image_pull_policy.map(|policy| policy.as_str().to_owned()),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                ..Capabilities::default()
+            }),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+/// Credentials of registries.
+pub fn pull_secrets(wish: &Wish) -> Option<Vec<LocalObjectReference>> {
+    let secrets = &wish.spec.image_pull_secrets;
+    (!secrets.is_empty()).then(|| secrets.clone())
+}
+
+/// A variable with a field of the pod itself.
+pub fn env_field(name: &str, path: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".to_owned()),
+                field_path: path.to_owned(),
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    }
+}
+
+/// A variable with a key of a Secret.
+pub fn env_secret(name: &str, secret: String, key: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: secret,
+                key: key.to_owned(),
+                optional: None,
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    }
+}
+
+/// A variable with a text.
+pub fn env(name: &str, value: String) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        ..EnvVar::default()
+    }
+}
+
+/// Some keys of a Secret as files.
+pub fn secret_volume(name: &str, secret: String, keys: &[&str]) -> Volume {
+    let file = |key: &&str| KeyToPath {
+        key: (*key).to_owned(),
+        path: (*key).to_owned(),
+        ..KeyToPath::default()
+    };
+    Volume {
+        name: name.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret),
+            default_mode: Some(SECRET_MODE),
+            items: Some(keys.iter().map(file).collect()),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+/// Where a volume is seen. Whole directories only: a mount of a single file never changes.
+pub fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}
+
+/// A probe by HTTP.
+pub fn http_probe(path: &str, port: &str, period_seconds: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String(port.to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period_seconds),
+        timeout_seconds: Some(2),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+/// A probe by connecting.
+pub fn tcp_probe(port: &str, period_seconds: i32) -> Probe {
+    Probe {
+        tcp_socket: Some(TCPSocketAction {
+            port: IntOrString::String(port.to_owned()),
+            ..TCPSocketAction::default()
+        }),
+        period_seconds: Some(period_seconds),
+        timeout_seconds: Some(2),
+        failure_threshold: Some(3),
+        ..Probe::default()
+    }
+}
+
+/// What the manifest says, and that a pod leaves a lost host soon, unless the manifest says something of that as well.
+pub fn tolerations(said: &[Toleration]) -> Vec<Toleration> {
+    let mut all = said.to_vec();
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        if !said.iter().any(|t| t.key.as_deref() == Some(key)) {
+            all.push(Toleration {
+                key: Some(key.to_owned()),
+                operator: Some("Exists".to_owned()),
+                effect: Some("NoExecute".to_owned()),
+                toleration_seconds: Some(LOST_HOST_SECONDS),
+                ..Toleration::default()
+            });
+        }
+    }
+    all
+}
+
+/// Over hosts and zones, where that is possible.
+pub fn spread(selector: &LabelSelector) -> Vec<TopologySpreadConstraint> {
+    ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+        .map(|key| TopologySpreadConstraint {
+            max_skew: 1,
+            topology_key: key.to_owned(),
+            when_unsatisfiable: "ScheduleAnyway".to_owned(),
+            label_selector: Some(selector.clone()),
+            ..TopologySpreadConstraint::default()
+        })
+        .into()
+}

@@ -1,0 +1,16 @@
+//! Keys of the admin Secret. Pods mount those that they need, by name.
+
+/// Token of the admin API: one a line, the first is current.
+pub const TOKEN: &str = "token";
+/// CAs that admin certificates may come from, PEM.
+pub const CA_CERT: &str = "ca.crt";
+/// Certificate of the nodes' admin listeners, PEM.
+pub const TLS_CERT: &str = "tls.crt";
+/// Its key, PEM.
+pub const TLS_KEY: &str = "tls.key";
+/// The CA with its key, and what is needed to rotate it. No pod mounts it.
+pub const PKI: &str = "pki.json";
+/// Password of managed Redis.
+pub const REDIS_PASSWORD: &str = "redis-password";
+/// Configuration of managed Redis.
+pub const REDIS_CONF: &str = "redis.conf";

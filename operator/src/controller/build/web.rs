@@ -1,0 +1,70 @@
+//! The front door: a Deployment that finds the nodes by the headless Service and then follows what they say of each other.
+
+use super::labels::{Component, labels, selector};
+use super::pods::{self, http_probe, mount, secret_volume};
+use super::secret_keys::{CA_CERT, TOKEN};
+use super::{ADMIN_PORT, Settings, Wish};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::api::core::v1::{ContainerPort, PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// TCP port that the front door's pods listen on.
+pub const LISTEN_PORT: i32 = 2020;
+/// How long open requests of a pod that ends may take, in seconds.
+const GRACE_SECONDS: i64 = 15;
+
+/// The front door.
+pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
+    let web = &wish.spec.web;
+    let image = web.image.clone().unwrap_or_else(|| settings.web_image.clone());
+    let mut container = pods::container(wish, "sfu-web", image);
+    container.args = Some(vec![
+        format!("--listen=[::]:{LISTEN_PORT}"),
+        format!(
+            "--seed=https://{}.{}.svc:{ADMIN_PORT}",
+            wish.id.nodes_service(),
+            wish.id.namespace
+        ),
+        format!("--admin-token-file={}/{TOKEN}", pods::ADMIN_DIR),
+        format!("--admin-ca={}/{CA_CERT}", pods::ADMIN_DIR),
+        "--log-format=json".to_owned(),
+    ]);
+    container.ports = Some(vec![ContainerPort {
+        name: Some("http".to_owned()),
+        container_port: LISTEN_PORT,
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    }]);
+    container.resources.clone_from(&web.resources);
+    container.volume_mounts = Some(vec![mount("admin", pods::ADMIN_DIR, true)]);
+    container.liveness_probe = Some(http_probe("/livez", "http", 5, 6));
+    container.readiness_probe = Some(http_probe("/readyz", "http", 2, 2));
+    let selector = selector(&wish.id.name, Component::Web);
+    Deployment {
+        metadata: wish.meta(wish.id.web(), Component::Web),
+        spec: Some(DeploymentSpec {
+            replicas: Some(web.replicas),
+            selector: selector.clone(),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels(&wish.id.name, Component::Web)),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(PodSpec {
+                    automount_service_account_token: Some(false),
+                    enable_service_links: Some(false),
+                    security_context: Some(pods::pod_security(pods::USER)),
+                    termination_grace_period_seconds: Some(GRACE_SECONDS),
+                    image_pull_secrets: pods::pull_secrets(wish),
+                    topology_spread_constraints: Some(pods::spread(&selector)),
+                    tolerations: Some(pods::tolerations(&[])),
+                    volumes: Some(vec![secret_volume("admin", wish.id.secret(), &[TOKEN, CA_CERT])]),
+                    containers: vec![container],
+                    ..PodSpec::default()
+                }),
+            },
+            ..DeploymentSpec::default()
+        }),
+        ..Deployment::default()
+    }
+}

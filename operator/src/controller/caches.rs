@@ -1,0 +1,268 @@
+//! What is known of the API server's objects: one watch for each kind, in memory, so that a reconcile that changes nothing
+//! asks the API server nothing.
+
+use super::build::{INSTANCE, MANAGED_BY, MANAGER};
+use super::meshes::Meshes;
+use super::queue::{Key, Queue};
+use super::seen::{Pod, StatefulSet};
+use crate::crd::SfuCluster;
+use futures::StreamExt;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::DynamicObject;
+use kube::core::{ApiResource, PartialObjectMeta};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Where SfuClusters are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// In every namespace.
+    All,
+    /// In one.
+    Namespace(String),
+}
+
+/// The objects in memory; of most no more than their metadata is looked at.
+#[derive(Clone)]
+pub struct Caches {
+    /// What this operator carries out. Untyped, so that one that cannot be read does not hide the others.
+    pub clusters: Store<DynamicObject>,
+    /// Pods of nodes, front doors and Redis.
+    pub pods: Store<Pod>,
+    /// Nodes and Redis.
+    pub stateful_sets: Store<StatefulSet>,
+    /// Front doors.
+    pub deployments: Store<PartialObjectMeta<Deployment>>,
+    /// Addresses.
+    pub services: Store<PartialObjectMeta<Service>>,
+    /// Identities of nodes.
+    pub accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    /// Disruption budgets.
+    pub budgets: Store<PartialObjectMeta<PodDisruptionBudget>>,
+    /// Network policies.
+    pub policies: Store<PartialObjectMeta<NetworkPolicy>>,
+}
+
+/// The kind SfuCluster, for untyped access.
+#[must_use]
+pub fn resource() -> ApiResource {
+    ApiResource::erase::<SfuCluster>(&())
+}
+
+/// An API of typed objects in a scope.
+pub fn api<K>(client: &Client, scope: &Scope) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match scope {
+        Scope::All => Api::all(client.clone()),
+        Scope::Namespace(name) => Api::namespaced(client.clone(), name),
+    }
+}
+
+impl Caches {
+    /// Begins to watch. The watches end with `tasks`.
+    #[must_use]
+    pub fn watch(client: &Client, scope: &Scope, queue: &Queue, meshes: &Arc<Meshes>, tasks: &mut JoinSet<()>) -> Self {
+        let (clusters, writer) = {
+            let writer = Writer::new(resource());
+            (writer.as_reader(), writer)
+        };
+        tasks.spawn(follow_clusters(
+            client.clone(),
+            scope.clone(),
+            writer,
+            queue.clone(),
+            Arc::clone(meshes),
+        ));
+        let asker = Asker {
+            clusters: clusters.clone(),
+            queue: queue.clone(),
+        };
+        let (pods, pods_writer) = reflector::store();
+        let followed = FollowedPods {
+            store: pods.clone(),
+            meshes: Arc::clone(meshes),
+        };
+        tasks.spawn(follow(api(client, scope), pods_writer, asker.clone(), move |key| {
+            followed.retarget(key);
+        }));
+        Self {
+            clusters,
+            pods,
+            stateful_sets: child(client, scope, &asker, tasks),
+            deployments: child(client, scope, &asker, tasks),
+            services: child(client, scope, &asker, tasks),
+            accounts: child(client, scope, &asker, tasks),
+            budgets: child(client, scope, &asker, tasks),
+            policies: child(client, scope, &asker, tasks),
+        }
+    }
+
+    /// Returns once every watch has shown what there is. Nothing is planned or applied before.
+    pub async fn synced(&self) {
+        // An error would mean that the writing task has ended; then its scope ends as well.
+        let _ = tokio::join!(
+            self.clusters.wait_until_ready(),
+            self.pods.wait_until_ready(),
+            self.stateful_sets.wait_until_ready(),
+            self.deployments.wait_until_ready(),
+            self.services.wait_until_ready(),
+            self.accounts.wait_until_ready(),
+            self.budgets.wait_until_ready(),
+            self.policies.wait_until_ready(),
+        );
+    }
+}
+
+/// Pods of one cluster.
+#[must_use]
+pub fn pods_of(pods: &Store<Pod>, key: &Key) -> Vec<Arc<Pod>> {
+    let mut found = pods.state_filter(|pod| key_of(pod).as_ref() == Some(key));
+    found.sort_by_key(|pod| pod.name_any());
+    found
+}
+
+/// The cluster that a child belongs to by its labels.
+#[must_use]
+pub fn key_of<K: Resource>(child: &K) -> Option<Key> {
+    Some(Key {
+        namespace: child.meta().namespace.clone()?,
+        name: child.meta().labels.as_ref()?.get(INSTANCE)?.clone(),
+    })
+}
+
+fn child<K>(client: &Client, scope: &Scope, asker: &Asker, tasks: &mut JoinSet<()>) -> Store<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync,
+    K: 'static,
+{
+    let (store, writer) = reflector::store();
+    tasks.spawn(follow(api(client, scope), writer, asker.clone(), |_| {}));
+    store
+}
+
+#[derive(Clone)]
+struct Asker {
+    clusters: Store<DynamicObject>,
+    queue: Queue,
+}
+
+impl Asker {
+    fn ask_all(&self) -> Vec<Key> {
+        let keys: Vec<Key> = self.clusters.state().iter().filter_map(|c| cluster_key(c)).collect();
+        keys.iter().for_each(|key| self.queue.ask(key.clone()));
+        keys
+    }
+}
+
+struct FollowedPods {
+    store: Store<Pod>,
+    meshes: Arc<Meshes>,
+}
+
+impl FollowedPods {
+    /// Tells the mesh of a cluster at once: it does not wait for a reconcile.
+    fn retarget(&self, key: &Key) {
+        self.meshes.retarget(key, &pods_of(&self.store, key));
+    }
+}
+
+/// Keeps a store in step with the API server, and asks for reconciles of the clusters that a change concerns.
+async fn follow<K>(api: Api<K>, writer: Writer<K>, asker: Asker, changed: impl Fn(&Key) + Send)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}"));
+    let mut events = std::pin::pin!(watcher(api, config).default_backoff().reflect(writer));
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(object) | Event::Delete(object)) => {
+                if let Some(key) = key_of(&object) {
+                    changed(&key);
+                    asker.queue.ask(key);
+                }
+            }
+            // What has gone while nobody watched shows only by being absent now.
+            Ok(Event::InitDone) => asker.ask_all().iter().for_each(&changed),
+            Ok(Event::Init | Event::InitApply(_)) => {}
+            Err(error) => complain(&K::kind(&()), &error),
+        }
+    }
+}
+
+async fn follow_clusters(
+    client: Client,
+    scope: Scope,
+    writer: Writer<DynamicObject>,
+    queue: Queue,
+    meshes: Arc<Meshes>,
+) {
+    let api: Api<DynamicObject> = match &scope {
+        Scope::All => Api::all_with(client, &resource()),
+        Scope::Namespace(name) => Api::namespaced_with(client, name, &resource()),
+    };
+    let asker = Asker {
+        clusters: writer.as_reader(),
+        queue,
+    };
+    let mut events = std::pin::pin!(
+        watcher(api, watcher::Config::default())
+            .default_backoff()
+            .reflect(writer)
+    );
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(object)) => {
+                if let Some(key) = cluster_key(&object) {
+                    asker.queue.ask(key);
+                }
+            }
+            Ok(Event::Delete(object)) => {
+                if let Some(key) = cluster_key(&object) {
+                    tracing::info!(cluster = %key, "the cluster was deleted");
+                    meshes.end(&key);
+                }
+            }
+            Ok(Event::InitDone) => {
+                let there = asker.ask_all();
+                meshes.keep_only(|key| there.contains(key) || !scope.holds(key));
+            }
+            Ok(Event::Init | Event::InitApply(_)) => {}
+            Err(error) => complain("SfuCluster", &error),
+        }
+    }
+}
+
+impl Scope {
+    fn holds(&self, key: &Key) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespace(name) => *name == key.namespace,
+        }
+    }
+}
+
+/// Namespace and name of a cluster's object.
+#[must_use]
+pub fn cluster_key(object: &DynamicObject) -> Option<Key> {
+    Some(Key {
+        namespace: object.metadata.namespace.clone()?,
+        name: object.metadata.name.clone()?,
+    })
+}
+
+fn complain(kind: &str, error: &watcher::Error) {
+    tracing::warn!(kind, %error, "a watch was interrupted; it is taken up again");
+}

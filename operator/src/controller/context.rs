@@ -1,0 +1,99 @@
+//! What every reconcile shares.
+
+use super::apply::Applier;
+use super::build::Settings;
+use super::build::Wish;
+use super::caches::Caches;
+use super::events::Events;
+use super::meshes::Meshes;
+use super::metrics::Metrics;
+use super::queue::Key;
+use super::scene::Leaving;
+use super::secret::Secrets;
+use super::validate::Invalid;
+use kube::Client;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// First pause after a failure, doubled with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause after a failure.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What every reconcile shares.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// The command line.
+    pub settings: Settings,
+    /// What there is.
+    pub caches: Caches,
+    /// The meshes.
+    pub meshes: Arc<Meshes>,
+    /// The admin Secrets.
+    pub secrets: Secrets,
+    /// What was applied.
+    pub applier: Applier,
+    /// Where events go.
+    pub events: Events,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is remembered of each cluster. Nothing that matters is lost with it.
+    pub memories: Mutex<BTreeMap<Key, Memory>>,
+}
+
+/// What is remembered of a cluster between two reconciles.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Whether the object of this UID and generation was in order.
+    pub validated: Option<(String, i64, Result<Wish, Invalid>)>,
+    /// When counts were last written into the status.
+    pub written: Option<Instant>,
+    /// Since when pods have been on their way out.
+    pub leaving: Leaving,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+impl Context {
+    /// Changes what is remembered of a cluster.
+    pub fn remember<T>(&self, key: &Key, change: impl FnOnce(&mut Memory) -> T) -> T {
+        change(self.memories.lock().entry(key.clone()).or_default())
+    }
+
+    /// Forgets clusters that are gone.
+    pub fn forget(&self, key: &Key) {
+        self.memories.lock().remove(key);
+        self.secrets.keep_only(|other| other != key);
+        self.applier.forget(key);
+    }
+
+    /// How long to wait after one more failure of a cluster: each has its own count, so that a broken one delays no other.
+    pub fn pause_after_failure(&self, key: &Key) -> Duration {
+        let failures = self.remember(key, |memory| {
+            memory.failures = memory.failures.saturating_add(1);
+            memory.failures
+        });
+        pause(failures)
+    }
+}
+
+fn pause(failures: u32) -> Duration {
+    FIRST_PAUSE
+        .saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        let seconds: Vec<u64> = (1..=8).map(|failures| pause(failures).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+    }
+}

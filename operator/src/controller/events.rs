@@ -1,0 +1,112 @@
+//! Events: what `kubectl describe` shows below an object. One recorder for all, since it merges repetitions.
+
+use crate::crd::SfuCluster;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource};
+use std::time::Duration;
+
+/// Longest note that the API server takes, in bytes.
+const MAX_NOTE: usize = 1_024;
+/// How long writing an event may take. It is never waited for by a reconcile.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Whether an event is as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Normal,
+    /// Somebody may want to look.
+    Warning,
+}
+
+/// Writes events.
+#[derive(Clone)]
+pub struct Events {
+    recorder: Recorder,
+}
+
+/// Something worth an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Good or bad.
+    pub tone: Tone,
+    /// Word by which it is found: `MeshWhole`.
+    pub reason: &'static str,
+    /// What the operator was doing: `Linking`.
+    pub action: &'static str,
+    /// What happened, for people.
+    pub text: String,
+}
+
+impl Events {
+    /// Under this name as the reporter.
+    #[must_use]
+    pub fn new(client: Client, instance: String) -> Self {
+        let reporter = Reporter {
+            controller: "sfumato.dev/sfu-operator".to_owned(),
+            instance: Some(instance),
+        };
+        Self {
+            recorder: Recorder::new(client, reporter),
+        }
+    }
+
+    /// Writes an event about a cluster, aside: events are a comfort, and nothing waits for them.
+    pub fn tell(&self, about: &ObjectReference, note: Note) {
+        match note.tone {
+            Tone::Normal => tracing::info!(cluster = about.name, reason = note.reason, "{}", note.text),
+            Tone::Warning => tracing::warn!(cluster = about.name, reason = note.reason, "{}", note.text),
+        }
+        let event = Event {
+            type_: match note.tone {
+                Tone::Normal => EventType::Normal,
+                Tone::Warning => EventType::Warning,
+            },
+            reason: note.reason.to_owned(),
+            note: Some(shortened(note.text)),
+            action: note.action.to_owned(),
+            secondary: None,
+        };
+        let (recorder, about) = (self.recorder.clone(), about.clone());
+        tokio::spawn(async move {
+            match tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, reason = event.reason, "an event could not be written"),
+                Err(_) => tracing::warn!(reason = event.reason, "an event could not be written in time"),
+            }
+        });
+    }
+}
+
+/// The object that an event is about.
+#[must_use]
+pub fn about(id: &super::build::ClusterId) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(SfuCluster::api_version(&()).into_owned()),
+        kind: Some(SfuCluster::kind(&()).into_owned()),
+        name: Some(id.name.clone()),
+        namespace: Some(id.namespace.clone()),
+        uid: Some(id.uid.clone()),
+        ..ObjectReference::default()
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_NOTE {
+        let end = (0..=MAX_NOTE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_note_is_cut_between_characters() {
+        let cut = shortened("ä".repeat(600));
+        assert_eq!(cut, "ä".repeat(512));
+    }
+}

@@ -1,0 +1,218 @@
+//! One mesh task for each cluster, apart from the reconciles: a dead node's timeouts delay neither apply nor status, and
+//! nothing that the API server does delays healing.
+
+use super::metrics::Metrics;
+use super::node_calls::{Counted, ThroughApiServer};
+use super::queue::{Key, Queue};
+use super::seen::Pod;
+use super::targets::{NodeAccess, targets};
+use parking_lot::{Mutex, RwLock};
+use sfumato_mesh::tls::TlsError;
+use sfumato_mesh::transport::{Straight, Transport};
+use sfumato_mesh::{
+    HttpNodeAdmin, MeshHandle, MeshOptions, MeshSnapshot, MeshTask, NodeAdmin, Target, TokenSource, TrustedCa,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The meshes of all clusters.
+pub struct Meshes {
+    way: Way,
+    queue: Queue,
+    running: Mutex<BTreeMap<Key, Running>>,
+}
+
+struct Running {
+    uid: String,
+    options: MeshOptions,
+    client: Client,
+    targets: watch::Sender<Option<Vec<Target>>>,
+    snapshots: watch::Receiver<MeshSnapshot>,
+    /// Holds the task, and asks for a reconcile whenever the mesh has changed.
+    forward: JoinHandle<()>,
+}
+
+/// How nodes are called.
+#[derive(Clone)]
+pub struct Way {
+    /// Straight, or through the API server.
+    pub access: NodeAccess,
+    /// The API server.
+    pub api_server: kube::Client,
+    /// Where calls are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What the nodes of a cluster accept, and how they are known.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Admin token.
+    pub token: String,
+    /// CAs of the admin listeners, PEM.
+    pub ca: String,
+}
+
+/// A client whose credentials can be replaced while it is used.
+#[derive(Clone)]
+struct Client {
+    now: Arc<RwLock<Credentials>>,
+    ca: TrustedCa,
+    http: HttpNodeAdmin,
+}
+
+impl Client {
+    fn new(credentials: Credentials, way: &Way) -> Result<Self, TlsError> {
+        let ca = TrustedCa::from_pem(CA, credentials.ca.as_bytes())?;
+        let calls: Arc<dyn Transport> = match way.access {
+            NodeAccess::Direct => Arc::new(Straight::new(Some(&ca))),
+            NodeAccess::Proxy => Arc::new(ThroughApiServer::new(way.api_server.clone())),
+        };
+        let calls = Counted::new(calls, Arc::clone(&way.metrics));
+        let now = Arc::new(RwLock::new(credentials));
+        let token = Arc::clone(&now);
+        let http = HttpNodeAdmin::over(Arc::new(calls), TokenSource::new(move || token.read().token.clone()));
+        Ok(Self { now, ca, http })
+    }
+
+    fn update(&self, credentials: Credentials) -> Result<(), TlsError> {
+        if self.now.read().ca != credentials.ca {
+            self.ca.replace(CA, credentials.ca.as_bytes())?;
+        }
+        *self.now.write() = credentials;
+        Ok(())
+    }
+}
+
+/// Where the CA comes from, for messages.
+const CA: &str = "`ca.crt` of the admin Secret";
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.forward.abort();
+    }
+}
+
+impl Meshes {
+    /// None yet.
+    #[must_use]
+    pub fn new(way: Way, queue: Queue) -> Self {
+        Self {
+            way,
+            queue,
+            running: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// How nodes are reached.
+    #[must_use]
+    pub fn access(&self) -> NodeAccess {
+        self.way.access
+    }
+
+    /// Sees to it that the mesh of a cluster is looked after with these options and credentials.
+    ///
+    /// # Errors
+    /// When the CA cannot be used.
+    pub fn look_after(
+        &self,
+        key: &Key,
+        uid: &str,
+        options: MeshOptions,
+        pods: &[Arc<Pod>],
+        credentials: Credentials,
+    ) -> Result<(), TlsError> {
+        let mut running = self.running.lock();
+        let client = match running.get(key).filter(|mesh| mesh.uid == uid) {
+            Some(mesh) => {
+                mesh.client.update(credentials)?;
+                if mesh.options == options && !mesh.forward.is_finished() {
+                    return Ok(());
+                }
+                // Other options: what is known of the nodes comes with their next answers.
+                mesh.client.clone()
+            }
+            None => Client::new(credentials, &self.way)?,
+        };
+        running.remove(key);
+        let admin: Arc<dyn NodeAdmin> = Arc::new(client.http.clone());
+        let (sender, receiver) = watch::channel(Some(targets(pods, self.way.access)));
+        let handle = MeshTask::spawn(receiver, Arc::clone(&admin), options.clone());
+        let snapshots = handle.snapshots.clone();
+        let forward = tokio::spawn(forward(handle, key.clone(), self.queue.clone()));
+        let mesh = Running {
+            uid: uid.to_owned(),
+            options,
+            client,
+            targets: sender,
+            snapshots,
+            forward,
+        };
+        running.insert(key.clone(), mesh);
+        Ok(())
+    }
+
+    /// Tells a mesh which pods there are.
+    pub fn retarget(&self, key: &Key, pods: &[Arc<Pod>]) {
+        if let Some(mesh) = self.running.lock().get(key) {
+            let now = Some(targets(pods, self.way.access));
+            mesh.targets.send_if_modified(|told| {
+                let changed = *told != now;
+                *told = now;
+                changed
+            });
+        }
+    }
+
+    /// A mesh as it is; empty when it is not looked after yet.
+    #[must_use]
+    pub fn snapshot(&self, key: &Key) -> MeshSnapshot {
+        let running = self.running.lock();
+        running
+            .get(key)
+            .map(|mesh| mesh.snapshots.borrow().clone())
+            .unwrap_or_default()
+    }
+
+    /// The client for a cluster's nodes.
+    #[must_use]
+    pub fn admin(&self, key: &Key) -> Option<Arc<dyn NodeAdmin>> {
+        self.running
+            .lock()
+            .get(key)
+            .map(|mesh| Arc::new(mesh.client.http.clone()) as _)
+    }
+
+    /// Leaves a mesh to itself: its cluster is gone.
+    pub fn end(&self, key: &Key) {
+        self.running.lock().remove(key);
+    }
+
+    /// Leaves all meshes to themselves that `keep` does not name.
+    pub fn keep_only(&self, keep: impl Fn(&Key) -> bool) {
+        self.running.lock().retain(|key, _| keep(key));
+    }
+
+    /// Pairs that there should be and pairs that are whole, over all clusters.
+    #[must_use]
+    pub fn pairs(&self) -> (u64, u64) {
+        let running = self.running.lock();
+        running.values().fold((0, 0), |(desired, established), mesh| {
+            let snapshot = mesh.snapshots.borrow();
+            (
+                desired + u64::from(snapshot.desired_pairs),
+                established + u64::from(snapshot.established_pairs),
+            )
+        })
+    }
+}
+
+async fn forward(mut mesh: MeshHandle, key: Key, queue: Queue) {
+    while mesh.snapshots.changed().await.is_ok() {
+        mesh.snapshots.borrow_and_update();
+        queue.ask(key.clone());
+    }
+    tracing::error!(cluster = %key, "the mesh task has ended; the next reconcile starts another");
+    queue.ask(key);
+}

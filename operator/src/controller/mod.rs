@@ -1,0 +1,215 @@
+//! `sfu-operator run`: carries out `SfuCluster` objects on Kubernetes.
+//!
+//! A reconcile is a straight line, a file a stage: [`dereference`] -> [`validate`] -> [`build`] (pure) -> [`apply`] ->
+//! [`status`]. What it needs to know comes from watches ([`caches`]), so that a cluster that is as desired costs no
+//! request. The meshes are looked after in tasks of their own ([`meshes`]) by the same driver as in local mode.
+
+mod act;
+mod adjust;
+mod apply;
+pub mod build;
+mod caches;
+mod context;
+mod dereference;
+mod events;
+mod lease;
+mod meshes;
+mod metrics;
+mod node_calls;
+mod pki;
+mod queue;
+mod reconcile;
+mod retire;
+mod scene;
+mod secret;
+mod seen;
+mod server;
+mod stateful_set;
+mod status;
+mod targets;
+mod tell;
+mod upgrade;
+mod validate;
+mod work;
+
+use crate::cli::{LogFormat, RunArgs};
+use build::Settings;
+use caches::Scope;
+use events::Events;
+use kube::{Client, Config};
+use lease::{Elector, Lost, Timing};
+use meshes::Way;
+use metrics::Metrics;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use work::{Part, Work};
+
+/// Longest time to connect to the API server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest silence of the API server on an open connection: a little longer than a watch that it ends by itself.
+const READ_TIMEOUT: Duration = Duration::from_secs(300);
+/// Name of the Lease.
+pub const LEASE: &str = "sfu-operator";
+
+/// Why the operator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no way to the API server.
+    #[error("no API server is known: {0}; run as a pod with a ServiceAccount, or set KUBECONFIG")]
+    NoConfig(#[source] kube::config::InferConfigError),
+    /// The client could not be made.
+    #[error("the client of the API server cannot be made: {0}")]
+    Client(#[source] kube::Error),
+    /// The health listener.
+    #[error("cannot listen on {address}: {source}; choose another --listen")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Something of the system.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was attempted.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// The election.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
+/// Runs the operator until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When it cannot start, or has lost its Lease.
+pub fn main(args: &RunArgs) -> Result<(), RunError> {
+    start_log(args);
+    // Both ring and aws-lc may be linked (the latter by test tools of the workspace); one must be chosen.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| RunError::System {
+            what: "start the runtime",
+            source,
+        })?;
+    runtime.block_on(run(args))
+}
+
+fn start_log(args: &RunArgs) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&args.log)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Human => builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+async fn run(args: &RunArgs) -> Result<(), RunError> {
+    let client = client().await?;
+    let namespace = args
+        .namespace
+        .clone()
+        .unwrap_or_else(|| client.default_namespace().to_owned());
+    let metrics = Arc::new(Metrics::new());
+    let way = Way {
+        access: args.node_access.into(),
+        api_server: client.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let parts: Vec<Part> = scopes(args).into_iter().map(|scope| Part::new(scope, &way)).collect();
+    let (waiting, waits) = watch::channel(Some("the API server"));
+    let listener = sfumato_mesh::listen::bind(args.listen)
+        .await
+        .map_err(|source| RunError::Listen {
+            address: args.listen,
+            source,
+        })?;
+    let registry = metrics.registry(parts.iter().map(|part| Arc::clone(&part.meshes)).collect());
+    let serving = tokio::spawn(server::serve(listener, waits, registry));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"), listen = %args.listen, identity = args.identity, namespace, "started"
+    );
+    let stop = stopped()?;
+    let work = Work {
+        client: client.clone(),
+        settings: settings(args, &namespace),
+        events: Events::new(client.clone(), args.identity.clone()),
+        metrics: Arc::clone(&metrics),
+        waiting,
+        parts,
+    };
+    let outcome = if args.leader_elect {
+        let elector = Elector::new(client, &namespace, LEASE, &args.identity, Timing::default());
+        let standing = elector.standing();
+        let working = tokio::spawn(work.once_leading(standing));
+        let outcome = elector.run(stop).await;
+        working.abort();
+        outcome.map_err(RunError::from)
+    } else {
+        tokio::select! {
+            () = work.run() => {}
+            () = stop => {}
+        }
+        Ok(())
+    };
+    metrics.set_leader(false);
+    serving.abort();
+    outcome
+}
+
+/// A client whose every call ends: no retries of its own, since each reconcile is repeated as a whole.
+async fn client() -> Result<Client, RunError> {
+    let mut config = Config::infer().await.map_err(RunError::NoConfig)?;
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    Client::try_from(config).map_err(RunError::Client)
+}
+
+fn scopes(args: &RunArgs) -> Vec<Scope> {
+    if args.watch_namespaces.is_empty() {
+        vec![Scope::All]
+    } else {
+        args.watch_namespaces.iter().cloned().map(Scope::Namespace).collect()
+    }
+}
+
+fn settings(args: &RunArgs, namespace: &str) -> Settings {
+    Settings {
+        node_image: args.node_image.clone(),
+        web_image: args.web_image.clone(),
+        redis_image: args.redis_image.clone(),
+        operator_namespace: args.in_cluster().then(|| namespace.to_owned()),
+    }
+}
+
+/// SIGTERM or Ctrl-C.
+fn stopped() -> Result<impl Future<Output = ()>, RunError> {
+    let listen = |kind| {
+        signal(kind).map_err(|source| RunError::System {
+            what: "listen for signals",
+            source,
+        })
+    };
+    let (mut term, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending");
+    })
+}

@@ -1,0 +1,147 @@
+//! Calls of nodes: counted, and for an operator outside the cluster through the API server, which reaches pods.
+
+use super::metrics::Metrics;
+use async_trait::async_trait;
+use http::header::CONTENT_TYPE;
+use http::{StatusCode, Uri};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kube::Client;
+use sfumato_mesh::admin::MAX_ANSWER_BYTES;
+use sfumato_mesh::api::TOKEN_HEADER;
+use sfumato_mesh::transport::{Request, Transport, TransportError, secret_header};
+use std::fmt;
+use std::sync::Arc;
+
+/// Counts the calls of another transport.
+pub struct Counted {
+    calls: Arc<dyn Transport>,
+    metrics: Arc<Metrics>,
+}
+
+impl Counted {
+    /// Counts the calls of `calls`.
+    #[must_use]
+    pub fn new(calls: Arc<dyn Transport>, metrics: Arc<Metrics>) -> Self {
+        Self { calls, metrics }
+    }
+}
+
+impl fmt::Debug for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.calls.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Transport for Counted {
+    async fn exchange(&self, request: Request<'_>) -> Result<(StatusCode, Vec<u8>), TransportError> {
+        let op = operation(request.url);
+        let result = self.calls.exchange(request).await;
+        let outcome = match &result {
+            Ok((status, _)) if status.is_success() => "ok",
+            Ok((StatusCode::CONFLICT, _)) => "conflict",
+            Ok(_) => "refused",
+            Err(_) => "unreachable",
+        };
+        self.metrics.called(op, outcome);
+        result
+    }
+}
+
+/// What a call is about, without the names in its path: labels must be few.
+fn operation(url: &str) -> &'static str {
+    let path = url.split_once("/admin/v1/").map_or("", |(_, path)| path);
+    let first = path.split(['/', '?']).next().unwrap_or_default();
+    ["node", "links", "drain", "publications", "subscriptions"]
+        .into_iter()
+        .find(|known| *known == first)
+        .unwrap_or("other")
+}
+
+/// Through the API server's pod proxy. It strips `Authorization`, so the token travels in a header of ours; it does not check
+/// the node's certificate, but it is trusted with everything else as well.
+pub struct ThroughApiServer(Client);
+
+impl ThroughApiServer {
+    /// By this client.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self(client)
+    }
+}
+
+impl fmt::Debug for ThroughApiServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ThroughApiServer")
+    }
+}
+
+#[async_trait]
+impl Transport for ThroughApiServer {
+    async fn exchange(&self, request: Request<'_>) -> Result<(StatusCode, Vec<u8>), TransportError> {
+        let lost =
+            |source: Box<dyn std::error::Error + Send + Sync>| TransportError::Unreachable { refused: false, source };
+        // The client puts the API server's own address before the path.
+        let url: Uri = request
+            .url
+            .parse()
+            .map_err(|error| lost(Box::<http::uri::InvalidUri>::new(error)))?;
+        let path = url.path_and_query().map_or("/", |path| path.as_str());
+        let mut building = http::Request::builder()
+            .method(request.method)
+            .uri(path)
+            .header(TOKEN_HEADER, secret_header(request.token)?);
+        if request.body.is_some() {
+            building = building.header(CONTENT_TYPE, "application/json");
+        }
+        let call = building
+            .body(request.body.unwrap_or_default().into())
+            .map_err(|error| lost(error.into()))?;
+        let answer = self.0.send(call).await.map_err(|error| lost(error.into()))?;
+        let status = answer.status();
+        let from_api_server = status == StatusCode::SERVICE_UNAVAILABLE && !is_problem(&answer);
+        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    TransportError::TooLong
+                } else {
+                    lost(error)
+                }
+            })?;
+        let body = body.to_bytes().to_vec();
+        if from_api_server {
+            let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
+            return Err(lost(format!("the API server does not reach the pod: {text}").into()));
+        }
+        Ok((status, body))
+    }
+}
+
+/// Nodes say no with problem details; the API server with an object of its own.
+fn is_problem<B>(answer: &http::Response<B>) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with(sfumato_mesh::api::PROBLEM_JSON))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_what_they_are_about_and_not_by_whom() {
+        for (url, op) in [
+            ("https://10.0.0.1:4001/admin/v1/node?after=3&wait=20s", "node"),
+            ("https://10.0.0.1:4001/admin/v1/links/live-2", "links"),
+            (
+                "http://api-server/api/v1/namespaces/a/pods/https:x:4001/proxy/admin/v1/drain",
+                "drain",
+            ),
+            ("https://10.0.0.1:4001/admin/v1/anything", "other"),
+            ("https://10.0.0.1:4001/", "other"),
+        ] {
+            assert_eq!(operation(url), op, "{url}");
+        }
+    }
+}

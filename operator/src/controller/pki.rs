@@ -1,0 +1,272 @@
+//! The CA of one cluster, and the certificate of its nodes' admin listeners. What is due is decided by the clock that is
+//! passed in.
+//!
+//! A CA is replaced in three steps, each of which leaves everybody with certificates that the others trust: the next one
+//! is trusted besides the current one; after [`SETTLE`] it signs, and the old one stays trusted; after another [`SETTLE`]
+//! the old one goes. Pods read the mounted files again by themselves.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use serde::{Deserialize, Serialize};
+use sfumato_mesh::tls::ADMIN_SERVER_NAME;
+
+const DAY: i64 = 24 * 60 * 60;
+/// How long a CA is valid, in seconds.
+const CA_VALID: i64 = 5 * 365 * DAY;
+/// When a CA gets a successor, in seconds after it was made.
+const CA_REPLACED: i64 = 4 * 365 * DAY;
+/// How long a listener's certificate is valid, in seconds.
+const LEAF_VALID: i64 = 90 * DAY;
+/// When it is made anew, in seconds after it was made.
+const LEAF_REPLACED: i64 = 60 * DAY;
+/// Certificates begin this long ago, in seconds: clocks of hosts differ.
+const SKEW: i64 = 60 * 60;
+/// How long a step of a rotation is left alone, in seconds: every pod has read the files by then. The kubelet takes up to
+/// two minutes.
+pub const SETTLE: i64 = 60 * 60;
+
+/// Keys and certificates cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificates of the admin listeners cannot be made: {0}")]
+pub struct PkiError(#[from] rcgen::Error);
+
+/// Everything that has to be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pki {
+    /// Signs.
+    current: Ca,
+    /// Will sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<Ca>,
+    /// Has signed, and is still trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<Retired>,
+    /// The certificate of the admin listeners.
+    leaf: Leaf,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Ca {
+    cert: String,
+    key: String,
+    made: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Retired {
+    cert: String,
+    since: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Leaf {
+    cert: String,
+    key: String,
+    made: Timestamp,
+}
+
+impl Pki {
+    /// What is wanted now: `kept` with whatever is due done to it, or all of it made.
+    ///
+    /// # Errors
+    /// When keys cannot be drawn, or those that were kept cannot be read.
+    pub fn advance(kept: Option<Self>, now: Timestamp) -> Result<Self, PkiError> {
+        let Some(mut pki) = kept else {
+            let current = Ca::make(now)?;
+            let leaf = current.sign(now)?;
+            return Ok(Self {
+                current,
+                next: None,
+                previous: None,
+                leaf,
+            });
+        };
+        let passed = |since: Timestamp, seconds: i64| now.duration_since(since) >= SignedDuration::from_secs(seconds);
+        if pki
+            .previous
+            .as_ref()
+            .is_some_and(|previous| passed(previous.since, SETTLE))
+        {
+            pki.previous = None;
+        }
+        match pki.next.take() {
+            Some(next) if passed(next.made, SETTLE) => {
+                let old = std::mem::replace(&mut pki.current, next);
+                pki.previous = Some(Retired {
+                    cert: old.cert,
+                    since: now,
+                });
+                pki.leaf = pki.current.sign(now)?;
+            }
+            Some(next) => pki.next = Some(next),
+            None if passed(pki.current.made, CA_REPLACED) => pki.next = Some(Ca::make(now)?),
+            None => {}
+        }
+        if passed(pki.leaf.made, LEAF_REPLACED) {
+            pki.leaf = pki.current.sign(now)?;
+        }
+        Ok(pki)
+    }
+
+    /// The CAs that are to be trusted, PEM.
+    #[must_use]
+    pub fn trusted(&self) -> String {
+        let next = self.next.as_ref().map(|ca| ca.cert.as_str());
+        let previous = self.previous.as_ref().map(|ca| ca.cert.as_str());
+        [Some(self.current.cert.as_str()), next, previous]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Certificate of the admin listeners, PEM.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.leaf.cert
+    }
+
+    /// Its key, PEM.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.leaf.key
+    }
+}
+
+impl Ca {
+    fn make(now: Timestamp) -> Result<Self, PkiError> {
+        let key = KeyPair::generate()?;
+        let cert = ca_params(now)?.self_signed(&key)?.pem();
+        Ok(Self {
+            cert,
+            key: key.serialize_pem(),
+            made: now,
+        })
+    }
+
+    fn sign(&self, now: Timestamp) -> Result<Leaf, PkiError> {
+        let issuer = Issuer::new(ca_params(self.made)?, KeyPair::from_pem(&self.key)?);
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(vec![ADMIN_SERVER_NAME.to_owned()])?;
+        params.distinguished_name = name("Sfumato admin listener".to_owned());
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        valid(&mut params, now, LEAF_VALID);
+        let cert = params.signed_by(&key, &issuer)?.pem();
+        Ok(Leaf {
+            cert,
+            key: key.serialize_pem(),
+            made: now,
+        })
+    }
+}
+
+/// The same parameters for the same time, so that a CA can sign later without its certificate being read. The time in the
+/// name tells a CA from its successor.
+fn ca_params(made: Timestamp) -> Result<CertificateParams, PkiError> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.distinguished_name = name(format!("Sfumato cluster CA {}", made.as_second()));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    valid(&mut params, made, CA_VALID);
+    Ok(params)
+}
+
+fn name(common: String) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common);
+    name
+}
+
+fn valid(params: &mut CertificateParams, from: Timestamp, seconds: i64) {
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    let at = |second: i64| epoch + std::time::Duration::from_secs(u64::try_from(second).unwrap_or(0));
+    params.not_before = at(from.as_second() - SKEW);
+    params.not_after = at(from.as_second() + seconds);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use rustls::crypto::ring;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{RootCertStore, client::WebPkiServerVerifier, client::danger::ServerCertVerifier};
+    use std::sync::Arc;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    /// Whether somebody who has read `reader`'s files trusts a listener that has read `listener`'s.
+    fn trusts(reader: &Pki, listener: &Pki, now: Timestamp) -> bool {
+        let mut roots = RootCertStore::empty();
+        for cert in CertificateDer::pem_slice_iter(reader.trusted().as_bytes()) {
+            roots.add(cert.unwrap()).unwrap();
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
+            .build()
+            .unwrap();
+        let leaf = CertificateDer::from_pem_slice(listener.certificate().as_bytes()).unwrap();
+        let name = ServerName::try_from(ADMIN_SERVER_NAME).unwrap();
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(now.as_second()).unwrap()));
+        verifier.verify_server_cert(&leaf, &[], &name, &[], now).is_ok()
+    }
+
+    #[test]
+    fn nothing_changes_before_something_is_due() {
+        let first = Pki::advance(None, at(0)).unwrap();
+        assert_eq!(Pki::advance(Some(first.clone()), at(LEAF_REPLACED - 1)).unwrap(), first);
+    }
+
+    #[test]
+    fn a_cluster_does_not_trust_the_certificates_of_another() {
+        let (one, other) = (Pki::advance(None, at(0)).unwrap(), Pki::advance(None, at(0)).unwrap());
+        assert!(trusts(&one, &one, at(0)));
+        assert!(!trusts(&one, &other, at(0)));
+    }
+
+    #[test]
+    fn the_listeners_certificate_is_made_anew_well_before_it_expires_and_the_ca_stays() {
+        let first = Pki::advance(None, at(0)).unwrap();
+        let later = Pki::advance(Some(first.clone()), at(LEAF_REPLACED)).unwrap();
+        assert_ne!(first.certificate(), later.certificate());
+        assert_eq!(first.trusted(), later.trusted());
+        assert!(trusts(&first, &later, at(LEAF_VALID)));
+        assert!(!trusts(&first, &first, at(LEAF_VALID + 1)));
+    }
+
+    #[test]
+    fn at_every_step_of_a_rotation_those_of_the_step_before_and_after_trust_each_other() {
+        let first = Pki::advance(None, at(0)).unwrap();
+        let (mut last, mut now) = (first.clone(), 0);
+        while now < CA_REPLACED + DAY {
+            now += if now < CA_REPLACED - 30 * DAY { 30 * DAY } else { SETTLE };
+            let next = Pki::advance(Some(last.clone()), at(now)).unwrap();
+            assert!(
+                trusts(&last, &next, at(now)) && trusts(&next, &last, at(now)),
+                "at {now}"
+            );
+            last = next;
+        }
+        assert_ne!(first.current, last.current, "the CA was replaced");
+        assert_eq!(
+            (&last.next, &last.previous),
+            (&None, &None),
+            "and nothing of it is left"
+        );
+        assert!(!trusts(&first, &last, at(now)));
+    }
+
+    #[test]
+    fn what_is_kept_reads_back_the_same() {
+        let pki = Pki::advance(None, at(0)).unwrap();
+        let text = serde_json::to_string(&pki).unwrap();
+        assert_eq!(serde_json::from_str::<Pki>(&text).unwrap(), pki);
+    }
+}

@@ -1,0 +1,244 @@
+//! The one Secret of a cluster with everything that is drawn by chance. It is created when it is absent and never built
+//! anew: what the nodes hold must stay valid.
+
+use super::build::secret_keys::{CA_CERT, PKI, REDIS_CONF, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
+use super::build::{Component, MANAGER, Wish, labels};
+use super::pki::{Pki, PkiError};
+use super::queue::Key;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use parking_lot::Mutex;
+use rand::RngExt;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long what was read of a Secret is believed. There is no watch on Secrets: it would need the right to read all.
+const BELIEVED: Duration = Duration::from_secs(60);
+/// The same while something is not as desired: somebody may have deleted it.
+const BELIEVED_WHEN_BUSY: Duration = Duration::from_secs(5);
+
+/// Why a cluster has no usable Secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The API server refused.
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    /// No certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+}
+
+/// What the Secret holds.
+pub type Data = BTreeMap<String, ByteString>;
+
+/// The Secrets of all clusters, as they were read last.
+#[derive(Default)]
+pub struct Secrets {
+    read: Mutex<BTreeMap<Key, Read>>,
+}
+
+struct Read {
+    uid: String,
+    at: Instant,
+    data: Data,
+}
+
+impl Secrets {
+    /// The Secret of a cluster, made or completed where that is needed. `busy`: something is not as desired.
+    ///
+    /// # Errors
+    /// When the API server refuses, or certificates cannot be made.
+    pub async fn ensure(&self, client: &Client, wish: &Wish, busy: bool) -> Result<Data, SecretError> {
+        let key = Key {
+            namespace: wish.id.namespace.clone(),
+            name: wish.id.name.clone(),
+        };
+        let believed = if busy { BELIEVED_WHEN_BUSY } else { BELIEVED };
+        let known = {
+            let read = self.read.lock();
+            let known = read.get(&key).filter(|read| read.uid == wish.id.uid);
+            known.map(|read| (read.at.elapsed() < believed, read.data.clone()))
+        };
+        let remembered = match known {
+            Some((true, data)) => return Ok(data),
+            Some((false, data)) => data,
+            None => Data::new(),
+        };
+        let data = bring_up(client, wish, remembered).await?;
+        let read = Read {
+            uid: wish.id.uid.clone(),
+            at: Instant::now(),
+            data: data.clone(),
+        };
+        self.read.lock().insert(key, read);
+        Ok(data)
+    }
+
+    /// Forgets clusters that are gone.
+    pub fn keep_only(&self, keep: impl Fn(&Key) -> bool) {
+        self.read.lock().retain(|key, _| keep(key));
+    }
+}
+
+/// Reads the Secret, and writes what is missing. What was read before is written again when the Secret was deleted, so
+/// that running nodes keep understanding each other.
+async fn bring_up(client: &Client, wish: &Wish, remembered: Data) -> Result<Data, SecretError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &wish.id.namespace);
+    let name = wish.id.secret();
+    let live = api.get_opt(&name).await?;
+    let held = live.as_ref().and_then(|secret| secret.data.clone()).unwrap_or_default();
+    let wanted = complete(held.clone(), &remembered, &mut draw, Timestamp::now())?;
+    let Some(live) = live else {
+        let mut secret = skeleton(wish);
+        secret.data = Some(wanted.clone());
+        tracing::info!(namespace = %wish.id.namespace, %name, "made the admin Secret");
+        api.create(&PostParams::default(), &secret).await?;
+        return Ok(wanted);
+    };
+    if wanted != held {
+        let mut secret = skeleton(wish);
+        secret.data = Some(wanted.clone());
+        // Guarded: two operators must not each write a token of their own.
+        secret.metadata.resource_version = live.resource_version();
+        let params = PatchParams::apply(MANAGER).force();
+        tracing::info!(namespace = %wish.id.namespace, %name, "completed the admin Secret");
+        api.patch(&name, &params, &Patch::Apply(&secret)).await?;
+    }
+    Ok(wanted)
+}
+
+fn skeleton(wish: &Wish) -> Secret {
+    let mut secret = Secret {
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    };
+    secret.metadata.name = Some(wish.id.secret());
+    secret.metadata.namespace = Some(wish.id.namespace.clone());
+    secret.metadata.labels = Some(labels(&wish.id.name, Component::Node));
+    secret.metadata.owner_references = Some(vec![wish.owner.clone()]);
+    secret
+}
+
+/// Fills in what is missing: from what is remembered, else newly drawn.
+fn complete(held: Data, remembered: &Data, draw: &mut dyn FnMut() -> String, now: Timestamp) -> Result<Data, PkiError> {
+    let mut data = held;
+    let fill = |data: &mut Data, key: &str, make: &mut dyn FnMut() -> String| {
+        let empty = data.get(key).is_none_or(|value| value.0.trim_ascii().is_empty());
+        if empty {
+            let value = remembered.get(key).cloned();
+            let value = value.unwrap_or_else(|| ByteString(make().into_bytes()));
+            data.insert(key.to_owned(), value);
+        }
+    };
+    fill(&mut data, TOKEN, draw);
+    fill(&mut data, REDIS_PASSWORD, draw);
+    let password = text(&data, REDIS_PASSWORD).unwrap_or_default();
+    data.insert(REDIS_CONF.to_owned(), ByteString(redis_conf(&password).into_bytes()));
+    let kept = read_pki(&data).or_else(|| read_pki(remembered));
+    let pki = Pki::advance(kept.clone(), now)?;
+    let mut put = |key: &str, text: String| data.insert(key.to_owned(), ByteString(text.into_bytes()));
+    put(CA_CERT, pki.trusted());
+    put(TLS_CERT, pki.certificate().to_owned());
+    put(TLS_KEY, pki.key().to_owned());
+    if kept.as_ref() != Some(&pki) || !data.contains_key(PKI) {
+        // Strings, times and nothing else: writing it cannot fail.
+        let text = serde_json::to_vec(&pki).unwrap_or_default();
+        data.insert(PKI.to_owned(), ByteString(text));
+    }
+    Ok(data)
+}
+
+fn read_pki(data: &Data) -> Option<Pki> {
+    serde_json::from_slice(&data.get(PKI)?.0).ok()
+}
+
+/// One key of the Secret as text.
+#[must_use]
+pub fn text(data: &Data, key: &str) -> Option<String> {
+    let value = std::str::from_utf8(&data.get(key)?.0).ok()?;
+    Some(value.trim().to_owned())
+}
+
+/// The token to present: the first line.
+#[must_use]
+pub fn current_token(data: &Data) -> String {
+    text(data, TOKEN)
+        .and_then(|tokens| tokens.lines().next().map(|line| line.trim().to_owned()))
+        .unwrap_or_default()
+}
+
+fn redis_conf(password: &str) -> String {
+    format!("bind * -::*\nprotected-mode yes\nrequirepass {password}\n")
+}
+
+/// 256 bits as hexadecimal digits, which need no escaping anywhere.
+fn draw() -> String {
+    let bytes: [u8; 32] = rand::rng().random();
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        use std::fmt::Write;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn counted() -> impl FnMut() -> String {
+        let mut drawn = 0;
+        move || {
+            drawn += 1;
+            format!("drawn-{drawn}")
+        }
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    fn data(pairs: &[(&str, &str)]) -> Data {
+        let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()));
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn what_is_there_stays_and_what_is_missing_is_drawn() {
+        let made = complete(data(&[(TOKEN, "kept")]), &Data::new(), &mut counted(), now()).unwrap();
+        assert_eq!(text(&made, TOKEN).unwrap(), "kept");
+        assert_eq!(text(&made, REDIS_PASSWORD).unwrap(), "drawn-1");
+        assert!(text(&made, REDIS_CONF).unwrap().contains("requirepass drawn-1"));
+        assert_eq!(
+            complete(made.clone(), &Data::new(), &mut counted(), now()).unwrap(),
+            made
+        );
+    }
+
+    #[test]
+    fn a_secret_that_was_deleted_comes_back_as_it_was() {
+        let before = complete(Data::new(), &Data::new(), &mut counted(), now()).unwrap();
+        let mut other = || "other".to_owned();
+        assert_eq!(complete(Data::new(), &before, &mut other, now()).unwrap(), before);
+    }
+
+    #[test]
+    fn an_empty_token_is_no_token() {
+        let made = complete(data(&[(TOKEN, " \n")]), &Data::new(), &mut counted(), now()).unwrap();
+        assert_eq!(current_token(&made), "drawn-1");
+    }
+
+    #[test]
+    fn the_first_line_is_the_current_token() {
+        assert_eq!(current_token(&data(&[(TOKEN, "new\nold\n")])), "new");
+    }
+
+    #[test]
+    fn drawn_secrets_differ() {
+        assert_ne!(draw(), draw());
+        assert_eq!(draw().len(), 64);
+    }
+}

@@ -1,0 +1,199 @@
+//! Live objects, as far as anybody looks at them. The API server's own types know hundreds of fields, and reading all of
+//! them would be most of this program.
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::{apps, core};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::Resource;
+use kube::core::ObjectMeta;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// A pod.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Pod {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    pub spec: PodSpec,
+    /// How it is.
+    pub status: PodStatus,
+}
+
+/// What is wanted of a pod.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSpec {
+    /// Host that it was given to.
+    pub node_name: Option<String>,
+}
+
+/// How a pod is.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodStatus {
+    /// `Pending`, `Running`, `Succeeded`, `Failed`.
+    pub phase: Option<String>,
+    /// Its first address.
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<String>,
+    /// `Ready` and others.
+    pub conditions: Vec<PodCondition>,
+    /// Its containers.
+    pub container_statuses: Vec<ContainerStatus>,
+}
+
+/// A condition of a pod.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct PodCondition {
+    /// Which.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False`, `Unknown`.
+    pub status: String,
+    /// For people.
+    pub message: Option<String>,
+}
+
+/// How a container is.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct ContainerStatus {
+    /// What it is doing.
+    pub state: ContainerState,
+}
+
+/// What a container is doing.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct ContainerState {
+    /// It does not run yet.
+    pub waiting: Option<Waiting>,
+}
+
+/// Why a container does not run yet.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct Waiting {
+    /// One word.
+    pub reason: Option<String>,
+    /// For people.
+    pub message: Option<String>,
+}
+
+/// A StatefulSet.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StatefulSet {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    pub spec: SetSpec,
+    /// How it is.
+    pub status: SetStatus,
+}
+
+/// What is wanted of a StatefulSet, apart from its pods.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SetSpec {
+    /// Number of pods.
+    pub replicas: Option<i32>,
+    /// Which pods are its own.
+    pub selector: LabelSelector,
+    /// Service that names them.
+    pub service_name: Option<String>,
+    /// Whether they start one after the other.
+    pub pod_management_policy: Option<String>,
+    /// Templates that are kept.
+    pub revision_history_limit: Option<i32>,
+    /// Volumes that each pod gets.
+    pub volume_claim_templates: Vec<Claim>,
+}
+
+/// A volume that each pod gets, as far as we say anything of it.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(default)]
+pub struct Claim {
+    /// Its name.
+    pub metadata: ClaimName,
+    /// Its size and class.
+    pub spec: ClaimSpec,
+}
+
+/// Name of a volume.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct ClaimName {
+    /// Its name.
+    pub name: String,
+}
+
+/// Size and class of a volume.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimSpec {
+    /// Its size.
+    pub resources: Value,
+    /// Its class.
+    pub storage_class_name: Option<String>,
+}
+
+/// How a StatefulSet is.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SetStatus {
+    /// Generation that its controller has seen.
+    pub observed_generation: Option<i64>,
+    /// Revision of the template that new pods get.
+    pub update_revision: Option<String>,
+}
+
+impl StatefulSet {
+    /// The same view of an object that is to be applied.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn of(desired: &apps::v1::StatefulSet) -> serde_json::Result<Self> {
+        serde_json::from_value(serde_json::to_value(desired)?)
+    }
+}
+
+/// Makes a view a resource of the kind that it is a view of.
+macro_rules! view_of {
+    ($view:ty, $kind:ty) => {
+        impl Resource for $view {
+            type DynamicType = ();
+            type Scope = NamespaceResourceScope;
+
+            fn kind(_: &()) -> Cow<'_, str> {
+                <$kind as Resource>::kind(&())
+            }
+            fn group(_: &()) -> Cow<'_, str> {
+                <$kind as Resource>::group(&())
+            }
+            fn version(_: &()) -> Cow<'_, str> {
+                <$kind as Resource>::version(&())
+            }
+            fn plural(_: &()) -> Cow<'_, str> {
+                <$kind as Resource>::plural(&())
+            }
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+view_of!(Pod, core::v1::Pod);
+view_of!(StatefulSet, apps::v1::StatefulSet);
+
+/// An answer that nobody looks into.
+#[derive(Deserialize, Serialize, Clone, Debug)]
+pub struct Anything {}

@@ -1,0 +1,114 @@
+//! What a change of a StatefulSet takes. Most of its spec cannot be changed: then it is made anew around its pods, or, where
+//! volumes hang on it, the change is refused.
+
+use super::seen::StatefulSet;
+
+/// What a change takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// An apply.
+    Patch,
+    /// Deleting the object without its pods, and making it again: it takes them over. Names the field.
+    Recreate(&'static str),
+    /// A person: data would be lost. Names the field.
+    Refuse(&'static str),
+}
+
+/// Classifies the change from `live` to `desired`.
+#[must_use]
+pub fn classify(live: &StatefulSet, desired: &StatefulSet) -> Change {
+    let (live, desired) = (&live.spec, &desired.spec);
+    if live.volume_claim_templates != desired.volume_claim_templates {
+        return Change::Refuse("volumeClaimTemplates");
+    }
+    if live.selector != desired.selector {
+        return Change::Recreate("selector");
+    }
+    if differs(desired.service_name.as_ref(), live.service_name.as_ref()) {
+        return Change::Recreate("serviceName");
+    }
+    if differs(
+        desired.pod_management_policy.as_ref(),
+        live.pod_management_policy.as_ref(),
+    ) {
+        return Change::Recreate("podManagementPolicy");
+    }
+    if differs(
+        desired.revision_history_limit.as_ref(),
+        live.revision_history_limit.as_ref(),
+    ) {
+        return Change::Recreate("revisionHistoryLimit");
+    }
+    Change::Patch
+}
+
+/// What we do not say is the API server's to choose.
+fn differs<T: PartialEq>(desired: Option<&T>, live: Option<&T>) -> bool {
+    desired.is_some() && desired != live
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[allow(clippy::needless_pass_by_value, reason = "a test reads better without the ampersand")]
+    fn set(change: Value) -> StatefulSet {
+        let mut spec = json!({
+            "replicas": 3, "serviceName": "live-nodes", "podManagementPolicy": "Parallel",
+            "selector": { "matchLabels": { "a": "b" } }, "template": { "spec": { "containers": [] } },
+        });
+        for (key, value) in change.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        serde_json::from_value(json!({ "metadata": { "name": "live" }, "spec": spec })).unwrap()
+    }
+
+    fn claim(size: &str) -> Value {
+        json!({ "volumeClaimTemplates": [{
+            "metadata": { "name": "data" },
+            "spec": { "resources": { "requests": { "storage": size } } },
+        }] })
+    }
+
+    #[test]
+    fn numbers_and_templates_are_patched() {
+        let other = json!({ "replicas": 9, "template": { "spec": { "containers": [], "hostname": "x" } } });
+        assert_eq!(classify(&set(json!({})), &set(other)), Change::Patch);
+    }
+
+    #[test]
+    fn what_cannot_be_changed_is_made_anew_around_the_pods() {
+        for (field, value) in [
+            ("serviceName", json!("other")),
+            ("podManagementPolicy", json!("OrderedReady")),
+            ("selector", json!({ "matchLabels": { "a": "c" } })),
+        ] {
+            assert_eq!(
+                classify(&set(json!({})), &set(json!({ field: value }))),
+                Change::Recreate(field)
+            );
+        }
+    }
+
+    #[test]
+    fn volumes_are_left_to_people() {
+        assert_eq!(
+            classify(&set(claim("1Gi")), &set(claim("2Gi"))),
+            Change::Refuse("volumeClaimTemplates")
+        );
+        assert_eq!(
+            classify(&set(claim("1Gi")), &set(json!({}))),
+            Change::Refuse("volumeClaimTemplates")
+        );
+    }
+
+    #[test]
+    fn what_the_api_server_fills_in_is_no_change() {
+        let mut filled = claim("1Gi");
+        filled["volumeClaimTemplates"][0]["spec"]["volumeMode"] = json!("Filesystem");
+        filled["volumeClaimTemplates"][0]["status"] = json!({ "phase": "Pending" });
+        assert_eq!(classify(&set(filled), &set(claim("1Gi"))), Change::Patch);
+    }
+}

@@ -1,0 +1,281 @@
+//! What is told of a cluster. Pure: the same facts give the same status, so that nothing is written when nothing changed.
+
+use super::build::{Component, selector_text};
+use super::seen::Pod;
+use super::targets::is_node;
+use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Counts (streams, viewers) are written at most this often; everything else at once.
+pub const COUNTS_EVERY: Duration = Duration::from_secs(15);
+/// Longest message of a condition, in characters. The API server allows 32768.
+const MAX_MESSAGE: usize = 1_000;
+
+/// What is known of a cluster.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// Name of the cluster.
+    pub name: &'a str,
+    /// Generation of the object.
+    pub generation: Option<i64>,
+    /// Nodes that are wanted.
+    pub desired: i32,
+    /// Its pods.
+    pub pods: &'a [Arc<Pod>],
+    /// Its mesh.
+    pub mesh: &'a MeshSnapshot,
+    /// Whether changes are stopped.
+    pub paused: bool,
+    /// What needs a person: reason and message.
+    pub degraded: Option<(&'static str, String)>,
+    /// What is under way: reason and message.
+    pub progress: Option<(&'static str, String)>,
+    /// The image that nodes would get if they were upgraded.
+    pub upgrade: Option<String>,
+}
+
+/// The status that these facts make. Conditions keep the time of their last transition from `before`.
+#[must_use]
+pub fn status(facts: &Facts<'_>, before: &SfuClusterStatus, now: Timestamp) -> SfuClusterStatus {
+    let pods: Vec<&Arc<Pod>> = facts.pods.iter().filter(|pod| is_node(pod)).collect();
+    let nodes: Vec<NodeStatus> = pods.iter().map(|pod| node(pod, facts.mesh)).collect();
+    let ready = nodes.iter().filter(|node| node.ready).count();
+    let desired = usize::try_from(facts.desired).unwrap_or(0);
+    let pairs = desired * desired.saturating_sub(1) / 2;
+    let nodes_summary = format!("{ready}/{desired}");
+    let mesh_summary = format!("{}/{pairs}", facts.mesh.established_pairs);
+    SfuClusterStatus {
+        observed_generation: facts.generation,
+        replicas: count(nodes.len()),
+        ready_replicas: count(ready),
+        streams: nodes.iter().map(|node| node.streams).sum(),
+        selector: selector_text(facts.name, Component::Node),
+        mesh: MeshStatus {
+            desired_pairs: count(pairs),
+            established_pairs: count(facts.mesh.established_pairs),
+            summary: mesh_summary,
+        },
+        conditions: conditions(facts, &pods, ready, desired, pairs)
+            .into_iter()
+            .map(|told| told.condition(facts.generation, before, now))
+            .collect(),
+        nodes_summary,
+        nodes,
+    }
+}
+
+/// Whether a status has to be written, when the last one was written so long ago.
+#[must_use]
+pub fn is_due(now: &SfuClusterStatus, written: &SfuClusterStatus, since: Option<Duration>) -> bool {
+    if now == written {
+        return false;
+    }
+    without_counts(now) != without_counts(written) || since.is_none_or(|since| since >= COUNTS_EVERY)
+}
+
+fn without_counts(status: &SfuClusterStatus) -> SfuClusterStatus {
+    let mut status = status.clone();
+    status.streams = 0;
+    for node in &mut status.nodes {
+        (node.streams, node.viewers) = (0, 0);
+    }
+    status
+}
+
+fn node(pod: &Pod, mesh: &MeshSnapshot) -> NodeStatus {
+    let name = pod.name_any();
+    let member = mesh.members.iter().find(|member| member.name.as_str() == name);
+    let report = member.and_then(MemberSnapshot::current);
+    NodeStatus {
+        host: pod.spec.node_name.clone().unwrap_or_default(),
+        incarnation: member
+            .and_then(|m| m.incarnation.as_ref())
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        ready: is_ready(pod),
+        draining: report.is_some_and(|report| report.draining),
+        pairs: count(mesh.whole_pairs_of(&name)),
+        streams: count(report.map_or(0, |report| report.publications.len())),
+        viewers: count(report.map_or(0, |report| report.viewers)),
+        name,
+    }
+}
+
+/// Whether a pod takes sessions: its condition says so, and it is not being deleted.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    let mut conditions = pod.status.conditions.iter();
+    pod.metadata.deletion_timestamp.is_none() && conditions.any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// A condition before it gets its times.
+struct Told {
+    kind: &'static str,
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usize, pairs: usize) -> Vec<Told> {
+    let nodes_ready = ready == desired && pods.len() == desired;
+    let mesh = facts.mesh;
+    let mesh_ready =
+        mesh.is_whole() && mesh.members.len() == desired && usize::try_from(mesh.established_pairs) == Ok(pairs);
+    let redis = redis(mesh);
+    let nodes_message = if nodes_ready {
+        format!("all {desired} nodes are ready")
+    } else {
+        trouble(pods).unwrap_or_else(|| format!("{ready} of {desired} nodes are ready"))
+    };
+    let mesh_message = format!("{} of {pairs} node pairs are linked", mesh.established_pairs);
+    let all = nodes_ready && mesh_ready;
+    let summary = if all {
+        format!("{desired} nodes, {pairs} pairs")
+    } else if nodes_ready {
+        mesh_message.clone()
+    } else {
+        nodes_message.clone()
+    };
+    let mut told = vec![
+        yes_or_no("Ready", all, ("AsDesired", "NotYet"), summary),
+        yes_or_no("NodesReady", nodes_ready, ("AllReady", "NotAllReady"), nodes_message),
+        yes_or_no("MeshReady", mesh_ready, ("AllLinked", "NotAllLinked"), mesh_message),
+        redis,
+    ];
+    let mut flag = |kind, (reason, message): (&'static str, Option<String>), otherwise: (&'static str, &str)| {
+        let holds = message.is_some();
+        told.push(Told {
+            kind,
+            status: if holds { "True" } else { "False" },
+            reason: if holds { reason } else { otherwise.0 },
+            message: message.unwrap_or_else(|| otherwise.1.to_owned()),
+        });
+    };
+    let split = |what: &Option<(&'static str, String)>| match what {
+        Some((reason, message)) => (*reason, Some(message.clone())),
+        None => ("None", None),
+    };
+    flag(
+        "Progressing",
+        split(&facts.progress),
+        ("Settled", "nothing is under way"),
+    );
+    flag(
+        "Degraded",
+        split(&facts.degraded),
+        ("AsExpected", "nothing needs a person"),
+    );
+    let paused = facts
+        .paused
+        .then(|| "spec.paused is set: nothing is applied, drained or rolled".to_owned());
+    flag("Paused", ("Paused", paused), ("Active", "spec.paused is not set"));
+    let upgrade = facts.upgrade.as_ref().map(|image| {
+        format!("the operator's own release would run {image}: set spec.image, or upgradePolicy to Automatic")
+    });
+    flag(
+        "UpgradeAvailable",
+        ("OtherImage", upgrade),
+        ("UpToDate", "the nodes run what they would get anew"),
+    );
+    told
+}
+
+fn redis(mesh: &MeshSnapshot) -> Told {
+    let reports: Vec<bool> = mesh
+        .members
+        .iter()
+        .filter_map(|m| m.current())
+        .map(|r| r.redis)
+        .collect();
+    let without = reports.iter().filter(|redis| !**redis).count();
+    let (status, reason, message) = match (reports.len(), without) {
+        (0, _) => (
+            "Unknown",
+            "NoNodes",
+            "no node has said whether it reaches Redis".to_owned(),
+        ),
+        (_, 0) => ("True", "Reached", "every node reaches Redis".to_owned()),
+        (all, without) => (
+            "False",
+            "NotReached",
+            format!("{without} of {all} nodes do not reach Redis; what plays goes on"),
+        ),
+    };
+    Told {
+        kind: "RedisReady",
+        status,
+        reason,
+        message,
+    }
+}
+
+fn yes_or_no(kind: &'static str, holds: bool, reasons: (&'static str, &'static str), message: String) -> Told {
+    Told {
+        kind,
+        status: if holds { "True" } else { "False" },
+        reason: if holds { reasons.0 } else { reasons.1 },
+        message,
+    }
+}
+
+/// Why the first pod that does not get anywhere does not: in the words of Kubernetes.
+#[must_use]
+pub fn trouble(pods: &[&Arc<Pod>]) -> Option<String> {
+    pods.iter().filter(|pod| !is_ready(pod)).find_map(|pod| {
+        let status = &pod.status;
+        let unscheduled = status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == "PodScheduled" && c.status == "False");
+        if let Some(condition) = unscheduled {
+            return Some(format!(
+                "{} has no host: {}",
+                pod.name_any(),
+                condition.message.as_deref().unwrap_or("")
+            ));
+        }
+        let waiting = status
+            .container_statuses
+            .iter()
+            .filter_map(|container| container.state.waiting.as_ref())
+            .find(|waiting| {
+                !matches!(
+                    waiting.reason.as_deref(),
+                    None | Some("ContainerCreating" | "PodInitializing")
+                )
+            })?;
+        let reason = waiting.reason.as_deref().unwrap_or("waiting");
+        let message = waiting.message.as_deref().unwrap_or("");
+        Some(format!("{} does not start ({reason}): {message}", pod.name_any()))
+    })
+}
+
+impl Told {
+    fn condition(self, generation: Option<i64>, before: &SfuClusterStatus, now: Timestamp) -> Condition {
+        let same = before
+            .conditions
+            .iter()
+            .find(|c| c.type_ == self.kind && c.status == self.status);
+        Condition {
+            type_: self.kind.to_owned(),
+            status: self.status.to_owned(),
+            reason: self.reason.to_owned(),
+            message: self.message.chars().take(MAX_MESSAGE).collect(),
+            observed_generation: generation,
+            last_transition_time: same.map_or(Time(now), |c| c.last_transition_time.clone()),
+        }
+    }
+}
+
+fn count(number: impl TryInto<i32>) -> i32 {
+    number.try_into().unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -1,0 +1,168 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use serde_json::{Value, json};
+
+#[allow(clippy::needless_pass_by_value, reason = "a test reads better without the ampersand")]
+fn pod(ordinal: usize, status: Value) -> Arc<Pod> {
+    let pod = json!({
+        "metadata": {
+            "name": format!("live-{ordinal}"), "namespace": "media", "uid": format!("u{ordinal}"),
+            "labels": {
+                "app.kubernetes.io/name": "sfumato", "app.kubernetes.io/instance": "live",
+                "app.kubernetes.io/component": "node",
+            },
+        },
+        "spec": { "nodeName": format!("host-{ordinal}"), "containers": [] },
+        "status": status,
+    });
+    Arc::new(serde_json::from_value(pod).unwrap())
+}
+
+fn ready() -> Value {
+    json!({ "conditions": [{ "type": "Ready", "status": "True" }] })
+}
+
+fn mesh(members: usize, established: u32) -> MeshSnapshot {
+    let member = |ordinal| MemberSnapshot {
+        name: format!("live-{ordinal}").parse().unwrap(),
+        incarnation: None,
+        reachable: true,
+        report: None,
+    };
+    MeshSnapshot {
+        members: (0..members).map(member).collect(),
+        desired_pairs: u32::try_from(members * members.saturating_sub(1) / 2).unwrap(),
+        established_pairs: established,
+        ..MeshSnapshot::default()
+    }
+}
+
+fn facts<'a>(pods: &'a [Arc<Pod>], mesh: &'a MeshSnapshot) -> Facts<'a> {
+    Facts {
+        name: "live",
+        generation: Some(4),
+        desired: 3,
+        pods,
+        mesh,
+        paused: false,
+        degraded: None,
+        progress: None,
+        upgrade: None,
+    }
+}
+
+fn told(facts: &Facts<'_>) -> SfuClusterStatus {
+    status(facts, &SfuClusterStatus::default(), Timestamp::UNIX_EPOCH)
+}
+
+fn condition(status: &SfuClusterStatus, kind: &str) -> String {
+    let found = status.conditions.iter().find(|c| c.type_ == kind).unwrap();
+    format!("{} {}: {}", found.status, found.reason, found.message)
+}
+
+#[test]
+fn a_cluster_is_ready_when_all_nodes_are_and_all_pairs_are_linked() {
+    let pods: Vec<_> = (0..3).map(|n| pod(n, ready())).collect();
+    let (whole, lacking) = (mesh(3, 3), mesh(3, 2));
+    let status = told(&facts(&pods, &whole));
+    assert_eq!(condition(&status, "Ready"), "True AsDesired: 3 nodes, 3 pairs");
+    assert_eq!(
+        (status.nodes_summary.as_str(), status.mesh.summary.as_str()),
+        ("3/3", "3/3")
+    );
+    let status = told(&facts(&pods, &lacking));
+    assert_eq!(
+        condition(&status, "Ready"),
+        "False NotYet: 2 of 3 node pairs are linked"
+    );
+}
+
+#[test]
+fn nodes_that_are_still_to_come_keep_the_mesh_from_being_ready() {
+    let pods = [pod(0, ready())];
+    let alone = mesh(1, 0);
+    let status = told(&facts(&pods, &alone));
+    assert_eq!(
+        condition(&status, "MeshReady"),
+        "False NotAllLinked: 0 of 3 node pairs are linked"
+    );
+    assert_eq!(status.mesh.summary, "0/3");
+}
+
+#[test]
+fn every_condition_names_the_generation_that_it_is_about() {
+    let status = told(&facts(&[], &mesh(0, 0)));
+    assert!(status.conditions.iter().all(|c| c.observed_generation == Some(4)));
+    assert_eq!(status.observed_generation, Some(4));
+}
+
+#[test]
+fn a_condition_keeps_the_time_of_its_last_transition() {
+    let pods: Vec<_> = (0..3).map(|n| pod(n, ready())).collect();
+    let (whole, lacking) = (mesh(3, 3), mesh(3, 2));
+    let later = |seconds| Timestamp::UNIX_EPOCH + Duration::from_secs(seconds);
+    let first = told(&facts(&pods, &lacking));
+    let second = status(&facts(&pods, &whole), &first, later(5));
+    let third = status(&facts(&pods, &whole), &second, later(9));
+    let at = |status: &SfuClusterStatus, kind: &str| {
+        status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == kind)
+            .unwrap()
+            .last_transition_time
+            .0
+    };
+    assert_eq!(at(&second, "MeshReady"), later(5));
+    assert_eq!(at(&second, "NodesReady"), later(0));
+    assert_eq!(second, third);
+}
+
+#[test]
+fn why_a_pod_does_not_start_is_told_in_kubernetes_words() {
+    let unpulled = json!({ "containerStatuses": [{
+        "name": "sfu-node", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+        "state": { "waiting": { "reason": "ErrImagePull", "message": "not found" } },
+    }] });
+    let unplaced = json!({ "conditions": [
+        { "type": "PodScheduled", "status": "False", "message": "0/3 nodes are available" },
+    ] });
+    let empty = mesh(0, 0);
+    let status = |pod| condition(&told(&facts(&[pod], &empty)), "NodesReady");
+    assert_eq!(
+        status(pod(0, unpulled)),
+        "False NotAllReady: live-0 does not start (ErrImagePull): not found"
+    );
+    assert_eq!(
+        status(pod(1, unplaced)),
+        "False NotAllReady: live-1 has no host: 0/3 nodes are available"
+    );
+}
+
+#[test]
+fn nothing_is_written_when_nothing_changed_and_counts_wait() {
+    let pods: Vec<_> = (0..3).map(|n| pod(n, ready())).collect();
+    let whole = mesh(3, 3);
+    let before = told(&facts(&pods, &whole));
+    assert!(!is_due(&before, &before, None));
+    let mut counted = before.clone();
+    counted.streams = 2;
+    assert!(!is_due(&counted, &before, Some(Duration::from_secs(14))));
+    assert!(is_due(&counted, &before, Some(COUNTS_EVERY)));
+    assert!(
+        is_due(&counted, &before, None),
+        "an operator that has just started writes at once"
+    );
+    let mut worse = counted.clone();
+    worse.ready_replicas = 2;
+    assert!(is_due(&worse, &before, Some(Duration::ZERO)), "all else at once");
+}
+
+#[test]
+fn the_selector_of_the_scale_subresource_matches_nodes_only() {
+    let status = told(&facts(&[], &mesh(0, 0)));
+    assert_eq!(
+        status.selector,
+        "app.kubernetes.io/component=node,app.kubernetes.io/instance=live,app.kubernetes.io/name=sfumato"
+    );
+}

@@ -1,0 +1,131 @@
+//! Which changes of a status are worth an event. Pure.
+
+use super::events::{Note, Tone};
+use crate::crd::status::SfuClusterStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// The events between two statuses.
+#[must_use]
+pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut note = |tone, reason, action, text: &str| {
+        notes.push(Note {
+            tone,
+            reason,
+            action,
+            text: text.to_owned(),
+        });
+    };
+    let turned = |kind: &str, to: &str| -> Option<&Condition> {
+        let now = condition(now, kind).filter(|c| c.status == to)?;
+        let same = condition(before, kind).is_some_and(|c| c.status == now.status);
+        (!same).then_some(now)
+    };
+    // At the beginning nothing is lost yet.
+    let first = before.conditions.is_empty();
+    if let Some(mesh) = turned("MeshReady", "True") {
+        note(Tone::Normal, "MeshWhole", "Linking", &mesh.message);
+    }
+    // A mesh that lacks links because more nodes are wanted has lost none.
+    let same_size = before.mesh.desired_pairs == now.mesh.desired_pairs;
+    if let Some(mesh) = turned("MeshReady", "False").filter(|_| !first && same_size) {
+        note(Tone::Warning, "MeshBroken", "Linking", &mesh.message);
+    }
+    if let Some(redis) = turned("RedisReady", "False") {
+        note(Tone::Warning, "RedisLost", "Watching", &redis.message);
+    }
+    if let Some(redis) = turned("RedisReady", "True").filter(|_| !first) {
+        note(Tone::Normal, "RedisReached", "Watching", &redis.message);
+    }
+    let degraded = condition(now, "Degraded").filter(|c| c.status == "True");
+    if let Some(degraded) = degraded
+        && condition(before, "Degraded").is_none_or(|c| c.status != "True" || c.message != degraded.message)
+    {
+        note(
+            Tone::Warning,
+            reason(&degraded.reason),
+            "Reconciling",
+            &degraded.message,
+        );
+    }
+    notes
+}
+
+fn condition<'a>(status: &'a SfuClusterStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|c| c.type_ == kind)
+}
+
+/// Reasons of events are a closed set: they are what one filters by.
+fn reason(of_condition: &str) -> &'static str {
+    match of_condition {
+        "InvalidSpec" => "InvalidSpec",
+        "SecretMissing" => "SecretMissing",
+        "NameTaken" => "NameTaken",
+        "ApplyRefused" => "ApplyRefused",
+        "PodsRefused" => "PodsRefused",
+        "StorageRefused" => "StorageRefused",
+        _ => "Degraded",
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn status(conditions: &[(&str, &str, &str)]) -> SfuClusterStatus {
+        let conditions: Vec<_> = conditions
+            .iter()
+            .map(|(kind, status, message)| {
+                json!({ "type": kind, "status": status, "reason": "R", "message": message,
+                        "lastTransitionTime": "2026-01-01T00:00:00Z" })
+            })
+            .collect();
+        serde_json::from_value(json!({ "conditions": conditions })).unwrap()
+    }
+
+    fn reasons(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<&'static str> {
+        changes(before, now).into_iter().map(|note| note.reason).collect()
+    }
+
+    #[test]
+    fn a_mesh_that_breaks_and_heals_is_told_each_time_once() {
+        let (whole, broken) = (
+            status(&[("MeshReady", "True", "")]),
+            status(&[("MeshReady", "False", "")]),
+        );
+        assert_eq!(reasons(&whole, &broken), ["MeshBroken"]);
+        assert_eq!(reasons(&broken, &whole), ["MeshWhole"]);
+        assert_eq!(reasons(&broken, &broken), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_mesh_that_is_to_grow_is_not_told_as_broken() {
+        let (whole, mut growing) = (
+            status(&[("MeshReady", "True", "")]),
+            status(&[("MeshReady", "False", "")]),
+        );
+        growing.mesh.desired_pairs = whole.mesh.desired_pairs + 3;
+        assert_eq!(reasons(&whole, &growing), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_mesh_that_was_never_whole_is_not_told_as_broken() {
+        assert_eq!(
+            reasons(&SfuClusterStatus::default(), &status(&[("MeshReady", "False", "")])),
+            Vec::<&str>::new()
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_told_again_when_its_words_change() {
+        let (one, two) = (
+            status(&[("Degraded", "True", "a")]),
+            status(&[("Degraded", "True", "b")]),
+        );
+        assert_eq!(reasons(&SfuClusterStatus::default(), &one), ["Degraded"]);
+        assert_eq!(reasons(&one, &one), Vec::<&str>::new());
+        assert_eq!(reasons(&one, &two), ["Degraded"]);
+    }
+}

@@ -1,0 +1,240 @@
+//! What an upgrade of the operator does to pods that run: by itself nothing.
+//!
+//! A new release may build other pod templates from the same manifest. So a child with pods carries, as annotations, the
+//! template that it was given and the part of the manifest that this was built from. As long as the manifest says the
+//! same, `upgradePolicy: Manual` keeps that template, whatever this release would build.
+
+use crate::crd::{SfuClusterSpec, UpgradePolicy};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use kube::core::ObjectMeta;
+use serde_json::Value;
+
+/// Annotation with the part of the manifest that a template was built from.
+const FROM: &str = "sfumato.dev/built-from";
+/// Annotation with the template.
+const TEMPLATE: &str = "sfumato.dev/template";
+/// Fields of the manifest that are in no pod template of nodes and Redis.
+const APART: [&str; 5] = ["replicas", "paused", "upgradePolicy", "networkPolicy", "web"];
+/// Fields outside `web` that are in the front door's pod template.
+const WITH_WEB: [&str; 3] = ["web", "imagePullPolicy", "imagePullSecrets"];
+
+/// Which template is meant: each is built from another part of the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Nodes.
+    Nodes,
+    /// Managed Redis.
+    Redis,
+    /// The front door.
+    Web,
+}
+
+impl Part {
+    /// The part of a manifest that the template is built from.
+    fn of(self, spec: &SfuClusterSpec) -> Value {
+        let mut value = serde_json::to_value(spec).unwrap_or_default();
+        let Some(fields) = value.as_object_mut() else {
+            return value;
+        };
+        let remove = |value: Option<&mut Value>, names: &[&str]| {
+            if let Some(fields) = value.and_then(Value::as_object_mut) {
+                names.iter().for_each(|name| drop(fields.remove(*name)));
+            }
+        };
+        match self {
+            Self::Nodes | Self::Redis => {
+                fields.retain(|field, _| !APART.contains(&field.as_str()));
+                // Only the operator's own planning uses it.
+                remove(fields.get_mut("mesh"), &["linkGrace"]);
+            }
+            Self::Web => {
+                fields.retain(|field, _| WITH_WEB.contains(&field.as_str()));
+                remove(fields.get_mut("web"), &["replicas", "service"]);
+            }
+        }
+        value
+    }
+
+    /// Where a manifest names the image of these pods, as a JSON pointer.
+    fn image_field(self) -> &'static str {
+        match self {
+            Self::Nodes => "/image",
+            Self::Redis => "/redis/managed/image",
+            Self::Web => "/web/image",
+        }
+    }
+}
+
+/// Lets a child keep the template that its live object was given, where the policy says so, and writes down what it now
+/// has. Answers the image of this release when another is kept.
+pub fn keep(
+    metadata: &mut ObjectMeta,
+    template: &mut PodTemplateSpec,
+    live: Option<&ObjectMeta>,
+    (spec, part): (&SfuClusterSpec, Part),
+) -> Option<String> {
+    let wanted = image(template).unwrap_or_default();
+    let built_from = part.of(spec);
+    let named = |manifest: &Value| manifest.pointer(part.image_field()).is_some();
+    let said = live.and_then(|live| Some((annotation(live, FROM)?, annotation(live, TEMPLATE)?)));
+    let said =
+        said.and_then(|(from, template)| Some((from, serde_json::from_value::<PodTemplateSpec>(template).ok()?)));
+    let mut available = None;
+    if let Some((from, kept)) = said
+        && spec.upgrade_policy == UpgradePolicy::Manual
+    {
+        if is_same(&from, &built_from, &part.of(&SfuClusterSpec::default())) {
+            available = (kept != *template).then_some(wanted);
+            *template = kept;
+        } else if !named(&from)
+            && !named(&built_from)
+            && let Some(old) = image(&kept).filter(|old| *old != wanted)
+        {
+            // The manifest has changed, which rolls the pods; their image is still for its owner to choose. An image that
+            // the manifest named before, and does not any more, is not kept.
+            set_image(template, old);
+            available = Some(wanted);
+        }
+    }
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.insert(FROM.to_owned(), built_from.to_string());
+    annotations.insert(TEMPLATE.to_owned(), serde_json::to_string(template).unwrap_or_default());
+    available
+}
+
+fn annotation(metadata: &ObjectMeta, name: &str) -> Option<Value> {
+    serde_json::from_str(metadata.annotations.as_ref()?.get(name)?).ok()
+}
+
+/// Whether two manifests say the same. A field that only `now` knows is one of a newer release: it says nothing new while
+/// it has its default.
+fn is_same(before: &Value, now: &Value, default: &Value) -> bool {
+    match (before, now) {
+        (Value::Object(before), Value::Object(now)) => {
+            let all_before = before.iter().all(|(key, value)| {
+                now.get(key)
+                    .is_some_and(|now| is_same(value, now, default.get(key).unwrap_or(&Value::Null)))
+            });
+            all_before
+                && now
+                    .iter()
+                    .filter(|(key, _)| !before.contains_key(*key))
+                    .all(|(key, value)| default.get(key) == Some(value))
+        }
+        _ => before == now,
+    }
+}
+
+fn image(template: &PodTemplateSpec) -> Option<String> {
+    template.spec.as_ref()?.containers.first()?.image.clone()
+}
+
+fn set_image(template: &mut PodTemplateSpec, image: String) {
+    if let Some(container) = template.spec.as_mut().and_then(|spec| spec.containers.first_mut()) {
+        container.image = Some(image);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn template(image: &str, arg: &str) -> PodTemplateSpec {
+        serde_json::from_value(json!({ "spec": { "containers": [{ "name": "c", "image": image, "args": [arg] }] } }))
+            .unwrap()
+    }
+
+    fn spec(spec: Value) -> SfuClusterSpec {
+        serde_json::from_value(spec).unwrap()
+    }
+
+    /// The live object after this release has applied its template.
+    fn applied(template: &PodTemplateSpec, spec: &SfuClusterSpec) -> ObjectMeta {
+        let mut metadata = ObjectMeta::default();
+        keep(&mut metadata, &mut template.clone(), None, (spec, Part::Nodes));
+        metadata
+    }
+
+    fn kept(built: &PodTemplateSpec, live: &ObjectMeta, spec: &SfuClusterSpec) -> (PodTemplateSpec, Option<String>) {
+        let mut built = built.clone();
+        let available = keep(&mut ObjectMeta::default(), &mut built, Some(live), (spec, Part::Nodes));
+        (built, available)
+    }
+
+    #[test]
+    fn an_upgrade_of_the_operator_alone_never_changes_a_template() {
+        let same = spec(json!({}));
+        let live = applied(&template("node:1", "--old"), &same);
+        let (now, available) = kept(&template("node:2", "--new"), &live, &same);
+        assert_eq!(now, template("node:1", "--old"));
+        assert_eq!(available.as_deref(), Some("node:2"));
+    }
+
+    #[test]
+    fn without_an_upgrade_nothing_is_available() {
+        let same = spec(json!({}));
+        let live = applied(&template("node:1", "--old"), &same);
+        assert_eq!(
+            kept(&template("node:1", "--old"), &live, &same),
+            (template("node:1", "--old"), None)
+        );
+    }
+
+    #[test]
+    fn automatic_takes_what_this_release_builds() {
+        let live = applied(&template("node:1", "--old"), &spec(json!({})));
+        let now = kept(
+            &template("node:2", "--new"),
+            &live,
+            &spec(json!({ "upgradePolicy": "Automatic" })),
+        );
+        assert_eq!(now, (template("node:2", "--new"), None));
+    }
+
+    #[test]
+    fn a_manifest_that_changes_gets_a_new_template_and_keeps_the_image() {
+        let live = applied(&template("node:1", "--old"), &spec(json!({})));
+        let now = kept(
+            &template("node:2", "--new"),
+            &live,
+            &spec(json!({ "mesh": { "fanOut": "Eager" } })),
+        );
+        assert_eq!(now, (template("node:1", "--new"), Some("node:2".to_owned())));
+    }
+
+    #[test]
+    fn an_image_that_the_manifest_names_is_taken() {
+        let live = applied(&template("node:1", "--old"), &spec(json!({})));
+        let now = kept(&template("mine:3", "--new"), &live, &spec(json!({ "image": "mine:3" })));
+        assert_eq!(now, (template("mine:3", "--new"), None));
+    }
+
+    #[test]
+    fn an_image_that_the_manifest_names_no_more_is_given_up() {
+        let live = applied(&template("broken:3", "--old"), &spec(json!({ "image": "broken:3" })));
+        let now = kept(&template("node:1", "--old"), &live, &spec(json!({})));
+        assert_eq!(now, (template("node:1", "--old"), None));
+    }
+
+    #[test]
+    fn numbers_of_nodes_and_other_things_outside_the_pods_change_no_template() {
+        let live = applied(&template("node:1", "--old"), &spec(json!({})));
+        let other =
+            spec(json!({ "replicas": 7, "paused": true, "web": { "replicas": 1 }, "mesh": { "linkGrace": "5s" } }));
+        assert_eq!(
+            kept(&template("node:2", "--new"), &live, &other).0,
+            template("node:1", "--old")
+        );
+    }
+
+    #[test]
+    fn a_field_of_a_newer_release_says_nothing_new_while_it_has_its_default() {
+        let (before, default) = (json!({ "a": 1 }), json!({ "b": { "c": 2 } }));
+        assert!(is_same(&before, &json!({ "a": 1, "b": { "c": 2 } }), &default));
+        assert!(!is_same(&before, &json!({ "a": 1, "b": { "c": 3 } }), &default));
+        assert!(!is_same(&before, &json!({ "a": 2 }), &default));
+        assert!(!is_same(&before, &json!({}), &default));
+    }
+}

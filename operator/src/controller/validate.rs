@@ -1,0 +1,118 @@
+//! Whether an object can be carried out. The API server has checked it against the schema of its day; this checks it
+//! against ours, which may be of another release.
+
+use super::build::{ClusterId, Wish};
+use crate::crd::SfuCluster;
+use crate::manifest::{self, ManifestError};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use kube::{Resource, core::ObjectMeta};
+use std::fmt;
+
+/// What is wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// Path of the field: `spec.mesh.beatInterval`.
+    pub path: String,
+    /// What is wrong, and what is allowed.
+    pub problem: String,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.problem)
+    }
+}
+
+/// The wish in an object.
+///
+/// Fields that are not known are ignored: a newer definition may already be installed, with defaults of its own.
+///
+/// # Errors
+/// The first field that cannot be carried out.
+pub fn validate(object: &DynamicObject) -> Result<Wish, Invalid> {
+    let cluster = read(object)?;
+    manifest::check_rules("", &cluster).map_err(|error| match error {
+        ManifestError::Field { path, problem, .. } => Invalid { path, problem },
+        other => Invalid {
+            path: "spec".to_owned(),
+            problem: other.to_string(),
+        },
+    })?;
+    Ok(Wish {
+        id: id(&object.metadata),
+        owner: OwnerReference {
+            api_version: SfuCluster::api_version(&()).into_owned(),
+            kind: SfuCluster::kind(&()).into_owned(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        },
+        spec: cluster.spec,
+    })
+}
+
+/// Which cluster an object is.
+#[must_use]
+pub fn id(metadata: &ObjectMeta) -> ClusterId {
+    ClusterId {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+    }
+}
+
+fn read(object: &DynamicObject) -> Result<SfuCluster, Invalid> {
+    let value = serde_json::json!({
+        "apiVersion": SfuCluster::api_version(&()),
+        "kind": SfuCluster::kind(&()),
+        "metadata": { "name": object.name_any(), "namespace": object.namespace() },
+        "spec": object.data.get("spec").cloned().unwrap_or_default(),
+    });
+    serde_path_to_error::deserialize(value).map_err(|error| Invalid {
+        path: error.path().to_string(),
+        problem: error.into_inner().to_string(),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[allow(clippy::needless_pass_by_value, reason = "a test reads better without the ampersand")]
+    fn object(spec: Value) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "sfumato.dev/v1alpha1", "kind": "SfuCluster",
+            "metadata": { "name": "live", "namespace": "media", "uid": "u" }, "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_empty_spec_is_in_order() {
+        assert_eq!(validate(&object(json!({}))).unwrap().spec.replicas, 3);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        let invalid = |spec| validate(&object(spec)).unwrap_err();
+        assert_eq!(
+            invalid(json!({ "mesh": { "linkGrace": "soon" } })).path,
+            "spec.mesh.linkGrace"
+        );
+        assert_eq!(
+            invalid(json!({ "mesh": { "linkGrace": "1s" } })).path,
+            "spec.mesh.linkGrace"
+        );
+        assert_eq!(invalid(json!({ "replicas": "three" })).path, "spec.replicas");
+    }
+
+    #[test]
+    fn fields_of_a_newer_definition_are_ignored() {
+        validate(&object(json!({ "replicas": 2, "fieldOfTomorrow": { "on": true } }))).unwrap();
+    }
+}

@@ -1,0 +1,192 @@
+//! The work itself: for each scope its caches, its queue, and kube's scheduler between them.
+
+use super::CONNECT_TIMEOUT;
+use super::apply::Applier;
+use super::build::Settings;
+use super::caches::{Caches, Scope, cluster_key, resource};
+use super::context::{Context, Memory};
+use super::events::Events;
+use super::lease::Standing;
+use super::meshes::{Meshes, Way};
+use super::metrics::Metrics;
+use super::queue::{self, Key, Queue};
+use super::reconcile;
+use super::secret::Secrets;
+use futures::StreamExt;
+use kube::Client;
+use kube::api::DynamicObject;
+use kube::runtime::controller::{Action, Config as Concurrency, Error as Failure, applier};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// Releases of Kubernetes that this one was made for: 1.x.
+const KUBERNETES_MINORS: RangeInclusive<u32> = 33..=37;
+
+/// What belongs to one scope and exists before it is worked on, so that its metrics do.
+pub struct Part {
+    scope: Scope,
+    queue: Queue,
+    requests: mpsc::UnboundedReceiver<Key>,
+    /// The meshes of its clusters.
+    pub meshes: Arc<Meshes>,
+}
+
+impl Part {
+    /// Nothing of it runs yet.
+    #[must_use]
+    pub fn new(scope: Scope, way: &Way) -> Self {
+        let (queue, requests) = Queue::new();
+        Self {
+            scope,
+            meshes: Arc::new(Meshes::new(way.clone(), queue.clone())),
+            queue,
+            requests,
+        }
+    }
+}
+
+/// Everything that is to be carried out.
+pub struct Work {
+    /// The API server.
+    pub client: Client,
+    /// The command line.
+    pub settings: Settings,
+    /// Where events go.
+    pub events: Events,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What `/readyz` waits for.
+    pub waiting: watch::Sender<Option<&'static str>>,
+    /// One for each scope.
+    pub parts: Vec<Part>,
+}
+
+impl Work {
+    /// Waits for the Lease, and then works. A follower is ready as well: it could lead at once.
+    pub async fn once_leading(self, mut standing: watch::Receiver<Standing>) {
+        loop {
+            let now = *standing.borrow_and_update();
+            match now {
+                Standing::Leader => return self.run().await,
+                Standing::Follower => drop(self.waiting.send_replace(None)),
+                Standing::Unknown => {}
+            }
+            if standing.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Works until the task is ended.
+    pub async fn run(self) {
+        self.metrics.set_leader(true);
+        let mut scopes = JoinSet::new();
+        self.waiting.send_replace(Some(
+            "the API server to show what there is; is the SfuCluster CRD installed?",
+        ));
+        let mut synced = Vec::new();
+        for part in self.parts {
+            let mut tasks = JoinSet::new();
+            let caches = Caches::watch(&self.client, &part.scope, &part.queue, &part.meshes, &mut tasks);
+            let (told, shown) = oneshot::channel();
+            synced.push(shown);
+            let context = Arc::new(Context {
+                client: self.client.clone(),
+                settings: self.settings.clone(),
+                caches,
+                meshes: part.meshes,
+                secrets: Secrets::default(),
+                applier: Applier::new(self.client.clone()),
+                events: self.events.clone(),
+                metrics: Arc::clone(&self.metrics),
+                memories: Mutex::new(BTreeMap::<Key, Memory>::new()),
+            });
+            scopes.spawn(work(context, part.requests, tasks, told));
+        }
+        for shown in synced {
+            // An error would mean that the work on a scope has ended, which it does not.
+            let _ = shown.await;
+        }
+        self.waiting.send_replace(None);
+        tracing::info!("all watches have shown what there is");
+        warn_about_version(&self.client).await;
+        while scopes.join_next().await.is_some() {}
+    }
+}
+
+/// Works on one scope, for ever.
+async fn work(
+    context: Arc<Context>,
+    mut requests: mpsc::UnboundedReceiver<Key>,
+    watches: JoinSet<()>,
+    told: oneshot::Sender<()>,
+) {
+    // Without the pods, a plan would take every node for gone. kube wakes only one who waits for this.
+    context.caches.synced().await;
+    let _ = told.send(());
+    let resource = resource();
+    let requests = futures::stream::poll_fn(move |cx| requests.poll_recv(cx))
+        .map(move |key| Ok::<_, Infallible>(queue::request(&key, &resource)));
+    let clusters = context.caches.clusters.clone();
+    applier(
+        |object, context| Box::pin(reconcile::reconcile(object, context)),
+        after_failure,
+        Arc::clone(&context),
+        clusters,
+        requests,
+        // Side by side, without a bound: each waits for the API server most of its time, within a deadline.
+        Concurrency::default(),
+    )
+    .for_each(|outcome| {
+        if let Err(Failure::ObjectNotFound(gone)) = outcome
+            && let Some(namespace) = gone.namespace
+        {
+            context.forget(&Key {
+                namespace,
+                name: gone.name,
+            });
+        }
+        std::future::ready(())
+    })
+    .await;
+    drop(watches);
+    // The queue's other end is held by the watches: this is not reached while they run.
+    poll_fn::<(), _>(|_| std::task::Poll::Pending).await;
+}
+
+#[allow(clippy::needless_pass_by_value)] // kube's signature.
+fn after_failure(object: Arc<DynamicObject>, error: &reconcile::Error, context: Arc<Context>) -> Action {
+    let Some(key) = cluster_key(&object) else {
+        return Action::await_change();
+    };
+    let pause = context.pause_after_failure(&key);
+    tracing::warn!(cluster = %key, reason = error.reason(), %error, again_in = ?pause, "a reconcile failed");
+    Action::requeue(pause)
+}
+
+/// Says so when the API server is of a release that this one was not made for.
+async fn warn_about_version(client: &Client) {
+    let Ok(Ok(version)) = tokio::time::timeout(CONNECT_TIMEOUT, client.apiserver_version()).await else {
+        return;
+    };
+    let minor: Option<u32> = version.minor.trim_end_matches('+').parse().ok();
+    if version.major == "1" && minor.is_some_and(|minor| KUBERNETES_MINORS.contains(&minor)) {
+        tracing::info!(
+            kubernetes = version.git_version,
+            "the API server is of a release that this one was made for"
+        );
+    } else {
+        tracing::warn!(
+            kubernetes = version.git_version,
+            "this operator was made for Kubernetes 1.{} to 1.{}; others may work",
+            KUBERNETES_MINORS.start(),
+            KUBERNETES_MINORS.end()
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! Redis, which holds the claims on stream names: one of the operator's, or one that exists already.
+
+use super::pods;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// Redis for the claims on stream names: `managed` or `external`, and `managed` with its defaults when neither is given.
+/// Media never waits for it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.managed) && has(self.external))")
+    .message("choose one: managed or external"))]
+pub struct RedisSpec {
+    /// A Redis of the cluster's own, kept by the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed: Option<ManagedRedis>,
+    /// A Redis that exists already. Several clusters may share one: every key begins with the cluster's name and UID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalRedis>,
+}
+
+/// A Redis of the cluster's own: one pod with a generated password.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.storage) == has(oldSelf.storage) && (!has(self.storage) || self.storage == oldSelf.storage)")
+    .message("the storage of a managed Redis cannot change: nothing in it has to be kept, so remove spec.redis.managed and add it again"))]
+pub struct ManagedRedis {
+    /// Image with a `redis-server` program. By default the one that the operator was told to use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// A volume to keep claims on, so that they outlast the pod. Without it they are written again by the nodes at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<RedisStorage>,
+    /// Processor and memory of the Redis pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "pods::resources_schema")]
+    pub resources: Option<ResourceRequirements>,
+}
+
+/// A volume for Redis.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RedisStorage {
+    /// Size of the volume, such as `1Gi`.
+    #[schemars(
+        length(min = 1, max = 32),
+        regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$")
+    )]
+    pub size: String,
+    /// StorageClass of the volume. By default the cluster's default class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253))]
+    pub storage_class_name: Option<String>,
+}
+
+/// A Redis that exists already.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalRedis {
+    /// Secret of the same namespace that holds the URL: `redis://:PASSWORD@HOST:6379/0`.
+    pub url_secret_ref: SecretKeyRef,
+}
+
+/// One key of a Secret of the same namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in it.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}

@@ -1,0 +1,176 @@
+//! `sfu-operator manifests`: what Kubernetes needs to run the operator, with the least rights that it can work with.
+
+use crate::cli::ManifestsArgs;
+use crate::controller::LEASE;
+use crate::crd::SfuCluster;
+use crate::crds::{CrdsError, Sorted};
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+
+/// Name of everything that the operator itself is made of.
+const NAME: &str = "sfu-operator";
+/// Port of health and metrics.
+const PORT: u16 = 8080;
+
+/// All of it as YAML documents.
+///
+/// # Errors
+/// When something cannot be written as YAML.
+pub fn yaml(args: &ManifestsArgs) -> Result<String, CrdsError> {
+    let documents = documents(args);
+    let texts: Result<Vec<String>, CrdsError> = documents
+        .iter()
+        .map(|document| serde_saphyr::to_string(&Sorted(document)).map_err(|e| CrdsError::Yaml(e.to_string())))
+        .collect();
+    Ok(texts?.join("---\n"))
+}
+
+fn documents(args: &ManifestsArgs) -> Vec<Value> {
+    let mut all = vec![
+        serde_json::to_value(SfuCluster::crd()).unwrap_or_default(),
+        json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {
+                "name": args.namespace,
+                "labels": { "pod-security.kubernetes.io/enforce": "restricted" },
+            },
+        }),
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": named(&args.namespace) }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": named(&args.namespace),
+            "rules": own_rules(),
+        }),
+        binding("RoleBinding", "Role", Some(&args.namespace), &args.namespace),
+    ];
+    if args.watch_namespaces.is_empty() {
+        all.push(json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": { "name": NAME, "labels": labels() }, "rules": rules(),
+        }));
+        all.push(binding("ClusterRoleBinding", "ClusterRole", None, &args.namespace));
+    }
+    for namespace in &args.watch_namespaces {
+        let mut metadata = named(namespace);
+        metadata["name"] = json!("sfu-operator-clusters");
+        all.push(json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules(),
+        }));
+        let mut binding = binding("RoleBinding", "Role", Some(namespace), &args.namespace);
+        binding["metadata"]["name"] = json!("sfu-operator-clusters");
+        binding["roleRef"]["name"] = json!("sfu-operator-clusters");
+        all.push(binding);
+    }
+    all.push(deployment(args));
+    all
+}
+
+/// What the operator may do in the namespaces that it looks after.
+fn rules() -> Value {
+    json!([
+        { "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters"], "verbs": ["get", "list", "watch"] },
+        { "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters/status"], "verbs": ["patch"] },
+        // Owner references block the deletion of their owner, which needs this where the admission plugin is on.
+        { "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters/finalizers"], "verbs": ["update"] },
+        { "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"] },
+        { "apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"] },
+        // For --node-access=proxy.
+        { "apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get", "create", "update", "delete"] },
+        { "apiGroups": [""], "resources": ["services", "serviceaccounts"], "verbs": children() },
+        // No list and no watch: they would show every Secret.
+        { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "patch"] },
+        // Why a StatefulSet makes no pods is told in events only.
+        { "apiGroups": [""], "resources": ["events"], "verbs": ["list"] },
+        { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] },
+        { "apiGroups": ["apps"], "resources": ["statefulsets", "deployments"], "verbs": children() },
+        { "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": children() },
+        { "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": children() },
+    ])
+}
+
+fn children() -> Value {
+    json!(["get", "list", "watch", "create", "patch", "delete"])
+}
+
+/// What it may do in its own namespace: hold its Lease.
+fn own_rules() -> Value {
+    json!([
+        { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"] },
+        {
+            "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [LEASE],
+            "verbs": ["get", "update"],
+        },
+    ])
+}
+
+fn binding(kind: &str, role: &str, namespace: Option<&str>, operator: &str) -> Value {
+    let mut metadata = json!({ "name": NAME, "labels": labels() });
+    if let Some(namespace) = namespace {
+        metadata["namespace"] = json!(namespace);
+    }
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata,
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": NAME },
+        "subjects": [{ "kind": "ServiceAccount", "name": NAME, "namespace": operator }],
+    })
+}
+
+fn deployment(args: &ManifestsArgs) -> Value {
+    let mut options = vec![
+        "run".to_owned(),
+        "--log-format=json".to_owned(),
+        "--identity=$(POD_NAME)".to_owned(),
+        "--namespace=$(POD_NAMESPACE)".to_owned(),
+    ];
+    if !args.watch_namespaces.is_empty() {
+        options.push(format!("--watch-namespaces={}", args.watch_namespaces.join(",")));
+    }
+    options.extend(args.args.iter().cloned());
+    let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
+    let probe = |path: &str, period: u32| json!({ "httpGet": { "path": path, "port": "health" }, "periodSeconds": period, "timeoutSeconds": 2 });
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": named(&args.namespace),
+        "spec": {
+            "replicas": args.replicas,
+            "selector": { "matchLabels": labels() },
+            "template": {
+                "metadata": { "labels": labels() },
+                "spec": {
+                    "serviceAccountName": NAME,
+                    "securityContext": {
+                        "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
+                        "seccompProfile": { "type": "RuntimeDefault" },
+                    },
+                    "terminationGracePeriodSeconds": 15,
+                    "containers": [{
+                        "name": NAME,
+                        "image": args.image,
+                        "args": options,
+                        "env": [field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")],
+                        "ports": [{ "name": "health", "containerPort": PORT }],
+                        "livenessProbe": probe("/livez", 10),
+                        "readinessProbe": probe("/readyz", 2),
+                        "resources": { "requests": { "cpu": "50m", "memory": "64Mi" }, "limits": { "memory": "256Mi" } },
+                        "securityContext": {
+                            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                            "capabilities": { "drop": ["ALL"] },
+                        },
+                    }],
+                    "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+                        "weight": 100,
+                        "podAffinityTerm": {
+                            "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": labels() },
+                        },
+                    }] } },
+                },
+            },
+        },
+    })
+}
+
+fn named(namespace: &str) -> Value {
+    json!({ "name": NAME, "namespace": namespace, "labels": labels() })
+}
+
+fn labels() -> Value {
+    json!({ "app.kubernetes.io/name": NAME })
+}
