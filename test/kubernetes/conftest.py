@@ -1,0 +1,76 @@
+"""The operator in the cluster, as its own manifests install it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sfucluster import SfuCluster
+from testcluster.waiting import eventually
+
+NAMESPACE = "sfumato-system"
+IMAGES = {name: f"localhost/sfumato/{name}:dev" for name in ("sfu-operator", "sfu-node", "sfu-web", "redis")}
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:sfu-operator"
+
+
+def program(name: str) -> Path:
+    target = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[2] / "target"))
+    return target / "debug" / name
+
+
+def manifests(*options: str) -> str:
+    """What `sfu-operator manifests` prints, for the images of this build."""
+    images = [f"--arg=--{name}-image={IMAGES[key]}" for name, key in (("node", "sfu-node"), ("web", "sfu-web"), ("redis", "redis"))]
+    command = [program("sfu-operator"), "manifests", f"--image={IMAGES['sfu-operator']}", *images, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+class Operator:
+    """The operator's Deployment."""
+
+    namespace = NAMESPACE
+    user = OPERATOR
+
+    def __init__(self, kubectl):
+        self.kubectl = kubectl
+
+    def install(self, *options: str) -> None:
+        self.kubectl.run("apply", "--server-side", "--force-conflicts", "--filename", "-", input=manifests(*options))
+        self.ready()
+
+    def ready(self) -> None:
+        self.kubectl.run("rollout", "status", "--namespace", NAMESPACE, "deployment/sfu-operator", "--timeout=90s", timeout=100)
+        eventually("an operator leads", self.leader, within=30)
+
+    def pods(self) -> list[dict]:
+        return self.kubectl.get("pods", "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/name=sfu-operator")
+
+    def leader(self) -> str:
+        """The pod that holds the Lease."""
+        lease = self.kubectl.get("lease", "sfu-operator", "--namespace", NAMESPACE)
+        return lease["spec"].get("holderIdentity", "")
+
+    def scale(self, replicas: int) -> None:
+        self.kubectl.run("scale", "--namespace", NAMESPACE, "deployment/sfu-operator", f"--replicas={replicas}")
+
+
+@pytest.fixture(scope="session")
+def operator(kubectl) -> Operator:
+    it = Operator(kubectl)
+    it.install()
+    return it
+
+
+@pytest.fixture
+def sfu(operator, kubectl, namespace) -> SfuCluster:
+    """An SfuCluster that is not applied yet, in a namespace of its own."""
+    return SfuCluster(kubectl, namespace)
+
+
+@pytest.fixture
+def trio(sfu) -> SfuCluster:
+    """Three nodes in a whole mesh."""
+    sfu.apply()
+    sfu.whole(3)
+    return sfu

@@ -1,0 +1,81 @@
+"""One SfuCluster, as a user of kubectl sees it."""
+
+import json
+from typing import Any
+
+from testcluster.kubectl import Kubectl
+from testcluster.waiting import eventually
+
+# From an apply to a whole mesh, images being there.
+WHOLE = 90
+# The shortest time that publishers get, so that the suite stays short.
+DEADLINE = "10s"
+
+
+def merged(base: dict, over: dict) -> dict:
+    out = dict(base)
+    for key, value in over.items():
+        out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
+
+
+class SfuCluster:
+    def __init__(self, kubectl: Kubectl, namespace: str, name: str = "live"):
+        self.kubectl = kubectl
+        self.namespace = namespace
+        self.name = name
+
+    def manifest(self, **spec: Any) -> str:
+        spec = merged({"replicas": 3, "workersPerNode": 1, "drain": {"deadline": DEADLINE}, "web": {"replicas": 1}}, spec)
+        metadata = {"name": self.name, "namespace": self.namespace}
+        return json.dumps({"apiVersion": "sfumato.dev/v1alpha1", "kind": "SfuCluster", "metadata": metadata, "spec": spec})
+
+    def apply(self, **spec: Any) -> None:
+        self.kubectl.apply(self.manifest(**spec))
+
+    def patch(self, **spec: Any) -> None:
+        self.run("patch", "sfu", self.name, "--type=merge", "--patch", json.dumps({"spec": spec}))
+
+    def run(self, *arguments: str, **options) -> str:
+        return self.kubectl.run(*arguments, "--namespace", self.namespace, **options)
+
+    def get(self, *arguments: str) -> Any:
+        return self.kubectl.get(*arguments, "--namespace", self.namespace)
+
+    def status(self) -> dict:
+        return self.get("sfu", self.name).get("status", {})
+
+    def condition(self, kind: str) -> dict:
+        return next((c for c in self.status().get("conditions", []) if c["type"] == kind), {})
+
+    def nodes(self) -> dict[str, dict]:
+        """The nodes' pods by name."""
+        selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component=node"
+        return {pod["metadata"]["name"]: pod for pod in self.get("pods", "--selector", selector)}
+
+    def uids(self) -> dict[str, str]:
+        return {name: pod["metadata"]["uid"] for name, pod in self.nodes().items()}
+
+    def events(self, reason: str) -> list[str]:
+        """What the events of this reason say."""
+        found = self.get("events", "--field-selector", f"involvedObject.name={self.name},reason={reason}")
+        return [event.get("message") or event.get("note", "") for event in found]
+
+    def whole(self, nodes: int, within: float = WHOLE) -> dict:
+        """Waits until so many nodes are ready and all their pairs linked, by a status of the newest generation."""
+
+        def ready():
+            cluster = self.get("sfu", self.name)
+            status = cluster.get("status", {})
+            ready = next((c for c in status.get("conditions", []) if c["type"] == "Ready"), {})
+            pairs = nodes * (nodes - 1) // 2
+            fits = (
+                ready.get("status") == "True"
+                and ready.get("observedGeneration") == cluster["metadata"]["generation"]
+                and status.get("mesh", {}).get("summary") == f"{pairs}/{pairs}"
+                and status.get("replicas") == nodes
+            )
+            assert fits, json.dumps({k: status.get(k) for k in ("nodesSummary", "mesh", "conditions", "nodes")})
+            return status
+
+        return eventually(f"{self.name} has {nodes} nodes in a whole mesh", ready, within=within)

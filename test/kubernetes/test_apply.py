@@ -1,0 +1,96 @@
+"""One object in, a mesh out; and back."""
+
+import time
+
+from testcluster.waiting import eventually
+
+CHILDREN = "statefulsets,deployments,services,serviceaccounts,secrets,poddisruptionbudgets,networkpolicies,pods"
+
+
+def test_an_object_becomes_a_whole_mesh_and_says_so(sfu):
+    began = time.monotonic()
+    sfu.apply()
+    status = sfu.whole(3)
+    print(f"apply to MESH 3/3: {time.monotonic() - began:.1f} s")
+    header, line = sfu.run("get", "sfu", "live").splitlines()
+    assert header.split() == ["NAME", "READY", "NODES", "MESH", "STREAMS", "AGE"]
+    assert line.split()[:5] == ["live", "True", "3/3", "3/3", "0"]
+    assert [node["name"] for node in status["nodes"]] == ["live-0", "live-1", "live-2"]
+    assert all(node["pairs"] == 2 and node["ready"] and node["incarnation"] for node in status["nodes"])
+    # Media does not wait for Redis, so neither does Ready.
+    eventually("every node reaches Redis", lambda: sfu.condition("RedisReady")["status"] == "True", within=30)
+    conditions = {c["type"]: c["status"] for c in sfu.status()["conditions"]}
+    assert conditions == {
+        "Ready": "True",
+        "NodesReady": "True",
+        "MeshReady": "True",
+        "RedisReady": "True",
+        "Progressing": "False",
+        "Degraded": "False",
+        "Paused": "False",
+        "UpgradeAvailable": "False",
+    }
+    assert eventually("the event is written", lambda: sfu.events("MeshWhole"), within=10)
+
+
+def test_kubectl_scale_changes_the_mesh(trio):
+    uids = trio.uids()
+    trio.run("scale", "sfu/live", "--replicas=5")
+    trio.whole(5)
+    trio.run("scale", "sfu/live", "--replicas=2")
+    trio.whole(2)
+    now = trio.uids()
+    assert now == {name: uids[name] for name in ("live-0", "live-1")}, "those that stay are not touched"
+
+
+def test_what_is_deleted_or_edited_by_hand_comes_back(trio):
+    trio.run("delete", "service/live-web", "networkpolicy/live", "--wait=false")
+    trio.run("patch", "statefulset/live", "--type=merge", "--patch", '{"spec": {"replicas": 1}}')
+    trio.run("label", "service/live-nodes", "mine=kept", "app.kubernetes.io/instance-of=x")
+    eventually("the Service is back", lambda: trio.get("service", "live-web"), within=20)
+    eventually("the policy is back", lambda: trio.get("networkpolicy", "live"), within=20)
+    eventually("three replicas again", lambda: trio.get("statefulset", "live")["spec"]["replicas"] == 3, within=20)
+    assert trio.get("service", "live-nodes")["metadata"]["labels"]["mine"] == "kept", "what others add stays"
+    trio.whole(3)
+
+
+def test_a_paused_cluster_is_left_alone(trio):
+    trio.patch(paused=True)
+    eventually("it says that it is paused", lambda: trio.condition("Paused").get("status") == "True", within=20)
+    trio.run("delete", "service/live-web")
+    trio.patch(replicas=4)
+    eventually("it has seen the change", lambda: trio.status()["mesh"]["summary"] == "3/6", within=20)
+    assert len(trio.nodes()) == 3
+    assert "live-web" not in trio.run("get", "services", "--output=name")
+    trio.patch(paused=False)
+    trio.whole(4)
+    eventually("the Service is back", lambda: trio.get("service", "live-web"), within=20)
+
+
+def test_a_cluster_that_is_deleted_leaves_nothing(trio):
+    began = time.monotonic()
+    trio.run("delete", "sfu/live", "--wait=false")
+
+    def left():
+        names = trio.run("get", CHILDREN, "--output=name").split()
+        # What Kubernetes makes in every namespace.
+        return [name for name in names if name not in ("serviceaccount/default",)]
+
+    eventually("every child is gone", lambda: not left(), within=30)
+    print(f"deleted with every child in {time.monotonic() - began:.1f} s")
+
+
+def test_nothing_is_asked_of_the_api_server_when_nothing_happens(trio, operator, audit):
+    # What the start itself still leads to.
+    time.sleep(20)
+    audit.restart()
+    began = time.monotonic()
+    time.sleep(60)
+    asked = [
+        request
+        for request in audit.requests(operator.user)
+        if request.verb != "watch" and not request.resource.startswith("leases") and request.namespace == trio.namespace
+    ]
+    minutes = (time.monotonic() - began) / 60
+    assert len(asked) <= 4 * minutes, [f"{r.verb} {r.resource} {r.name}" for r in asked]
+    assert not [request for request in asked if request.resource.endswith("/status")], "no status is written"

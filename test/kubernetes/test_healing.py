@@ -1,0 +1,77 @@
+"""Whatever is killed, the mesh is whole again by itself."""
+
+import base64
+import time
+
+import pytest
+
+from sfucluster import SfuCluster
+from testcluster.machines import Machine
+from testcluster.waiting import eventually
+
+
+def healed(cluster, nodes: int, what: str, within: float = 90) -> None:
+    began = time.monotonic()
+    cluster.whole(nodes, within=within)
+    print(f"{what}: whole after {time.monotonic() - began:.1f} s")
+
+
+def test_a_pod_that_is_deleted_comes_back_into_the_mesh(trio):
+    before = trio.uids()
+    trio.run("delete", "pod/live-1", "--wait=false")
+    eventually("live-1 is another pod", lambda: trio.uids().get("live-1", before["live-1"]) != before["live-1"], within=60)
+    healed(trio, 3, "pod deleted")
+    now = trio.uids()
+    assert (now["live-0"], now["live-2"]) == (before["live-0"], before["live-2"])
+
+
+@pytest.mark.testcluster
+def test_a_container_that_is_killed_is_another_life_of_the_same_pod(trio, layout):
+    lives = {node["name"]: node["incarnation"] for node in trio.status()["nodes"]}
+    uids = trio.uids()
+    pod = trio.nodes()["live-2"]
+    container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+    Machine(layout, pod["spec"]["nodeName"]).script(f"ctr --namespace k8s.io tasks kill --signal SIGKILL {container}")
+
+    def life():
+        return {node["name"]: node["incarnation"] for node in trio.status()["nodes"]}["live-2"]
+
+    eventually("live-2 lives another life", lambda: life() not in ("", lives["live-2"]), within=60)
+    healed(trio, 3, "container killed")
+    now = {node["name"]: node["incarnation"] for node in trio.status()["nodes"]}
+    assert (now["live-0"], now["live-1"]) == (lives["live-0"], lives["live-1"])
+    assert trio.uids() == uids
+
+
+def test_redis_may_go_and_come_back(trio):
+    uids = trio.uids()
+    trio.run("delete", "pod/live-redis-0", "--grace-period=0", "--force", "--wait=false")
+    eventually("Redis is missed or back already", lambda: trio.condition("RedisReady"), within=30)
+    eventually("Redis is back", lambda: trio.condition("RedisReady")["status"] == "True", within=90)
+    trio.whole(3)
+    assert trio.uids() == uids, "no node was replaced for it"
+
+
+def test_the_admin_secret_comes_back_as_it_was(trio):
+    def token():
+        return base64.b64decode(trio.get("secret", "live-admin")["data"]["token"])
+
+    before, uids = token(), trio.uids()
+    trio.run("delete", "secret/live-admin")
+    # Something that makes the operator look again, which it otherwise does once a minute.
+    trio.run("annotate", "pod/live-0", "touched=now")
+    eventually("the Secret is back", lambda: token() == before, within=90)
+    healed(trio, 3, "Secret deleted")
+    assert trio.uids() == uids
+
+
+def test_two_clusters_of_one_name_do_not_mind_each_other(trio, kubectl, operator):
+    other = SfuCluster(kubectl, trio.namespace, "other")
+    other.apply(replicas=2)
+    other.whole(2)
+    trio.whole(3)
+    uids = trio.uids()
+    other.run("delete", "sfu/other", "--wait=false")
+    eventually("the other is gone", lambda: not other.nodes(), within=60)
+    trio.whole(3)
+    assert trio.uids() == uids

@@ -1,0 +1,67 @@
+"""Nodes leave only after they were emptied: rolls, scale-downs, drains by hand, lost hosts."""
+
+import time
+
+import pytest
+
+from testcluster.waiting import eventually
+
+ROLLED = 180
+
+
+def test_a_roll_replaces_one_node_after_the_other_and_the_mesh_is_whole_again(trio):
+    before = trio.uids()
+    began = time.monotonic()
+    trio.patch(mesh={"fanOut": "Eager"})
+    most_away = 0
+
+    def rolled():
+        nonlocal most_away
+        pods = trio.nodes()
+        ready = [p for p in pods.values() if any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"].get("conditions", []))]
+        most_away = max(most_away, 3 - len(ready))
+        return len(pods) == 3 and not set(before.values()) & set(trio.uids().values())
+
+    eventually("all three pods are new", rolled, within=ROLLED)
+    trio.whole(3)
+    print(f"rolled three nodes in {time.monotonic() - began:.1f} s")
+    assert most_away <= 1, "never more than one node was away"
+    assert trio.condition("Progressing")["status"] == "False"
+
+
+def test_a_new_template_that_does_not_start_stops_the_roll_at_one_node(trio):
+    before = trio.uids()
+    trio.patch(image="localhost/sfumato/no-such-image:1")
+    eventually("one node was replaced and does not start", lambda: "does not start" in trio.condition("NodesReady")["message"], within=90)
+    now = trio.uids()
+    assert [name for name in before if now.get(name) == before[name]] == ["live-0", "live-1"]
+    trio.run("patch", "sfu", "live", "--type=json", "--patch", '[{"op": "remove", "path": "/spec/image"}]')
+    trio.whole(3, within=ROLLED)
+    assert {name: trio.uids()[name] for name in ("live-0", "live-1")} == {name: before[name] for name in ("live-0", "live-1")}
+
+
+def test_a_node_is_drained_by_an_annotation_and_taken_back_by_it(trio):
+    def draining():
+        return {node["name"] for node in trio.status()["nodes"] if node.get("draining")}
+
+    trio.run("annotate", "pod/live-1", "sfumato.dev/drain=true")
+    eventually("live-1 drains", lambda: draining() == {"live-1"}, within=20)
+    assert trio.status()["mesh"]["summary"] == "3/3", "its links stay"
+    trio.run("annotate", "pod/live-1", "sfumato.dev/drain=false", "--overwrite")
+    eventually("live-1 is taken back", lambda: not draining(), within=20)
+    trio.whole(3)
+
+
+@pytest.mark.testcluster
+def test_a_host_that_is_lost_is_given_up_and_its_node_runs_elsewhere(trio, faults):
+    pods = trio.nodes()
+    hosts = {name: pod["spec"]["nodeName"] for name, pod in pods.items()}
+    web = {pod["spec"]["nodeName"] for pod in trio.get("pods", "--selector", "app.kubernetes.io/component in (redis)")}
+    name = next(name for name, host in hosts.items() if host not in web)
+    uid = pods[name]["metadata"]["uid"]
+    with faults.host_lost(hosts[name]):
+        eventually(f"{name} has a new pod", lambda: trio.uids().get(name, uid) != uid, within=200)
+        trio.whole(3)
+        assert trio.events("HostLost")
+    # The host is back, and the old pod's containers with it, for a moment: nobody links with them.
+    trio.whole(3)
