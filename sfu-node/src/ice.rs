@@ -23,10 +23,15 @@ pub struct IceSession {
 }
 
 impl IceSession {
-    /// Strong entity tag: our user name fragment is new with every restart.
+    /// Its entity tag.
     pub fn etag(&self) -> String {
-        format!("\"{}\"", self.ours.username_fragment)
+        etag(&self.ours)
     }
+}
+
+/// Strong entity tag of an ICE session: our user name fragment is new with every restart.
+pub fn etag(ours: &IceParameters) -> String {
+    format!("\"{}\"", ours.username_fragment)
 }
 
 /// `If-Match` of a request (RFC 9110 section 13.1.1).

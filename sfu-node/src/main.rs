@@ -11,7 +11,6 @@ mod drain;
 mod emptying;
 mod events;
 mod fanout;
-mod followed_file;
 mod holding;
 mod http;
 mod ice;
@@ -38,14 +37,13 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod token;
 mod worker;
 
 use clap::{CommandFactory, Parser};
 use options::{LogFormat, Options};
 use session::EndReason;
 use sfumato_mesh::api::DrainReason;
-use sfumato_mesh::{HttpNodeAdmin, TokenSource, TrustedCa, listen};
+use sfumato_mesh::{HttpNodeAdmin, TokenFile, TokenSource, TrustedCa, listen};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -123,13 +121,10 @@ fn start_log(options: &Options) {
 async fn run(options: Options) -> Result<(), String> {
     let (tokens, source): (Option<http::admin::Tokens>, TokenSource) = match &options.admin_token_file {
         Some(path) => {
-            let file = token::TokenFile::open(path)
-                .map_err(|error| format!("--admin-token-file {}: {error}", path.display()))?;
-            let (accepted, current) = (Arc::clone(&file), file);
-            (
-                Some(Arc::new(move || accepted.tokens())),
-                TokenSource::new(move || current.current()),
-            )
+            let file =
+                TokenFile::open(path).map_err(|error| format!("--admin-token-file {}: {error}", path.display()))?;
+            let source = file.source();
+            (Some(Arc::new(move || file.tokens())), source)
         }
         None => (None, TokenSource::fixed("")),
     };

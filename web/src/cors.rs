@@ -1,21 +1,10 @@
-//! CORS for the endpoints and the sessions: a player on any page may use them, and read the headers that WHIP and
-//! WHEP put their meaning in (RFC 9725 section 4.2; Location, ETag and Link are hidden from scripts otherwise).
-//!
-//! No credentials are allowed, so that any origin can be: tokens travel in `Authorization`, which a page must know.
+//! Adds the cross-origin rules of [`sfumato_mesh::cors`] to what the front door answers.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
-
-/// Response headers that a page may read.
-pub const EXPOSED: &str = "Location, ETag, Link, Accept-Post, Accept-Patch, Allow, Retry-After, WWW-Authenticate";
-/// Request headers that a page may send. `ETag` because one published WHIP client sends it instead of `If-Match`.
-pub const ALLOWED_HEADERS: &str = "Authorization, Content-Type, If-Match, ETag";
-/// Methods that the endpoints and sessions serve. Players decide from this list whether they may trickle and delete.
-pub const ALLOWED_METHODS: &str = "POST, PATCH, DELETE, GET, HEAD, OPTIONS";
-/// How long a browser may keep the answer to a preflight, in seconds; two hours is the most that Chromium keeps.
-const MAX_AGE_SECONDS: u32 = 7_200;
+use sfumato_mesh::cors::{ALLOWED_HEADERS, ALLOWED_METHODS, EXPOSED, MAX_AGE_SECONDS};
 
 /// Lets every origin read the answer.
 pub async fn allow(request: Request, next: Next) -> Response {

@@ -9,7 +9,6 @@
 //! [`pick`] chooses from the view; [`door`] serves WHIP and WHEP with the help of [`pass_on`]; [`cluster`] turns the
 //! view into the JSON that [`api`] serves and the [`page`] draws.
 
-pub mod admin_token;
 pub mod api;
 pub mod cluster;
 pub mod cluster_json;

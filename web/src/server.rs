@@ -6,12 +6,13 @@ use crate::options::Options;
 use crate::polling::Reports;
 use crate::seeds::Seed;
 use crate::view::View;
-use crate::{admin_token, api, door, page, pass_on, polling};
+use crate::{api, door, page, pass_on, polling};
 use axum::Router;
 use sfumato_mesh::tls::TlsError;
-use sfumato_mesh::{HttpNodeAdmin, TokenSource, TrustedCa, listen};
+use sfumato_mesh::{HttpNodeAdmin, TokenFile, TokenSource, TrustedCa, listen};
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -25,8 +26,14 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// No token.
-    #[error(transparent)]
-    Token(#[from] admin_token::TokenError),
+    #[error("cannot read the admin token from {path}; check --admin-token-file and the file's mode")]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// No CA.
     #[error(transparent)]
     Ca(#[from] TlsError),
@@ -50,7 +57,10 @@ pub enum ServeError {
 /// When there is no token, or no listener.
 pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
     let token = match options.admin_token_file {
-        Some(path) => admin_token::follow(path)?,
+        Some(path) => match TokenFile::open(&path) {
+            Ok(file) => file.source(),
+            Err(source) => return Err(ServeError::Token { path, source }),
+        },
         None => TokenSource::fixed(""),
     };
     let admin = match &options.admin_ca {

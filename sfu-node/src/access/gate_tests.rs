@@ -1,14 +1,20 @@
 use super::*;
-use crate::followed_file::tests::TemporaryFile;
 use axum::response::IntoResponse;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 const SECRET: &str = "a secret of more than thirty-two characters";
 
-fn gate(file: &TemporaryFile) -> Gate {
+fn secret_file() -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), SECRET).unwrap();
+    file
+}
+
+fn gate(file: &NamedTempFile) -> Gate {
     let options = AccessOptions {
-        auth_secret_file: Some(file.0.clone()),
+        auth_secret_file: Some(file.path().to_owned()),
         ..AccessOptions::default()
     };
     Gate::open(&options).unwrap()
@@ -46,7 +52,7 @@ fn without_keys_everybody_may_and_nobody_may_take_over() {
 
 #[test]
 fn a_good_token_in_the_header_or_in_the_query_opens_with_its_rights() {
-    let file = TemporaryFile::new(SECRET);
+    let file = secret_file();
     let gate = gate(&file);
     let token = token(
         SECRET,
@@ -59,14 +65,14 @@ fn a_good_token_in_the_header_or_in_the_query_opens_with_its_rights() {
 
 #[test]
 fn no_token_is_401_without_an_error_code() {
-    let file = TemporaryFile::new(SECRET);
+    let file = secret_file();
     let expected = (StatusCode::UNAUTHORIZED, "Bearer realm=\"sfumato\"".to_owned());
     assert_eq!(ask(&gate(&file), None, None), Err(expected));
 }
 
 #[test]
 fn a_wrong_or_expired_token_is_401_invalid_token() {
-    let file = TemporaryFile::new(SECRET);
+    let file = secret_file();
     let gate = gate(&file);
     let other = "another secret of more than thirty-two characters";
     for token in [
@@ -88,7 +94,7 @@ fn a_wrong_or_expired_token_is_401_invalid_token() {
 
 #[test]
 fn a_token_for_something_else_is_403_insufficient_scope() {
-    let file = TemporaryFile::new(SECRET);
+    let file = secret_file();
     let token = token(SECRET, &json!({"play": ["demo"], "exp": in_an_hour()}));
     let (status, challenge) = ask(&gate(&file), Some(&format!("Bearer {token}")), None).unwrap_err();
     assert_eq!(status, StatusCode::FORBIDDEN);
@@ -97,7 +103,7 @@ fn a_token_for_something_else_is_403_insufficient_scope() {
 
 #[test]
 fn a_token_that_comes_twice_is_400_invalid_request() {
-    let file = TemporaryFile::new(SECRET);
+    let file = secret_file();
     let (status, challenge) = ask(&gate(&file), Some("Bearer a"), Some("access_token=a")).unwrap_err();
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(challenge.contains("error=\"invalid_request\""), "{challenge}");

@@ -7,13 +7,13 @@ mod presented;
 
 pub use options::AccessOptions;
 
-use crate::followed_file::FollowedFile;
 use crate::problem::Problem;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use keys::Keys;
 use presented::{Fault, MAX_TOKEN, QUERY, presented};
 use sfumato_mesh::access::{Access, Action, Denied, TokenRules, check};
 use sfumato_mesh::api::StreamName;
+use sfumato_mesh::followed_file::FollowedFile;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 

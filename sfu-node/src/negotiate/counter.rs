@@ -2,7 +2,7 @@
 //! answered well, and for players that ask for one by an empty POST.
 
 use super::lifecycle::new_session_id;
-use super::offers::{OfferedTrack, PendingOffer};
+use super::offers::{OFFER_LIFE, OfferedTrack, PendingOffer};
 use super::play::Fetched;
 use super::{Answered, Given, short};
 use crate::deadline::within;
@@ -19,6 +19,7 @@ use axum::http::StatusCode;
 use mediasoup::prelude::*;
 use sfumato_mesh::api::{StreamName, TrackKind};
 use std::sync::Arc;
+use std::time::Instant;
 
 impl Node {
     /// Offers the tracks of these kinds, on the main router: everything as mediasoup sends it by itself.
@@ -70,18 +71,18 @@ impl Node {
             server_offer::write(&written, stream.as_str(), &ours, rand::random::<u64>() >> 1)
         };
         let session = new_session_id();
-        let presence = Arc::clone(presence);
-        let offer = PendingOffer::new(
-            stream.clone(),
-            presence,
+        let offer = PendingOffer {
+            stream: stream.clone(),
+            presence: Arc::clone(presence),
             fetched,
             seat,
             worker,
             transport,
             tracks,
-            sdp.clone(),
+            sdp: sdp.clone(),
             max_height,
-        );
+            expires: Instant::now() + OFFER_LIFE,
+        };
         let etag = offer.etag();
         if !self.offers.add(session.clone(), offer) {
             return Err(Problem::unavailable(

@@ -121,7 +121,7 @@ impl Node {
             let mut ending = vec![Arc::clone(&session)];
             for viewer in self.sessions.viewers_of(&publication) {
                 // Viewers are no publishers: this goes one level deep.
-                if let Some(viewer) = self.sessions.remove(&viewer, why) {
+                if let Some(viewer) = self.sessions.remove(&viewer, EndReason::StreamEnded) {
                     self.tally.session_ended(viewer.role.kind(), EndReason::StreamEnded);
                     ending.push(viewer);
                 }

@@ -1,6 +1,7 @@
 //! Offers of this server that wait for a player's answer.
 
 use crate::fanout::{Carried, Received};
+use crate::ice::etag;
 use crate::presence::{Presence, Seat};
 use crate::session::SessionId;
 use crate::worker::MediaWorker;
@@ -31,7 +32,8 @@ pub struct PendingOffer {
     pub(super) sdp: String,
     /// The player wants no picture higher than this many pixels.
     pub(super) max_height: Option<u32>,
-    expires: Instant,
+    /// When it is withdrawn.
+    pub(super) expires: Instant,
 }
 
 /// A track on offer.
@@ -43,35 +45,9 @@ pub(super) struct OfferedTrack {
 }
 
 impl PendingOffer {
-    #[allow(clippy::too_many_arguments)] // each is one part of the session that this becomes
-    pub(super) fn new(
-        stream: StreamName,
-        presence: Arc<Presence>,
-        fetched: Option<(Arc<Carried>, Arc<Received>)>,
-        seat: Seat,
-        worker: Arc<MediaWorker>,
-        transport: WebRtcTransport,
-        tracks: Vec<OfferedTrack>,
-        sdp: String,
-        max_height: Option<u32>,
-    ) -> Self {
-        Self {
-            stream,
-            presence,
-            fetched,
-            seat,
-            worker,
-            transport,
-            tracks,
-            sdp,
-            max_height,
-            expires: Instant::now() + OFFER_LIFE,
-        }
-    }
-
     /// ETag of the ICE session that it would begin.
     pub fn etag(&self) -> String {
-        format!("\"{}\"", self.transport.ice_parameters().username_fragment)
+        etag(self.transport.ice_parameters())
     }
 }
 

@@ -66,20 +66,13 @@ impl Node {
         let (presence, fetched) = self.find_stream(stream).await?;
         let choices = choose_tracks(&offer, &presence)?;
         let kinds: Vec<TrackKind> = offer.sections.iter().map(|section| section.kind).collect();
-        if misreads_our_extensions(&offer, client) {
-            return self
-                .offer(
-                    stream,
-                    &presence,
-                    fetched,
-                    &kinds,
-                    Given::CounterOffer,
-                    client.max_height,
-                )
-                .await;
-        }
         let worker = self.worker_for_viewer(&presence);
-        let Some((router, seat)) = self.seat(&presence, &worker, &choices).await? else {
+        let seated = if misreads_our_extensions(&offer, client) {
+            None
+        } else {
+            self.seat(&presence, &worker, &choices).await?
+        };
+        let Some((router, seat)) = seated else {
             return self
                 .offer(
                     stream,

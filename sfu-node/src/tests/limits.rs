@@ -2,7 +2,6 @@
 
 use super::clients::{Reply, SDP, Site};
 use super::offers::captured;
-use crate::followed_file::tests::TemporaryFile;
 use axum::http::{Method, StatusCode, header};
 use sfumato_mesh::api::Problem;
 
@@ -103,8 +102,9 @@ async fn too_many_requests_of_one_address_are_429_and_looking_costs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_secret_only_tokens_open_sessions_and_the_session_needs_none() {
-    let secret = TemporaryFile::new("a secret of more than thirty-two characters");
-    let site = Site::start(&["--auth-secret-file", secret.0.to_str().unwrap()]).await;
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "a secret of more than thirty-two characters").unwrap();
+    let site = Site::start(&["--auth-secret-file", secret.path().to_str().unwrap()]).await;
     let reply = site.publish("demo").await;
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{}", reply.body);
     let exp = jsonwebtoken::get_current_timestamp() + 60;

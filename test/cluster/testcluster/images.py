@@ -1,6 +1,7 @@
 """The images of the test cluster: the cluster's own, and Sfumato's from the programs that cargo built."""
 
 import hashlib
+import os
 import platform
 import re
 import subprocess
@@ -17,7 +18,8 @@ PREFIX = "localhost/sfumato"
 PROGRAMS = ("sfu-node", "sfu-operator", "sfu-web")
 REDIS = Path("/usr/bin/redis-server")
 
-# Limits of the images' unpacked sizes, in bytes; beyond them, building fails.
+# Limits of the images' unpacked sizes, in bytes; beyond them, building fails. SFUMATO_LARGE_IMAGES=1 lets programs pass that were
+# built without optimization.
 LARGEST = {"sfu-node": 60_000_000, "sfu-operator": 45_000_000, "sfu-web": 25_000_000}
 
 
@@ -53,7 +55,7 @@ def sfumato_archives(binaries: Path, tag: str, *, only: list[str] | None = None)
         if is_older(archive, [source, Path(__file__), Path(__file__).with_name("image.py")]):
             size = program_image(reference, source, archive)
             print(f"  {reference}: {size / 1e6:.1f} MB unpacked")
-            if size > LARGEST.get(name, size):
+            if size > LARGEST.get(name, size) and not os.environ.get("SFUMATO_LARGE_IMAGES"):
                 archive.unlink()
                 raise ImageTooLarge(f"{reference} is {size / 1e6:.1f} MB unpacked, and may be {LARGEST[name] / 1e6:.0f} MB")
         written[reference] = archive

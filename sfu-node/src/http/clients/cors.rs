@@ -1,19 +1,10 @@
-//! Cross-origin rules: any page may publish and play, and read the headers that WHIP and WHEP put their meaning in. No
-//! cookies are allowed, so that any origin can be.
+//! Adds the cross-origin rules of [`sfumato_mesh::cors`] to every answer.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
-
-/// Response headers that a page may read.
-const EXPOSED: &str = "Location, ETag, Link, Accept-Post, Accept-Patch, Allow, Retry-After, WWW-Authenticate";
-/// Request headers that a page may send. `ETag` because one published WHIP client sends it instead of `If-Match`.
-const ALLOWED_HEADERS: &str = "Authorization, Content-Type, If-Match, ETag";
-/// Methods of endpoints and sessions. One published client decides from this list whether it may trickle.
-const ALLOWED_METHODS: &str = "POST, PATCH, DELETE, GET, HEAD, OPTIONS";
-/// How long a browser may keep the answer to a preflight, in seconds; two hours is the most that Chromium keeps.
-const MAX_AGE_SECONDS: u32 = 7_200;
+use sfumato_mesh::cors::{ALLOWED_HEADERS, ALLOWED_METHODS, EXPOSED, MAX_AGE_SECONDS};
 
 /// Lets every origin read the answer, and answers what a preflight asks.
 pub(super) async fn allow(request: Request, next: Next) -> Response {

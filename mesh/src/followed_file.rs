@@ -32,7 +32,7 @@ struct State<T> {
 pub struct Versions<T> {
     /// Now.
     pub current: Arc<T>,
-    /// Before its last change, when it has changed since the node started.
+    /// Before its last change, when it has changed since the process started.
     pub previous: Option<Arc<T>>,
 }
 
@@ -54,6 +54,9 @@ impl<T> Versions<T> {
 
 impl<T> FollowedFile<T> {
     /// Reads the file for the first time. `parse` answers with a sentence that says what is wrong with it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or `parse` does not understand it.
     pub fn open(path: &Path, parse: impl Fn(&str) -> Result<T, String> + Send + Sync + 'static) -> io::Result<Self> {
         let text = read(path)?;
         let current = parse(&text).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
@@ -74,6 +77,7 @@ impl<T> FollowedFile<T> {
     }
 
     /// What it says at `now`. One that cannot be read or understood leaves the last good one in force.
+    #[must_use]
     pub fn versions(&self, now: Instant) -> Versions<T> {
         let mut state = self.state.lock();
         if now.saturating_duration_since(state.looked) >= LOOK_AGAIN {
@@ -125,28 +129,18 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
+    use tempfile::NamedTempFile;
 
-    /// A file that is gone when the test ends.
-    pub struct TemporaryFile(pub PathBuf);
-
-    impl TemporaryFile {
-        pub fn new(text: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("sfu-node-test-{}", uuid::Uuid::new_v4().simple()));
-            std::fs::write(&path, text).unwrap();
-            Self(path)
-        }
-
-        pub fn write(&self, text: &str) {
-            std::fs::write(&self.0, text).unwrap();
-        }
+    fn on_disk(text: &str) -> NamedTempFile {
+        let file = NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
     }
 
-    impl Drop for TemporaryFile {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(&self.0);
-        }
+    fn rewrite(file: &NamedTempFile, text: &str) {
+        std::fs::write(file.path(), text).unwrap();
     }
 
     fn number(text: &str) -> Result<u32, String> {
@@ -159,36 +153,36 @@ pub mod tests {
 
     #[test]
     fn a_change_is_seen_after_a_second_and_what_was_before_is_remembered_once() {
-        let on_disk = TemporaryFile::new("1\n");
-        let file = FollowedFile::open(&on_disk.0, number).unwrap();
+        let file_on_disk = on_disk("1\n");
+        let file = FollowedFile::open(file_on_disk.path(), number).unwrap();
         let start = Instant::now();
         assert_eq!(all(&file, start), [1]);
-        on_disk.write("2");
+        rewrite(&file_on_disk, "2");
         assert_eq!(all(&file, start), [1]);
         assert_eq!(all(&file, start + LOOK_AGAIN * 2), [2, 1]);
-        on_disk.write("3");
+        rewrite(&file_on_disk, "3");
         assert_eq!(all(&file, start + LOOK_AGAIN * 4), [3, 2]);
     }
 
     #[test]
     fn a_broken_or_missing_file_leaves_the_last_good_one_in_force() {
-        let on_disk = TemporaryFile::new("1");
-        let file = FollowedFile::open(&on_disk.0, number).unwrap();
+        let file_on_disk = on_disk("1");
+        let file = FollowedFile::open(file_on_disk.path(), number).unwrap();
         let start = Instant::now();
-        on_disk.write("one");
+        rewrite(&file_on_disk, "one");
         assert_eq!(all(&file, start + LOOK_AGAIN * 2), [1]);
-        std::fs::remove_file(&on_disk.0).unwrap();
+        std::fs::remove_file(file_on_disk.path()).unwrap();
         assert_eq!(all(&file, start + LOOK_AGAIN * 4), [1]);
-        on_disk.write("2");
+        rewrite(&file_on_disk, "2");
         assert_eq!(all(&file, start + LOOK_AGAIN * 6), [2, 1]);
     }
 
     #[test]
     fn a_file_that_is_broken_at_the_start_is_an_error_that_says_why() {
-        let on_disk = TemporaryFile::new("one");
-        let error = FollowedFile::open(&on_disk.0, number).err().unwrap();
+        let file_on_disk = on_disk("one");
+        let error = FollowedFile::open(file_on_disk.path(), number).err().unwrap();
         assert_eq!(error.to_string(), "it is no number");
-        let long = TemporaryFile::new(&"1".repeat(MAX_BYTES as usize + 1));
-        assert!(FollowedFile::open(&long.0, number).is_err());
+        let long = on_disk(&"1".repeat(MAX_BYTES as usize + 1));
+        assert!(FollowedFile::open(long.path(), number).is_err());
     }
 }

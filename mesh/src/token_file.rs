@@ -1,6 +1,7 @@
 //! The admin token: a file that is read again when it changes.
 
 use crate::followed_file::FollowedFile;
+use crate::http::TokenSource;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,16 +13,28 @@ pub struct TokenFile(FollowedFile<Vec<String>>);
 
 impl TokenFile {
     /// Reads the file; an empty one is an error, since it would let nobody in.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds no token.
     pub fn open(path: &Path) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self(FollowedFile::open(path, parse)?)))
     }
 
     /// Tokens that are accepted now.
+    #[must_use]
     pub fn tokens(&self) -> Vec<String> {
         self.0.versions(Instant::now()).iter().flatten().cloned().collect()
     }
 
+    /// The current token, for a client of the admin API.
+    #[must_use]
+    pub fn source(self: &Arc<Self>) -> TokenSource {
+        let file = Arc::clone(self);
+        TokenSource::new(move || file.current())
+    }
+
     /// The token to present to peers.
+    #[must_use]
     pub fn current(&self) -> String {
         self.tokens().into_iter().next().unwrap_or_default()
     }
@@ -38,4 +51,26 @@ fn parse(text: &str) -> Result<Vec<String>, String> {
         return Err("the file holds no token: put one on its first line".to_owned());
     }
     Ok(tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_is_presented_and_the_others_are_accepted() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "new\n\n old \n").unwrap();
+        let tokens = TokenFile::open(file.path()).unwrap();
+        assert_eq!(tokens.current(), "new");
+        assert_eq!(tokens.tokens(), ["new", "old"]);
+    }
+
+    #[test]
+    fn a_file_without_a_token_is_refused_with_what_to_do() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), " \n").unwrap();
+        let error = TokenFile::open(file.path()).err().unwrap();
+        assert_eq!(error.to_string(), "the file holds no token: put one on its first line");
+    }
 }
