@@ -95,7 +95,8 @@ pub struct Options {
     /// Address that clients are told instead of the first MEDIA_IP [an IP address or a host name]
     #[arg(long, env = "SFUMATO_MEDIA_ANNOUNCED")]
     pub media_announced: Option<String>,
-    /// Refuse a trickle without If-Match (428), as RFC 9725 says; published players forget the header
+    /// Refuse a trickle without If-Match (428) and tracks of several MediaStreams (422), as RFC 9725 says; published
+    /// clients forget the header
     #[arg(long, env = "SFUMATO_STRICT_WHIP")]
     pub strict_whip: bool,
     /// STUN or TURN server that clients are told of, once for each: `stun:HOST:PORT` or

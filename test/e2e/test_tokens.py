@@ -1,9 +1,13 @@
 """Tokens of publishers and viewers: who may do what, with real peers and through the front door."""
 
+import base64
+import json
 import secrets
 import subprocess
+import time
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.offers import offer
 from harness.waiting import eventually
@@ -150,3 +154,54 @@ def test_the_page_asks_for_a_token_and_publishes_and_watches_with_it(guarded, br
     tab.open(f"{guarded.front}/")
     both = token("--publish", stream, "--play", stream)
     assert tab.run(PUBLISH_AND_WATCH, [stream, both], within=60) == 401
+
+
+def test_a_token_with_takeover_takes_the_name_from_its_publisher_on_another_node(guarded, stream, token):
+    first = post(guarded, f"{guarded.client_url('sfu-1')}/whip/{stream}", "publish", token("--publish", stream))
+    assert first.status_code == 201, first.text
+    other = f"{guarded.client_url('sfu-2')}/whip/{stream}"
+    eventually(
+        "the other node knows the name",
+        lambda: post(guarded, other, "publish", token("--publish", stream)).status_code == 409,
+        within=5,
+    )
+    taken = post(guarded, other, "publish", token("--publish", stream, "--takeover"))
+    assert taken.status_code == 201, taken.text
+    session = first.request.url.join(first.headers["location"])
+    eventually("the first publisher is ended", lambda: guarded.http.get(session).status_code == 404, within=5)
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def jwks(**keys: Ed25519PrivateKey) -> str:
+    public = {kid: key.public_key().public_bytes_raw() for kid, key in keys.items()}
+    return json.dumps(
+        {"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": kid, "x": encoded(x)} for kid, x in public.items()]}
+    )
+
+
+def signed(key: Ed25519PrivateKey, kid: str, **claims) -> str:
+    """A token as an identity provider makes it (RFC 7519, RFC 8037)."""
+    header = {"alg": "EdDSA", "kid": kid}
+    claims = {"exp": int(time.time()) + 60, **claims}
+    text = ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
+    return f"{text}.{encoded(key.sign(text.encode()))}"
+
+
+def test_tokens_of_an_identity_provider_are_checked_by_its_published_keys_which_may_change(make_cluster, stream, tmp_path):
+    old, new, unknown = (Ed25519PrivateKey.generate() for _ in range(3))
+    file = tmp_path / "jwks.json"
+    file.write_text(jwks(old=old))
+    cluster = make_cluster(nodes=1, options=("--auth-jwks-file", file)).started()
+
+    def publishes(name: str, bearer: str) -> int:
+        return post(cluster, f"{cluster.client_url('sfu-1')}/whip/{stream[:40]}-{name}", "publish", bearer).status_code
+
+    assert publishes("old", signed(old, "old", publish=["*"])) == 201
+    assert publishes("viewer", signed(old, "old", play=["*"])) == 403
+    assert publishes("forged", signed(unknown, "old", publish=["*"])) == 401
+    file.write_text(jwks(new=new))
+    eventually("the new key is in use", lambda: publishes("new", signed(new, "new", publish=["*"])) == 201, within=5)
+    assert publishes("again", signed(old, "old", publish=["*"])) == 201, "the keys before the change still count"

@@ -33,6 +33,9 @@ impl Node {
     ) -> Result<Answered, Problem> {
         let _place = self.take_place()?;
         let offer = Offer::parse(body)?;
+        if self.options.strict_whip {
+            one_stream(&offer)?;
+        }
         let tracks = publisher_tracks(&offer, client)?;
         let id = PublicationId::try_from(uuid::Uuid::new_v4().simple().to_string())?;
         let claim = self.claim_name(stream, &id, access).await?;
@@ -116,6 +119,21 @@ impl Node {
             etag,
             given: Given::Answer,
         })
+    }
+}
+
+/// RFC 9725 section 4.4: all tracks belong to one MediaStream. What several would mean is not lost here, so only the strict
+/// mode refuses them.
+fn one_stream(offer: &Offer) -> Result<(), SdpError> {
+    let streams = offer.sections.iter().filter_map(|section| section.msid.as_deref());
+    let mut ids = streams.filter_map(|msid| msid.split_whitespace().next());
+    let first = ids.next();
+    match ids.find(|id| Some(*id) != first) {
+        None => Ok(()),
+        Some(_) => Err(SdpError::unsupported(
+            "a=msid",
+            "the tracks belong to several MediaStreams: put all of them into one (RFC 9725 section 4.4)",
+        )),
     }
 }
 
