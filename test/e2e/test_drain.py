@@ -3,25 +3,17 @@
 import signal
 import time
 
+import httpx
 import pytest
 
+from harness.cluster import manifest
 from harness.growth import Steady, grows
-from harness.waiting import eventually
+from harness.offers import offer
+from harness.waiting import eventually, meanwhile
 
 DEADLINE = 15
 # What a viewer may miss when its node goes.
 BACK_WITHIN = 5
-
-
-def manifest(replicas: int) -> str:
-    return f"""\
-apiVersion: sfumato.dev/v1alpha1
-kind: SfuCluster
-metadata:
-  name: e2e
-spec:
-  replicas: {replicas}
-"""
 
 
 @pytest.fixture
@@ -116,6 +108,32 @@ def test_a_node_drained_by_hand_is_emptied_and_stays_until_its_reason_is_lifted(
     assert cluster.admin("DELETE", "sfu-2", "drain?reason=manual").json()["reasons"] == []
     cluster.wait_whole()
     grows(peers.count(cluster.whep(stream, "sfu-2")))
+
+
+def test_a_player_that_listens_is_asked_to_reconnect_before_its_node_goes(make_cluster, peers, stream):
+    cluster = make_cluster(nodes=2, options=("--workers", "1")).started()
+    peers.generate(cluster.whip(stream, "sfu-1"))
+    whep = cluster.whep(stream, "sfu-2")
+    eventually(
+        "the stream can be watched", lambda: cluster.http.head(whep).status_code == 200 and cluster.stream(stream), within=10
+    )
+    opened = cluster.http.post(whep, content=offer(direction="recvonly"), headers={"Content-Type": "application/sdp"})
+    assert opened.status_code == 201, opened.text
+    session = opened.request.url.join(opened.headers["location"])
+    events = cluster.http.post(f"{session}/sse", json=["viewercount", "reconnect"])
+    assert events.status_code == 201, events.text
+    heard = []
+
+    def listen(_):
+        with httpx.stream("GET", events.request.url.join(events.headers["location"]), trust_env=False, timeout=30) as answer:
+            for line in answer.iter_lines():
+                heard.append(line)
+
+    with meanwhile(listen):
+        eventually("the player listens", lambda: "event: viewercount" in heard, within=10)
+        cluster.admin("POST", "sfu-2", "drain", json={"reason": "manual", "deadlineSeconds": 3600})
+        eventually("the player hears it", lambda: "event: reconnect" in heard, within=10)
+        eventually("its session ends", lambda: cluster.http.get(session).status_code == 404, within=10)
 
 
 def test_sigterm_moves_the_viewers_and_a_second_one_waits_for_nobody(make_cluster, peers, stream):

@@ -8,20 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.cluster import manifest
 from harness.growth import Steady, grows
 from harness.processes import Child, alive, comm
 from harness.waiting import eventually
-
-
-def manifest(replicas, more: str = "") -> str:
-    return f"""\
-apiVersion: sfumato.dev/v1alpha1
-kind: SfuCluster
-metadata:
-  name: e2e
-spec:
-  replicas: {replicas}
-{more}"""
 
 
 def save_in_place(path: Path, text: str) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import random
 import signal
-import threading
 import time
 
 import pytest
@@ -13,7 +12,7 @@ from harness.faults import without_udp
 from harness.growth import grows
 from harness.offers import offer
 from harness.processes import Child, sockets, stopped
-from harness.waiting import PATIENCE, eventually
+from harness.waiting import PATIENCE, eventually, meanwhile
 
 # A publisher that crashed or lost its network publishes again under its name within this many seconds.
 BACK_WITHIN = 4
@@ -138,9 +137,9 @@ RACES = {"redis answers": 70, "redis is away": 60, "redis comes back empty": 70}
 @contextlib.contextmanager
 def redis_comes_back_empty_again_and_again(cluster, seed: int):
     """In the block Redis forgets everything and drops its connections at random moments, and is killed now and then."""
-    over, random_, problems = threading.Event(), random.Random(seed), []
+    random_, problems = random.Random(seed), []
 
-    def disturb():
+    def disturb(over):
         killed = time.monotonic()
         while not over.wait(random_.uniform(0.1, 0.8)):
             try:
@@ -155,13 +154,8 @@ def redis_comes_back_empty_again_and_again(cluster, seed: int):
                 # Between a death and the next life.
                 problems.append(error)
 
-    thread = threading.Thread(target=disturb, daemon=True)
-    thread.start()
-    try:
+    with meanwhile(disturb):
         yield
-    finally:
-        over.set()
-        thread.join(timeout=10)
 
 
 @pytest.mark.parametrize("redis", RACES)

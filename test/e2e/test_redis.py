@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import threading
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ from harness.faults import wait_until
 from harness.growth import Steady, grows
 from harness.offers import offer
 from harness.processes import stopped
-from harness.waiting import eventually
+from harness.waiting import eventually, meanwhile
 
 # Longer than a claim on a name lives without being refreshed (10 s).
 AWAY = 12
@@ -21,9 +20,9 @@ AWAY = 12
 @contextlib.contextmanager
 def always_ready(cluster):
     """In the block, `/readyz` of every node is asked all the time, and has to say yes."""
-    over, answers = threading.Event(), []
+    answers = []
 
-    def ask():
+    def ask(over):
         with httpx.Client(trust_env=False, timeout=5) as http:
             while not over.wait(0.25):
                 for node in cluster.names():
@@ -32,13 +31,8 @@ def always_ready(cluster):
                     except httpx.HTTPError as error:
                         answers.append((node, repr(error)))
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    try:
+    with meanwhile(ask):
         yield
-    finally:
-        over.set()
-        thread.join(timeout=10)
     assert len(answers) >= 3
     assert [answer for answer in answers if answer[1] != 200] == []
 

@@ -15,6 +15,18 @@ from harness.processes import Child, alive, comm, tail
 from harness.waiting import PATIENCE, eventually
 
 
+def manifest(replicas: int, more: str = "") -> str:
+    """An SfuCluster for `sfu-operator local --file`; `more` is further YAML of its spec."""
+    return f"""\
+apiVersion: sfumato.dev/v1alpha1
+kind: SfuCluster
+metadata:
+  name: e2e
+spec:
+  replicas: {replicas}
+{more}"""
+
+
 class Cluster:
     """`sfu-operator local` with ports and a state directory of its own."""
 

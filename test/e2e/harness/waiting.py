@@ -1,8 +1,10 @@
 """Conditions with deadlines: nothing in this suite sleeps and hopes."""
 
+import contextlib
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import httpx
@@ -36,3 +38,16 @@ def eventually(what: str, probe: Callable[[], T], *, within: float, every: float
         if time.monotonic() >= deadline:
             raise Late(f"not within {limit:g} s: {what}; last seen: {last[:2000]}")
         time.sleep(every)
+
+
+@contextlib.contextmanager
+def meanwhile(job: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Runs `job` beside the block; it is to return soon after its event is set, which is at the end of the block."""
+    over = threading.Event()
+    thread = threading.Thread(target=job, args=(over,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=10)
