@@ -7,7 +7,7 @@ use super::caches::Caches;
 use super::events::Events;
 use super::meshes::Meshes;
 use super::metrics::Metrics;
-use super::queue::Key;
+use super::queue::{Key, Queue};
 use super::scene::Leaving;
 use super::secret::Secrets;
 use super::validate::Invalid;
@@ -32,6 +32,8 @@ pub struct Context {
     pub caches: Caches,
     /// The meshes.
     pub meshes: Arc<Meshes>,
+    /// Where reconciles are asked for.
+    pub queue: Queue,
     /// The admin Secrets.
     pub secrets: Secrets,
     /// What was applied.
@@ -65,6 +67,7 @@ impl Context {
 
     /// Forgets clusters that are gone.
     pub fn forget(&self, key: &Key) {
+        self.queue.begun(key);
         self.memories.lock().remove(key);
         self.secrets.keep_only(|other| other != key);
         self.applier.forget(key);

@@ -105,6 +105,12 @@ impl Meshes {
         }
     }
 
+    /// Where their reconciles are asked for.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     /// How nodes are reached.
     #[must_use]
     pub fn access(&self) -> NodeAccess {

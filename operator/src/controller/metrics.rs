@@ -84,7 +84,7 @@ impl Metrics {
             "calls of nodes' admin API by operation and outcome",
             self.admin_calls.clone(),
         );
-        registry.register_collector(Box::new(Pairs(meshes)));
+        registry.register_collector(Box::new(OfClusters(meshes)));
         registry
     }
 
@@ -118,32 +118,34 @@ impl Metrics {
     }
 }
 
-/// Pairs are read from the meshes when somebody asks, so that no count can disagree with them.
-struct Pairs(Vec<Arc<Meshes>>);
+/// Read from meshes and queues when somebody asks, so that no count can disagree with them.
+struct OfClusters(Vec<Arc<Meshes>>);
 
-impl std::fmt::Debug for Pairs {
+impl std::fmt::Debug for OfClusters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pairs")
+        f.write_str("OfClusters")
     }
 }
 
-impl Collector for Pairs {
+impl Collector for OfClusters {
     fn encode(&self, mut out: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let (desired, established) = self
-            .0
-            .iter()
-            .map(|meshes| meshes.pairs())
-            .fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+        let pairs = || self.0.iter().map(|meshes| meshes.pairs());
+        let waiting: usize = self.0.iter().map(|meshes| meshes.queue().depth()).sum();
         for (name, help, value) in [
+            (
+                "queue_depth",
+                "clusters whose reconcile was asked for and has not begun",
+                waiting as u64,
+            ),
             (
                 "mesh_pairs_desired",
                 "node pairs that there should be, over all clusters",
-                desired,
+                pairs().map(|(desired, _)| desired).sum(),
             ),
             (
                 "mesh_pairs_established",
                 "node pairs whose links are all fresh at both ends",
-                established,
+                pairs().map(|(_, established)| established).sum(),
             ),
         ] {
             #[allow(clippy::cast_precision_loss)] // At most 496 pairs a cluster.

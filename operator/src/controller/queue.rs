@@ -4,6 +4,9 @@ use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::controller::ReconcileRequest;
 use kube::runtime::reflector::ObjectRef;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Namespace and name of an SfuCluster.
@@ -25,21 +28,36 @@ impl std::fmt::Display for Key {
 #[derive(Debug, Clone)]
 pub struct Queue {
     sender: mpsc::UnboundedSender<Key>,
+    /// What was asked for and has not begun.
+    waiting: Arc<Mutex<BTreeSet<Key>>>,
 }
 
 impl Queue {
-    /// A queue and its other end. It is not bounded: what is asked for a second time while it waits is merged by the
-    /// scheduler behind it, which always listens.
+    /// A queue and its other end. It holds each cluster once at most, so it needs no other bound.
     #[must_use]
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Key>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { sender }, receiver)
+        let waiting = Arc::default();
+        (Self { sender, waiting }, receiver)
     }
 
     /// Asks for a reconcile of one cluster.
     pub fn ask(&self, key: Key) {
-        // Nobody listens any more only while the controller ends.
-        let _ = self.sender.send(key);
+        if self.waiting.lock().insert(key.clone()) {
+            // Nobody listens any more only while the controller ends.
+            let _ = self.sender.send(key);
+        }
+    }
+
+    /// A reconcile begins, or never will since its object is gone. What changes from now on is asked for anew.
+    pub fn begun(&self, key: &Key) {
+        self.waiting.lock().remove(key);
+    }
+
+    /// Clusters whose reconcile was asked for and has not begun.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.waiting.lock().len()
     }
 }
 
@@ -49,4 +67,31 @@ pub fn request(key: &Key, resource: &ApiResource) -> ReconcileRequest<DynamicObj
     ObjectRef::new_with(&key.name, resource.clone())
         .within(&key.namespace)
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_waits_once_until_its_reconcile_begins() {
+        let (queue, mut asked) = Queue::new();
+        let key = |name: &str| Key {
+            namespace: "media".to_owned(),
+            name: name.to_owned(),
+        };
+        for name in ["a", "b", "a"] {
+            queue.ask(key(name));
+        }
+        assert_eq!((asked.len(), queue.depth()), (2, 2));
+        assert_eq!(asked.try_recv(), Ok(key("a")));
+        assert_eq!(queue.depth(), 2, "it has not begun");
+        queue.begun(&key("a"));
+        queue.ask(key("a"));
+        assert_eq!(
+            (asked.len(), queue.depth()),
+            (2, 2),
+            "a change in the meantime is asked for"
+        );
+    }
 }

@@ -85,6 +85,7 @@ pub async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Res
         return Ok(Action::await_change());
     };
     let began = Instant::now();
+    context.queue.begun(&key);
     context.metrics.running.inc();
     let ended = tokio::time::timeout(DEADLINE, stages(&object, &key, &context)).await;
     context.metrics.running.dec();

@@ -101,6 +101,7 @@ impl Work {
                 settings: self.settings.clone(),
                 caches,
                 meshes: part.meshes,
+                queue: part.queue,
                 secrets: Secrets::default(),
                 applier: Applier::new(self.client.clone()),
                 events: self.events.clone(),

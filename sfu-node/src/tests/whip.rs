@@ -301,7 +301,10 @@ async fn a_patch_without_if_match_is_428_and_with_a_stale_tag_412() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tracks_of_several_media_streams_are_422_in_strict_mode_only() {
     let offer = captured("pion-whip").replacen("a=msid:sfumato", "a=msid:another", 1);
-    assert!(offer.contains("a=msid:sfumato"), "one track is still of the first stream");
+    assert!(
+        offer.contains("a=msid:sfumato"),
+        "one track is still of the first stream"
+    );
     let strict = Site::start(&["--strict-whip"]).await;
     strict.post("/whip/demo", &offer).await.refused(422, "a=msid");
     assert_eq!(strict.post("/whip/demo", captured("pion-whip")).await.status, 201);
