@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. What they do is in scripts/, one file a job.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test setup build fmt lint generate unit media e2e cluster-up cluster-down kind-up kind-down deny bench clean clean-all
+.PHONY: help run test setup build fmt lint generate unit media e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench clean clean-all
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -40,6 +40,9 @@ e2e: ## whole-system tests, on processes and on Kubernetes (PYTEST_ARGS='-k kill
 
 cluster-up: ## a real three-node Kubernetes on this machine, without Docker; root (the first time builds it, 10 to 20 min)
 	@exec scripts/cluster.sh up
+
+cluster-run: build ## the built operator on that cluster, with a cluster of three nodes
+	@exec scripts/cluster-run.sh
 
 cluster-down: ## take it down; nothing of it stays
 	@exec scripts/cluster.sh down
