@@ -184,6 +184,9 @@ pub struct NodeReport {
     pub drain: DrainState,
     /// Whether Redis answers; media does not depend on it.
     pub redis: bool,
+    /// Why Redis does not answer, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis_problem: Option<String>,
     /// Process id, for people on one machine.
     #[serde(default)]
     pub pid: u32,

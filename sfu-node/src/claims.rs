@@ -2,9 +2,12 @@
 //! call is bounded, and without an answer the peers' own publications decide.
 
 use crate::ownership::Right;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use crate::redis_link::{RedisLink, RedisSetupError};
+use parking_lot::Mutex;
+use redis::aio::ConnectionManager;
 use serde::{Deserialize, Serialize};
 use sfumato_mesh::api::{Incarnation, NodeName, Peer, PublicationId, StreamName};
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -76,9 +79,11 @@ pub enum Memory {
 
 /// The claims of one cluster.
 pub struct Claims {
-    connection: Option<ConnectionManager>,
+    redis: Option<RedisLink>,
     prefix: String,
     state: AtomicU8,
+    /// Why the last call failed.
+    problem: Mutex<Option<String>>,
 }
 
 /// Redis has not been asked yet.
@@ -123,37 +128,30 @@ end
 return nil";
 
 impl Claims {
-    /// Prepares a connection; does not wait for it. `cluster` makes the key prefix `sfumato:{cluster}:`.
-    pub fn new(url: Option<&str>, cluster: &str) -> Result<Self, redis::RedisError> {
-        let connection = match url {
-            None => None,
-            Some(url) => {
-                let config = ConnectionManagerConfig::new()
-                    .set_connection_timeout(Some(REDIS_DEADLINE))
-                    .set_response_timeout(Some(REDIS_DEADLINE))
-                    .set_number_of_retries(1)
-                    .set_max_delay(REDIS_DEADLINE);
-                Some(ConnectionManager::new_lazy_with_config(
-                    redis::Client::open(url)?,
-                    config,
-                )?)
-            }
-        };
+    /// Prepares a connection to the Redis at an URL, whose certificate must come from the CA in a file, if one is given;
+    /// does not wait for it. `cluster` makes the key prefix `sfumato:{cluster}:`.
+    pub fn new((url, ca): (Option<&str>, Option<&Path>), cluster: &str) -> Result<Self, RedisSetupError> {
         Ok(Self {
-            connection,
+            redis: url.map(|url| RedisLink::new(url, ca)).transpose()?,
             prefix: format!("sfumato:{cluster}:"),
             state: AtomicU8::new(UNTRIED),
+            problem: Mutex::default(),
         })
     }
 
     /// Whether Redis answered the last call; true when none is configured.
     pub fn healthy(&self) -> bool {
-        self.connection.is_none() || self.state.load(Ordering::Relaxed) == ANSWERS
+        self.redis.is_none() || self.state.load(Ordering::Relaxed) == ANSWERS
     }
 
     /// Whether a Redis is configured.
     pub fn configured(&self) -> bool {
-        self.connection.is_some()
+        self.redis.is_some()
+    }
+
+    /// Why Redis does not answer, for people.
+    pub fn problem(&self) -> Option<String> {
+        self.problem.lock().clone()
     }
 
     fn key(&self, stream: &StreamName) -> String {
@@ -177,15 +175,22 @@ impl Claims {
         what: &'static str,
         call: impl AsyncFnOnce(ConnectionManager) -> Result<T, redis::RedisError>,
     ) -> Option<T> {
-        let connection = self.connection.clone()?;
+        let connection = self.redis.as_ref()?.connection();
         let answer = match tokio::time::timeout(REDIS_DEADLINE, call(connection)).await {
-            Ok(Ok(value)) => Some(value),
+            Ok(Ok(value)) => {
+                *self.problem.lock() = None;
+                Some(value)
+            }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "Redis: {what}");
+                *self.problem.lock() = Some(error.to_string());
                 None
             }
             Err(_) => {
                 tracing::debug!("Redis: {what}: no answer within {REDIS_DEADLINE:?}");
+                // Whatever Redis has said before tells more.
+                let mut problem = self.problem.lock();
+                problem.get_or_insert_with(|| format!("no answer within {} ms", REDIS_DEADLINE.as_millis()));
                 None
             }
         };
@@ -194,7 +199,8 @@ impl Claims {
             if now == ANSWERS {
                 tracing::info!("Redis answers");
             } else {
-                tracing::warn!("Redis does not answer; media goes on, names are agreed on between the nodes");
+                let why = self.problem().unwrap_or_default();
+                tracing::warn!(why, "Redis does not answer; media goes on, names are agreed on between the nodes");
             }
         }
         answer

@@ -98,6 +98,7 @@ impl Node {
         let mut tick = tokio::time::interval(WATCH_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_healthy = self.claims.healthy();
+        let mut problem = self.claims.problem();
         let mut refreshed: Option<Instant> = None;
         loop {
             tick.tick().await;
@@ -108,8 +109,9 @@ impl Node {
                 refreshed = Some(Instant::now());
                 self.refresh_claims().await;
             }
-            if healthy != was_healthy {
-                was_healthy = healthy;
+            let now = self.claims.problem();
+            if healthy != was_healthy || now != problem {
+                (was_healthy, problem) = (healthy, now);
                 self.touch();
             }
         }

@@ -28,6 +28,7 @@ mod ownership;
 mod pipe;
 mod presence;
 mod problem;
+mod redis_link;
 mod sdp;
 mod session;
 mod session_end;
@@ -67,6 +68,8 @@ fn main() -> ExitCode {
             .exit();
     }
     start_log(&options);
+    // For what takes rustls' default, as the Redis client does: several providers may be linked, so one must be chosen.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(2)

@@ -3,6 +3,7 @@
 use crate::access::Gate;
 use crate::beats::Beats;
 use crate::claims::Claims;
+use crate::redis_link::RedisSetupError;
 use crate::deadline::MediaError;
 use crate::drain::Drain;
 use crate::fanout::{Asked, Carried};
@@ -120,9 +121,9 @@ pub enum StartError {
     /// mediasoup failed.
     #[error(transparent)]
     Media(#[from] MediaError),
-    /// The Redis URL is wrong.
-    #[error("--redis-url: {0}; write redis://HOST:PORT")]
-    Redis(#[from] redis::RedisError),
+    /// There is no way to Redis.
+    #[error(transparent)]
+    Redis(#[from] RedisSetupError),
     /// The client for peers could not be made.
     #[error("preparing the client for peers: {0}")]
     Admin(String),
@@ -158,7 +159,8 @@ impl Node {
             admin_url: options.admin_base_url(),
             client_url: options.client_base_url(),
         };
-        let claims = Claims::new(options.redis_url.as_deref(), &options.cluster)?;
+        let redis = (options.redis_url.as_deref(), options.redis_ca.as_deref());
+        let claims = Claims::new(redis, &options.cluster)?;
         let node = Arc::new(Self {
             me,
             workers,
@@ -354,6 +356,7 @@ impl Node {
             draining: self.is_draining(),
             drain: self.drain_state(),
             redis: self.claims.healthy(),
+            redis_problem: self.claims.problem(),
             pid: std::process::id(),
             peers: self.peers.list(),
             links,

@@ -123,9 +123,14 @@ pub struct Options {
     /// Whether links to other nodes are encrypted [SRTP AES-256-GCM; must agree on all nodes]
     #[arg(long, env = "SFUMATO_LINK_ENCRYPTION", default_value_t = true, action = ArgAction::Set)]
     pub link_encryption: bool,
-    /// Redis for claims on stream names [redis://HOST:PORT; without it names are agreed on between peers]
+    /// Redis for claims on stream names [redis://HOST:PORT, or rediss:// for TLS; without it names are agreed on between
+    /// peers]
     #[arg(long, env = "SFUMATO_REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
+    /// CA that the certificate of a rediss:// server must come from, PEM; read again when it changes [default: the CAs of
+    /// the system]
+    #[arg(long, env = "SFUMATO_REDIS_CA", value_name = "FILE", requires = "redis_url")]
+    pub redis_ca: Option<PathBuf>,
     /// Time between beats on a link; three missed beats make it stale [50ms to 10s]
     #[arg(long, env = "SFUMATO_BEAT_INTERVAL", default_value = "500ms", value_parser = beat_interval)]
     pub beat_interval: Duration,

@@ -55,6 +55,8 @@ pub struct Memory {
     pub written: Option<Instant>,
     /// Since when pods have been on their way out.
     pub leaving: Leaving,
+    /// When the Secrets that the manifest names were looked at, and what was wrong with them: reason and message.
+    pub named_secrets: Option<(Instant, Option<(&'static str, String)>)>,
     /// Failures in a row.
     pub failures: u32,
 }

@@ -2,13 +2,16 @@
 
 use super::build::Wish;
 use super::context::Context;
+use super::named_secrets::named;
+use super::queue::Key;
 use super::reconcile::Error;
-use super::secret::Data;
+use super::secret::{self, Data};
 use k8s_openapi::api::core::v1::{Event, Secret};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
+use std::time::Instant;
 
 /// Events that are read at once: more of one kind about one object are merged by their writer.
 const MAX_EVENTS: u32 = 20;
@@ -28,21 +31,25 @@ pub struct Given {
 /// # Errors
 /// When the API server does not let us.
 pub async fn dereference(wish: &Wish, nodes: usize, busy: bool, context: &Context) -> Result<Given, Error> {
-    let secret = context.secrets.ensure(&context.client, wish, busy).await;
-    let secret = secret.map_err(|source| Error::Secret {
-        name: wish.id.secret(),
-        source,
-    })?;
-    // When all is well the nodes have everything already, and a look would be a request for nothing.
-    let trouble = match (&wish.spec.redis.external, busy) {
-        (Some(external), true) => named_secret(wish, context, &external.url_secret_ref).await?,
-        _ => None,
-    };
+    let secret = admin_secret(wish, busy, context).await?;
+    let trouble = known_trouble_with_secrets(wish, busy, context).await?;
     let trouble = match trouble {
         None if lacks_pods(wish, nodes) => refused_pods(wish, context).await?,
         found => found,
     };
     Ok(Given { secret, trouble })
+}
+
+/// The admin Secret, made or completed where that is needed.
+///
+/// # Errors
+/// When the API server does not let us.
+pub async fn admin_secret(wish: &Wish, busy: bool, context: &Context) -> Result<Data, Error> {
+    let secret = context.secrets.ensure(&context.client, wish, busy).await;
+    secret.map_err(|source| Error::Secret {
+        name: wish.id.secret(),
+        source,
+    })
 }
 
 fn lacks_pods(wish: &Wish, nodes: usize) -> bool {
@@ -62,55 +69,61 @@ async fn refused_pods(wish: &Wish, context: &Context) -> Result<Option<(&'static
     );
     let found = api.list(&ListParams::default().fields(&of).limit(MAX_EVENTS)).await;
     let found = found.map_err(Error::Events)?;
-    let newest = found
-        .items
-        .into_iter()
-        .max_by_key(|event| event.last_timestamp.clone().map(|time| time.0));
     // An old refusal may have been mended since.
-    let recent = newest.filter(|event| {
+    let is_recent = |event: &Event| {
         let at = event.last_timestamp.as_ref().map(|time| time.0);
         at.is_some_and(|at| Timestamp::now().duration_since(at) < RECENT)
-    });
-    Ok(recent
-        .and_then(|event| event.message)
-        .map(|message| ("PodsRefused", message)))
+    };
+    // Each pod is refused in its own words: always the same one is told, or every look would tell another.
+    let refusal = found
+        .items
+        .into_iter()
+        .filter(is_recent)
+        .filter_map(|event| event.message)
+        .min();
+    Ok(refusal.map(|message| {
+        let advice =
+            "change the quota, the Pod Security label or the admission policy of the namespace that refuses them";
+        ("PodsRefused", format!("{message}; {advice}"))
+    }))
 }
 
-async fn named_secret(
+/// The same, looked at anew after a while: nobody tells of changes of Secrets.
+async fn known_trouble_with_secrets(
     wish: &Wish,
+    busy: bool,
     context: &Context,
-    reference: &crate::crd::redis::SecretKeyRef,
 ) -> Result<Option<(&'static str, String)>, Error> {
+    let key = Key {
+        namespace: wish.id.namespace.clone(),
+        name: wish.id.name.clone(),
+    };
+    let believed = secret::believed(busy);
+    let known = context.remember(&key, |memory| memory.named_secrets.clone());
+    if let Some((at, trouble)) = known
+        && at.elapsed() < believed
+    {
+        return Ok(trouble);
+    }
+    let trouble = trouble_with_secrets(wish, context).await?;
+    context.remember(&key, |memory| {
+        memory.named_secrets = Some((Instant::now(), trouble.clone()))
+    });
+    Ok(trouble)
+}
+
+/// What is wrong with the first Secret that the manifest names and nodes cannot use.
+async fn trouble_with_secrets(wish: &Wish, context: &Context) -> Result<Option<(&'static str, String)>, Error> {
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &wish.id.namespace);
-    let name = &reference.name;
-    let found = api.get_opt(name).await.map_err(|source| Error::Secret {
-        name: name.clone(),
-        source: source.into(),
-    })?;
-    let field = "spec.redis.external.urlSecretRef";
-    Ok(match found {
-        None => Some((
-            "SecretMissing",
-            format!(
-                "{field}: there is no Secret {name} in this namespace: create it with the key {}",
-                reference.key
-            ),
-        )),
-        Some(secret)
-            if !secret
-                .data
-                .iter()
-                .flatten()
-                .any(|(key, value)| *key == reference.key && !value.0.is_empty()) =>
-        {
-            Some((
-                "SecretMissing",
-                format!(
-                    "{field}: the Secret {name} has no key {}, or it is empty: put the URL of Redis into it",
-                    reference.key
-                ),
-            ))
+    for named in named(wish) {
+        let name = &named.reference.name;
+        let live = api.get_opt(name).await.map_err(|source| Error::Secret {
+            name: name.clone(),
+            source: source.into(),
+        })?;
+        if let Some(trouble) = named.trouble(live.as_ref()) {
+            return Ok(Some(trouble));
         }
-        Some(_) => None,
-    })
+    }
+    Ok(None)
 }

@@ -7,9 +7,10 @@ use super::caches::{cluster_key, pods_of, resource};
 use super::context::Context;
 use super::dereference::{self, Given};
 use super::events::about;
+use super::last_good::last_good;
 use super::meshes::Credentials;
 use super::queue::Key;
-use super::secret::{self, SecretError};
+use super::secret::{self, Data, SecretError};
 use super::seen::Pod;
 use super::status::{self, Facts};
 use super::targets::{is_node, targets};
@@ -20,6 +21,7 @@ use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use sfumato_mesh::tls::TlsError;
 use sfumato_mesh::{MeshOptions, PlanOptions};
@@ -28,8 +30,9 @@ use std::time::{Duration, Instant};
 
 /// Longest time that one reconcile may take: an API server that does not answer holds up nothing but this.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// A look at a cluster that is as desired. Watches tell of every change; this is for what no watch can tell.
-const LOOK_AGAIN: Duration = Duration::from_secs(300);
+/// A look at a cluster that is as desired. Watches tell of every change; this is for what no watch can tell, which is
+/// what Secrets hold.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// The same while something is not as desired.
 const LOOK_AGAIN_WHEN_BUSY: Duration = Duration::from_secs(5);
 
@@ -137,16 +140,10 @@ async fn carry_out(
     context: &Context,
 ) -> Result<Action, Error> {
     let before = told_before(object);
-    let busy = !is_ready(&before);
+    let busy = is_busy(&before);
     let nodes = pods.iter().filter(|pod| is_node(pod)).count();
     let Given { secret, trouble } = dereference::dereference(wish, nodes, busy, context).await?;
-    let credentials = Credentials {
-        token: secret::current_token(&secret),
-        ca: secret::text(&secret, CA_CERT).unwrap_or_default(),
-    };
-    context
-        .meshes
-        .look_after(key, &wish.id.uid, mesh_options(wish), pods, credentials)?;
+    look_after_mesh(key, wish, &secret, pods, context)?;
     let mesh = context.meshes.snapshot(key);
     let retirement = adjust::retire(key, wish, pods, &mesh, context);
     let mut upgrade = None;
@@ -197,11 +194,18 @@ async fn leave_as_it_is(
     context: &Context,
 ) -> Result<Action, Error> {
     let before = told_before(object);
+    let set = ObjectRef::new(&id(&object.metadata).nodes()).within(&key.namespace);
+    let live = context.caches.stateful_sets.get(&set);
+    let kept = live.and_then(|live| last_good(object, &live));
+    if let Some(wish) = &kept {
+        let secret = dereference::admin_secret(wish, is_busy(&before), context).await?;
+        look_after_mesh(key, wish, &secret, pods, context)?;
+    }
     let mesh = context.meshes.snapshot(key);
     let facts = Facts {
         name: &key.name,
         generation: object.metadata.generation,
-        desired: i32::try_from(mesh.members.len()).unwrap_or(i32::MAX),
+        desired: kept.map_or(0, |wish| wish.spec.replicas),
         pods,
         mesh: &mesh,
         paused: false,
@@ -211,6 +215,21 @@ async fn leave_as_it_is(
     };
     tell_status(object, key, &facts, &before, context).await?;
     Ok(Action::requeue(LOOK_AGAIN))
+}
+
+fn look_after_mesh(
+    key: &Key,
+    wish: &Wish,
+    secret: &Data,
+    pods: &[Arc<Pod>],
+    context: &Context,
+) -> Result<(), TlsError> {
+    let credentials = Credentials {
+        token: secret::current_token(secret),
+        ca: secret::text(secret, CA_CERT).unwrap_or_default(),
+    };
+    let (meshes, options) = (&context.meshes, mesh_options(wish));
+    meshes.look_after(key, &wish.id.uid, options, pods, credentials)
 }
 
 fn mesh_options(wish: &Wish) -> MeshOptions {
@@ -272,13 +291,14 @@ fn is_ready(status: &SfuClusterStatus) -> bool {
         .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
+/// Whether something is not as desired.
+fn is_busy(status: &SfuClusterStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    !is_ready(status) || conditions.any(|c| c.type_ == "Degraded" && c.status == "True")
+}
+
 fn look_again(now: &SfuClusterStatus) -> Action {
-    let busy = !is_ready(now)
-        || now
-            .conditions
-            .iter()
-            .any(|c| c.type_ == "Degraded" && c.status == "True");
-    let pause = if busy { LOOK_AGAIN_WHEN_BUSY } else { LOOK_AGAIN };
+    let pause = if is_busy(now) { LOOK_AGAIN_WHEN_BUSY } else { LOOK_AGAIN };
     // Counts that were held back are written when they may be.
     let counts = now.streams > 0 || now.nodes.iter().any(|node| node.viewers > 0);
     Action::requeue(if counts { pause.min(status::COUNTS_EVERY) } else { pause })

@@ -56,7 +56,7 @@ impl Secrets {
             namespace: wish.id.namespace.clone(),
             name: wish.id.name.clone(),
         };
-        let believed = if busy { BELIEVED_WHEN_BUSY } else { BELIEVED };
+        let believed = believed(busy);
         let known = {
             let read = self.read.lock();
             let known = read.get(&key).filter(|read| read.uid == wish.id.uid);
@@ -81,6 +81,12 @@ impl Secrets {
     pub fn keep_only(&self, keep: impl Fn(&Key) -> bool) {
         self.read.lock().retain(|key, _| keep(key));
     }
+}
+
+/// How long what was read of a Secret is believed. `busy`: something is not as desired.
+#[must_use]
+pub fn believed(busy: bool) -> Duration {
+    if busy { BELIEVED_WHEN_BUSY } else { BELIEVED }
 }
 
 /// Reads the Secret, and writes what is missing. What was read before is written again when the Secret was deleted, so

@@ -1,6 +1,7 @@
 //! What is told of a cluster. Pure: the same facts give the same status, so that nothing is written when nothing changed.
 
 use super::build::{Component, selector_text};
+use super::pod_trouble::trouble;
 use super::seen::Pod;
 use super::targets::is_node;
 use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
@@ -127,11 +128,15 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
     let mesh_ready =
         mesh.is_whole() && mesh.members.len() == desired && usize::try_from(mesh.established_pairs) == Ok(pairs);
     let redis = redis(mesh);
-    let nodes_message = if nodes_ready {
-        format!("all {desired} nodes are ready")
+    let (nodes_reason, nodes_message) = if nodes_ready {
+        ("AllReady", format!("all {desired} nodes are ready"))
     } else {
-        trouble(pods).unwrap_or_else(|| format!("{ready} of {desired} nodes are ready"))
+        let count = || ("NotAllReady", format!("{ready} of {desired} nodes are ready"));
+        trouble(pods.iter().copied()).unwrap_or_else(count)
     };
+    // Of front door and Redis nothing else tells.
+    let others = facts.pods.iter().filter(|pod| !is_node(pod));
+    let degraded = facts.degraded.clone().or_else(|| trouble(others));
     let mesh_message = format!("{} of {pairs} node pairs are linked", mesh.established_pairs);
     let all = nodes_ready && mesh_ready;
     let summary = if all {
@@ -143,7 +148,7 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
     };
     let mut told = vec![
         yes_or_no("Ready", all, ("AsDesired", "NotYet"), summary),
-        yes_or_no("NodesReady", nodes_ready, ("AllReady", "NotAllReady"), nodes_message),
+        yes_or_no("NodesReady", nodes_ready, (nodes_reason, nodes_reason), nodes_message),
         yes_or_no("MeshReady", mesh_ready, ("AllLinked", "NotAllLinked"), mesh_message),
         redis,
     ];
@@ -165,11 +170,7 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
         split(&facts.progress),
         ("Settled", "nothing is under way"),
     );
-    flag(
-        "Degraded",
-        split(&facts.degraded),
-        ("AsExpected", "nothing needs a person"),
-    );
+    flag("Degraded", split(&degraded), ("AsExpected", "nothing needs a person"));
     let paused = facts
         .paused
         .then(|| "spec.paused is set: nothing is applied, drained or rolled".to_owned());
@@ -186,14 +187,10 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
 }
 
 fn redis(mesh: &MeshSnapshot) -> Told {
-    let reports: Vec<bool> = mesh
-        .members
-        .iter()
-        .filter_map(|m| m.current())
-        .map(|r| r.redis)
-        .collect();
-    let without = reports.iter().filter(|redis| !**redis).count();
-    let (status, reason, message) = match (reports.len(), without) {
+    let reports: Vec<_> = mesh.members.iter().filter_map(MemberSnapshot::current).collect();
+    let away: Vec<_> = reports.iter().filter(|report| !report.redis).collect();
+    let why = away.iter().find_map(|report| report.redis_problem.as_ref());
+    let (status, reason, message) = match (reports.len(), away.len()) {
         (0, _) => (
             "Unknown",
             "NoNodes",
@@ -203,7 +200,7 @@ fn redis(mesh: &MeshSnapshot) -> Told {
         (all, without) => (
             "False",
             "NotReached",
-            format!("{without} of {all} nodes do not reach Redis; what plays goes on"),
+            format!("{without} of {all} nodes do not reach Redis{}; what plays goes on", because(why)),
         ),
     };
     Told {
@@ -214,6 +211,10 @@ fn redis(mesh: &MeshSnapshot) -> Told {
     }
 }
 
+fn because(why: Option<&String>) -> String {
+    why.map(|why| format!(" ({why})")).unwrap_or_default()
+}
+
 fn yes_or_no(kind: &'static str, holds: bool, reasons: (&'static str, &'static str), message: String) -> Told {
     Told {
         kind,
@@ -221,38 +222,6 @@ fn yes_or_no(kind: &'static str, holds: bool, reasons: (&'static str, &'static s
         reason: if holds { reasons.0 } else { reasons.1 },
         message,
     }
-}
-
-/// Why the first pod that does not get anywhere does not: in the words of Kubernetes.
-#[must_use]
-pub fn trouble(pods: &[&Arc<Pod>]) -> Option<String> {
-    pods.iter().filter(|pod| !is_ready(pod)).find_map(|pod| {
-        let status = &pod.status;
-        let unscheduled = status
-            .conditions
-            .iter()
-            .find(|c| c.type_ == "PodScheduled" && c.status == "False");
-        if let Some(condition) = unscheduled {
-            return Some(format!(
-                "{} has no host: {}",
-                pod.name_any(),
-                condition.message.as_deref().unwrap_or("")
-            ));
-        }
-        let waiting = status
-            .container_statuses
-            .iter()
-            .filter_map(|container| container.state.waiting.as_ref())
-            .find(|waiting| {
-                !matches!(
-                    waiting.reason.as_deref(),
-                    None | Some("ContainerCreating" | "PodInitializing")
-                )
-            })?;
-        let reason = waiting.reason.as_deref().unwrap_or("waiting");
-        let message = waiting.message.as_deref().unwrap_or("");
-        Some(format!("{} does not start ({reason}): {message}", pod.name_any()))
-    })
 }
 
 impl Told {

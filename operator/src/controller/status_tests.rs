@@ -118,25 +118,55 @@ fn a_condition_keeps_the_time_of_its_last_transition() {
     assert_eq!(second, third);
 }
 
-#[test]
-fn why_a_pod_does_not_start_is_told_in_kubernetes_words() {
-    let unpulled = json!({ "containerStatuses": [{
+fn waiting(reason: &str) -> Value {
+    json!({ "containerStatuses": [{
         "name": "sfu-node", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
-        "state": { "waiting": { "reason": "ErrImagePull", "message": "not found" } },
-    }] });
+        "state": { "waiting": { "reason": reason, "message": "words" } },
+    }] })
+}
+
+#[test]
+fn why_a_node_does_not_start_is_told_in_kubernetes_words_with_what_to_do() {
     let unplaced = json!({ "conditions": [
         { "type": "PodScheduled", "status": "False", "message": "0/3 nodes are available" },
     ] });
     let empty = mesh(0, 0);
-    let status = |pod| condition(&told(&facts(&[pod], &empty)), "NodesReady");
+    let status = |status| condition(&told(&facts(&[pod(0, status)], &empty)), "NodesReady");
     assert_eq!(
-        status(pod(0, unpulled)),
-        "False NotAllReady: live-0 does not start (ErrImagePull): not found"
+        status(waiting("ErrImagePull")),
+        "False ImageNotPulled: live-0 cannot pull its image (ErrImagePull): words; check the image's name, the registry and \
+         imagePullSecrets"
     );
     assert_eq!(
-        status(pod(1, unplaced)),
-        "False NotAllReady: live-1 has no host: 0/3 nodes are available"
+        status(unplaced),
+        "False NoHost: live-0 has no host: 0/3 nodes are available; add hosts that fit, or change nodeSelector, tolerations, \
+         affinity or resources"
     );
+    assert_eq!(
+        status(waiting("CrashLoopBackOff")),
+        "False Crashing: live-0 ends again and again: words; `kubectl logs live-0 --previous` shows why"
+    );
+    assert_eq!(
+        status(waiting("CreateContainerConfigError")),
+        "False NotStarted: live-0 does not start (CreateContainerConfigError): words"
+    );
+    assert_eq!(
+        status(waiting("ContainerCreating")),
+        "False NotAllReady: 0 of 3 nodes are ready"
+    );
+}
+
+#[test]
+fn a_front_door_that_does_not_start_is_told_as_well() {
+    let mut door = Arc::unwrap_or_clone(pod(7, waiting("ImagePullBackOff")));
+    let labels = door.metadata.labels.get_or_insert_default();
+    labels.insert("app.kubernetes.io/component".to_owned(), "web".to_owned());
+    let mut pods: Vec<_> = (0..3).map(|n| pod(n, ready())).collect();
+    pods.push(Arc::new(door));
+    let whole = mesh(3, 3);
+    let status = told(&facts(&pods, &whole));
+    assert!(condition(&status, "Ready").starts_with("True"));
+    assert!(condition(&status, "Degraded").starts_with("True ImageNotPulled: live-7 cannot pull its image"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which changes of a status are worth an event. Pure.
 
 use super::events::{Note, Tone};
+use super::pod_trouble::REASONS;
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -37,6 +38,13 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     if let Some(redis) = turned("RedisReady", "True").filter(|_| !first) {
         note(Tone::Normal, "RedisReached", "Watching", &redis.message);
     }
+    // The words may change with every attempt of Kubernetes: the reason is what is new.
+    let stuck = condition(now, "NodesReady").filter(|c| REASONS.contains(&c.reason.as_str()));
+    if let Some(stuck) = stuck
+        && condition(before, "NodesReady").is_none_or(|c| c.reason != stuck.reason)
+    {
+        note(Tone::Warning, reason(&stuck.reason), "Starting", &stuck.message);
+    }
     let degraded = condition(now, "Degraded").filter(|c| c.status == "True");
     if let Some(degraded) = degraded
         && condition(before, "Degraded").is_none_or(|c| c.status != "True" || c.message != degraded.message)
@@ -57,15 +65,17 @@ fn condition<'a>(status: &'a SfuClusterStatus, kind: &str) -> Option<&'a Conditi
 
 /// Reasons of events are a closed set: they are what one filters by.
 fn reason(of_condition: &str) -> &'static str {
-    match of_condition {
+    let of_pods = REASONS.into_iter().find(|reason| *reason == of_condition);
+    of_pods.unwrap_or(match of_condition {
         "InvalidSpec" => "InvalidSpec",
         "SecretMissing" => "SecretMissing",
+        "SecretUnusable" => "SecretUnusable",
         "NameTaken" => "NameTaken",
         "ApplyRefused" => "ApplyRefused",
         "PodsRefused" => "PodsRefused",
         "StorageRefused" => "StorageRefused",
         _ => "Degraded",
-    }
+    })
 }
 
 #[cfg(test)]
@@ -73,6 +83,19 @@ fn reason(of_condition: &str) -> &'static str {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn nodes_that_do_not_start_are_told_once_for_each_reason() {
+        let stuck = |reason: &str, message: &str| -> SfuClusterStatus {
+            let nodes = json!({ "type": "NodesReady", "status": "False", "reason": reason, "message": message,
+                                "lastTransitionTime": "2026-01-01T00:00:00Z" });
+            serde_json::from_value(json!({ "conditions": [nodes] })).unwrap()
+        };
+        let (starting, unpulled) = (stuck("NotAllReady", ""), stuck("ImageNotPulled", "a"));
+        assert_eq!(reasons(&starting, &unpulled), ["ImageNotPulled"]);
+        assert_eq!(reasons(&unpulled, &stuck("ImageNotPulled", "b")), Vec::<&str>::new());
+        assert_eq!(reasons(&unpulled, &starting), Vec::<&str>::new());
+    }
 
     fn status(conditions: &[(&str, &str, &str)]) -> SfuClusterStatus {
         let conditions: Vec<_> = conditions

@@ -102,6 +102,12 @@ pub fn keep(
     available
 }
 
+/// The part of the manifest that a child's template was built from.
+#[must_use]
+pub fn built_from(live: &ObjectMeta) -> Option<Value> {
+    annotation(live, FROM)
+}
+
 fn annotation(metadata: &ObjectMeta, name: &str) -> Option<Value> {
     serde_json::from_str(metadata.annotations.as_ref()?.get(name)?).ok()
 }

@@ -2,8 +2,8 @@
 //! against ours, which may be of another release.
 
 use super::build::{ClusterId, Wish};
-use crate::crd::SfuCluster;
-use crate::manifest::{self, ManifestError};
+use crate::crd::{SfuCluster, SfuClusterSpec};
+use crate::manifest::{self, ManifestError, Problem, Unknown};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -32,7 +32,9 @@ impl fmt::Display for Invalid {
 /// # Errors
 /// The first field that cannot be carried out.
 pub fn validate(object: &DynamicObject) -> Result<Wish, Invalid> {
-    let cluster = read(object)?;
+    let spec = object.data.get("spec").cloned().unwrap_or_default();
+    let cluster = read(object, &spec)?;
+    manifest::check_schema(&spec, Unknown::Ignore).map_err(|Problem { path, text }| Invalid { path, problem: text })?;
     manifest::check_rules("", &cluster).map_err(|error| match error {
         ManifestError::Field { path, problem, .. } => Invalid { path, problem },
         other => Invalid {
@@ -40,7 +42,13 @@ pub fn validate(object: &DynamicObject) -> Result<Wish, Invalid> {
             problem: other.to_string(),
         },
     })?;
-    Ok(Wish {
+    Ok(wish(object, cluster.spec))
+}
+
+/// The wish that this object has such a spec.
+#[must_use]
+pub fn wish(object: &DynamicObject, spec: SfuClusterSpec) -> Wish {
+    Wish {
         id: id(&object.metadata),
         owner: OwnerReference {
             api_version: SfuCluster::api_version(&()).into_owned(),
@@ -50,8 +58,8 @@ pub fn validate(object: &DynamicObject) -> Result<Wish, Invalid> {
             controller: Some(true),
             block_owner_deletion: Some(true),
         },
-        spec: cluster.spec,
-    })
+        spec,
+    }
 }
 
 /// Which cluster an object is.
@@ -64,12 +72,12 @@ pub fn id(metadata: &ObjectMeta) -> ClusterId {
     }
 }
 
-fn read(object: &DynamicObject) -> Result<SfuCluster, Invalid> {
+fn read(object: &DynamicObject, spec: &serde_json::Value) -> Result<SfuCluster, Invalid> {
     let value = serde_json::json!({
         "apiVersion": SfuCluster::api_version(&()),
         "kind": SfuCluster::kind(&()),
         "metadata": { "name": object.name_any(), "namespace": object.namespace() },
-        "spec": object.data.get("spec").cloned().unwrap_or_default(),
+        "spec": spec,
     });
     serde_path_to_error::deserialize(value).map_err(|error| Invalid {
         path: error.path().to_string(),
@@ -109,6 +117,11 @@ mod tests {
             "spec.mesh.linkGrace"
         );
         assert_eq!(invalid(json!({ "replicas": "three" })).path, "spec.replicas");
+        assert_eq!(invalid(json!({ "replicas": 33 })).path, "spec.replicas");
+        assert_eq!(
+            invalid(json!({ "media": { "iceServers": [{ "urls": [] }] } })).path,
+            "spec.media.iceServers[0].urls"
+        );
     }
 
     #[test]

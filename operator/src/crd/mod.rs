@@ -4,13 +4,17 @@
 //! API server and `kubectl explain` use, and the CEL rules hold what a schema cannot say (one field against
 //! another). [`crate::manifest`] applies both to a file, so a manifest that local mode takes is one that a cluster takes.
 
+pub mod auth;
 pub mod duration;
+pub mod ice;
 pub mod pods;
 pub mod redis;
 pub mod status;
 pub mod web;
 
+use auth::AuthSpec;
 use duration::GoDuration;
+use ice::IceServerSpec;
 use k8s_openapi::api::core::v1::{
     Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
 };
@@ -120,6 +124,9 @@ pub struct SfuClusterSpec {
     /// The front door: dashboard, and the HTTP entry for WHIP and WHEP.
     #[serde(default)]
     pub web: WebSpec,
+    /// Who may publish and watch. By default everybody.
+    #[serde(default)]
+    pub auth: AuthSpec,
     /// Redis, which holds the claims on stream names. Local mode has its own.
     #[serde(default)]
     pub redis: RedisSpec,
@@ -174,11 +181,12 @@ pub struct SfuClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
-    /// Environment variables of the nodes, such as `SFUMATO_LOG`. Those that the operator sets itself are refused.
+    /// Environment variables of the nodes, such as `SFUMATO_LOG`. Those that the operator sets itself are refused, and so
+    /// are those under `SFUMATO_AUTH_`, `SFUMATO_ICE_` and `SFUMATO_REDIS_`, which have fields of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "pods::list_of::<EnvVar>")]
-    #[x_kube(validation = Rule::new("self.all(e, !(e.name in ['SFUMATO_NAME', 'SFUMATO_POD_UID', 'SFUMATO_MEDIA_IP', 'SFUMATO_PIPE_IP', 'SFUMATO_ADVERTISE_IP', 'SFUMATO_REDIS_URL', 'SFUMATO_REDIS_PASSWORD']))")
-        .message("the operator sets SFUMATO_NAME, SFUMATO_POD_UID, SFUMATO_MEDIA_IP, SFUMATO_PIPE_IP, SFUMATO_ADVERTISE_IP, SFUMATO_REDIS_URL and SFUMATO_REDIS_PASSWORD itself"))]
+    #[x_kube(validation = Rule::new("self.all(e, !(e.name in ['SFUMATO_NAME', 'SFUMATO_POD_UID', 'SFUMATO_MEDIA_IP', 'SFUMATO_PIPE_IP', 'SFUMATO_ADVERTISE_IP']) && !e.name.startsWith('SFUMATO_AUTH_') && !e.name.startsWith('SFUMATO_ICE_') && !e.name.startsWith('SFUMATO_REDIS_'))")
+        .message("the operator sets SFUMATO_NAME, SFUMATO_POD_UID, SFUMATO_MEDIA_IP, SFUMATO_PIPE_IP, SFUMATO_ADVERTISE_IP and all under SFUMATO_AUTH_, SFUMATO_ICE_ and SFUMATO_REDIS_ itself, from spec.auth, spec.media.iceServers and spec.redis"))]
     pub env: Vec<EnvVar>,
     /// Annotations of the nodes' pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -254,6 +262,11 @@ pub struct MediaSpec {
     /// Whether media may also come over TCP on the same port number, for networks that block UDP.
     #[serde(default = "yes")]
     pub tcp: bool,
+    /// STUN and TURN servers that publishers and viewers are told of, at most 8. By default none: nodes need none, only
+    /// clients behind networks that block their way to the nodes do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub ice_servers: Vec<IceServerSpec>,
 }
 
 /// The links between the nodes.
@@ -308,6 +321,7 @@ impl Default for SfuClusterSpec {
             media: MediaSpec::default(),
             mesh: MeshSpec::default(),
             web: WebSpec::default(),
+            auth: AuthSpec::default(),
             redis: RedisSpec::default(),
             drain: DrainSpec::default(),
             network_policy: NetworkPolicySpec::default(),
@@ -334,6 +348,7 @@ impl Default for MediaSpec {
         Self {
             port: default_media_port(),
             tcp: yes(),
+            ice_servers: Vec::new(),
         }
     }
 }

@@ -59,8 +59,13 @@ pub struct RedisStorage {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExternalRedis {
-    /// Secret of the same namespace that holds the URL: `redis://:PASSWORD@HOST:6379/0`.
+    /// Key of a Secret with the URL: `redis://:PASSWORD@HOST:6379/0`, or `rediss://...` for TLS. Nodes read it when they
+    /// start.
     pub url_secret_ref: SecretKeyRef,
+    /// Key of a Secret with the CA that the certificate of a `rediss://` server must come from, PEM; it may change without
+    /// a restart. By default the CAs of the node's image, which are those that browsers trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretKeyRef>,
 }
 
 /// One key of a Secret of the same namespace.
@@ -68,9 +73,9 @@ pub struct ExternalRedis {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Key in it.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
 }

@@ -182,6 +182,20 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         Some(ClientKeys::Jwks(path)) => args.extend(flags([("auth-jwks-file", path.display().to_string())])),
         None => {}
     }
+    args.extend(
+        spec.auth
+            .issuer
+            .iter()
+            .flat_map(|name| flags([("auth-issuer", name.clone())])),
+    );
+    args.extend(
+        spec.auth
+            .audience
+            .iter()
+            .flat_map(|name| flags([("auth-audience", name.clone())])),
+    );
+    let stun = spec.media.ice_servers.iter().flat_map(|server| &server.urls);
+    args.extend(stun.flat_map(|url| flags([("ice-server", url.clone())])));
     // Only what the manifest says: a number that follows from the replicas would replace every node when they change.
     if let Some(lanes) = spec.mesh.lanes {
         args.extend(flags([("lanes", lanes.to_string())]));

@@ -54,6 +54,20 @@ fn every_node_is_told_what_tokens_are_checked_with_and_the_front_door_is_not() {
 }
 
 #[test]
+fn what_tokens_must_say_and_stun_servers_are_passed_on() {
+    let mut site = site();
+    site.client_keys = Some(ClientKeys::Secret("/s/secret".into()));
+    let spec = serde_json::json!({
+        "auth": { "mode": "Jwt", "secretRef": { "name": "s", "key": "k" }, "issuer": "me", "audience": "you" },
+        "media": { "iceServers": [{ "urls": ["stun:a", "stun:b"] }] },
+    });
+    let layout = Layout::new(&SfuCluster::new("live", serde_json::from_value(spec).unwrap()), &site);
+    let args = layout.nodes[0].program.args.join(" ");
+    let said = "--auth-issuer me --auth-audience you --ice-server stun:a --ice-server stun:b";
+    assert!(args.contains(said), "{args}");
+}
+
+#[test]
 fn the_front_door_is_the_same_for_any_number_of_nodes() {
     let web = |replicas| Layout::new(&cluster(|spec| spec.replicas = replicas), &site()).web;
     assert_eq!(web(1), web(32));

@@ -1,7 +1,10 @@
 //! What the user wants: the manifest, or its defaults, with the command line's options laid over it.
 
 use crate::cli::LocalArgs;
+use crate::crd::auth::TokenKeys;
+use crate::crd::ice::IceServerSpec;
 use crate::crd::{SfuCluster, SfuClusterSpec};
+use crate::local::layout::ClientKeys;
 use crate::manifest::{self, ManifestError};
 use std::path::{Path, PathBuf};
 
@@ -85,7 +88,43 @@ fn with_options(args: &LocalArgs, origin: &str, mut cluster: SfuCluster) -> Resu
     spec.workers_per_node = args.workers.or(spec.workers_per_node);
     // An option may break a rule across fields that the manifest alone kept.
     manifest::check_rules(&format!("{origin}, with the options given"), &cluster)?;
+    check_secrets(args, origin, &cluster.spec)?;
     Ok(cluster)
+}
+
+/// Local mode has no Secrets: what the manifest wants from one must be given otherwise, since it is about who may do what.
+fn check_secrets(args: &LocalArgs, origin: &str, spec: &SfuClusterSpec) -> Result<(), ManifestError> {
+    let refuse = |path: String, what: &str| {
+        Err(ManifestError::Field {
+            origin: origin.to_owned(),
+            path,
+            problem: format!("local mode has no Secrets: {what}"),
+        })
+    };
+    match (spec.auth.keys(), args.client_keys()) {
+        (None, _) | (Some(TokenKeys::Secret(_)), Some(ClientKeys::Secret(_))) => {}
+        (Some(TokenKeys::Jwks(_)), Some(ClientKeys::Jwks(_))) => {}
+        (Some(keys @ TokenKeys::Secret(_)), _) => {
+            return refuse(
+                keys.field().to_owned(),
+                "give the file with the secret by --auth-secret-file",
+            );
+        }
+        (Some(keys @ TokenKeys::Jwks(_)), _) => {
+            return refuse(
+                keys.field().to_owned(),
+                "give the file with the keys by --auth-jwks-file",
+            );
+        }
+    }
+    let with_password = |server: &IceServerSpec| server.credential_secret_ref.is_some();
+    match spec.media.ice_servers.iter().position(with_password) {
+        None => Ok(()),
+        Some(index) => refuse(
+            format!("spec.media.iceServers[{index}].credentialSecretRef"),
+            "take this server out, and name it in the environment variable SFUMATO_ICE_SERVERS",
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -158,5 +197,36 @@ mod tests {
             error.starts_with("f: metadata.name: cannot change while the cluster runs (it is live)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_the_manifest_wants_from_a_secret_must_come_from_a_file() {
+        let said = |spec: &str, options: &[&str]| {
+            let text = format!(
+                "{{apiVersion: sfumato.dev/v1alpha1, kind: SfuCluster, metadata: {{name: a}}, spec: {{{spec}}}}}"
+            );
+            from_text(&args(options), Path::new("f"), text.as_bytes()).map_err(|error| error.to_string())
+        };
+        let secret = "auth: {mode: Jwt, secretRef: {name: s, key: k}, issuer: me}";
+        let error = said(secret, &[]).unwrap_err();
+        assert!(
+            error.starts_with("f: spec.auth.secretRef: local mode has no Secrets"),
+            "{error}"
+        );
+        assert!(
+            said(secret, &["--auth-jwks-file", "keys"]).is_err(),
+            "these are other keys"
+        );
+        said(secret, &["--auth-secret-file", "secret"]).unwrap();
+        let keys = "auth: {mode: Jwt, jwksSecretRef: {name: s, key: k}}";
+        assert!(said(keys, &[]).unwrap_err().contains("--auth-jwks-file"));
+        let turn = "media: {iceServers: [{urls: ['stun:a']}, \
+            {urls: ['turn:b'], username: u, credentialSecretRef: {name: s, key: k}}]}";
+        let error = said(turn, &[]).unwrap_err();
+        assert!(
+            error.starts_with("f: spec.media.iceServers[1].credentialSecretRef: "),
+            "{error}"
+        );
+        said("media: {iceServers: [{urls: ['stun:a']}]}", &[]).unwrap();
     }
 }

@@ -9,7 +9,7 @@ mod schema;
 use crate::crd::SfuCluster;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{CustomResourceExt, Resource};
-use schema::Problem;
+pub use schema::{Problem, Unknown};
 use serde_json::Value;
 
 /// Why a manifest was refused. The origin is the file's name as the user gave it.
@@ -53,9 +53,8 @@ pub fn parse(origin: &str, text: &str) -> Result<SfuCluster, ManifestError> {
     check_type(&value).map_err(at)?;
     check_metadata(&value).map_err(at)?;
 
-    let spec_schema = spec_schema();
-    if let (Some(spec), Some(schema)) = (value.get("spec"), &spec_schema) {
-        schema::check(schema, spec, "spec").map_err(at)?;
+    if let Some(spec) = value.get("spec") {
+        check_schema(spec, Unknown::Refuse).map_err(at)?;
     }
     let cluster: SfuCluster = serde_path_to_error::deserialize(&value).map_err(|error| {
         let path = error.path().to_string();
@@ -64,6 +63,14 @@ pub fn parse(origin: &str, text: &str) -> Result<SfuCluster, ManifestError> {
     })?;
     check_rules(origin, &cluster)?;
     Ok(cluster)
+}
+
+/// Checks a spec against the bounds of the CRD's schema.
+///
+/// # Errors
+/// The first field that is out of bounds.
+pub fn check_schema(spec: &Value, unknowns: Unknown) -> Result<(), Problem> {
+    spec_schema().map_or(Ok(()), |schema| schema::check(&schema, spec, "spec", unknowns))
 }
 
 /// Applies the CRD's CEL rules: also for a cluster that command-line options have changed.

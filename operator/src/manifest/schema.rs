@@ -22,28 +22,75 @@ impl Problem {
     }
 }
 
+/// What is done about fields that the schema does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// They are slips.
+    Refuse,
+    /// They are of a newer schema.
+    Ignore,
+}
+
 /// Checks `value` against `schema`, depth first in the schema's order; the first problem wins.
-pub fn check(schema: &Value, value: &Value, path: &str) -> Result<(), Problem> {
+pub fn check(schema: &Value, value: &Value, path: &str, unknowns: Unknown) -> Result<(), Problem> {
     match value {
         Value::Object(fields) => {
+            check_length(
+                schema,
+                ("minProperties", "maxProperties"),
+                fields.len(),
+                "entries",
+                path,
+            )?;
             let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
                 return Ok(());
             };
-            if let Some(key) = fields.keys().find(|key| !properties.contains_key(*key)) {
+            if unknowns == Unknown::Refuse
+                && let Some(key) = fields.keys().find(|key| !properties.contains_key(*key))
+            {
                 return Err(unknown(path, key, properties.keys().map(String::as_str)));
             }
             properties
                 .iter()
                 .filter_map(|(key, schema)| Some((key, schema, fields.get(key)?)))
-                .try_for_each(|(key, schema, value)| check(schema, value, &format!("{path}.{key}")))
+                .try_for_each(|(key, schema, value)| check(schema, value, &format!("{path}.{key}"), unknowns))
         }
         // serde would take a list for an object, field by field.
         Value::Array(_) if schema.get("type").and_then(Value::as_str) == Some("object") => {
             Err(Problem::at(path, "is a list, and an object is wanted"))
         }
+        Value::Array(items) => {
+            check_length(schema, ("minItems", "maxItems"), items.len(), "entries", path)?;
+            let Some(of_items) = schema.get("items") else {
+                return Ok(());
+            };
+            let mut items = items.iter().enumerate();
+            items.try_for_each(|(index, item)| check(of_items, item, &format!("{path}[{index}]"), unknowns))
+        }
         Value::Number(number) => check_bounds(schema, number, path),
-        Value::String(text) => check_choice(schema, text, path),
-        Value::Null | Value::Bool(_) | Value::Array(_) => Ok(()),
+        Value::String(text) => {
+            let length = text.chars().count();
+            check_length(schema, ("minLength", "maxLength"), length, "characters", path)?;
+            check_choice(schema, text, path)
+        }
+        Value::Null | Value::Bool(_) => Ok(()),
+    }
+}
+
+fn check_length(schema: &Value, names: (&str, &str), length: usize, of: &str, path: &str) -> Result<(), Problem> {
+    // Lengths of schemas are far below 2^53, and may be written as floats.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let bound = |name| schema.get(name).and_then(Value::as_f64).map(|bound| bound as usize);
+    match (bound(names.0), bound(names.1)) {
+        (Some(least), _) if length < least => Err(Problem::at(
+            path,
+            format!("must have at least {least} {of}, and has {length}"),
+        )),
+        (_, Some(most)) if length > most => Err(Problem::at(
+            path,
+            format!("must have at most {most} {of}, and has {length}"),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) fn claim(publication: &str, generation: u64) -> Claim {
 #[tokio::test]
 async fn a_name_has_one_holder_until_it_is_released() {
     let redis = Redis::start();
-    let claims = Claims::new(Some(&redis.url()), "test").unwrap();
+    let claims = Claims::new((Some(&redis.url()), None), "test").unwrap();
     let stream: StreamName = "demo".parse().unwrap();
     let (first, second) = (claim("a", 1), claim("b", 1));
     assert!(matches!(claims.claim(&stream, &first).await, Claimed::Ours));
@@ -114,7 +114,7 @@ async fn a_name_has_one_holder_until_it_is_released() {
 #[tokio::test]
 async fn the_higher_generation_keeps_the_name_and_on_a_tie_the_smaller_publication() {
     let redis = Redis::start();
-    let claims = Claims::new(Some(&redis.url()), "test").unwrap();
+    let claims = Claims::new((Some(&redis.url()), None), "test").unwrap();
     let stream: StreamName = "demo".parse().unwrap();
     let (a1, b1, a2) = (claim("a", 1), claim("b", 1), claim("a", 2));
     assert_eq!(claims.refresh(&stream, &b1).await, Refreshed::Ours);
@@ -132,7 +132,7 @@ async fn the_higher_generation_keeps_the_name_and_on_a_tie_the_smaller_publicati
 #[tokio::test]
 async fn a_take_over_replaces_exactly_the_claim_that_was_seen() {
     let redis = Redis::start();
-    let claims = Claims::new(Some(&redis.url()), "test").unwrap();
+    let claims = Claims::new((Some(&redis.url()), None), "test").unwrap();
     let stream: StreamName = "demo".parse().unwrap();
     let (gone, mine, other) = (claim("gone", 1), claim("mine", 2), claim("other", 2));
     assert!(matches!(claims.claim(&stream, &gone).await, Claimed::Ours));
@@ -152,7 +152,7 @@ async fn without_an_answer_nothing_is_known_and_nobody_waits_for_long() {
         let redis = Redis::start();
         redis.url()
     };
-    let claims = Claims::new(Some(&url), "test").unwrap();
+    let claims = Claims::new((Some(&url), None), "test").unwrap();
     let stream: StreamName = "demo".parse().unwrap();
     let answer = tokio::time::timeout(Duration::from_secs(5), claims.claim(&stream, &claim("a", 1))).await;
     assert!(matches!(answer, Ok(Claimed::Unknown)));
@@ -162,7 +162,7 @@ async fn without_an_answer_nothing_is_known_and_nobody_waits_for_long() {
 #[tokio::test]
 async fn a_redis_that_forgot_is_told_from_one_that_remembers() {
     let redis = Redis::start();
-    let claims = Claims::new(Some(&redis.url()), "test").unwrap();
+    let claims = Claims::new((Some(&redis.url()), None), "test").unwrap();
     let (me, next_life) = (peer("0.a"), peer("0.b"));
     assert_eq!(claims.watch(&me).await, Memory::Forgot, "it never knew this node");
     assert_eq!(claims.watch(&me).await, Memory::Kept);
@@ -175,7 +175,7 @@ async fn a_redis_that_forgot_is_told_from_one_that_remembers() {
 #[tokio::test]
 async fn while_redis_is_known_to_be_away_only_the_watch_asks_it() {
     let redis = Redis::start();
-    let claims = Claims::new(Some(&redis.url()), "test").unwrap();
+    let claims = Claims::new((Some(&redis.url()), None), "test").unwrap();
     let (me, stream): (Peer, StreamName) = (peer("0.a"), "demo".parse().unwrap());
     assert_eq!(claims.watch(&me).await, Memory::Forgot);
     redis.freeze(true);

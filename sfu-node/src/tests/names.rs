@@ -78,7 +78,7 @@ async fn of_many_publishers_at_once_one_gets_the_name() {
 async fn published_with(redis: &Redis) -> (Arc<Node>, crate::node::Inbox, String, Claims) {
     let (node, inbox) = node_with(&["--cluster=test", &format!("--redis-url={}", redis.url())]).await;
     let session = publish(&node, Access::default()).await.unwrap();
-    let others = Claims::new(Some(&redis.url()), "test").unwrap();
+    let others = Claims::new((Some(&redis.url()), None), "test").unwrap();
     (node, inbox, session, others)
 }
 

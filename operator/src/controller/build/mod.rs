@@ -1,6 +1,7 @@
 //! From a wish to the objects that carry it out. Pure: no client, no clock, no chance. The same wish gives the same
 //! objects, byte for byte, since any difference in a pod template would replace running pods.
 
+mod access;
 mod budget;
 mod labels;
 mod network_policies;

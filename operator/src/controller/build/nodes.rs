@@ -3,7 +3,7 @@
 use super::labels::{Component, labels, selector};
 use super::pods::{self, env, env_field, env_secret, http_probe, mount, secret_volume};
 use super::secret_keys::{CA_CERT, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
-use super::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, Settings, Wish};
+use super::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, Settings, Wish, access};
 use crate::crd::{FanOut, PORTS_PER_NODE, SfuClusterSpec};
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
@@ -63,7 +63,11 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
     container.env = Some(environment(wish));
     container.ports = Some(ports(spec));
     container.resources.clone_from(&spec.resources);
-    container.volume_mounts = Some(vec![mount("admin", pods::ADMIN_DIR, true)]);
+    let (mut volumes, mut mounts) = access::volumes(wish);
+    let keys = [TOKEN, CA_CERT, TLS_CERT, TLS_KEY];
+    volumes.insert(0, secret_volume("admin", wish.id.secret(), &keys));
+    mounts.insert(0, mount("admin", pods::ADMIN_DIR, true));
+    container.volume_mounts = Some(mounts);
     container.startup_probe = Some(http_probe("/livez", "health", 1, 60));
     container.liveness_probe = Some(http_probe("/livez", "health", 5, 6));
     container.readiness_probe = Some(http_probe("/readyz", "health", 1, 2));
@@ -86,11 +90,7 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
             affinity: spec.affinity.clone(),
             topology_spread_constraints: Some(spread),
             priority_class_name: spec.priority_class_name.clone(),
-            volumes: Some(vec![secret_volume(
-                "admin",
-                wish.id.secret(),
-                &[TOKEN, CA_CERT, TLS_CERT, TLS_KEY],
-            )]),
+            volumes: Some(volumes),
             containers: vec![container],
             ..PodSpec::default()
         }),
@@ -129,6 +129,7 @@ fn args(wish: &Wish) -> Vec<String> {
     if let Some(lanes) = spec.mesh.lanes {
         args.push(format!("--lanes={lanes}"));
     }
+    args.extend(access::args(spec));
     args
 }
 
@@ -154,6 +155,7 @@ fn environment(wish: &Wish) -> Vec<EnvVar> {
             all.push(env("SFUMATO_REDIS_URL", url));
         }
     }
+    all.extend(access::ice_environment(&wish.spec.media.ice_servers));
     all.extend(wish.spec.env.iter().cloned());
     all
 }

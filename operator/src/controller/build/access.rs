@@ -1,0 +1,81 @@
+//! What nodes get from Secrets that the manifest names: keys for tokens, a CA for Redis, passwords for TURN. What may
+//! change without a restart is a file; a variable is as it was at the container's start.
+
+use super::Wish;
+use super::pods::{env, env_secret, mount, secret_volume};
+use crate::crd::SfuClusterSpec;
+use crate::crd::auth::TokenKeys;
+use crate::crd::ice::IceServerSpec;
+use crate::crd::redis::SecretKeyRef;
+use k8s_openapi::api::core::v1::{EnvVar, Volume, VolumeMount};
+
+/// Where the keys for tokens are mounted.
+const AUTH_DIR: &str = "/etc/sfumato/auth";
+/// Where the CA for Redis is mounted.
+const REDIS_CA_DIR: &str = "/etc/sfumato/redis-ca";
+
+/// Arguments that say where the files are, and what else tokens must say.
+pub fn args(spec: &SfuClusterSpec) -> Vec<String> {
+    let mut args = Vec::new();
+    if let Some(keys) = spec.auth.keys() {
+        let flag = match keys {
+            TokenKeys::Secret(_) => "auth-secret-file",
+            TokenKeys::Jwks(_) => "auth-jwks-file",
+        };
+        args.push(format!("--{flag}={AUTH_DIR}/{}", keys.reference().key));
+        args.extend(
+            spec.auth
+                .issuer
+                .iter()
+                .map(|name| format!("--auth-issuer={}", literal(name))),
+        );
+        args.extend(
+            spec.auth
+                .audience
+                .iter()
+                .map(|name| format!("--auth-audience={}", literal(name))),
+        );
+    }
+    args.extend(redis_ca(spec).map(|ca| format!("--redis-ca={REDIS_CA_DIR}/{}", ca.key)));
+    args
+}
+
+/// The STUN and TURN servers as one variable, after the passwords that it is put together from.
+pub fn ice_environment(servers: &[IceServerSpec]) -> Vec<EnvVar> {
+    let mut passwords = Vec::new();
+    let mut texts = Vec::new();
+    for (index, server) in servers.iter().enumerate() {
+        let login = server.username.as_ref().zip(server.credential_secret_ref.as_ref());
+        let login = login.map(|(username, from)| {
+            let name = format!("SFUMATO_ICE_CREDENTIAL_{index}");
+            passwords.push(env_secret(&name, from.name.clone(), &from.key));
+            format!(" username={username} credential=$({name})")
+        });
+        let login = login.unwrap_or_default();
+        texts.extend(server.urls.iter().map(|url| format!("{url}{login}")));
+    }
+    if !texts.is_empty() {
+        passwords.push(env("SFUMATO_ICE_SERVERS", texts.join(",")));
+    }
+    passwords
+}
+
+/// The files.
+pub fn volumes(wish: &Wish) -> (Vec<Volume>, Vec<VolumeMount>) {
+    let auth = wish.spec.auth.keys().map(|keys| ("auth", AUTH_DIR, keys.reference()));
+    let ca = redis_ca(&wish.spec).map(|ca| ("redis-ca", REDIS_CA_DIR, ca));
+    let file = |(name, path, from): (&str, &str, &SecretKeyRef)| {
+        let volume = secret_volume(name, from.name.clone(), &[from.key.as_str()]);
+        (volume, mount(name, path, true))
+    };
+    [auth, ca].into_iter().flatten().map(file).unzip()
+}
+
+fn redis_ca(spec: &SfuClusterSpec) -> Option<&SecretKeyRef> {
+    spec.redis.external.as_ref()?.ca_secret_ref.as_ref()
+}
+
+/// Kubernetes puts variables into arguments where `$(NAME)` stands; two dollars stand for one.
+fn literal(text: &str) -> String {
+    text.replace('$', "$$")
+}

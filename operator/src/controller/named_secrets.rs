@@ -1,0 +1,195 @@
+//! Secrets that a manifest names: which there are, and what is wrong with what is in them. Pure.
+
+use super::build::Wish;
+use crate::crd::auth::TokenKeys;
+use crate::crd::redis::SecretKeyRef;
+use k8s_openapi::api::core::v1::Secret;
+
+/// Shortest secret for tokens, in bytes, as nodes demand it (RFC 7518 section 3.2).
+const MIN_TOKEN_SECRET: usize = 32;
+
+/// A key of a Secret that a manifest names.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// Path of the field that names it.
+    pub field: String,
+    /// Where it is.
+    pub reference: &'a SecretKeyRef,
+    holds: Holds,
+}
+
+/// What the key is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    RedisUrl,
+    RedisCa,
+    TokenSecret,
+    TokenKeys,
+    TurnPassword,
+}
+
+/// All that a manifest names.
+#[must_use]
+pub fn named(wish: &Wish) -> Vec<Named<'_>> {
+    let named = |field: &str, reference, holds| Named {
+        field: field.to_owned(),
+        reference,
+        holds,
+    };
+    let mut all = Vec::new();
+    if let Some(external) = &wish.spec.redis.external {
+        let field = "spec.redis.external.urlSecretRef";
+        all.push(named(field, &external.url_secret_ref, Holds::RedisUrl));
+        let field = "spec.redis.external.caSecretRef";
+        let ca = external.ca_secret_ref.as_ref();
+        all.extend(ca.map(|ca| named(field, ca, Holds::RedisCa)));
+    }
+    all.extend(wish.spec.auth.keys().map(|keys| {
+        let holds = match keys {
+            TokenKeys::Secret(_) => Holds::TokenSecret,
+            TokenKeys::Jwks(_) => Holds::TokenKeys,
+        };
+        named(keys.field(), keys.reference(), holds)
+    }));
+    for (index, server) in wish.spec.media.ice_servers.iter().enumerate() {
+        let field = format!("spec.media.iceServers[{index}].credentialSecretRef");
+        let password = server.credential_secret_ref.as_ref();
+        all.extend(password.map(|from| named(&field, from, Holds::TurnPassword)));
+    }
+    all
+}
+
+impl Named<'_> {
+    /// What is wrong with it, and what to do; `live` is the Secret, if there is one.
+    #[must_use]
+    pub fn trouble(&self, live: Option<&Secret>) -> Option<(&'static str, String)> {
+        let (field, name, key) = (&self.field, &self.reference.name, &self.reference.key);
+        let Some(secret) = live else {
+            let message = format!("{field}: there is no Secret {name} in this namespace: create it with the key {key}");
+            return Some(("SecretMissing", message));
+        };
+        let value = secret.data.as_ref().and_then(|data| data.get(key));
+        let value = value.map(|value| value.0.trim_ascii()).unwrap_or_default();
+        if value.is_empty() {
+            let what = self.holds.what();
+            let message = format!("{field}: the Secret {name} has no key {key}, or it is empty: put {what} into it");
+            return Some(("SecretMissing", message));
+        }
+        let problem = self.holds.problem(value)?;
+        Some((
+            "SecretUnusable",
+            format!("{field}: the key {key} of the Secret {name} {problem}"),
+        ))
+    }
+}
+
+impl Holds {
+    fn what(self) -> &'static str {
+        match self {
+            Self::RedisUrl => "the URL of Redis",
+            Self::RedisCa => "the CA of Redis, PEM,",
+            Self::TokenSecret => "the secret that tokens are signed with",
+            Self::TokenKeys => "a JSON Web Key Set",
+            Self::TurnPassword => "the password of the TURN server",
+        }
+    }
+
+    /// What nodes would not start with.
+    fn problem(self, value: &[u8]) -> Option<&'static str> {
+        let text = std::str::from_utf8(value).unwrap_or_default();
+        let is_password = |c: char| c.is_ascii_graphic() && !"\",;<>\\".contains(c);
+        match self {
+            Self::RedisUrl if !text.starts_with("redis://") && !text.starts_with("rediss://") => {
+                Some("is no URL of Redis: write redis://:PASSWORD@HOST:6379/0, or rediss:// for TLS")
+            }
+            Self::RedisCa if !text.contains("-----BEGIN CERTIFICATE-----") => {
+                Some("holds no certificate: put the CA into it, PEM")
+            }
+            Self::TokenSecret if !text.lines().any(|line| line.trim().len() >= MIN_TOKEN_SECRET) => {
+                Some("is too short: a secret has at least 32 characters, for example from `openssl rand -hex 32`")
+            }
+            Self::TokenKeys if serde_json::from_str::<serde_json::Value>(text).is_err() => {
+                Some("is no JSON: put a JSON Web Key Set into it")
+            }
+            Self::TurnPassword if !text.chars().all(is_password) => Some(
+                "has a character that clients would misread: use printable ASCII without spaces, quotes, `,`, `;`, `<`, `>` and `\\`",
+            ),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::validate::validate;
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn wish() -> Wish {
+        let from = |key: &str| json!({ "name": "mine", "key": key });
+        let object = json!({
+            "apiVersion": "sfumato.dev/v1alpha1", "kind": "SfuCluster",
+            "metadata": { "name": "live", "namespace": "media", "uid": "u" },
+            "spec": {
+                "redis": { "external": { "urlSecretRef": from("url"), "caSecretRef": from("ca") } },
+                "auth": { "mode": "Jwt", "jwksSecretRef": from("keys") },
+                "media": { "iceServers": [
+                    { "urls": ["stun:a"] },
+                    { "urls": ["turn:b"], "username": "u", "credentialSecretRef": from("password") },
+                ] },
+            },
+        });
+        validate(&serde_json::from_value(object).unwrap()).unwrap()
+    }
+
+    fn secret(data: Value) -> Secret {
+        serde_json::from_value(json!({ "stringData": {}, "data": data })).unwrap()
+    }
+
+    #[test]
+    fn every_secret_of_a_manifest_is_looked_at() {
+        let wish = wish();
+        let fields: Vec<String> = named(&wish).into_iter().map(|named| named.field).collect();
+        assert_eq!(
+            fields,
+            [
+                "spec.redis.external.urlSecretRef",
+                "spec.redis.external.caSecretRef",
+                "spec.auth.jwksSecretRef",
+                "spec.media.iceServers[1].credentialSecretRef"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_secret_a_missing_key_and_an_unusable_one_are_told_apart() {
+        let wish = wish();
+        let url = &named(&wish)[0];
+        let told = |live: Option<&Secret>| url.trouble(live).unwrap();
+        assert!(told(None).1.contains("there is no Secret mine"));
+        // Base64 of a space, of `http://a` and of `redis://a`.
+        assert_eq!(told(Some(&secret(json!({ "url": "IA==" })))).0, "SecretMissing");
+        let (reason, message) = told(Some(&secret(json!({ "url": "aHR0cDovL2E=" }))));
+        assert_eq!(reason, "SecretUnusable");
+        assert!(
+            message.starts_with("spec.redis.external.urlSecretRef: the key url of the Secret mine"),
+            "{message}"
+        );
+        assert_eq!(url.trouble(Some(&secret(json!({ "url": "cmVkaXM6Ly9h" })))), None);
+    }
+
+    #[test]
+    fn what_nodes_would_not_start_with_is_named() {
+        for (holds, bad, good) in [
+            (Holds::RedisCa, "MII", "-----BEGIN CERTIFICATE-----"),
+            (Holds::TokenSecret, "short", "0123456789abcdef0123456789abcdef"),
+            (Holds::TokenKeys, "keys", "{\"keys\": []}"),
+            (Holds::TurnPassword, "a b", "a.b/c+d="),
+            (Holds::RedisUrl, "localhost", "rediss://localhost"),
+        ] {
+            assert!(holds.problem(bad.as_bytes()).is_some(), "{holds:?}");
+            assert_eq!(holds.problem(good.as_bytes()), None, "{holds:?}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Why a pod does not get anywhere, in the words of Kubernetes, and what to do about it. Pure.
+
+use super::seen::Pod;
+use super::status::is_ready;
+use kube::ResourceExt;
+use std::sync::Arc;
+
+/// Reasons of [`trouble`]: they are those of a condition and of an event.
+pub const REASONS: [&str; 4] = ["NoHost", "ImageNotPulled", "Crashing", "NotStarted"];
+/// What kubelets say of containers that are about to start.
+const ON_THE_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+/// What kubelets say of images that they cannot get.
+const UNPULLED: [&str; 6] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+];
+
+/// Reason and message for the first of these pods that does not get anywhere.
+#[must_use]
+pub fn trouble<'a>(pods: impl IntoIterator<Item = &'a Arc<Pod>>) -> Option<(&'static str, String)> {
+    let waiting = pods.into_iter().filter(|pod| !is_ready(pod));
+    waiting
+        .filter_map(|pod| without_host(pod).or_else(|| not_started(pod)))
+        .next()
+}
+
+fn without_host(pod: &Pod) -> Option<(&'static str, String)> {
+    let mut conditions = pod.status.conditions.iter();
+    let condition = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+    let (name, words) = (pod.name_any(), condition.message.as_deref().unwrap_or(""));
+    let advice = "add hosts that fit, or change nodeSelector, tolerations, affinity or resources";
+    Some(("NoHost", format!("{name} has no host: {words}; {advice}")))
+}
+
+fn not_started(pod: &Pod) -> Option<(&'static str, String)> {
+    let containers = pod.status.container_statuses.iter();
+    let (why, waiting) = containers
+        .filter_map(|container| container.state.waiting.as_ref())
+        .filter_map(|waiting| Some((waiting.reason.as_deref()?, waiting)))
+        .find(|(why, _)| !ON_THE_WAY.contains(why))?;
+    let (name, words) = (pod.name_any(), waiting.message.as_deref().unwrap_or(""));
+    Some(if UNPULLED.contains(&why) {
+        let advice = "check the image's name, the registry and imagePullSecrets";
+        (
+            "ImageNotPulled",
+            format!("{name} cannot pull its image ({why}): {words}; {advice}"),
+        )
+    } else if why == "CrashLoopBackOff" {
+        let advice = format!("`kubectl logs {name} --previous` shows why");
+        ("Crashing", format!("{name} ends again and again: {words}; {advice}"))
+    } else {
+        ("NotStarted", format!("{name} does not start ({why}): {words}"))
+    })
+}
