@@ -97,7 +97,7 @@ async fn node(options: &BTreeMap<String, String>) -> Result<()> {
         draining: false,
         drain: DrainState::default(),
         redis: true,
- redis_problem: None,
+        redis_problem: None,
         pid,
         peers: vec![],
         links: vec![],

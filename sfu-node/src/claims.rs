@@ -200,7 +200,10 @@ impl Claims {
                 tracing::info!("Redis answers");
             } else {
                 let why = self.problem().unwrap_or_default();
-                tracing::warn!(why, "Redis does not answer; media goes on, names are agreed on between the nodes");
+                tracing::warn!(
+                    why,
+                    "Redis does not answer; media goes on, names are agreed on between the nodes"
+                );
             }
         }
         answer

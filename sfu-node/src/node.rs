@@ -3,7 +3,6 @@
 use crate::access::Gate;
 use crate::beats::Beats;
 use crate::claims::Claims;
-use crate::redis_link::RedisSetupError;
 use crate::deadline::MediaError;
 use crate::drain::Drain;
 use crate::fanout::{Asked, Carried};
@@ -15,6 +14,7 @@ use crate::options::Options;
 use crate::ownership::{LastRtp, Right};
 use crate::pipe::PipeListen;
 use crate::presence::Presence;
+use crate::redis_link::RedisSetupError;
 use crate::session::{EndReason, SessionId, Sessions};
 use crate::stats::Tally;
 use crate::sync::Peers;

@@ -11,7 +11,6 @@ from testcluster.waiting import eventually
 
 NAMESPACE = "sfumato-system"
 IMAGES = {name: f"localhost/sfumato/{name}:dev" for name in ("sfu-operator", "sfu-node", "sfu-web", "redis")}
-OPERATOR = f"system:serviceaccount:{NAMESPACE}:sfu-operator"
 
 
 def program(name: str) -> Path:
@@ -29,30 +28,29 @@ def manifests(*options: str) -> str:
 class Operator:
     """The operator's Deployment."""
 
-    namespace = NAMESPACE
-    user = OPERATOR
-
-    def __init__(self, kubectl):
+    def __init__(self, kubectl, namespace: str = NAMESPACE):
         self.kubectl = kubectl
+        self.namespace = namespace
+        self.user = f"system:serviceaccount:{namespace}:sfu-operator"
 
     def install(self, *options: str) -> None:
-        self.kubectl.run("apply", "--server-side", "--force-conflicts", "--filename", "-", input=manifests(*options))
+        self.kubectl.run("apply", "--server-side", "--force-conflicts", "--filename", "-", input=manifests(f"--namespace={self.namespace}", *options))
         self.ready()
 
     def ready(self) -> None:
-        self.kubectl.run("rollout", "status", "--namespace", NAMESPACE, "deployment/sfu-operator", "--timeout=90s", timeout=100)
+        self.kubectl.run("rollout", "status", "--namespace", self.namespace, "deployment/sfu-operator", "--timeout=90s", timeout=100)
         eventually("an operator leads", self.leader, within=30)
 
     def pods(self) -> list[dict]:
-        return self.kubectl.get("pods", "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/name=sfu-operator")
+        return self.kubectl.get("pods", "--namespace", self.namespace, "--selector", "app.kubernetes.io/name=sfu-operator")
 
     def leader(self) -> str:
         """The pod that holds the Lease."""
-        lease = self.kubectl.get("lease", "sfu-operator", "--namespace", NAMESPACE)
+        lease = self.kubectl.get("lease", "sfu-operator", "--namespace", self.namespace)
         return lease["spec"].get("holderIdentity", "")
 
     def scale(self, replicas: int) -> None:
-        self.kubectl.run("scale", "--namespace", NAMESPACE, "deployment/sfu-operator", f"--replicas={replicas}")
+        self.kubectl.run("scale", "--namespace", self.namespace, "deployment/sfu-operator", f"--replicas={replicas}")
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,10 @@ class SfuCluster:
     def patch(self, **spec: Any) -> None:
         self.run("patch", "sfu", self.name, "--type=merge", "--patch", json.dumps({"spec": spec}))
 
+    def put_secret(self, name: str, data: dict[str, str]) -> None:
+        metadata = {"name": name, "namespace": self.namespace}
+        self.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}))
+
     def run(self, *arguments: str, **options) -> str:
         return self.kubectl.run(*arguments, "--namespace", self.namespace, **options)
 
@@ -60,6 +64,28 @@ class SfuCluster:
         """What the events of this reason say."""
         found = self.get("events", "--field-selector", f"involvedObject.name={self.name},reason={reason}")
         return [event.get("message") or event.get("note", "") for event in found]
+
+    def reaches_redis(self) -> None:
+        eventually("every node reaches Redis", lambda: self.condition("RedisReady")["status"] == "True", within=60)
+
+    def degraded(self, reason: str, *words: str, within: float = 60) -> None:
+        """Waits until a person is told of this, by condition and by event."""
+        self.told("Degraded", "True", reason, *words, within=within)
+
+    def told(self, kind: str, status: str, reason: str, *words: str, within: float = 60) -> None:
+        """Waits until a condition says this for this reason in these words, and an event with that reason as well."""
+
+        def condition() -> bool:
+            now = self.condition(kind)
+            assert (now["status"], now["reason"]) == (status, reason), now
+            assert all(word in now["message"] for word in words), now
+            return True
+
+        def event() -> bool:
+            return any(all(word in text for word in words) for text in self.events(reason))
+
+        eventually(f"{kind} is {status}: {reason}", condition, within=within)
+        eventually(f"an event {reason}", event, within=20)
 
     def whole(self, nodes: int, within: float = WHOLE) -> dict:
         """Waits until so many nodes are ready and all their pairs linked, by a status of the newest generation."""

@@ -1,72 +1,153 @@
-"""What is wrong is refused, or told with what to do; and what ran before runs on."""
+"""What cannot be carried out is told, by condition and event, with what to do; and what ran before runs on.
+What the API server refuses by itself is in test_refusals.py."""
 
 import json
 
 import pytest
 
-from testcluster.kubectl import KubectlError
 from testcluster.waiting import eventually
 
-
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [
-        ({"replicas": 33}, "spec.replicas"),
-        ({"mesh": {"beatInterval": "1ms"}}, "must be between 100ms and 5s"),
-        ({"mesh": {"portBase": 20100}}, "too close"),
-        ({"drain": {"deadline": "2d"}}, "spec.drain.deadline"),
-        ({"redis": {"managed": {}, "external": {"urlSecretRef": {"name": "a", "key": "b"}}}}, "choose one"),
-        ({"podLabels": {"app.kubernetes.io/name": "x"}}, "operator's own"),
-        ({"env": [{"name": "SFUMATO_NAME", "value": "x"}]}, "the operator sets"),
-        ({"web": {"service": {"type": "ExternalName"}}}, "spec.web.service.type"),
-        ({"resources": {"limits": {"cpu": "much"}}}, "spec.resources.limits"),
-    ],
-)
-def test_the_api_server_refuses_what_cannot_be_and_names_the_field(sfu, spec, words):
-    with pytest.raises(KubectlError) as refused:
-        sfu.apply(**spec)
-    assert words in str(refused.value)
+TOKENS = {"mode": "Jwt", "secretRef": {"name": "tokens", "key": "secret"}}
+QUOTA = json.dumps({"spec": {"hard": {"pods": "20"}}})
 
 
-def test_a_name_that_leaves_no_room_is_refused(sfu):
-    sfu.name = "l" * 41
-    with pytest.raises(KubectlError, match="at most 40"):
-        sfu.apply()
-
-
-def test_the_storage_of_redis_cannot_be_changed(sfu):
-    sfu.apply(redis={"managed": {"storage": {"size": "1Gi"}}}, paused=True)
-    with pytest.raises(KubectlError, match="storage of a managed Redis cannot change"):
-        sfu.apply(redis={"managed": {"storage": {"size": "2Gi"}}}, paused=True)
-
-
-def test_a_secret_that_is_missing_is_asked_for_and_taken_when_it_comes(sfu):
-    sfu.apply(replicas=1, redis={"external": {"urlSecretRef": {"name": "my-redis", "key": "url"}}})
-
-    def told(words):
-        degraded = sfu.condition("Degraded")
-        return degraded.get("reason") == "SecretMissing" and words in degraded["message"]
-
-    eventually("the missing Secret is named", lambda: told("there is no Secret my-redis"), within=30)
-    assert eventually("and so does an event", lambda: sfu.events("SecretMissing"), within=10)
+def test_a_secret_that_is_missing_or_unusable_is_asked_for_and_taken_when_it_is_right(sfu):
+    sfu.apply(replicas=1, redis={"external": {"urlSecretRef": {"name": "my-redis", "key": "url"}}}, auth=TOKENS)
+    sfu.degraded("SecretMissing", "spec.redis.external.urlSecretRef", "no Secret my-redis", "create it with the key url")
     sfu.run("create", "secret", "generic", "my-redis", "--from-literal=other=x")
-    eventually("the missing key is named", lambda: told("has no key url"), within=30)
-    sfu.run("patch", "secret", "my-redis", "--patch", json.dumps({"stringData": {"url": "redis://127.0.0.1:6379"}}))
-    sfu.whole(1)
+    sfu.degraded("SecretMissing", "my-redis has no key url", "put the URL of Redis into it")
+    sfu.put_secret("my-redis", {"url": "localhost:6379"})
+    sfu.degraded("SecretUnusable", "key url of the Secret my-redis", "write redis://")
+    sfu.put_secret("my-redis", {"url": "redis://127.0.0.1:6379"})
+    sfu.degraded("SecretMissing", "spec.auth.secretRef", "no Secret tokens")
+    sfu.put_secret("tokens", {"secret": "short"})
+    sfu.degraded("SecretUnusable", "spec.auth.secretRef", "at least 32 characters")
+    sfu.put_secret("tokens", {"secret": "s" * 32})
+    # The kubelet looks for the Secrets of a pod that waits with growing pauses, up to two minutes.
+    sfu.whole(1, within=200)
     assert sfu.condition("RedisReady")["status"] == "False", "nothing listens there, and the nodes run all the same"
+    eventually("nothing needs a person any more", lambda: sfu.condition("Degraded")["status"] == "False", within=30)
 
 
-def test_an_image_that_cannot_be_pulled_is_named(sfu):
-    sfu.apply(replicas=1, image="localhost/sfumato/no-such-image:1")
-    eventually("the condition names the pod", lambda: "live-0 does not start" in sfu.condition("NodesReady").get("message", ""), within=60)
+def test_the_ca_of_redis_must_be_a_certificate(sfu):
+    sfu.put_secret("my-redis", {"url": "rediss://127.0.0.1:6379", "ca": "no certificate"})
+    references = {"urlSecretRef": {"name": "my-redis", "key": "url"}, "caSecretRef": {"name": "my-redis", "key": "ca"}}
+    sfu.apply(replicas=1, redis={"external": references})
+    sfu.degraded("SecretUnusable", "spec.redis.external.caSecretRef", "holds no certificate")
+
+
+def test_an_image_that_cannot_be_pulled_is_told_and_what_ran_before_runs_on(trio):
+    uids = trio.uids()
+    trio.patch(image="localhost/sfumato/no-such-image:1")
+    trio.told("NodesReady", "False", "ImageNotPulled", "cannot pull its image", "no-such-image", "check the image's name")
+    now = trio.uids()
+    assert len([name for name in uids if now.get(name) == uids[name]]) == 2, "the roll stops at the first node"
+    trio.patch(image=None)
+    trio.whole(3)
+
+
+def test_a_front_door_that_does_not_start_is_told_as_well(sfu):
+    sfu.apply(replicas=1, web={"image": "localhost/sfumato/no-such-image:1"})
+    sfu.degraded("ImageNotPulled", "live-web-", "cannot pull its image")
+    assert sfu.condition("Ready")["status"] == "True", "media does not wait for the front door"
+
+
+def test_pods_that_a_quota_refuses_are_told_and_made_when_it_allows_them(sfu):
+    sfu.run("create", "quota", "few", "--hard=pods=3")
+    sfu.apply()
+    sfu.degraded("PodsRefused", "exceeded quota: few", "change the quota")
+    sfu.run("patch", "quota", "few", "--patch", QUOTA)
+    # The StatefulSet controller tries again with growing pauses.
+    sfu.whole(3, within=180)
+    eventually("nothing needs a person any more", lambda: sfu.condition("Degraded")["status"] == "False", within=30)
+
+
+def test_pods_that_admission_refuses_are_told(sfu):
+    policy = {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "small", "namespace": sfu.namespace},
+        "spec": {"limits": [{"type": "Container", "max": {"memory": "8Mi"}, "min": {"memory": "4Mi"}}]},
+    }
+    sfu.kubectl.apply(json.dumps(policy))
+    sfu.apply(replicas=1, resources={"limits": {"memory": "64Mi"}})
+    sfu.degraded("PodsRefused", "maximum memory usage per Container is 8Mi", "admission policy")
+
+
+def test_too_few_hosts_are_told(sfu):
+    sfu.apply(nodeSelector={"example.com/no-such-host": "true"})
+    sfu.told("NodesReady", "False", "NoHost", "live-0 has no host", "add hosts that fit, or change nodeSelector")
+    sfu.patch(nodeSelector=None)
+    sfu.whole(3)
+
+
+def test_fewer_hosts_than_nodes_that_want_one_each_are_told(sfu, kubectl):
+    hosts = len(kubectl.get("nodes"))
+    label = {"app.kubernetes.io/instance": "live", "app.kubernetes.io/component": "node"}
+    apart = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": label}}
+    sfu.apply(replicas=hosts + 1, affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}})
+    sfu.told("NodesReady", "False", "NoHost", "anti-affinity", "add hosts that fit", within=90)
+    pairs = hosts * (hosts - 1) // 2
+    eventually("those that have a host are linked", lambda: sfu.status()["mesh"]["establishedPairs"] == pairs, within=60)
 
 
 def test_a_name_that_is_taken_is_not_taken_over(sfu):
     sfu.run("create", "service", "clusterip", "live-web", "--tcp=80:80")
     sfu.apply(replicas=1)
-    eventually("it says which name is taken", lambda: "Service live-web exists" in sfu.condition("Degraded").get("message", ""), within=30)
+    sfu.degraded("NameTaken", "Service live-web exists", "rename or remove it")
     assert "app.kubernetes.io/managed-by" not in sfu.get("service", "live-web")["metadata"].get("labels", {})
     assert sfu.get("statefulset", "live"), "the other children are made all the same"
     sfu.run("delete", "service", "live-web")
     sfu.whole(1)
     eventually("and it is not degraded any more", lambda: sfu.condition("Degraded")["status"] == "False", within=90)
+
+
+@pytest.fixture
+def loose_definition(kubectl, operator):
+    """The definition of SfuCluster as one that checks nothing, for the time of a test."""
+    crd = kubectl.get("crd", "sfuclusters.sfumato.dev")
+    (version,) = crd["spec"]["versions"]
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version["schema"] = {"openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}}
+    metadata = {"name": crd["metadata"]["name"], "resourceVersion": crd["metadata"]["resourceVersion"]}
+    loose = json.dumps({key: crd[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": metadata})
+    kubectl.run("replace", "--filename", "-", input=loose)
+    try:
+        yield
+    finally:
+        operator.install()
+
+
+def broken(sfu, **spec) -> None:
+    """Takes in what the strict definition would refuse; that the loose one is in force takes a moment."""
+
+    def taken() -> bool:
+        sfu.patch(**spec)
+        return True
+
+    eventually("the API server takes anything", taken, within=30)
+
+
+def test_an_invalid_object_keeps_the_last_good_state_running_and_says_what_is_wrong(trio, loose_definition, operator):
+    uids = trio.uids()
+    broken(trio, mesh={"linkGrace": "soon"}, replicas=5)
+    trio.degraded("InvalidSpec", "spec.mesh.linkGrace", "no duration", "what ran before runs on")
+    status = trio.status()
+    assert (status["nodesSummary"], status["mesh"]["summary"]) == ("3/3", "3/3"), "the last good state is what is wanted"
+
+    trio.run("delete", "pod/live-1", "--wait=false")
+    eventually("live-1 is another pod", lambda: trio.uids().get("live-1", uids["live-1"]) != uids["live-1"], within=60)
+    trio.whole(3)
+    operator.kubectl.run("delete", "pods", "--all", "--namespace", operator.namespace, "--wait=true")
+    operator.ready()
+    trio.run("delete", "pod/live-2", "--wait=false")
+    eventually("live-2 is another pod", lambda: trio.uids().get("live-2", uids["live-2"]) != uids["live-2"], within=60)
+    trio.whole(3)
+    assert trio.uids()["live-0"] == uids["live-0"]
+    assert trio.condition("Degraded")["reason"] == "InvalidSpec", "also after a restart of the operator"
+
+    broken(trio, mesh={"linkGrace": "20s"}, replicas=33)
+    trio.degraded("InvalidSpec", "spec.replicas", "between 1 and 32")
+    broken(trio, replicas=4)
+    trio.whole(4)
+    assert trio.condition("Degraded")["status"] == "False"

@@ -32,7 +32,7 @@ pub fn report(node: &str) -> NodeReport {
         draining: false,
         drain: sfumato_mesh::api::DrainState::default(),
         redis: true,
- redis_problem: None,
+        redis_problem: None,
         pid: 4711,
         peers: vec![],
         links: vec![],

@@ -93,7 +93,7 @@ impl FakeNode {
             draining: self.draining,
             drain: DrainState::default(),
             redis: true,
- redis_problem: None,
+            redis_problem: None,
             pid: 0,
             peers: Vec::new(),
             links: links.collect(),

@@ -107,7 +107,7 @@ async fn known_trouble_with_secrets(
     }
     let trouble = trouble_with_secrets(wish, context).await?;
     context.remember(&key, |memory| {
-        memory.named_secrets = Some((Instant::now(), trouble.clone()))
+        memory.named_secrets = Some((Instant::now(), trouble.clone()));
     });
     Ok(trouble)
 }

@@ -22,6 +22,7 @@ mod pki;
 mod pod_trouble;
 mod queue;
 mod reconcile;
+mod release;
 mod retire;
 mod scene;
 mod secret;

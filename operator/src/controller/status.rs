@@ -200,7 +200,10 @@ fn redis(mesh: &MeshSnapshot) -> Told {
         (all, without) => (
             "False",
             "NotReached",
-            format!("{without} of {all} nodes do not reach Redis{}; what plays goes on", because(why)),
+            format!(
+                "{without} of {all} nodes do not reach Redis{}; what plays goes on",
+                because(why)
+            ),
         ),
     };
     Told {

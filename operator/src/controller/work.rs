@@ -1,6 +1,5 @@
 //! The work itself: for each scope its caches, its queue, and kube's scheduler between them.
 
-use super::CONNECT_TIMEOUT;
 use super::apply::Applier;
 use super::build::Settings;
 use super::caches::{Caches, Scope, cluster_key, resource};
@@ -11,6 +10,7 @@ use super::meshes::{Meshes, Way};
 use super::metrics::Metrics;
 use super::queue::{self, Key, Queue};
 use super::reconcile;
+use super::release;
 use super::secret::Secrets;
 use futures::StreamExt;
 use kube::Client;
@@ -20,13 +20,9 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-
-/// Releases of Kubernetes that this one was made for: 1.x.
-const KUBERNETES_MINORS: RangeInclusive<u32> = 33..=37;
 
 /// What belongs to one scope and exists before it is worked on, so that its metrics do.
 pub struct Part {
@@ -116,7 +112,7 @@ impl Work {
         }
         self.waiting.send_replace(None);
         tracing::info!("all watches have shown what there is");
-        warn_about_version(&self.client).await;
+        release::tell(&self.client).await;
         while scopes.join_next().await.is_some() {}
     }
 }
@@ -169,25 +165,4 @@ fn after_failure(object: Arc<DynamicObject>, error: &reconcile::Error, context: 
     let pause = context.pause_after_failure(&key);
     tracing::warn!(cluster = %key, reason = error.reason(), %error, again_in = ?pause, "a reconcile failed");
     Action::requeue(pause)
-}
-
-/// Says so when the API server is of a release that this one was not made for.
-async fn warn_about_version(client: &Client) {
-    let Ok(Ok(version)) = tokio::time::timeout(CONNECT_TIMEOUT, client.apiserver_version()).await else {
-        return;
-    };
-    let minor: Option<u32> = version.minor.trim_end_matches('+').parse().ok();
-    if version.major == "1" && minor.is_some_and(|minor| KUBERNETES_MINORS.contains(&minor)) {
-        tracing::info!(
-            kubernetes = version.git_version,
-            "the API server is of a release that this one was made for"
-        );
-    } else {
-        tracing::warn!(
-            kubernetes = version.git_version,
-            "this operator was made for Kubernetes 1.{} to 1.{}; others may work",
-            KUBERNETES_MINORS.start(),
-            KUBERNETES_MINORS.end()
-        );
-    }
 }

@@ -79,6 +79,63 @@ fn redis_is_managed_or_external() {
 }
 
 #[test]
+fn tokens_are_checked_with_exactly_one_kind_of_keys() {
+    let from = json!({ "name": "keys", "key": "k" });
+    let auth = |auth: Value| broken_rule(json!({ "auth": auth }));
+    assert_eq!(auth(json!({})), None);
+    assert_eq!(auth(json!({ "mode": "None" })), None);
+    assert_eq!(auth(json!({ "mode": "Jwt", "secretRef": from })), None);
+    assert_eq!(
+        auth(json!({ "mode": "Jwt", "jwksSecretRef": from, "issuer": "me", "audience": "you" })),
+        None
+    );
+    for bad in [
+        json!({ "mode": "Jwt" }),
+        json!({ "mode": "Jwt", "secretRef": from, "jwksSecretRef": from }),
+    ] {
+        assert!(
+            auth(bad)
+                .unwrap()
+                .starts_with("spec.auth: mode Jwt needs exactly one of")
+        );
+    }
+    for bad in [
+        json!({ "secretRef": from }),
+        json!({ "jwksSecretRef": from }),
+        json!({ "issuer": "me" }),
+        json!({ "mode": "None", "audience": "you" }),
+    ] {
+        assert!(auth(bad).unwrap().contains("set mode to Jwt"));
+    }
+}
+
+#[test]
+fn a_turn_server_has_a_user_name_and_a_password() {
+    let from = json!({ "name": "turn", "key": "k" });
+    let server = |server: Value| broken_rule(json!({ "media": { "iceServers": [server] } }));
+    assert_eq!(server(json!({ "urls": ["stun:a", "stuns:a:3478"] })), None);
+    assert_eq!(
+        server(json!({ "urls": ["turn:a"], "username": "u", "credentialSecretRef": from })),
+        None
+    );
+    let broken = server(json!({ "urls": ["stun:a", "turn:a"] })).unwrap();
+    assert_eq!(
+        broken,
+        "spec.media.iceServers[0]: a TURN server needs username and credentialSecretRef"
+    );
+    for bad in [
+        json!({ "urls": ["stun:a"], "username": "u" }),
+        json!({ "urls": ["stun:a"], "credentialSecretRef": from }),
+    ] {
+        assert!(
+            server(bad)
+                .unwrap()
+                .ends_with("username and credentialSecretRef come together")
+        );
+    }
+}
+
+#[test]
 fn the_storage_of_redis_cannot_change() {
     let with = |managed: Value| cluster(json!({ "redis": { "managed": managed } }));
     let (none, small) = (with(json!({})), with(json!({ "storage": { "size": "1Gi" } })));
@@ -111,7 +168,14 @@ fn labels_and_annotations_of_the_operators_own_are_refused() {
 fn variables_that_the_operator_sets_are_refused() {
     let env = |name: &str| json!({ "env": [{ "name": name, "value": "x" }] });
     assert_eq!(broken_rule(env("SFUMATO_LOG")), None);
-    assert!(broken_rule(env("SFUMATO_REDIS_URL")).unwrap().starts_with("spec.env: "));
+    for name in [
+        "SFUMATO_NAME",
+        "SFUMATO_REDIS_URL",
+        "SFUMATO_AUTH_ISSUER",
+        "SFUMATO_ICE_SERVERS",
+    ] {
+        assert!(broken_rule(env(name)).unwrap().starts_with("spec.env: "), "{name}");
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Claims on a real `redis-server`.
 
 use crate::claims::{Claim, Claimed, Claims, Memory, Refreshed};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use sfumato_mesh::api::{Peer, StreamName};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
 
 /// A Redis of this test; it ends with it.
 pub(super) struct Redis {
@@ -14,6 +16,11 @@ pub(super) struct Redis {
 
 impl Redis {
     pub(super) fn start() -> Self {
+        Self::start_with("--port", &[])
+    }
+
+    /// With this option for the port, and further ones.
+    fn start_with(port_option: &str, options: &[&str]) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -25,7 +32,7 @@ impl Redis {
             .args([
                 "--bind",
                 "127.0.0.1",
-                "--port",
+                port_option,
                 &port.to_string(),
                 "--save",
                 "",
@@ -34,6 +41,7 @@ impl Redis {
                 "--dir",
             ])
             .arg(&dir)
+            .args(options)
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server is not installed: run make setup");
@@ -190,4 +198,81 @@ async fn while_redis_is_known_to_be_away_only_the_watch_asks_it() {
         assert!(Instant::now() < deadline, "Redis goes on, and is not seen");
     }
     assert!(matches!(claims.claim(&stream, &claim("a", 1)).await, Claimed::Ours));
+}
+
+/// A CA, and a certificate of it for 127.0.0.1 with its key, in files.
+struct TlsFiles {
+    ca: NamedTempFile,
+    certificate: NamedTempFile,
+    key: NamedTempFile,
+}
+
+impl TlsFiles {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &ca).unwrap();
+        Self {
+            ca: file(&ca.pem()),
+            certificate: file(&certificate.pem()),
+            key: file(&key.serialize_pem()),
+        }
+    }
+}
+
+fn file(text: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn a_redis_with_tls_is_reached_by_its_ca_and_by_no_other_and_the_ca_may_change() {
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    let (right, wrong) = (TlsFiles::new(), TlsFiles::new());
+    let path = |file: &NamedTempFile| file.path().display().to_string();
+    let (certificate, key) = (path(&right.certificate), path(&right.key));
+    let tls = [
+        "--port",
+        "0",
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-auth-clients",
+        "no",
+    ];
+    let redis = Redis::start_with("--tls-port", &tls);
+    let url = format!("rediss://127.0.0.1:{}", redis.port);
+    let ca = file(&std::fs::read_to_string(wrong.ca.path()).unwrap());
+    let claims = Claims::new((Some(&url), Some(ca.path())), "test").unwrap();
+    let me = peer("0.a");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !claims.problem().is_some_and(|problem| problem.contains("certificate")) {
+        assert_eq!(claims.watch(&me).await, Memory::Away);
+        assert!(
+            Instant::now() < deadline,
+            "the problem is not told: {:?}",
+            claims.problem()
+        );
+    }
+    std::fs::copy(right.ca.path(), ca.path()).unwrap();
+    while claims.watch(&me).await == Memory::Away {
+        assert!(Instant::now() < deadline, "the CA is right now: {:?}", claims.problem());
+    }
+    assert_eq!((claims.healthy(), claims.problem()), (true, None));
+}
+
+#[tokio::test]
+async fn a_ca_for_a_redis_without_tls_is_refused_with_the_flags() {
+    let ca = TlsFiles::new().ca;
+    let error = Claims::new((Some("redis://127.0.0.1"), Some(ca.path())), "test")
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("--redis-ca"), "{error}");
+    assert!(error.to_string().contains("rediss://"), "{error}");
 }

@@ -146,7 +146,7 @@ fn healthy(peer: &Peer) -> NodeReport {
         draining: false,
         drain: sfumato_mesh::api::DrainState::default(),
         redis: true,
- redis_problem: None,
+        redis_problem: None,
         pid: std::process::id(),
         peers: vec![],
         links: vec![],

@@ -54,7 +54,7 @@ fn objects(children: Children) -> Vec<Value> {
 
 /// A change of what these hold replaces the pods of every cluster that its owner lets be upgraded. Make it knowingly.
 #[test]
-fn the_children_of_five_manifests_are_what_they_were() {
+fn the_children_of_six_manifests_are_what_they_were() {
     let manifests = [
         ("defaults", json!({})),
         (
@@ -85,6 +85,19 @@ fn the_children_of_five_manifests_are_what_they_were() {
                                         "resources": { "requests": { "memory": "64Mi" } } } },
                 "web": { "service": { "type": "LoadBalancer", "port": 80, "annotations": { "lb": "internal" } } },
                 "media": { "port": 21000, "tcp": false }, "drain": { "deadline": "90s" },
+            }),
+        ),
+        (
+            "with-secrets",
+            json!({
+                "auth": { "mode": "Jwt", "secretRef": { "name": "tokens", "key": "secret" }, "issuer": "me$(A)" },
+                "redis": { "external": { "urlSecretRef": { "name": "redis", "key": "url" },
+                                         "caSecretRef": { "name": "redis", "key": "ca.crt" } } },
+                "media": { "iceServers": [
+                    { "urls": ["stun:stun.example.net"] },
+                    { "urls": ["turn:turn.example.net:3478?transport=udp", "turns:turn.example.net"], "username": "u",
+                      "credentialSecretRef": { "name": "turn", "key": "password" } },
+                ] },
             }),
         ),
     ];

@@ -1,0 +1,183 @@
+"""What the API server refuses by the definition of SfuCluster: each bound and each rule, and the field that it names.
+Only the API server itself tells what a rule may cost."""
+
+import json
+
+import pytest
+
+from sfucluster import SfuCluster
+from testcluster.kubectl import KubectlError
+
+FROM = {"name": "mine", "key": "k"}
+EXTERNAL = {"urlSecretRef": FROM}
+
+
+def entries(count: int, **entry) -> list[dict]:
+    return [entry | {"name": f"N{n}"} for n in range(count)]
+
+
+def pairs(count: int) -> dict[str, str]:
+    return {f"k{n}": "v" for n in range(count)}
+
+
+def ice(**server) -> dict:
+    return {"media": {"iceServers": [server]}}
+
+
+def external(**fields) -> dict:
+    return {"redis": {"external": {"urlSecretRef": FROM} | fields}}
+
+
+# Path of the field that the answer names, words that it says, and the spec.
+BOUNDS = [
+    ("spec.replicas", "should be greater than or equal to 1", {"replicas": 0}),
+    ("spec.replicas", "should be less than or equal to 32", {"replicas": 33}),
+    ("spec.workersPerNode", "greater than or equal to 1", {"workersPerNode": 0}),
+    ("spec.workersPerNode", "less than or equal to 64", {"workersPerNode": 65}),
+    ("spec.media.port", "greater than or equal to 1024", {"media": {"port": 1023}}),
+    ("spec.media.port", "less than or equal to 29900", {"media": {"port": 29901}}),
+    ("spec.mesh.portBase", "greater than or equal to 1024", {"mesh": {"portBase": 1023}}),
+    ("spec.mesh.portBase", "less than or equal to 29900", {"mesh": {"portBase": 29901}}),
+    ("spec.mesh.lanes", "greater than or equal to 1", {"mesh": {"lanes": 0}}),
+    ("spec.mesh.lanes", "less than or equal to 64", {"mesh": {"lanes": 65}}),
+    ("spec.mesh.fanOut", 'supported values: "OnDemand", "Eager"', {"mesh": {"fanOut": "Sometimes"}}),
+    ("spec.mesh.beatInterval", "should match", {"mesh": {"beatInterval": "1 s"}}),
+    ("spec.mesh.beatInterval", "must be of type string", {"mesh": {"beatInterval": 5}}),
+    ("spec.mesh.linkGrace", "may not be more than 60", {"mesh": {"linkGrace": "0" * 60 + "9s"}}),
+    ("spec.drain.deadline", "should match", {"drain": {"deadline": "2d"}}),
+    ("spec.web.replicas", "less than or equal to 16", {"web": {"replicas": 17}}),
+    ("spec.web.image", "may not be more than 512", {"web": {"image": "i" * 513}}),
+    ("spec.web.service.port", "less than or equal to 65535", {"web": {"service": {"port": 65536}}}),
+    ("spec.web.service.type", "supported values", {"web": {"service": {"type": "ExternalName"}}}),
+    ("spec.web.service.annotations", "must have at most 64", {"web": {"service": {"annotations": pairs(65)}}}),
+    ("spec.image", "should be at least 1 chars", {"image": ""}),
+    ("spec.image", "may not be more than 512", {"image": "i" * 513}),
+    ("spec.imagePullPolicy", "supported values", {"imagePullPolicy": "Sometimes"}),
+    ("spec.imagePullSecrets", "must have at most 64", {"imagePullSecrets": entries(65)}),
+    ("spec.upgradePolicy", "supported values", {"upgradePolicy": "Never"}),
+    ("spec.priorityClassName", "may not be more than 253", {"priorityClassName": "p" * 254}),
+    ("spec.resources.limits", "should match", {"resources": {"limits": {"cpu": "much"}}}),
+    ("spec.resources.requests", "must have at most 16", {"resources": {"requests": {f"r{n}": 1 for n in range(17)}}}),
+    ("spec.nodeSelector", "must have at most 64", {"nodeSelector": pairs(65)}),
+    ("spec.nodeSelector.k", "may not be more than 4096", {"nodeSelector": {"k": "v" * 4097}}),
+    ("spec.tolerations", "must have at most 64", {"tolerations": [{"operator": "Exists"}] * 65}),
+    (
+        "spec.topologySpreadConstraints",
+        "must have at most 64",
+        {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "k", "whenUnsatisfiable": "ScheduleAnyway"}] * 65},
+    ),
+    ("spec.env", "must have at most 64", {"env": entries(65, value="x")}),
+    ("spec.podLabels", "must have at most 64", {"podLabels": pairs(65)}),
+    ("spec.podAnnotations", "must have at most 64", {"podAnnotations": pairs(65)}),
+    ("spec.redis.managed.image", "may not be more than 512", {"redis": {"managed": {"image": "i" * 513}}}),
+    ("spec.redis.managed.storage.size", "should match", {"redis": {"managed": {"storage": {"size": "big"}}}}),
+    (
+        "spec.redis.managed.storage.storageClassName",
+        "may not be more than 253",
+        {"redis": {"managed": {"storage": {"size": "1Gi", "storageClassName": "c" * 254}}}},
+    ),
+    ("spec.redis.external.urlSecretRef", "Required value", {"redis": {"external": {}}}),
+    ("spec.redis.external.urlSecretRef.key", "Required value", external(urlSecretRef={"name": "a"})),
+    ("spec.redis.external.urlSecretRef.name", "should match", external(urlSecretRef={"name": "A_B", "key": "k"})),
+    ("spec.redis.external.caSecretRef.key", "should match", external(caSecretRef={"name": "a", "key": "a/b"})),
+    ("spec.redis.external.caSecretRef.key", "may not be more than 253", external(caSecretRef={"name": "a", "key": "k" * 254})),
+    ("spec.auth.mode", "supported values", {"auth": {"mode": "Password"}}),
+    ("spec.auth.issuer", "may not be more than 512", {"auth": {"mode": "Jwt", "secretRef": FROM, "issuer": "i" * 513}}),
+    ("spec.auth.audience", "should be at least 1 chars", {"auth": {"mode": "Jwt", "secretRef": FROM, "audience": ""}}),
+    ("spec.media.iceServers", "must have at most 8", {"media": {"iceServers": [{"urls": ["stun:a"]}] * 9}}),
+    ("spec.media.iceServers[0].urls", "should have at least 1 items", ice(urls=[])),
+    ("spec.media.iceServers[0].urls", "must have at most 8", ice(urls=["stun:a"] * 9)),
+    ("spec.media.iceServers[0].urls[0]", "should match", ice(urls=["http://a"])),
+    ("spec.media.iceServers[0].urls[0]", "may not be more than 256", ice(urls=["stun:" + "a" * 252])),
+    ("spec.media.iceServers[0].username", "should match", ice(urls=["turn:a"], username="$(X)", credentialSecretRef=FROM)),
+]
+
+RULES = [
+    ("spec.mesh.portBase", "too close", {"mesh": {"portBase": 20100}}),
+    ("spec.mesh.portBase", "too close", {"replicas": 32, "media": {"port": 21000}}),
+    ("spec.media.port", "must end below 30000", {"media": {"port": 29800}}),
+    ("spec.mesh.portBase", "must end below 30000", {"mesh": {"portBase": 29800}}),
+    ("spec.workersPerNode", "(replicas - 1) x workersPerNode", {"replicas": 32, "workersPerNode": 4}),
+    ("spec.mesh.lanes", "(replicas - 1) x lanes", {"replicas": 32, "workersPerNode": 64, "mesh": {"lanes": 4}}),
+    ("spec.mesh.beatInterval", "between 100ms and 5s", {"mesh": {"beatInterval": "99ms"}}),
+    ("spec.mesh.linkGrace", "between 2s and 10m", {"mesh": {"linkGrace": "1h"}}),
+    ("spec.mesh.fanOutIdleTimeout", "between 1s and 1h", {"mesh": {"fanOutIdleTimeout": "0s"}}),
+    ("spec.drain.deadline", "between 1s and 24h", {"drain": {"deadline": "25h"}}),
+    ("spec.redis", "choose one", {"redis": {"managed": {}, "external": EXTERNAL}}),
+    ("spec.auth", "exactly one of", {"auth": {"mode": "Jwt"}}),
+    ("spec.auth", "exactly one of", {"auth": {"mode": "Jwt", "secretRef": FROM, "jwksSecretRef": FROM}}),
+    ("spec.auth", "set mode to Jwt", {"auth": {"secretRef": FROM}}),
+    ("spec.auth", "set mode to Jwt", {"auth": {"mode": "None", "issuer": "me"}}),
+    ("spec.media.iceServers[0]", "come together", ice(urls=["stun:a"], username="u")),
+    ("spec.media.iceServers[0]", "a TURN server needs", ice(urls=["stun:a", "turn:a"])),
+    ("spec.podLabels", "operator's own", {"podLabels": {"app.kubernetes.io/name": "x"}}),
+    ("spec.podLabels", "operator's own", {"podLabels": {"sfumato.dev/x": "x"}}),
+    ("spec.podAnnotations", "operator's own", {"podAnnotations": {"sfumato.dev/drain": "true"}}),
+    ("spec.podAnnotations", "operator's own", {"podAnnotations": {"app.kubernetes.io/name": "x"}}),
+    ("spec.env", "the operator sets", {"env": [{"name": "SFUMATO_NAME", "value": "x"}]}),
+    ("spec.env", "the operator sets", {"env": [{"name": "SFUMATO_REDIS_URL", "value": "x"}]}),
+    ("spec.env", "the operator sets", {"env": [{"name": "SFUMATO_AUTH_ISSUER", "value": "x"}]}),
+    ("spec.env", "the operator sets", {"env": [{"name": "SFUMATO_ICE_SERVERS", "value": "x"}]}),
+]
+
+# As much as the bounds allow, all at once: the API server counts what the rules cost with such an object.
+LARGEST = {
+    "replicas": 32,
+    "workersPerNode": 3,
+    "env": entries(64, value="x" * 1000),
+    "podLabels": {f"example.com/{n:060}": "v" * 63 for n in range(64)},
+    "podAnnotations": {f"example.com/{n:060}": "v" * 4096 for n in range(64)},
+    "auth": {"mode": "Jwt", "jwksSecretRef": FROM, "issuer": "i" * 512, "audience": "a" * 512},
+    "media": {"iceServers": [{"urls": ["stun:" + "a" * 251] * 8}] * 8},
+}
+
+
+@pytest.fixture
+def nowhere(operator, kubectl) -> SfuCluster:
+    """A cluster that is looked at by the API server and never made."""
+    return SfuCluster(kubectl, "default", "nowhere")
+
+
+def dry_run(cluster: SfuCluster, manifest: str) -> str:
+    return cluster.run("apply", "--dry-run=server", "--output=json", "--filename", "-", input=manifest)
+
+
+@pytest.mark.parametrize(("field", "words", "spec"), BOUNDS + RULES)
+def test_what_cannot_be_is_refused_and_the_field_is_named(nowhere, field, words, spec):
+    with pytest.raises(KubectlError) as refused:
+        dry_run(nowhere, nowhere.manifest(**spec))
+    text = str(refused.value)
+    assert f"{field}:" in text, text
+    assert words in text, text
+
+
+def test_a_field_that_there_is_not_is_named(nowhere):
+    with pytest.raises(KubectlError, match=r'unknown field "spec\.mesh\.beatIntervall"'):
+        nowhere.run("create", "--dry-run=server", "--filename", "-", input=nowhere.manifest(mesh={"beatIntervall": "1s"}))
+
+
+@pytest.mark.parametrize("name", ["l" * 41, "1live", "live.tv"])
+def test_a_name_that_leaves_no_room_is_refused(nowhere, name):
+    nowhere.name = name
+    with pytest.raises(KubectlError, match="at most 40 of a-z"):
+        dry_run(nowhere, nowhere.manifest())
+
+
+def test_as_much_as_the_bounds_allow_is_taken(nowhere):
+    taken = json.loads(dry_run(nowhere, nowhere.manifest(**LARGEST)))["spec"]
+    assert len(taken["env"]) == len(taken["podLabels"]) == 64
+
+
+def test_an_empty_spec_gets_its_defaults_from_the_api_server(nowhere):
+    metadata = {"name": "nowhere", "namespace": "default"}
+    empty = json.dumps({"apiVersion": "sfumato.dev/v1alpha1", "kind": "SfuCluster", "metadata": metadata, "spec": {}})
+    spec = json.loads(dry_run(nowhere, empty))["spec"]
+    assert (spec["replicas"], spec["media"]["port"], spec["mesh"]["portBase"]) == (3, 20000, 24000)
+    assert (spec["auth"], spec["drain"]["deadline"], spec["web"]["replicas"]) == ({"mode": "None"}, "5m", 2)
+
+
+def test_the_storage_of_redis_cannot_be_changed(sfu):
+    sfu.apply(redis={"managed": {"storage": {"size": "1Gi"}}}, paused=True)
+    for other in ({"storage": {"size": "2Gi"}}, {"storage": {"size": "1Gi", "storageClassName": "fast"}}, {"storage": None}):
+        with pytest.raises(KubectlError, match="storage of a managed Redis cannot change"):
+            sfu.patch(redis={"managed": other})
