@@ -105,17 +105,21 @@ def test_a_name_that_is_taken_is_not_taken_over(sfu):
 @pytest.fixture
 def loose_definition(kubectl, operator):
     """The definition of SfuCluster as one that checks nothing, for the time of a test."""
-    crd = kubectl.get("crd", "sfuclusters.sfumato.dev")
-    (version,) = crd["spec"]["versions"]
+    name = "sfuclusters.sfumato.dev"
+    strict = kubectl.get("crd", name)["spec"]
+
+    def define(spec: dict) -> None:
+        live = kubectl.get("crd", name)
+        metadata = {"name": name, "resourceVersion": live["metadata"]["resourceVersion"]}
+        definition = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata, "spec": spec}
+        kubectl.run("replace", "--filename", "-", input=json.dumps(definition))
+
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version["schema"] = {"openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}}
-    metadata = {"name": crd["metadata"]["name"], "resourceVersion": crd["metadata"]["resourceVersion"]}
-    loose = json.dumps({key: crd[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": metadata})
-    kubectl.run("replace", "--filename", "-", input=loose)
-    try:
-        yield
-    finally:
-        operator.install()
+    schema = {"type": "object", "properties": {"spec": anything, "status": anything}}
+    (version,) = strict["versions"]
+    define(strict | {"versions": [version | {"schema": {"openAPIV3Schema": schema}}]})
+    yield
+    define(strict)
 
 
 def broken(sfu, **spec) -> None:
