@@ -56,7 +56,7 @@ BOUNDS = [
     ("spec.imagePullSecrets", "must have at most 64", {"imagePullSecrets": entries(65)}),
     ("spec.upgradePolicy", "supported values", {"upgradePolicy": "Never"}),
     ("spec.priorityClassName", "may not be more than 253", {"priorityClassName": "p" * 254}),
-    ("spec.resources.limits", "should match", {"resources": {"limits": {"cpu": "much"}}}),
+    ("spec.resources.limits.cpu", "should match", {"resources": {"limits": {"cpu": "much"}}}),
     ("spec.resources.requests", "must have at most 16", {"resources": {"requests": {f"r{n}": 1 for n in range(17)}}}),
     ("spec.nodeSelector", "must have at most 64", {"nodeSelector": pairs(65)}),
     ("spec.nodeSelector.k", "may not be more than 4096", {"nodeSelector": {"k": "v" * 4097}}),
@@ -139,7 +139,7 @@ def nowhere(operator, kubectl) -> SfuCluster:
 
 
 def dry_run(cluster: SfuCluster, manifest: str) -> str:
-    return cluster.run("apply", "--dry-run=server", "--output=json", "--filename", "-", input=manifest)
+    return cluster.run("create", "--dry-run=server", "--output=json", "--filename", "-", input=manifest)
 
 
 @pytest.mark.parametrize(("field", "words", "spec"), BOUNDS + RULES)
