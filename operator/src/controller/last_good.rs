@@ -31,6 +31,7 @@ mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::PodTemplateSpec;
 
+    #[allow(clippy::needless_pass_by_value, reason = "a test reads better without the ampersand")]
     fn object(spec: serde_json::Value) -> DynamicObject {
         serde_json::from_value(json!({
             "apiVersion": "sfumato.dev/v1alpha1", "kind": "SfuCluster",

@@ -143,6 +143,7 @@ mod tests {
         validate(&serde_json::from_value(object).unwrap()).unwrap()
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "a test reads better without the ampersand")]
     fn secret(data: Value) -> Secret {
         serde_json::from_value(json!({ "stringData": {}, "data": data })).unwrap()
     }
