@@ -72,8 +72,8 @@ class SfuCluster:
         """Waits until a person is told of this, by condition and by event."""
         self.told("Degraded", "True", reason, *words, within=within)
 
-    def told(self, kind: str, status: str, reason: str, *words: str, within: float = 60) -> None:
-        """Waits until a condition says this for this reason in these words, and an event with that reason as well."""
+    def told(self, kind: str, status: str, reason: str, *words: str, event: str = "", within: float = 60) -> None:
+        """Waits until a condition says this for this reason in these words, and an event with that reason (or another one) as well."""
 
         def condition() -> bool:
             now = self.condition(kind)
@@ -81,11 +81,13 @@ class SfuCluster:
             assert all(word in now["message"] for word in words), now
             return True
 
-        def event() -> bool:
-            return any(all(word in text for word in words) for text in self.events(reason))
+        def written() -> list[str]:
+            told = self.events(event or reason)
+            assert any(all(word in text for word in words) for text in told), told
+            return told
 
         eventually(f"{kind} is {status}: {reason}", condition, within=within)
-        eventually(f"an event {reason}", event, within=20)
+        eventually(f"an event {event or reason}", written, within=20)
 
     def whole(self, nodes: int, within: float = WHOLE) -> dict:
         """Waits until so many nodes are ready and all their pairs linked, by a status of the newest generation."""

@@ -80,12 +80,7 @@ def test_a_redis_with_tls_is_reached_by_its_ca_and_a_wrong_one_is_told(sfu, tmp_
     sfu.whole(2)
     uids = sfu.uids()
 
-    def refused() -> bool:
-        condition = sfu.condition("RedisReady")
-        return condition["status"] == "False" and "certificate" in condition["message"]
-
-    eventually("the condition says that the certificate is the reason", refused, within=60)
-    eventually("and so does an event", lambda: "certificate" in " ".join(sfu.events("RedisLost")), within=20)
+    sfu.told("RedisReady", "False", "CertificateRefused", "certificate", "caSecretRef", event="RedisLost")
     assert "live-redis" not in sfu.run("get", "statefulsets", "--output=name"), "no Redis of the cluster's own is made"
 
     sfu.put_secret("redis", {"url": redis.url, "ca.crt": redis.ca})

@@ -1,10 +1,14 @@
-//! Events: what `kubectl describe` shows below an object. One recorder for all, since it merges repetitions.
+//! Events: what `kubectl describe` shows below an object. Repetitions are merged, by kube's recorder; what says something
+//! new for the same reason is an event of its own.
 
 use crate::crd::SfuCluster;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
-use std::time::Duration;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Longest note that the API server takes, in bytes.
 const MAX_NOTE: usize = 1_024;
@@ -20,9 +24,24 @@ pub enum Tone {
     Warning,
 }
 
+/// How long a repetition is merged: as long as kube's recorder remembers.
+const MERGED: Duration = Duration::from_secs(6 * 60);
+
 /// Writes events.
 #[derive(Clone)]
 pub struct Events {
+    client: Client,
+    reporter: Reporter,
+    recorders: Arc<Mutex<Recorders>>,
+}
+
+/// What was told last, by the object's UID and the reason. A recorder takes the same reason for a repetition, whatever the
+/// words, and keeps the first words: so other words get another recorder.
+type Recorders = HashMap<(Option<String>, &'static str), Last>;
+
+struct Last {
+    text: String,
+    at: Instant,
     recorder: Recorder,
 }
 
@@ -48,8 +67,28 @@ impl Events {
             instance: Some(instance),
         };
         Self {
-            recorder: Recorder::new(client, reporter),
+            client,
+            reporter,
+            recorders: Arc::default(),
         }
+    }
+
+    fn recorder(&self, about: &ObjectReference, note: &Note) -> Recorder {
+        let mut recorders = self.recorders.lock();
+        recorders.retain(|_, last| last.at.elapsed() < MERGED);
+        let key = (about.uid.clone(), note.reason);
+        let same = recorders.get(&key).filter(|last| last.text == note.text);
+        let recorder = same.map_or_else(
+            || Recorder::new(self.client.clone(), self.reporter.clone()),
+            |last| last.recorder.clone(),
+        );
+        let last = Last {
+            text: note.text.clone(),
+            at: Instant::now(),
+            recorder: recorder.clone(),
+        };
+        recorders.insert(key, last);
+        recorder
     }
 
     /// Writes an event about a cluster, aside: events are a comfort, and nothing waits for them.
@@ -58,6 +97,7 @@ impl Events {
             Tone::Normal => tracing::info!(cluster = about.name, reason = note.reason, "{}", note.text),
             Tone::Warning => tracing::warn!(cluster = about.name, reason = note.reason, "{}", note.text),
         }
+        let recorder = self.recorder(about, &note);
         let event = Event {
             type_: match note.tone {
                 Tone::Normal => EventType::Normal,
@@ -68,7 +108,7 @@ impl Events {
             action: note.action.to_owned(),
             secondary: None,
         };
-        let (recorder, about) = (self.recorder.clone(), about.clone());
+        let about = about.clone();
         tokio::spawn(async move {
             match tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
                 Ok(Ok(())) => {}

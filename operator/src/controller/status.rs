@@ -197,6 +197,15 @@ fn redis(mesh: &MeshSnapshot) -> Told {
             "no node has said whether it reaches Redis".to_owned(),
         ),
         (_, 0) => ("True", "Reached", "every node reaches Redis".to_owned()),
+        (all, without) if why.is_some_and(|why| why.contains("certificate")) => (
+            "False",
+            "CertificateRefused",
+            format!(
+                "{without} of {all} nodes refuse the certificate of Redis{}: put the CA that it comes from into \
+                 spec.redis.external.caSecretRef; what plays goes on",
+                because(why)
+            ),
+        ),
         (all, without) => (
             "False",
             "NotReached",

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use serde_json::{Value, json};
+use sfumato_mesh::api::NodeReport;
 
 #[allow(clippy::needless_pass_by_value, reason = "a test reads better without the ampersand")]
 fn pod(ordinal: usize, status: Value) -> Arc<Pod> {
@@ -167,6 +168,39 @@ fn a_front_door_that_does_not_start_is_told_as_well() {
     let status = told(&facts(&pods, &whole));
     assert!(condition(&status, "Ready").starts_with("True"));
     assert!(condition(&status, "Degraded").starts_with("True ImageNotPulled: live-7 cannot pull its image"));
+}
+
+/// A node that does not reach Redis, for this reason.
+fn report(redis_problem: Option<&str>) -> Arc<NodeReport> {
+    let report = json!({
+        "apiVersion": 1, "version": "0.1.0", "name": "live-0", "incarnation": "u.1", "adminUrl": "", "clientUrl": "",
+        "revision": 1, "workers": 1, "ready": true, "draining": false, "redis": false, "redisProblem": redis_problem,
+        "peers": [], "links": [], "publications": [], "carried": [], "viewers": 0, "publishers": 0,
+    });
+    Arc::new(serde_json::from_value(report).unwrap())
+}
+
+#[test]
+fn why_redis_is_not_reached_is_told() {
+    let status = |problem: Option<&str>| {
+        let mut mesh = mesh(1, 0);
+        mesh.members[0].report = Some(report(problem));
+        condition(&told(&facts(&[], &mesh)), "RedisReady")
+    };
+    assert_eq!(
+        status(None),
+        "False NotReached: 1 of 1 nodes do not reach Redis; what plays goes on"
+    );
+    let away = "False NotReached: 1 of 1 nodes do not reach Redis (no answer); what plays goes on";
+    assert_eq!(status(Some("no answer")), away);
+    let refused = status(Some("invalid peer certificate: UnknownIssuer"));
+    assert!(
+        refused.starts_with("False CertificateRefused: 1 of 1 nodes refuse"),
+        "{refused}"
+    );
+    for word in ["UnknownIssuer", "spec.redis.external.caSecretRef"] {
+        assert!(refused.contains(word), "{refused}");
+    }
 }
 
 #[test]

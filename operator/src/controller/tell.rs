@@ -32,7 +32,10 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     if let Some(mesh) = turned("MeshReady", "False").filter(|_| !first && same_size) {
         note(Tone::Warning, "MeshBroken", "Linking", &mesh.message);
     }
-    if let Some(redis) = turned("RedisReady", "False") {
+    let away = condition(now, "RedisReady").filter(|c| c.status == "False");
+    if let Some(redis) = away
+        && condition(before, "RedisReady").is_none_or(|c| (&c.status, &c.reason) != (&redis.status, &redis.reason))
+    {
         note(Tone::Warning, "RedisLost", "Watching", &redis.message);
     }
     if let Some(redis) = turned("RedisReady", "True").filter(|_| !first) {
