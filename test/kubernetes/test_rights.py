@@ -92,7 +92,7 @@ def test_an_operator_for_some_namespaces_works_there_and_can_do_nothing_elsewher
     assert not hosts_read(asked), "no Kubernetes node is ever read"
     assert {request.namespace for request in asked} <= {"", namespace, second, team_operator.namespace}
     user = team_operator.user
-    for verb, resource in (("list", "sfuclusters.sfumato.dev"), ("get", "secrets"), ("create", "pods/eviction"), ("patch", "services")):
+    for verb, resource in (("list", "sfuclusters.sfumato.dev"), ("get", "secrets"), ("delete", "pods"), ("patch", "services")):
         assert may(kubectl, user, verb, resource, f"--namespace={second}"), f"{verb} {resource}"
         assert not may(kubectl, user, verb, resource, f"--namespace={foreign}"), f"{verb} {resource}"
     assert not may(kubectl, user, "list", "sfuclusters.sfumato.dev", "--all-namespaces")
