@@ -175,6 +175,10 @@ pub struct NodeReport {
     /// Most lanes of a node pair by the cluster's settings (`mesh.lanes`); absent means as many as both have workers.
     #[serde(default)]
     pub lanes: Option<u16>,
+    /// Whether it was started to encrypt its links; absent in reports of older releases, whose links follow their own
+    /// setting alone.
+    #[serde(default)]
+    pub link_encryption: Option<bool>,
     /// Whether new sessions are welcome.
     pub ready: bool,
     /// Whether the node is being emptied: no new sessions, links stay.
@@ -346,6 +350,9 @@ pub struct PutLinks {
     pub peer: Peer,
     /// One entry a lane.
     pub lanes: Vec<LaneRequest>,
+    /// Whether ends that are opened are encrypted although this node was not started to: the peer was.
+    #[serde(default)]
+    pub encrypted: bool,
     /// Ends to close first (of dead incarnations of this peer, surplus lanes). Unknown ids count as closed.
     #[serde(default)]
     pub close: Vec<LinkId>,

@@ -6,7 +6,7 @@
 use crate::admin::{AdminError, CALL_DEADLINE, NodeAdmin};
 use crate::api::{CloseLinks, EndAction, LaneRequest, LinkEnd, LinkId, NodeName, Peer, PutLinks};
 use crate::backoff::Connected;
-use crate::plan::{CloseStep, PairEnd, PairStep, Step};
+use crate::plan::{CloseStep, PairStep, Step};
 use futures::StreamExt;
 use std::fmt;
 use std::time::Duration;
@@ -121,7 +121,7 @@ struct Driver<'a> {
 
 impl Driver<'_> {
     async fn pair(&mut self, step: &PairStep) -> Result<Vec<Connected>, StepError> {
-        let PairStep { a, b, lanes } = step;
+        let PairStep { a, b, lanes, .. } = step;
         if lanes.is_empty() {
             for side in [a, b] {
                 self.close(&side.node, &side.admin_url, side.close.clone()).await?;
@@ -136,7 +136,7 @@ impl Driver<'_> {
                 remote: None,
             })
             .collect();
-        let at_a = self.put(Call::CreateAtA, a, b, create, a.close.clone()).await?;
+        let at_a = self.put(Call::CreateAtA, step, create).await?;
 
         let connect_b = lanes
             .iter()
@@ -147,9 +147,7 @@ impl Driver<'_> {
                 remote: Some(remote.clone()),
             })
             .collect();
-        let at_b = self
-            .put(Call::CreateAndConnectAtB, b, a, connect_b, b.close.clone())
-            .await?;
+        let at_b = self.put(Call::CreateAndConnectAtB, step, connect_b).await?;
 
         let connect_a = at_a
             .iter()
@@ -160,7 +158,7 @@ impl Driver<'_> {
                 remote: Some(remote.clone()),
             })
             .collect();
-        self.put(Call::ConnectAtA, a, b, connect_a, Vec::new()).await?;
+        self.put(Call::ConnectAtA, step, connect_a).await?;
         Ok(at_a
             .into_iter()
             .zip(at_b)
@@ -172,19 +170,22 @@ impl Driver<'_> {
             .collect())
     }
 
-    async fn put(
-        &mut self,
-        call: Call,
-        at: &PairEnd,
-        peer: &PairEnd,
-        lanes: Vec<LaneRequest>,
-        close: Vec<LinkId>,
-    ) -> Result<Vec<LinkEnd>, StepError> {
+    async fn put(&mut self, call: Call, step: &PairStep, lanes: Vec<LaneRequest>) -> Result<Vec<LinkEnd>, StepError> {
+        let (at, peer) = match call {
+            Call::CreateAndConnectAtB => (&step.b, &step.a),
+            Call::CreateAtA | Call::ConnectAtA | Call::Close => (&step.a, &step.b),
+        };
         let request = PutLinks {
             incarnation: at.node.incarnation.clone(),
             peer: peer.node.clone(),
             lanes,
-            close,
+            encrypted: step.encrypted,
+            // Each node's first call closes what it is to give up.
+            close: if call == Call::ConnectAtA {
+                Vec::new()
+            } else {
+                at.close.clone()
+            },
         };
         let calling = self.admin.put_links(&at.admin_url, &peer.node.name, &request);
         let ends = self.bounded(call, &at.node.name, &at.admin_url, calling).await?.links;

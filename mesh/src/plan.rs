@@ -175,9 +175,15 @@ fn pair_step(a: &Member<'_>, b: &Member<'_>, options: &PlanOptions) -> Option<Pa
             close: surplus(own, other, options),
         })
     };
+    let encrypts = |member: &Member<'_>| {
+        member
+            .seen
+            .is_some_and(|seen| seen.report.link_encryption == Some(true))
+    };
+    let encrypted = encrypts(a) || encrypts(b);
     let (a, b) = (side(a, b)?, side(b, a)?);
     let anything = !(lanes.is_empty() && a.close.is_empty() && b.close.is_empty());
-    anything.then_some(PairStep { a, b, lanes })
+    anything.then_some(PairStep { a, b, lanes, encrypted })
 }
 
 /// Of one living member's ends to another, those that nobody wants.

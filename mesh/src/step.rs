@@ -22,6 +22,8 @@ pub struct PairStep {
     pub b: PairEnd,
     /// The lanes to make; whole lanes of the pair are not among them. Empty when there is only something to close.
     pub lanes: Vec<LaneStep>,
+    /// Whether the links are encrypted: when either node was started to encrypt.
+    pub encrypted: bool,
 }
 
 /// One side of a [`PairStep`].

@@ -389,13 +389,35 @@ fn a_pair_costs_three_calls_whatever_the_number_of_lanes() {
 }
 
 #[test]
+fn a_link_is_encrypted_when_either_of_its_nodes_was_started_to() {
+    in_paused_time(async {
+        let world = World::of(4, 1);
+        let wants = [true, true, false, false];
+        world.with(|s| {
+            for (node, encrypts) in s.nodes.values_mut().zip(wants) {
+                node.encrypts = encrypts;
+            }
+        });
+        let _ = world.round(&PlanOptions::default()).await;
+        assert_eq!(world.fault_in_mesh(None), None);
+        world.with(|s| {
+            for (node, own) in s.nodes.values().zip(wants) {
+                for ((peer, ..), link) in &node.links {
+                    assert_eq!(link.encrypted, own || s.nodes[peer].encrypts, "{} to {peer}", node.name);
+                }
+            }
+        });
+    });
+}
+
+#[test]
 fn ends_to_an_earlier_life_are_closed_by_the_calls_that_make_the_new_links() {
     in_paused_time(async {
         let world = World::of(2, 1);
         let _ = world.round(&PlanOptions::default()).await;
         world.restart(&name(1));
         let steps = plan(&world.observe(), &PlanOptions::default());
-        let [Step::Pair(PairStep { a, b, lanes })] = &steps[..] else {
+        let [Step::Pair(PairStep { a, b, lanes, .. })] = &steps[..] else {
             panic!("{steps:#?}")
         };
         assert_eq!((a.close.len(), b.close.len(), &lanes[0].a), (1, 0, &EndAction::Ensure));

@@ -34,13 +34,14 @@ impl Node {
         self.drop_links(&request.close, "closed by the operator").await;
         let mut links = Vec::with_capacity(request.lanes.len());
         for wanted in &request.lanes {
-            links.push(self.put_lane(&request.peer, wanted).await?);
+            links.push(self.put_lane(request, wanted).await?);
         }
         self.peers.learn(self, &request.peer);
         Ok(Links { links })
     }
 
-    async fn put_lane(self: &Arc<Self>, peer: &Peer, wanted: &LaneRequest) -> Result<LinkEnd, Problem> {
+    async fn put_lane(self: &Arc<Self>, request: &PutLinks, wanted: &LaneRequest) -> Result<LinkEnd, Problem> {
+        let peer = &request.peer;
         let existing = self.link_to(peer, wanted);
         let decision = decide(
             existing
@@ -62,7 +63,7 @@ impl Node {
             }
             (Decision::Create { close }, _) => {
                 self.drop_links(close.as_slice(), "replaced by the operator").await;
-                let link = self.open_link(peer, wanted).await?;
+                let link = self.open_link(peer, wanted, request.encrypted).await?;
                 self.connect_link(&link, wanted).await?;
                 link
             }
@@ -82,7 +83,7 @@ impl Node {
             .cloned()
     }
 
-    async fn open_link(&self, peer: &Peer, wanted: &LaneRequest) -> Result<Arc<Link>, Problem> {
+    async fn open_link(&self, peer: &Peer, wanted: &LaneRequest, encrypted: bool) -> Result<Arc<Link>, Problem> {
         let id = LinkId::try_from(uuid::Uuid::new_v4().simple().to_string())?;
         let index = usize::from(wanted.lane.0);
         let link = Link::open(
@@ -91,7 +92,7 @@ impl Node {
             wanted.lane,
             &self.workers[index],
             &self.beats[index],
-            &self.link_listen(),
+            &self.link_listen(encrypted),
             self.options.beat_interval,
         )
         .await?;

@@ -204,12 +204,13 @@ impl Node {
         weak
     }
 
-    /// Where pipes to other nodes listen.
-    pub fn link_listen(&self) -> PipeListen {
+    /// Where pipes to other nodes listen. A node that was started to encrypt always does; another one does where its peer
+    /// was, so that every pair can be linked while a change of the setting is rolled out.
+    pub fn link_listen(&self, peer_encrypts: bool) -> PipeListen {
         PipeListen {
             ip: self.options.pipe_ip,
             ports: self.options.pipe_ports.clone(),
-            encrypted: self.options.link_encryption,
+            encrypted: self.options.link_encryption || peer_encrypts,
         }
     }
 
@@ -352,6 +353,7 @@ impl Node {
             revision,
             workers: self.options.worker_count(),
             lanes: self.options.lanes,
+            link_encryption: Some(self.options.link_encryption),
             ready: self.is_ready(),
             draining: self.is_draining(),
             drain: self.drain_state(),

@@ -120,7 +120,7 @@ pub struct Options {
     /// Ports of the pipes, FIRST-LAST [UDP; one for each peer and lane]
     #[arg(long, env = "SFUMATO_PIPE_PORTS", default_value = "24000-24099", value_parser = port_range)]
     pub pipe_ports: RangeInclusive<u16>,
-    /// Whether links to other nodes are encrypted [SRTP AES-256-GCM; must agree on all nodes]
+    /// Whether links to other nodes are encrypted [SRTP AES-256-GCM; a link is encrypted when one of its nodes wants it]
     #[arg(long, env = "SFUMATO_LINK_ENCRYPTION", default_value_t = true, action = ArgAction::Set)]
     pub link_encryption: bool,
     /// Redis for claims on stream names [redis://HOST:PORT, or rediss:// for TLS; without it names are agreed on between

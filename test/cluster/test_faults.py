@@ -2,6 +2,7 @@
 
 import pytest
 
+from testcluster import cgroups
 from testcluster.bring_up import nodes
 from testcluster.kubectl import KubectlError
 from testcluster.layout import binary
@@ -81,6 +82,8 @@ def test_the_pod_of_a_lost_host_is_replaced_when_it_is_force_deleted_and_the_hos
     lost = trio["node-3"]["metadata"]
     with faults.host_lost("node-3"):
         assert asker.answers("client", trio["node-3"]) == 0
+        assert cgroups.of_machine(faults.layout, "node-3"), "it ran containers"
+        assert not cgroups.existing(cgroups.of_machine(faults.layout, "node-3")), "a host that is off has no control groups"
         eventually("node-3 is NotReady", lambda: not faults.node_ready("node-3"), within=40)
         eventually("its pod is being evicted", lambda: terminating(kubectl, namespace, lost["name"]), within=60)
         kubectl.run("delete", "pod", lost["name"], "--namespace", namespace, "--force", "--grace-period=0")

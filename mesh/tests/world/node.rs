@@ -18,6 +18,7 @@ pub struct FakeNode {
     pub up: bool,
     pub draining: bool,
     pub workers: u16,
+    pub encrypts: bool,
     pub revision: u64,
     pub links: BTreeMap<Key, FakeLink>,
     pub url: String,
@@ -28,6 +29,7 @@ pub struct FakeLink {
     pub id: LinkId,
     pub remote: Option<LinkId>,
     pub state: LinkState,
+    pub encrypted: bool,
     pub since: Instant,
     heard: Instant,
 }
@@ -51,6 +53,8 @@ impl FakeNode {
             up: true,
             draining: false,
             workers,
+            // So that most worlds hold nodes of both kinds.
+            encrypts: life % 2 == 0,
             revision: 1,
             links: BTreeMap::new(),
             url,
@@ -89,6 +93,7 @@ impl FakeNode {
             revision: self.revision,
             workers: self.workers,
             lanes: None,
+            link_encryption: Some(self.encrypts),
             ready: !self.draining,
             draining: self.draining,
             drain: DrainState::default(),
@@ -133,7 +138,18 @@ impl FakeNode {
                 usable: link.state != LinkState::Dead,
             });
             let remote = asked.remote.as_ref().map(|end| end.id.clone());
-            match decide(existing.as_ref(), asked) {
+            let decision = decide(existing.as_ref(), asked);
+            let encrypted = match &decision {
+                Decision::Create { .. } => self.encrypts || request.encrypted,
+                _ => there.is_some_and(|link| link.encrypted),
+            };
+            if asked.remote.as_ref().is_some_and(|end| end.srtp.is_some() != encrypted) {
+                return Err(Refusal {
+                    status: 422,
+                    detail: format!("lane {}: one end is encrypted and the other is not", asked.lane),
+                });
+            }
+            match decision {
                 Decision::Reuse => {}
                 Decision::Connect => {
                     let link = self.links.get_mut(&key).unwrap();
@@ -151,6 +167,7 @@ impl FakeNode {
                             id,
                             remote,
                             state,
+                            encrypted,
                             since,
                             heard: since,
                         },
@@ -163,7 +180,7 @@ impl FakeNode {
                 id: self.links[&key].id.clone(),
                 ip: std::net::Ipv4Addr::LOCALHOST.into(),
                 port: 24_000,
-                srtp: Some(serde_json::json!({ "keyBase64": "secret" })),
+                srtp: encrypted.then(|| serde_json::json!({ "keyBase64": "secret" })),
                 beat: serde_json::json!({}),
             });
         }

@@ -10,6 +10,7 @@ mod drain;
 mod extensions;
 mod hostile;
 mod limits;
+mod links;
 mod metrics;
 mod names;
 mod offers;

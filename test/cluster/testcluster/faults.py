@@ -7,7 +7,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from . import bring_up
+from . import bring_up, cgroups
 from .kubectl import Kubectl
 from .layout import CONTROL_PLANE, Host, Layout
 from .machines import Machine
@@ -17,6 +17,9 @@ from .waiting import eventually
 # After a fault is undone: until the node is Ready again.
 READY_DEADLINE = 60
 API_DEADLINE = 60
+# After a host's processes have ended, until the kernel has dropped what they held.
+CABLE_GONE = 20
+CGROUPS_GONE = 20
 
 
 def host_named(name: str) -> Host:
@@ -73,8 +76,10 @@ class Faults:
         eventually(
             f"the cable of {node} is gone",
             lambda: port_of(node) not in control_plane.run("ip", "-oneline", "link"),
-            within=20,
+            within=CABLE_GONE,
         )
+        groups = cgroups.of_machine(self.layout, node)
+        eventually(f"the control groups of {node} are gone", lambda: not cgroups.remove(groups), within=CGROUPS_GONE)
 
     def boot(self, node: str) -> None:
         bring_up.reboot(self.layout, host_named(node))

@@ -6,12 +6,11 @@ import shutil
 import signal
 from pathlib import Path
 
-from . import locking, process_table
+from . import cgroups, locking, process_table
 from .layout import Layout
 from .waiting import eventually
 
 ENDED_DEADLINE = 20
-CGROUPS = Path("/sys/fs/cgroup")
 KINDS = ("net", "pid", "mnt")
 
 
@@ -24,7 +23,8 @@ def remove(layout: Layout) -> None:
     layout.ready_mark.unlink(missing_ok=True)
     eventually(f"every process of cluster {layout.name} has ended", lambda: not end(layout), within=ENDED_DEADLINE)
     # The kernel drops a killed container's cgroup use a moment after its process.
-    eventually(f"the cgroups of cluster {layout.name} are gone", lambda: not remove_cgroups(layout), within=ENDED_DEADLINE)
+    groups = cgroups.of_cluster(layout)
+    eventually(f"the cgroups of cluster {layout.name} are gone", lambda: not cgroups.remove(groups), within=ENDED_DEADLINE)
     shutil.rmtree(layout.state, ignore_errors=True)
     if layout.state.exists():
         raise RuntimeError(f"{layout.state} cannot be removed: {[str(path) for path in layout.state.rglob('*')][:5]}")
@@ -63,24 +63,11 @@ def is_init(command: list[str]) -> bool:
     return os.path.basename(command[0]) == "machine-init"
 
 
-def remove_cgroups(layout: Layout) -> list[Path]:
-    """Removes the cluster's cgroups in every hierarchy, and returns those that are still in use."""
-    left = []
-    for top in (CGROUPS, *CGROUPS.iterdir()):
-        root = top / layout.cgroup.lstrip("/")
-        for directory, _, _ in os.walk(root, topdown=False):
-            try:
-                os.rmdir(directory)
-            except OSError:
-                left.append(Path(directory))
-    return left
-
-
 def leftovers(layout: Layout) -> list[str]:
     """What a cluster that is down has left behind; nothing, if all is well."""
     found = [f"process {pid}: {' '.join(process_table.command_line(pid))[:100]}" for pid in sorted(processes(layout))]
     found += [f"mount {line.split()[1]}" for line in Path("/proc/mounts").read_text().splitlines() if str(layout.state) in line]
-    found += [f"cgroup {top / layout.cgroup.lstrip('/')}" for top in (CGROUPS, *CGROUPS.iterdir()) if (top / layout.cgroup.lstrip("/")).exists()]
+    found += [f"cgroup {path}" for path in cgroups.existing(cgroups.of_cluster(layout))]
     if layout.state.exists():
         found.append(f"folder {layout.state}")
     return found
