@@ -66,15 +66,24 @@ pub fn evaluate(spec: Option<&LeaseSpec>, me: &str, unchanged: Duration) -> Verd
     match spec.holder_identity.as_deref() {
         None | Some("") => Verdict::Take,
         Some(holder) if holder == me => Verdict::Renew,
-        Some(_) => {
-            let seconds = spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok());
-            let theirs = Duration::from_secs(seconds.unwrap_or(Timing::default().duration.as_secs()));
-            if unchanged >= theirs {
-                Verdict::Take
-            } else {
-                Verdict::Leave
-            }
+        Some(_) if unchanged >= lasts(spec) => Verdict::Take,
+        Some(_) => Verdict::Leave,
+    }
+}
+
+/// How long a Lease counts without a renewal, as its holder has written into it.
+fn lasts(spec: &LeaseSpec) -> Duration {
+    let seconds = spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok());
+    Duration::from_secs(seconds.unwrap_or(Timing::default().duration.as_secs()))
+}
+
+/// How long to wait before the next look: who follows looks again when the Lease runs out, and not up to `retry` later.
+fn pause(spec: Option<&LeaseSpec>, me: &str, unchanged: Duration, retry: Duration) -> Duration {
+    match spec {
+        Some(spec) if evaluate(Some(spec), me, unchanged) == Verdict::Leave => {
+            retry.min(lasts(spec).saturating_sub(unchanged))
         }
+        _ => retry,
     }
 }
 
@@ -160,12 +169,17 @@ impl Elector {
             self.check()?;
             tokio::select! {
                 () = &mut stop => break,
-                () = tokio::time::sleep(self.timing.retry) => {}
+                () = tokio::time::sleep(self.pause()) => {}
             }
             self.check()?;
         }
         self.give_back().await;
         Ok(())
+    }
+
+    fn pause(&self) -> Duration {
+        let spec = self.seen.as_ref().and_then(|lease| lease.spec.as_ref());
+        pause(spec, &self.me, self.since.elapsed(), self.timing.retry)
     }
 
     /// A call never takes so long that the renew deadline passes unnoticed.
@@ -300,6 +314,16 @@ mod tests {
         );
         assert_eq!(evaluate(Some(&lease), "me", after(15)), Verdict::Take);
         assert_eq!(evaluate(Some(&held_by("other", 1)), "me", after(1)), Verdict::Take);
+    }
+
+    #[test]
+    fn who_follows_looks_again_when_the_lease_runs_out_and_who_leads_at_every_turn() {
+        let (lease, turn) = (held_by("other", 15), Duration::from_secs(2));
+        assert_eq!(pause(Some(&lease), "me", after(5), turn), turn);
+        assert_eq!(pause(Some(&lease), "me", after(14), turn), after(1));
+        assert_eq!(pause(Some(&lease), "other", after(14), turn), turn);
+        assert_eq!(pause(Some(&lease), "me", after(15), turn), turn, "taking it failed");
+        assert_eq!(pause(None, "me", after(0), turn), turn);
     }
 
     #[test]

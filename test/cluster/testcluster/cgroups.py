@@ -1,5 +1,5 @@
-"""Control groups of the cluster's containers. They are the kernel's, one tree for all machines, and outlive a machine whose plug is pulled, while those
-of a real computer are gone with its memory. A kubelet that finds them at its start waits three seconds for each."""
+"""Control groups of the cluster's containers. They are the kernel's, one tree for all machines, and outlive a machine whose plug is pulled, while
+those of a real computer are gone with its memory. A kubelet that finds them at its start waits three seconds for each."""
 
 import os
 from collections.abc import Iterable
