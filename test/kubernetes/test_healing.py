@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from nodes import kill
 from sfucluster import SfuCluster
-from testcluster.machines import Machine
 from testcluster.waiting import eventually
 
 
@@ -30,8 +30,7 @@ def test_a_container_that_is_killed_is_another_life_of_the_same_pod(trio, layout
     lives = {node["name"]: node["incarnation"] for node in trio.status()["nodes"]}
     uids = trio.uids()
     pod = trio.nodes()["live-2"]
-    container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
-    Machine(layout, pod["spec"]["nodeName"]).script(f"ctr --namespace k8s.io tasks kill --signal SIGKILL {container}")
+    kill(layout, pod)
 
     def life():
         return {node["name"]: node["incarnation"] for node in trio.status()["nodes"]}["live-2"]
