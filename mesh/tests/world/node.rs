@@ -54,7 +54,7 @@ impl FakeNode {
             draining: false,
             workers,
             // So that most worlds hold nodes of both kinds.
-            encrypts: life % 2 == 0,
+            encrypts: life.is_multiple_of(2),
             revision: 1,
             links: BTreeMap::new(),
             url,

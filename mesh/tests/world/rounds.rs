@@ -152,7 +152,7 @@ fn touched(step: &Step) -> Vec<(NodeName, LinkId)> {
             .collect()
     };
     match step {
-        Step::Pair(PairStep { a, b, lanes }) => {
+        Step::Pair(PairStep { a, b, lanes, .. }) => {
             let mut all = of(a, lanes.iter().map(|l| &l.a).collect());
             all.extend(of(b, lanes.iter().map(|l| &l.b).collect()));
             all
