@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from media import Peers
 from sfucluster import SfuCluster
 from testcluster.waiting import eventually
 
@@ -72,3 +73,11 @@ def trio(sfu) -> SfuCluster:
     sfu.apply()
     sfu.whole(3)
     return sfu
+
+
+@pytest.fixture
+def peers(layout, tmp_path):
+    """Publishers, viewers and browsers of this test, in the pod network."""
+    started = Peers(program("sfu-bench").parent, tmp_path)
+    yield started
+    started.stop()

@@ -60,6 +60,11 @@ class SfuCluster:
     def uids(self) -> dict[str, str]:
         return {name: pod["metadata"]["uid"] for name, pod in self.nodes().items()}
 
+    def lives(self) -> dict[str, tuple[str, str]]:
+        """Each node's pod and incarnation, by the node's name."""
+        incarnations = {node["name"]: node["incarnation"] for node in self.status()["nodes"]}
+        return {name: (uid, incarnations.get(name, "")) for name, uid in self.uids().items()}
+
     def events(self, reason: str) -> list[str]:
         """What the events of this reason say."""
         found = self.get("events", "--field-selector", f"involvedObject.name={self.name},reason={reason}")

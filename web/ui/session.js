@@ -3,7 +3,7 @@
 import { Backoff } from "./backoff.js";
 import { Layers } from "./layers.js";
 import { readStats } from "./stats.js";
-import { Refused, openSession } from "./whip-whep.js";
+import { Refused, nodeOf, openSession } from "./whip-whep.js";
 
 /** Sizes of a simulcast publication: each viewer gets the one that fits. From the lowest, as browsers list them. */
 const SIMULCAST = [
@@ -168,11 +168,6 @@ export class Session extends EventTarget {
 function isGone(error) {
   if (!(error instanceof Refused)) return false;
   return [502, 503, 504].includes(error.status) || (error.status === 404 && error.field === "node");
-}
-
-/** `/nodes/{node}/whep/...` names the node. */
-function nodeOf(url) {
-  return new URL(url).pathname.match(/^\/nodes\/([^/]+)\//)?.[1] ?? null;
 }
 
 /** Waits until the connection is lost; answers the reason. */

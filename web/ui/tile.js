@@ -3,6 +3,7 @@
 import { el, keyed, setData, setText } from "./dom.js";
 import { bitrate } from "./format.js";
 import { layerName } from "./layers.js";
+import { Unreachable, explain } from "./unreachable.js";
 
 const FIGURES_MS = 1_000;
 
@@ -29,6 +30,7 @@ export function makeTile(session, onClose) {
   const state = el("span", { class: "state", role: "status", data: { testid: "session-state" } });
   const figures = el("p", { class: "figures", data: { testid: "session-figures" } });
   const error = el("p", { class: "error", role: "alert", hidden: true, data: { testid: "session-error" } });
+  const unreachable = unreachableNote();
   const sound = el("button", { type: "button", data: { testid: "session-sound" } });
   const picker = el("select", { data: { testid: "session-layer" } });
   const quality = el("label", { class: "quality", hidden: true }, el("span", { class: "hidden" }, "Quality"), picker);
@@ -53,6 +55,7 @@ export function makeTile(session, onClose) {
     ),
     figures,
     error,
+    unreachable.element,
     el("div", { class: "buttons" }, sound, quality, close),
   );
 
@@ -79,6 +82,7 @@ export function makeTile(session, onClose) {
     setText(veil, veilText(session));
     error.hidden = session.state !== "failed";
     setText(error, session.state === "failed" ? session.error.message : "");
+    unreachable.show(session.state !== "live" && session.error instanceof Unreachable ? session.error : null);
     setText(close, ["failed", "stopped"].includes(session.state) ? "Close" : "Stop");
     showLayers();
     show();
@@ -93,6 +97,29 @@ export function makeTile(session, onClose) {
     element.remove();
   };
   return { element, remove };
+}
+
+/** Why no media passes, and what to do; it stays while the session tries again. */
+function unreachableNote() {
+  const what = el("p");
+  const list = el("ul");
+  const why = el("p");
+  const data = { testid: "session-unreachable" };
+  const element = el("div", { class: "error unreachable", role: "alert", hidden: true, data }, what, list, why);
+  const show = (error) => {
+    element.hidden = !error;
+    if (!error) return;
+    const told = explain(error, location.hostname);
+    setText(what, told.what);
+    keyed(
+      list,
+      told.addresses,
+      (text) => text,
+      (text) => ({ element: el("li", {}, text), update() {} }),
+    );
+    setText(why, told.why);
+  };
+  return { element, show };
 }
 
 /** Plays, without sound where the browser wants a click before it allows that. */

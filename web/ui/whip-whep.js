@@ -4,6 +4,7 @@
 // there is nothing to gather and nothing to trickle.
 
 import { extensionLinks } from "./layers.js";
+import { Unreachable } from "./unreachable.js";
 
 const SDP = "application/sdp";
 /** A session that is not connected after this long never will be. */
@@ -62,7 +63,7 @@ export async function openSession({ endpoint, makePeer, token, signal, takeOffer
     } else {
       await pc.setRemoteDescription({ type: "answer", sdp });
     }
-    await connected(pc, signal);
+    await connected(pc, nodeOf(session.url), signal);
     return session;
   } catch (error) {
     session.end();
@@ -136,7 +137,20 @@ async function refusal(response) {
   return new Refused(response.status, problem, Number.isFinite(wait) ? wait : null);
 }
 
-function connected(pc, signal) {
+/** `/nodes/{node}/whep/...` names the node. */
+export function nodeOf(url) {
+  return new URL(url).pathname.match(/^\/nodes\/([^/]+)\//)?.[1] ?? null;
+}
+
+/** Why a connection failed, or did not come in time: addresses that nothing answers from are told from all else. */
+function notConnected(pc, node) {
+  const answered = ["connected", "completed", "disconnected"].includes(pc.iceConnectionState);
+  return answered
+    ? new Error(`${node ?? "the node"} answers, but no secure media connection (DTLS) could be made`)
+    : new Unreachable(node, pc.remoteDescription.sdp);
+}
+
+function connected(pc, node, signal) {
   return new Promise((resolve, reject) => {
     const finish = (outcome, value) => {
       clearTimeout(timer);
@@ -147,14 +161,11 @@ function connected(pc, signal) {
     const look = () => {
       if (pc.connectionState === "connected") finish(resolve);
       else if (["failed", "closed"].includes(pc.connectionState)) {
-        finish(reject, new Error("no media connection to the node could be made; is its media port reachable?"));
+        finish(reject, notConnected(pc, node));
       }
     };
     const abort = () => finish(reject, signal.reason);
-    const timer = setTimeout(
-      () => finish(reject, new Error(`no media connection to the node within ${CONNECT_DEADLINE_MS / 1000} s`)),
-      CONNECT_DEADLINE_MS,
-    );
+    const timer = setTimeout(() => finish(reject, notConnected(pc, node)), CONNECT_DEADLINE_MS);
     pc.addEventListener("connectionstatechange", look);
     signal?.addEventListener("abort", abort);
     if (signal?.aborted) abort();

@@ -8,6 +8,7 @@ from .layout import (
     OUTSIDE,
     OUTSIDE_ADDRESS,
     ROUTER_ADDRESS,
+    SERVICE_RANGES,
     Address,
     Host,
     Layout,
@@ -83,7 +84,7 @@ def connect_client(layout: Layout, hosts: list[Host]) -> None:
 ip link set lo up
 {address("eth0", CLIENT_ADDRESS)}
 """
-        + "\n".join(routes_to_pods(host) for host in hosts)
+        + "\n".join([*(routes_to_pods(host) for host in hosts), routes_to_services(hosts[0])])
     )
 
 
@@ -128,3 +129,9 @@ def default_route(via: Address) -> str:
 
 def routes_to_pods(host: Host) -> str:
     return f"ip route add {host.pods_v4} via {host.address.v4}\nip -6 route add {host.pods_v6} via {host.address.v6}"
+
+
+def routes_to_services(via: Host) -> str:
+    """A host's kube-proxy translates what it forwards as well."""
+    v4, v6 = SERVICE_RANGES.split(",")
+    return f"ip route add {v4} via {via.address.v4}\nip -6 route add {v6} via {via.address.v6}"

@@ -161,14 +161,20 @@ class Browser:
 
 
 class Chromium(Browser):
+    """`host` is where its pages come from; nothing else resolves."""
+
     name = "chromium"
     program = "chromium"
+
+    def __init__(self, log: Path, host: str = "127.0.0.1"):
+        self.host = host
+        super().__init__(log)
 
     def _command(self, program):
         return [
             program,
             *CHROMIUM_FLAGS,
-            "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+            f"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE {self.host}",
             "--remote-debugging-port=0",
             f"--user-data-dir={self.profile}",
             "--enable-logging=stderr",

@@ -9,6 +9,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -190,10 +191,9 @@ def ffmpeg_says(*arguments: str) -> str:
 class Generator(ProcessPeer):
     """`sfu-bench publish`: an RTP generator without an encoder, so that a starved machine costs no packets at the source."""
 
-    def __init__(self, binaries: Path, url: str, name: str, directory: Path):
-        super().__init__(
-            name, [binaries / "sfu-bench", "publish", url, "--kbps", "400", "--fps", "20", "--retry-seconds", "6"], directory
-        )
+    def __init__(self, binaries: Path, url: str, name: str, directory: Path, options: Sequence[str] = ()):
+        command = [binaries / "sfu-bench", "publish", url, "--kbps", "400", "--fps", "20", "--retry-seconds", "6", *options]
+        super().__init__(name, command, directory)
         self.started(lambda _: "publishing" in self.text())
 
     def closed(self) -> str:
@@ -203,8 +203,8 @@ class Generator(ProcessPeer):
 class Counter(ProcessPeer):
     """`sfu-bench watch`: counts RTP packets and decodes nothing; a line a second, and one at once when its session is closed."""
 
-    def __init__(self, binaries: Path, url: str, name: str, directory: Path):
-        super().__init__(name, [binaries / "sfu-bench", "watch", url, "--json", "--retry-seconds", "5"], directory)
+    def __init__(self, binaries: Path, url: str, name: str, directory: Path, options: Sequence[str] = ()):
+        super().__init__(name, [binaries / "sfu-bench", "watch", url, "--json", "--retry-seconds", "5", *options], directory)
         self.started(lambda line: line.get("packets", 0) > 0)
 
     def count(self) -> int:
@@ -224,8 +224,9 @@ class Counter(ProcessPeer):
 class Flock(ProcessPeer):
     """`sfu-bench watch --again`: viewers that open a new session when theirs ends, as players do; a line a second."""
 
-    def __init__(self, viewers: int, binaries: Path, url: str, again: str, name: str, directory: Path):
-        command = [binaries / "sfu-bench", "watch", url, "--again", again, "--viewers", str(viewers), "--retry-seconds", "5"]
+    def __init__(self, viewers: int, binaries: Path, url: str, again: str, name: str, directory: Path, options: Sequence[str] = ()):
+        repeating = ["--again", again, "--viewers", str(viewers), "--retry-seconds", "5"]
+        command = [binaries / "sfu-bench", "watch", url, *repeating, *options]
         super().__init__(name, command, directory)
         self.viewers = viewers
         self.started(lambda line: line.get("playing") == viewers, within=30)

@@ -3,9 +3,9 @@
 import socket
 
 
-def ask(port: int, *words: str):
-    """One command to a Redis on loopback; answers text, a number, a list of these, or None."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection, connection.makefile("rb") as answer:
+def ask(port: int, *words: str, host: str = "127.0.0.1"):
+    """One command to a Redis; answers text, a number, a list of these, or None."""
+    with socket.create_connection((host, port), timeout=5) as connection, connection.makefile("rb") as answer:
         parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
         connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
         return _value(answer)

@@ -1,0 +1,64 @@
+"""Media on the cluster: sfu-bench's peers and browsers in the pod network, and the front door's URLs."""
+
+import contextlib
+import itertools
+from pathlib import Path
+
+from harness.browsers import Chromium
+from harness.peers import Counter, Flock, Generator
+from sfucluster import SfuCluster
+from testcluster.layout import CLIENT_ADDRESS
+
+# Where the nodes send media to: the address that the tests' network has in the pod network.
+HERE = ("--bind", CLIENT_ADDRESS.v4)
+
+
+def front_door(cluster: SfuCluster) -> str:
+    """The front door's Service."""
+    spec = cluster.get("service", f"{cluster.name}-web")["spec"]
+    return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
+
+
+def whip(cluster: SfuCluster, stream: str, node: str | None = None) -> str:
+    return endpoint(cluster, "whip", stream, node)
+
+
+def whep(cluster: SfuCluster, stream: str, node: str | None = None) -> str:
+    return endpoint(cluster, "whep", stream, node)
+
+
+def endpoint(cluster: SfuCluster, protocol: str, stream: str, node: str | None) -> str:
+    return f"{front_door(cluster)}/{protocol}/{stream}{f'?node={node}' if node else ''}"
+
+
+class Peers:
+    """Starts peers and browsers, and stops them all."""
+
+    def __init__(self, binaries: Path, directory: Path):
+        self._binaries = binaries
+        self._directory = directory
+        self._numbers = itertools.count(1)
+        self._started = contextlib.ExitStack()
+
+    def publish(self, url: str) -> Generator:
+        return self._start(Generator(self._binaries, url, self._name("publisher"), self._directory, HERE))
+
+    def count(self, url: str) -> Counter:
+        return self._start(Counter(self._binaries, url, self._name("viewer"), self._directory, HERE))
+
+    def flock(self, viewers: int, url: str, again: str) -> Flock:
+        return self._start(Flock(viewers, self._binaries, url, again, self._name("flock"), self._directory, HERE))
+
+    def browser(self, host: str) -> Chromium:
+        """Chromium for the pages of one host."""
+        return self._start(Chromium(self._directory / f"{self._name('chromium')}.log", host))
+
+    def stop(self) -> None:
+        self._started.close()
+
+    def _name(self, what: str) -> str:
+        return f"{what}-{next(self._numbers)}"
+
+    def _start(self, peer):
+        self._started.callback(peer.stop)
+        return peer
