@@ -3,6 +3,7 @@
 use super::PeerError;
 use super::engine::Engine;
 use crate::media::Codec;
+use socket2::SockRef;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use str0m::media::Pt;
@@ -27,6 +28,10 @@ pub enum HeaderExtensions {
 const MAX_STUN_RTO: Duration = Duration::from_secs(1);
 const MAX_STUN_RETRANSMITS: usize = 6;
 
+/// Receive buffer of a peer's socket, in bytes, where the system allows it (`net.core.rmem_max`). The usual 208 KiB hold some 90
+/// packets: on a starved machine a peer that waits a second for its turn would count packets as lost that reached it.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
 /// Settings that publishers and viewers share.
 pub(super) struct Setup<'a> {
     pub codecs: &'a [Codec],
@@ -44,6 +49,9 @@ impl Setup<'_> {
         };
         let socket = UdpSocket::bind(SocketAddr::new(self.bind, 0))
             .await
+            .map_err(no_socket)?;
+        SockRef::from(&socket)
+            .set_recv_buffer_size(RECEIVE_BUFFER)
             .map_err(no_socket)?;
         let local = socket.local_addr().map_err(no_socket)?;
         let mut rtc = self.rtc();
