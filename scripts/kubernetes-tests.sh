@@ -12,6 +12,7 @@ if [ -z "${SFUMATO_KUBECONFIG:-}" ]; then
     scripts/cluster.sh up
   fi
   scripts/cluster.sh images
+  scripts/previous.sh
   scripts/tools.sh go
   go=$(cat "$tools/go-program")
   (cd test/cluster/kind && GOTOOLCHAIN=local "$go" test ./...)

@@ -30,6 +30,12 @@ impl TokenSource {
         Self(Arc::new(read))
     }
 
+    /// The token at present.
+    #[must_use]
+    pub fn current(&self) -> String {
+        (self.0)()
+    }
+
     /// Always the same token.
     #[must_use]
     pub fn fixed(token: impl Into<String>) -> Self {
@@ -110,7 +116,7 @@ impl HttpNodeAdmin {
         body: Option<&B>,
         deadline: Duration,
     ) -> Result<Vec<u8>, AdminError> {
-        let token = (self.token.0)();
+        let token = self.token.current();
         let url = format!("{}{query}", call.url);
         let request = Request {
             method,

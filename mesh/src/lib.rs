@@ -14,6 +14,7 @@ pub mod cors;
 pub mod drain;
 pub mod drive;
 pub mod followed_file;
+pub mod forwarded;
 pub mod http;
 mod lane_rules;
 pub mod link_rules;

@@ -159,9 +159,10 @@ async fn run(options: Options) -> Result<(), String> {
     tasks::start(&node, inbox);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut servers = tokio::task::JoinSet::new();
+    let clients_app = http::clients::router(Arc::clone(&node), tokens.clone());
     let admin_app = http::admin::router(Arc::clone(&node), tokens);
     for (listener, app) in [
-        (Either::Plain(clients), http::clients::router(Arc::clone(&node))),
+        (Either::Plain(clients), clients_app),
         (admin, admin_app),
         (Either::Plain(health), http::health::router(Arc::clone(&node))),
     ] {

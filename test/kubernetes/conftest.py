@@ -12,6 +12,8 @@ from testcluster.waiting import eventually
 
 NAMESPACE = "sfumato-system"
 IMAGES = {name: f"localhost/sfumato/{name}:dev" for name in ("sfu-operator", "sfu-node", "sfu-web", "redis")}
+# The media node of the commit before this one (scripts/previous.sh).
+PREVIOUS = "localhost/sfumato/sfu-node:previous"
 
 
 def program(name: str) -> Path:

@@ -8,6 +8,8 @@ from testcluster.waiting import eventually
 
 # From an apply to a whole mesh, images being there.
 WHOLE = 90
+# Kinds of what a cluster may own.
+CHILDREN = "statefulsets,deployments,services,serviceaccounts,secrets,poddisruptionbudgets,networkpolicies,pods"
 # The shortest time that publishers get, so that the suite stays short.
 DEADLINE = "10s"
 

@@ -2,9 +2,8 @@
 
 import time
 
+from sfucluster import CHILDREN
 from testcluster.waiting import eventually
-
-CHILDREN = "statefulsets,deployments,services,serviceaccounts,secrets,poddisruptionbudgets,networkpolicies,pods"
 
 
 def test_an_object_becomes_a_whole_mesh_and_says_so(sfu):

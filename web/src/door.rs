@@ -20,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures::StreamExt as _;
 use rand::RngExt as _;
+use sfumato_mesh::TokenSource;
 use sfumato_mesh::api::{NodeName, StreamName};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct Door {
     pub view: watch::Sender<View>,
     /// Client for the nodes.
     pub client: reqwest::Client,
+    /// The admin token, by which nodes know us.
+    pub token: TokenSource,
     /// Streams of events that may be passed on at a time; each holds two connections.
     pub streams: Arc<Semaphore>,
     /// Ends, by losing its sender, when the front door stops: streams of events would hold it open for ever.
@@ -116,7 +119,7 @@ async fn endpoint(door: &Door, protocol: Protocol, stream: &str, request: Reques
 /// stepped over.
 async fn open(door: &Door, protocol: Protocol, stream: &StreamName, request: Request) -> Result<Response, Refusal> {
     let (forced, query) = split_query(request.uri().query().unwrap_or_default());
-    let outgoing = outgoing(request, format!("{}{query}", protocol.path(stream))).await?;
+    let outgoing = outgoing(door, request, format!("{}{query}", protocol.path(stream))).await?;
     if let Some(forced) = forced {
         let (node, url) = known_node(door, &forced)?;
         let answer = pass_on::send(&door.client, &node, &url, &outgoing).await;
@@ -179,7 +182,7 @@ async fn forward(door: &Door, path: &SessionPath<'_>, request: Request) -> Resul
         .uri()
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
-    let outgoing = outgoing(request, format!("{}{query}", path.at_node)).await?;
+    let outgoing = outgoing(door, request, format!("{}{query}", path.at_node)).await?;
     let answer = pass_on::send(&door.client, &node, &url, &outgoing).await;
     answer.map_err(|error| failed(&node, error))
 }
@@ -235,12 +238,12 @@ fn known_node(door: &Door, name: &str) -> Result<(NodeName, String), Refusal> {
     Ok((name, url))
 }
 
-async fn outgoing(request: Request, path: String) -> Result<Outgoing, Refusal> {
+async fn outgoing(door: &Door, request: Request, path: String) -> Result<Outgoing, Refusal> {
     let client: Option<IpAddr> = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map(|info| info.0.ip());
-    let headers = pass_on::request_headers(request.headers(), client);
+    let headers = pass_on::request_headers(request.headers(), client, &door.token.current());
     let method = request.method().clone();
     let body = Bytes::from_request(request, &())
         .await

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sfumato_mesh::api::NodeName;
+use sfumato_mesh::forwarded::{self, FORWARDED_FOR};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -21,7 +22,6 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a connection to a node may take to be made. Short, so that time is left for another node.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 /// Proxies of the nginx family hold events back unless told otherwise.
@@ -179,9 +179,9 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case(EVENT_STREAM)
 }
 
-/// What the node gets to see of a client's headers, and the client's address.
+/// What the node gets to see of a client's headers, and the client's address, for which the admin token vouches.
 #[must_use]
-pub fn request_headers(from: &HeaderMap, client: Option<IpAddr>) -> HeaderMap {
+pub fn request_headers(from: &HeaderMap, client: Option<IpAddr>, token: &str) -> HeaderMap {
     let mut headers = copied(from, &TO_NODE);
     let mut hops: Vec<String> = from
         .get_all(FORWARDED_FOR)
@@ -195,6 +195,7 @@ pub fn request_headers(from: &HeaderMap, client: Option<IpAddr>) -> HeaderMap {
     {
         headers.insert(FORWARDED_FOR, value);
     }
+    forwarded::sign(&mut headers, token);
     headers
 }
 

@@ -78,12 +78,13 @@ fn only_needed_headers_go_to_the_node_with_the_address_of_the_client_last() {
         ("cookie", "a=b"),
         ("host", "door.example"),
         ("sfumato-admin-token", "guess"),
+        ("sfumato-forwarded-proof", "guess"),
         ("x-forwarded-for", "203.0.113.7"),
     ]);
-    let sent = request_headers(&from, Some("::ffff:192.0.2.1".parse().unwrap()));
+    let sent = request_headers(&from, Some("::ffff:192.0.2.1".parse().unwrap()), "");
     let mut names: Vec<_> = sent.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["authorization", "content-type", "if-match", "x-forwarded-for"]);
     assert_eq!(sent["x-forwarded-for"], "203.0.113.7, 192.0.2.1");
-    assert!(!request_headers(&HeaderMap::new(), None).contains_key("x-forwarded-for"));
+    assert!(!request_headers(&HeaderMap::new(), None, "token").contains_key("x-forwarded-for"));
 }

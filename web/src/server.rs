@@ -64,8 +64,8 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
         None => TokenSource::fixed(""),
     };
     let admin = match &options.admin_ca {
-        Some(path) => HttpNodeAdmin::with_ca(token, &TrustedCa::follow(path)?),
-        None => HttpNodeAdmin::new(token),
+        Some(path) => HttpNodeAdmin::with_ca(token.clone(), &TrustedCa::follow(path)?),
+        None => HttpNodeAdmin::new(token.clone()),
     };
     let address = options.listen;
     let listener = listen::bind(address)
@@ -73,10 +73,11 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
         .map_err(|source| ServeError::Listen { address, source })?;
     let seeds: Vec<String> = options.seeds.iter().map(ToString::to_string).collect();
     tracing::info!(url = %format!("http://{address}/"), ?seeds, "front door is open");
-    serve(listener, options.seeds, admin, stop).await
+    serve(listener, options.seeds, admin, token, stop).await
 }
 
-/// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line.
+/// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line. By the admin token
+/// nodes know that requests come from here.
 ///
 /// # Errors
 /// When the listener breaks.
@@ -84,13 +85,14 @@ pub async fn serve(
     listener: TcpListener,
     seeds: Vec<Seed>,
     reports: impl Reports,
+    token: TokenSource,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let (view, seen) = watch::channel(View::default());
     let (texts, written) = watch::channel(Arc::from(""));
     let polling = tokio::spawn(polling::run(view.clone(), seeds, reports));
     let publishing = tokio::spawn(api::publish(seen.clone(), texts));
-    let app = app(view, written);
+    let app = app(view, written, token);
 
     let (stopping, mut stopped) = watch::channel(());
     let until_stop = async move {
@@ -114,13 +116,14 @@ pub async fn serve(
 }
 
 /// Every route.
-pub fn app(view: watch::Sender<View>, texts: watch::Receiver<Arc<str>>) -> Router {
+pub fn app(view: watch::Sender<View>, texts: watch::Receiver<Arc<str>>, token: TokenSource) -> Router {
     let open = texts.clone();
     let api = Api::new(view.subscribe(), texts);
     Router::new()
         .merge(door::routes(Door {
             view,
             client: pass_on::client(),
+            token,
             streams: Arc::new(Semaphore::new(door::MAX_EVENT_STREAMS)),
             open,
         }))

@@ -36,9 +36,15 @@ impl Door {
             .collect();
         let (stop, stopped) = oneshot::channel();
         let reports = HttpNodeAdmin::new(TokenSource::fixed("t"));
-        tokio::spawn(server::serve(listener, seeds, reports, async {
-            let _ = stopped.await;
-        }));
+        tokio::spawn(server::serve(
+            listener,
+            seeds,
+            reports,
+            TokenSource::fixed("t"),
+            async {
+                let _ = stopped.await;
+            },
+        ));
         let client = sfumato_mesh::client_builder(None).build().unwrap();
         let door = Self {
             base,
@@ -169,6 +175,7 @@ async fn a_session_is_opened_on_the_forced_node_and_its_url_finds_that_node_agai
     assert_eq!(seen[0].body, "v=0\r\noffer");
     assert_eq!(seen[0].headers["content-type"], "application/sdp");
     assert_eq!(seen[0].headers["x-forwarded-for"], "127.0.0.1");
+    assert!(sfumato_mesh::forwarded::is_proven(&seen[0].headers, &["t"]));
     assert!(!seen[0].headers.contains_key("cookie"));
     assert!(nodes[0].requests().is_empty() && nodes[2].requests().is_empty());
 }

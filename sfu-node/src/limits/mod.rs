@@ -76,12 +76,13 @@ impl Limits {
         self.room.for_viewer(viewers)
     }
 
-    /// Counts a request that costs something; the error is how long the client should wait.
-    pub fn request(&self, method: &Method, peer: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Counts a request that costs something; the error is how long the client should wait. `front_door` says whether one of
+    /// our own passed it on.
+    pub fn request(&self, method: &Method, peer: IpAddr, front_door: bool, headers: &HeaderMap) -> Result<(), Problem> {
         if !matches!(*method, Method::POST | Method::PATCH | Method::DELETE) {
             return Ok(());
         }
-        let client = self.proxies.client(peer, headers);
+        let client = self.proxies.client(peer, front_door, headers);
         self.rate.admit(client.into()).map_err(|wait| {
             let detail = format!(
                 "more than {} requests a second come from this address (--max-request-rate): slow down",

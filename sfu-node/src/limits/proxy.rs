@@ -1,11 +1,10 @@
 //! Whose request it is: the peer of the connection, or whom a trusted proxy names.
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::HeaderMap;
 use ipnet::IpNet;
+use sfumato_mesh::forwarded::FORWARDED_FOR;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
-
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Networks whose proxies are believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,18 +36,21 @@ impl TrustedProxies {
 
     /// The client's address. Each proxy appends whom it got the request from, so the list is read from its end, for as long
     /// as the one who wrote the entry is trusted: what stands further left may be the client's own invention.
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// A `front_door` is one of our own, whatever its address.
+    pub fn client(&self, peer: IpAddr, front_door: bool, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
+        let mut believed = front_door || self.trusts(client);
         let entries = headers.get_all(FORWARDED_FOR).iter().flat_map(|value| {
             // What is no text names nobody, and ends the walk.
             value.to_str().unwrap_or("?").split(',').map(str::trim)
         });
         for entry in entries.collect::<Vec<_>>().into_iter().rev() {
-            if !self.trusts(client) {
+            if !believed {
                 break;
             }
             let Ok(named) = entry.parse::<IpAddr>() else { break };
             client = named.to_canonical();
+            believed = self.trusts(client);
         }
         client
     }
@@ -77,7 +79,16 @@ mod tests {
             headers.append(FORWARDED_FOR, value.parse().unwrap());
         }
         let proxies: TrustedProxies = trusted.parse().unwrap();
-        proxies.client(peer.parse().unwrap(), &headers).to_string()
+        proxies.client(peer.parse().unwrap(), false, &headers).to_string()
+    }
+
+    #[test]
+    fn a_front_door_is_believed_wherever_it_runs_and_whom_it_names_is_not() {
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED_FOR, "10.9.9.9, 198.51.100.1".parse().unwrap());
+        let proxies: TrustedProxies = "-".parse().unwrap();
+        let client = proxies.client("10.244.1.5".parse().unwrap(), true, &headers);
+        assert_eq!(client.to_string(), "198.51.100.1");
     }
 
     const LOCAL: &str = "127.0.0.0/8,::1/128";

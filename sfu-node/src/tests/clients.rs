@@ -12,6 +12,9 @@ use tower::ServiceExt;
 pub const SDP: (&str, &str) = ("content-type", "application/sdp");
 pub const SDPFRAG: (&str, &str) = ("content-type", "application/trickle-ice-sdpfrag");
 
+/// Token of the cluster that the node belongs to.
+pub const ADMIN_TOKEN: &str = "an-admin-token";
+
 /// What a browser calls itself.
 pub const BROWSER: (&str, &str) = (
     "user-agent",
@@ -37,7 +40,7 @@ impl Site {
     pub async fn start(options: &[&str]) -> Self {
         let (node, inbox) = super::node_with(options).await;
         Self {
-            app: crate::http::clients::router(Arc::clone(&node)),
+            app: crate::http::clients::router(Arc::clone(&node), Some(Arc::new(|| vec![ADMIN_TOKEN.to_owned()]))),
             node,
             _inbox: inbox,
         }

@@ -30,7 +30,7 @@ fn reasons(body: &Value) -> Vec<DrainReason> {
 async fn a_drained_node_refuses_sessions_says_so_everywhere_and_takes_them_again_when_the_last_reason_is_lifted() {
     let (node, _inbox) = node().await;
     let admin = crate::http::admin::router(node.clone(), None);
-    let clients = crate::http::clients::router(node.clone());
+    let clients = crate::http::clients::router(node.clone(), None);
     let health = crate::http::health::router(node.clone());
     let (_, before) = call(&admin, Method::GET, "/admin/v1/publications", "").await;
     let before: Publications = serde_json::from_value(before).unwrap();

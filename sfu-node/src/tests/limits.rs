@@ -1,9 +1,10 @@
 //! Limits and tokens through the client listener's router, with sessions of real offers.
 
-use super::clients::{Reply, SDP, Site};
+use super::clients::{ADMIN_TOKEN, Reply, SDP, Site};
 use super::offers::captured;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use sfumato_mesh::api::Problem;
+use sfumato_mesh::forwarded;
 
 impl Site {
     async fn publish(&self, stream: &str) -> Reply {
@@ -94,6 +95,13 @@ async fn too_many_requests_of_one_address_are_429_and_looking_costs_nothing() {
         last = Some(site.ask(Method::DELETE, "/whip/demo/none", &from(address), "").await);
     }
     refused(&last.unwrap(), StatusCode::TOO_MANY_REQUESTS, "--max-request-rate");
+    // A front door's word counts, wherever it runs.
+    for address in ["198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4"] {
+        let proof = proof_of(address);
+        let named = [SDP, ("x-forwarded-for", address), ("sfumato-forwarded-proof", &proof)];
+        let reply = site.ask(Method::DELETE, "/whip/demo/none", &named, "").await;
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{}", reply.body);
+    }
     for method in [Method::OPTIONS, Method::HEAD, Method::GET] {
         let looked = site.ask(method, "/whep/demo", &[], "").await;
         assert!(looked.status.is_success(), "{}", looked.status);
@@ -126,4 +134,11 @@ async fn with_a_secret_only_tokens_open_sessions_and_the_session_needs_none() {
     assert_eq!(watched.status, StatusCode::FORBIDDEN, "{}", watched.body);
     let ended = site.ask(Method::DELETE, &session, &[], "").await;
     assert_eq!(ended.status, StatusCode::OK);
+}
+
+/// What a front door of the cluster adds.
+fn proof_of(address: &str) -> String {
+    let mut headers = HeaderMap::from_iter([(forwarded::FORWARDED_FOR, address.parse().unwrap())]);
+    forwarded::sign(&mut headers, ADMIN_TOKEN);
+    headers[forwarded::PROOF].to_str().unwrap().to_owned()
 }

@@ -1,5 +1,7 @@
 """A machine of the test cluster: network, process, mount and host-name namespaces, held by one `machine-init`."""
 
+import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -14,6 +16,8 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # From unshare to the machine's own init, on a busy computer.
 BOOT_DEADLINE = 20
 STOP_DEADLINE = 10
+# linux/sched.h
+CLONE_NEWNET = 0x40000000
 
 # Mounts of its own hide the computer's /run, /var/lib and /var/log: every program keeps its usual paths, two machines never meet
 # there, and everything that a pod or a crashed runtime leaves mounted goes with the namespace.
@@ -101,6 +105,19 @@ class Machine:
         kinds = ["--net"] if only_network else ["--net", "--mount", "--pid", "--uts", "--ipc"]
         return ["nsenter", "--target", str(init), *kinds, "--"]
 
+    @contextlib.contextmanager
+    def network(self):
+        """In this context the calling thread, and every process that it starts, is in the machine's network."""
+        init = self.init()
+        if init is None:
+            raise MachineError(f"machine {self.name} of cluster {self.layout.name} is not up")
+        with open("/proc/thread-self/ns/net") as before, open(f"/proc/{init}/ns/net") as there:
+            enter_network(there.fileno())
+            try:
+                yield
+            finally:
+                enter_network(before.fileno())
+
     def run(self, *command: str, input: str | None = None, file: Path | None = None, only_network: bool = False) -> str:
         """Runs a command on the machine, or only in its network, and returns its output; `input` or `file` is its standard input."""
         with (file or Path(os.devnull)).open("rb") as source:
@@ -175,6 +192,13 @@ class Machine:
                 cwd="/",
                 env=environment(),
             )
+
+
+def enter_network(namespace: int) -> None:
+    """setns(2) for the calling thread, by the descriptor of a network namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, CLONE_NEWNET) != 0:
+        raise MachineError(f"cannot enter another network: {os.strerror(ctypes.get_errno())}")
 
 
 def environment() -> dict[str, str]:

@@ -8,6 +8,7 @@ mod links;
 mod patch;
 mod resource;
 
+use crate::http::admin::Tokens;
 use crate::node::Node;
 use crate::problem::Problem;
 use crate::stats::Refused;
@@ -18,6 +19,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, post};
 use sfumato_mesh::access::Action;
+use sfumato_mesh::forwarded;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -49,8 +51,8 @@ impl Protocol {
     }
 }
 
-/// The client listener.
-pub fn router(node: Arc<Node>) -> Router {
+/// The client listener. Front doors prove themselves by one of the admin `tokens`.
+pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
     let mut routes = Router::new();
     for protocol in [Protocol::Whip, Protocol::Whep] {
         let endpoint = format!("/{}/{{stream}}", protocol.path());
@@ -75,18 +77,23 @@ pub fn router(node: Arc<Node>) -> Router {
                 "there is nothing here: POST an SDP offer to /whip/{stream} to publish, to /whep/{stream} to watch",
             )
         })
-        .layer(from_fn_with_state(Arc::clone(&node), pace))
+        .layer(from_fn_with_state((Arc::clone(&node), tokens), pace))
         .layer(from_fn(cors::allow))
         .with_state(node)
 }
 
 /// Refuses requests of a client that sends too many.
-async fn pace(State(node): State<Arc<Node>>, request: Request, next: Next) -> Result<Response, Problem> {
+async fn pace(
+    State((node, tokens)): State<(Arc<Node>, Option<Tokens>)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     // Only a router that is not served over a socket, as in tests, has no peer.
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    let front_door = tokens.is_some_and(|tokens| forwarded::is_proven(request.headers(), &tokens()));
     node.limits
-        .request(request.method(), peer, request.headers())
+        .request(request.method(), peer, front_door, request.headers())
         .inspect_err(|_| node.tally.refused(Refused::Rate))?;
     Ok(next.run(request).await)
 }
