@@ -43,11 +43,12 @@ async fn main() {
         .unwrap();
     tracing::info!("open http://127.0.0.1:{port}/");
     let seeds = vec![nodes[0].peer.admin_url.parse().unwrap()];
+    let token = TokenSource::fixed("");
     let stop = async {
         let _ = tokio::signal::ctrl_c().await;
     };
     tokio::select! {
-        served = server::serve(listener, seeds, HttpNodeAdmin::new(TokenSource::fixed("")), stop) => served.unwrap(),
+        served = server::serve(listener, seeds, HttpNodeAdmin::new(token.clone()), token, stop) => served.unwrap(),
         () = move_figures(&nodes) => {}
     }
 }
