@@ -37,11 +37,17 @@ class Operator:
         self.user = f"system:serviceaccount:{namespace}:sfu-operator"
 
     def install(self, *options: str) -> None:
-        self.kubectl.run("apply", "--server-side", "--force-conflicts", "--filename", "-", input=manifests(f"--namespace={self.namespace}", *options))
+        self.apply(*options)
         self.ready()
 
-    def ready(self) -> None:
+    def apply(self, *options: str) -> None:
+        self.kubectl.run("apply", "--server-side", "--force-conflicts", "--filename", "-", input=manifests(f"--namespace={self.namespace}", *options))
+
+    def rolled_out(self) -> None:
         self.kubectl.run("rollout", "status", "--namespace", self.namespace, "deployment/sfu-operator", "--timeout=90s", timeout=100)
+
+    def ready(self) -> None:
+        self.rolled_out()
         eventually("an operator leads", self.leader, within=30)
 
     def pods(self) -> list[dict]:
@@ -49,8 +55,14 @@ class Operator:
 
     def leader(self) -> str:
         """The pod that holds the Lease."""
-        lease = self.kubectl.get("lease", "sfu-operator", "--namespace", self.namespace)
-        return lease["spec"].get("holderIdentity", "")
+        return self.lease()["spec"].get("holderIdentity", "")
+
+    def lease(self) -> dict:
+        return self.kubectl.get("lease", "sfu-operator", "--namespace", self.namespace)
+
+    def replace(self, pod: str) -> None:
+        """Has another pod made for this one, at once."""
+        self.kubectl.run("delete", "pod", pod, "--namespace", self.namespace, "--grace-period=0", "--force", "--wait=false")
 
     def scale(self, replicas: int) -> None:
         self.kubectl.run("scale", "--namespace", self.namespace, "deployment/sfu-operator", f"--replicas={replicas}")

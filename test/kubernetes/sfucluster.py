@@ -111,6 +111,10 @@ class SfuCluster:
                 and status.get("replicas") == nodes
             )
             assert fits, json.dumps({k: status.get(k) for k in ("nodesSummary", "mesh", "conditions", "nodes")})
+            # What an operator that is gone has written may be of pods that are gone too.
+            uids = self.uids()
+            lives = {node["name"]: node["incarnation"] for node in status["nodes"]}
+            assert all(lives.get(name, "").startswith(uid) for name, uid in uids.items()), f"pods are {uids}, nodes told are {lives}"
             return status
 
         return eventually(f"{self.name} has {nodes} nodes in a whole mesh", ready, within=within)

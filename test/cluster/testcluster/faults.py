@@ -6,6 +6,7 @@ node that is booted again finds the same cable."""
 import contextlib
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from . import bring_up, cgroups
 from .kubectl import Kubectl
@@ -56,6 +57,7 @@ class Faults:
         finally:
             machine.restart("kube-apiserver")
             self.wait_api_server()
+            self.wait_nodes_heard()
 
     # Whole hosts
 
@@ -134,14 +136,28 @@ class Faults:
             for program in machine.started_programs():
                 machine.restart(program)
         self.wait_api_server()
-        for host in hosts:
-            self.wait_node_ready(host.name)
+        self.wait_nodes_heard()
 
     def wait_api_server(self) -> None:
         eventually("the API server is ready", lambda: self.kubectl.run("get", "--raw", "/readyz") == "ok", within=API_DEADLINE)
 
+    def wait_nodes_heard(self) -> None:
+        """After an absence of the API server nodes may be called lost for a moment, and get no pods: until each was heard since, and is Ready."""
+        now = datetime.now(UTC)
+
+        def heard() -> bool:
+            leases = self.kubectl.get("leases", "--namespace", "kube-node-lease")
+            return all(datetime.fromisoformat(lease["spec"]["renewTime"]) > now for lease in leases)
+
+        eventually("every node was heard", heard, within=READY_DEADLINE)
+        for host in bring_up.nodes(self.layout):
+            self.wait_node_ready(host.name)
+
     def wait_node_ready(self, node: str) -> None:
-        eventually(f"{node} is Ready", lambda: self.node_ready(node), within=READY_DEADLINE)
+        eventually(f"{node} is Ready and takes pods", lambda: self.node_ready(node) and not self.tainted(node), within=READY_DEADLINE)
+
+    def tainted(self, node: str) -> list[dict]:
+        return self.kubectl.get("node", node)["spec"].get("taints", [])
 
     def node_ready(self, node: str) -> bool:
         conditions = {it["type"]: it["status"] for it in self.kubectl.get("node", node)["status"]["conditions"]}
