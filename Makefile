@@ -1,10 +1,10 @@
 # Two commands matter: `make run` and `make test`. What they do is in scripts/, one file a job.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test setup build fmt lint generate unit media e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench clean clean-all
+.PHONY: help run test setup build fmt lint generate unit media e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench bench-kubernetes clean clean-all
 
 help: ## this list
-	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
 
 run: ## install what is missing, build, and start three nodes with all around them; Ctrl-C ends it (SFU_ARGS='--nodes 5')
 	@exec scripts/run.sh
@@ -58,6 +58,9 @@ deny: ## dependency policy: licences, bans, sources, advisories
 
 bench: build ## benchmarks (BENCH_ARGS=--help lists them)
 	@exec scripts/bench.sh
+
+bench-kubernetes: build ## figures of Sfumato on the test cluster: times, requests, memory, sizes (8 min)
+	@exec scripts/bench-kubernetes.sh
 
 clean: ## remove what was built from this workspace; mediasoup's worker and the other dependencies stay
 	@exec scripts/cargo.sh clean --workspace

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests that need Kubernetes (test/cluster, test/kubernetes).
+# Runs the tests that need Kubernetes (test/cluster, test/kubernetes), or what is named: `kubernetes-tests.sh test/kubernetes/figures.py`.
 # SFUMATO_KUBECONFIG=FILE: on that cluster, which must have the images (`make kind-up` loads them). Else on the test cluster: the one that is up, or
 # one that is brought up for the tests and taken down after them. PYTEST_ARGS='-k partition' picks some.
 . "$(dirname "$0")/env.sh"
@@ -20,11 +20,14 @@ if [ -z "${SFUMATO_KUBECONFIG:-}" ]; then
 fi
 
 failed=0
-for suite in test/cluster test/kubernetes; do
-  if [ ! -d "$suite" ]; then continue; fi
+suites=("$@")
+if [ $# = 0 ]; then suites=(test/cluster test/kubernetes); fi
+for suite in "${suites[@]}"; do
+  folder=$suite
+  if [ -f "$suite" ]; then folder=$(dirname "$suite"); fi
   report=$cache/${suite//\//-}.xml
   rm -f "$report"
-  "${run[@]}" env CARGO_TARGET_DIR="$target" "$python" -m pytest --rootdir "$suite" --config-file "$suite/pytest.ini" --color=auto --junit-xml "$report" "${arguments[@]}" "$suite" || {
+  "${run[@]}" env CARGO_TARGET_DIR="$target" "$python" -m pytest --rootdir "$folder" --config-file "$folder/pytest.ini" --color=auto --junit-xml "$report" "${arguments[@]}" "$suite" || {
     code=$?
     # With names picked, a suite may have none of them.
     if [ $code != 5 ] || [ ${#arguments[@]} = 0 ]; then failed=1; fi

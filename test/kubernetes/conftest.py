@@ -2,12 +2,16 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from api_server import ApiServer
+from fleet import Fleet
 from media import Peers
 from sfucluster import SfuCluster
+from testcluster import process_table
 from testcluster.waiting import eventually
 
 NAMESPACE = "sfumato-system"
@@ -30,6 +34,8 @@ def manifests(*options: str) -> str:
 
 class Operator:
     """The operator's Deployment."""
+
+    programs = program("sfu-operator").parent
 
     def __init__(self, kubectl, namespace: str = NAMESPACE):
         self.kubectl = kubectl
@@ -64,6 +70,12 @@ class Operator:
         """Has another pod made for this one, at once."""
         self.kubectl.run("delete", "pod", pod, "--namespace", self.namespace, "--grace-period=0", "--force", "--wait=false")
 
+    def process(self) -> int:
+        """The leader's, on this computer."""
+        option = f"--identity={self.leader()}"
+        [pid] = [pid for pid in process_table.pids() if option in process_table.command_line(pid)[1:]]
+        return pid
+
     def scale(self, replicas: int) -> None:
         self.kubectl.run("scale", "--namespace", self.namespace, "deployment/sfu-operator", f"--replicas={replicas}")
 
@@ -95,3 +107,18 @@ def peers(layout, tmp_path):
     started = Peers(program("sfu-bench").parent, tmp_path)
     yield started
     started.stop()
+
+
+@pytest.fixture
+def api(kubectl) -> Iterator[ApiServer]:
+    it = ApiServer(kubectl)
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def fleet(operator, api, kubectl, namespace) -> Iterator[Fleet]:
+    """Clusters without hosts; none yet."""
+    it = Fleet(api, kubectl, namespace)
+    yield it
+    it.close()

@@ -3,12 +3,12 @@
 
 use super::build::{Children, ClusterId, MANAGER, Redis};
 use super::caches::Caches;
+use super::owned_fields::{condense, digest};
 use super::queue::Key;
 use super::seen;
 use super::stateful_set::{Change, classify};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -93,7 +93,7 @@ struct Applied {
     cluster: Key,
     uid: Option<String>,
     desired: Hash,
-    managed: Hash,
+    managed: Option<String>,
 }
 
 type Hash = [u8; 32];
@@ -229,7 +229,7 @@ impl Applier {
                 cluster: cluster.clone(),
                 uid: live.uid(),
                 desired: hash,
-                managed: managed(live.meta().managed_fields.as_deref()),
+                managed: digest(live.meta()).map(str::to_owned),
             };
             if self.applied.lock().get(&name) == Some(&now) {
                 return Ok(());
@@ -256,10 +256,11 @@ impl Applier {
             return Err(ApplyError::Taken { kind, name });
         }
         let params = PatchParams::apply(MANAGER).force();
-        let live = api
+        let mut live = api
             .patch(&name.name, &params, &Patch::Apply(desired))
             .await
             .map_err(refused)?;
+        condense(live.meta_mut());
         tracing::debug!(
             kind = name.kind,
             namespace = name.namespace,
@@ -270,7 +271,7 @@ impl Applier {
             cluster,
             uid: live.uid(),
             desired: hash,
-            managed: managed(live.meta().managed_fields.as_deref()),
+            managed: digest(live.meta()).map(str::to_owned),
         };
         self.applied.lock().insert(name, applied);
         Ok(())
@@ -316,17 +317,4 @@ pub fn error_code(error: &kube::Error) -> Option<u16> {
         kube::Error::Api(status) => Some(status.code),
         _ => None,
     }
-}
-
-/// Which fields are ours in the live object: when somebody else changes a field that we apply, it becomes theirs.
-fn managed(entries: Option<&[ManagedFieldsEntry]>) -> Hash {
-    let ours = entries.unwrap_or_default().iter().find(|entry| {
-        entry.manager.as_deref() == Some(MANAGER)
-            && entry.operation.as_deref() == Some("Apply")
-            && entry.subresource.as_deref().is_none_or(str::is_empty)
-    });
-    let fields = ours
-        .and_then(|entry| serde_json::to_vec(&entry.fields_v1).ok())
-        .unwrap_or_default();
-    Sha256::digest(fields).into()
 }

@@ -3,6 +3,7 @@
 
 use super::build::{INSTANCE, MANAGED_BY, MANAGER};
 use super::meshes::Meshes;
+use super::owned_fields::condense;
 use super::queue::{Key, Queue};
 use super::seen::{Pod, StatefulSet};
 use crate::crd::SfuCluster;
@@ -185,7 +186,12 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}"));
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff().reflect(writer));
+    let mut events = std::pin::pin!(
+        watcher(api, config)
+            .default_backoff()
+            .modify(|object: &mut K| condense(object.meta_mut()))
+            .reflect(writer)
+    );
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(object) | Event::Delete(object)) => {
@@ -220,6 +226,7 @@ async fn follow_clusters(
     let mut events = std::pin::pin!(
         watcher(api, watcher::Config::default())
             .default_backoff()
+            .modify(|object: &mut DynamicObject| condense(&mut object.metadata))
             .reflect(writer)
     );
     while let Some(event) = events.next().await {

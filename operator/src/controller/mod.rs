@@ -18,6 +18,7 @@ mod meshes;
 mod metrics;
 mod named_secrets;
 mod node_calls;
+mod owned_fields;
 mod pki;
 mod pod_trouble;
 mod queue;

@@ -1,10 +1,12 @@
 """The images of the test cluster: the cluster's own, and Sfumato's from the programs that cargo built."""
 
 import hashlib
+import json
 import os
 import platform
 import re
 import subprocess
+import tarfile
 from pathlib import Path
 
 from .image import Image, Layer, base_layer
@@ -60,6 +62,17 @@ def sfumato_archives(binaries: Path, tag: str, *, only: list[str] | None = None)
                 raise ImageTooLarge(f"{reference} is {size / 1e6:.1f} MB unpacked, and may be {LARGEST[name] / 1e6:.0f} MB")
         written[reference] = archive
     return written
+
+
+def unpacked_size(archive: Path) -> int:
+    """Bytes of the layers of an archive that was written here."""
+    with tarfile.open(archive) as tar:
+
+        def blob(of: dict) -> dict:
+            return json.load(tar.extractfile(f"blobs/{of['digest'].replace(':', '/')}"))
+
+        index = json.load(tar.extractfile("index.json"))
+        return sum(layer["size"] for layer in blob(index["manifests"][0])["layers"])
 
 
 def program_image(reference: str, source: Path, archive: Path) -> int:

@@ -34,6 +34,12 @@ def in_namespace(kind: str, which: str) -> list[int]:
     return [pid for pid in pids() if namespace(pid, kind) == which]
 
 
+def memory(pid: int) -> dict[str, int]:
+    """What a process holds, in bytes: `VmRSS` in all, `VmHWM` at most, `RssAnon` without the program's own file."""
+    lines = [line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    return {line[0].rstrip(":"): int(line[1]) * 1024 for line in lines if line[0] in ("VmRSS:", "VmHWM:", "RssAnon:")}
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:

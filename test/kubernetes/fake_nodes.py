@@ -1,0 +1,227 @@
+"""One process that answers for the media nodes of many clusters: admin API over HTTPS, with each cluster's own token and certificate. A link is
+fresh as soon as both its ends are connected; media there is none."""
+
+import asyncio
+import contextlib
+import json
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+ADMIN_PORT = 4001
+# Where nothing listens: links are numbers here.
+PIPE_PORT = 24000
+START_DEADLINE = 10
+
+
+class Refusal(Exception):
+    """An answer that is no success."""
+
+    def __init__(self, status: HTTPStatus, detail: str):
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+@dataclass
+class Link:
+    id: str
+    remote: str | None
+
+
+class FakeNode:
+    """What one node knows, and how it changes: as a real one does it, in docs/admin-api.yaml."""
+
+    def __init__(self, name: str, incarnation: str, address: str, token: str):
+        self.name = name
+        self.incarnation = incarnation
+        self.address = address
+        self.token = token
+        self.revision = 1
+        self.links: dict[tuple[str, str, int], Link] = {}
+        self.peers: dict[str, dict] = {}
+        self.changed = asyncio.Event()
+        self._drawn = 0
+
+    async def answer(self, method: str, target: str, body: bytes) -> tuple[HTTPStatus, dict | None]:
+        url = urlsplit(target)
+        match method, url.path.removeprefix("/admin/v1/").split("/"):
+            case "GET", ["node"]:
+                query = parse_qs(url.query)
+                await self.wait_for_news(query.get("after", [""])[0], query.get("wait", ["0s"])[0])
+                return HTTPStatus.OK, self.report()
+            case "PUT", ["links", peer]:
+                return HTTPStatus.OK, self.put_links(peer, json.loads(body))
+            case "POST", ["links", "close"]:
+                self.close_links(json.loads(body))
+                return HTTPStatus.NO_CONTENT, None
+        raise Refusal(HTTPStatus.NOT_FOUND, f"{method} {url.path}")
+
+    async def wait_for_news(self, after: str, wait: str) -> None:
+        if after != str(self.revision):
+            return
+        seconds = float(wait.removesuffix("ms")) / 1000 if wait.endswith("ms") else float(wait.removesuffix("s"))
+        try:
+            await asyncio.wait_for(self.changed.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def report(self) -> dict:
+        return {
+            "apiVersion": 1,
+            "version": "fake",
+            "name": self.name,
+            "incarnation": self.incarnation,
+            "adminUrl": f"https://{self.address}:{ADMIN_PORT}",
+            "clientUrl": f"http://{self.address}:3001",
+            "revision": self.revision,
+            "workers": 1,
+            "ready": True,
+            "draining": False,
+            "redis": True,
+            "peers": list(self.peers.values()),
+            "links": [self.link_report(*key, link) for key, link in sorted(self.links.items())],
+            "publications": [],
+            "carried": [],
+            "viewers": 0,
+            "publishers": 0,
+        }
+
+    @staticmethod
+    def link_report(peer: str, incarnation: str, lane: int, link: Link) -> dict:
+        state = "fresh" if link.remote else "connecting"
+        end = {"id": link.id, "remote": link.remote, "state": state, "sinceMs": 0, "rttUs": None}
+        return {"peer": peer, "peerIncarnation": incarnation, "lane": lane, **end}
+
+    def put_links(self, peer: str, request: dict) -> dict:
+        self.must_be_meant(request)
+        self.drop(request.get("close", []))
+        self.peers[peer] = request["peer"]
+        ends = [self.put_lane((peer, request["peer"]["incarnation"], lane["lane"]), lane) for lane in request["lanes"]]
+        self.has_changed()
+        return {"links": ends}
+
+    def put_lane(self, key: tuple[str, str, int], request: dict) -> dict:
+        action, seen = request["end"]["action"], request["end"].get("link")
+        there = self.links.get(key)
+        if action != "ensure" and (there is None or there.id != seen):
+            raise Refusal(HTTPStatus.CONFLICT, f"link {seen} is not there")
+        remote = request["remote"]["id"] if request.get("remote") else None
+        if there is None or action == "replace":
+            self._drawn += 1
+            there = self.links[key] = Link(f"{self.name}-{self._drawn}", None)
+        if remote and there.remote not in (None, remote):
+            raise Refusal(HTTPStatus.CONFLICT, f"link {there.id} is connected to {there.remote}")
+        there.remote = remote or there.remote
+        return {"lane": key[2], "id": there.id, "ip": self.address, "port": PIPE_PORT, "srtp": None, "beat": {}}
+
+    def close_links(self, request: dict) -> None:
+        self.must_be_meant(request)
+        self.drop(request["links"])
+        self.has_changed()
+
+    def drop(self, links: list[str]) -> None:
+        self.links = {key: link for key, link in self.links.items() if link.id not in links}
+
+    def must_be_meant(self, request: dict) -> None:
+        if request["incarnation"] != self.incarnation:
+            raise Refusal(HTTPStatus.CONFLICT, f"this is {self.incarnation}")
+
+    def has_changed(self) -> None:
+        self.revision += 1
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class FakeNodes:
+    """Serves nodes, each at its own address, from one thread."""
+
+    def __init__(self):
+        self._loop = asyncio.new_event_loop()
+        self._servers: dict[str, asyncio.Server] = {}
+        self._conversations: dict[str, set[asyncio.Task]] = {}
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fake nodes", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        for address in list(self._servers):
+            self.stop(address)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(START_DEADLINE)
+
+    def start(self, name: str, incarnation: str, address: str, secret: dict[str, bytes]) -> None:
+        """A node that answers; `secret` is its cluster's admin Secret."""
+        token = secret["token"].decode().split()[0]
+        self._run(self._serve(FakeNode(name, incarnation, address, token), server_tls(secret)))
+
+    def start_silent(self, address: str) -> None:
+        """One that takes connections and says nothing."""
+        self._run(self._listen(address, lambda reader, writer: reader.read()))
+
+    def stop(self, address: str) -> None:
+        async def end():
+            if server := self._servers.pop(address, None):
+                server.close()
+                for conversation in list(self._conversations.pop(address)):
+                    conversation.cancel()
+
+        self._run(end())
+
+    def _run(self, what) -> None:
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(START_DEADLINE)
+
+    async def _serve(self, node: FakeNode, tls: ssl.SSLContext) -> None:
+        await self._listen(node.address, lambda reader, writer: converse(node, reader, writer), ssl=tls)
+
+    async def _listen(self, address: str, answer, **options) -> None:
+        conversations = self._conversations[address] = set()
+
+        async def connection(reader, writer):
+            conversations.add(asyncio.current_task())
+            try:
+                # Whoever asked may be gone at any time.
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                    await answer(reader, writer)
+            finally:
+                conversations.discard(asyncio.current_task())
+                writer.close()
+
+        self._servers[address] = await asyncio.start_server(connection, address, ADMIN_PORT, **options)
+
+
+def server_tls(secret: dict[str, bytes]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as directory:
+        for name in ("tls.crt", "tls.key"):
+            Path(directory, name).write_bytes(secret[name])
+        context.load_cert_chain(Path(directory, "tls.crt"), Path(directory, "tls.key"))
+    return context
+
+
+async def converse(node: FakeNode, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """HTTP/1.1, one request after the other."""
+    while line := await reader.readline():
+        method, target, _ = line.decode().split()
+        headers = {name.lower(): value.strip() async for name, value in fields(reader)}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        try:
+            if headers.get("authorization") != f"Bearer {node.token}":
+                raise Refusal(HTTPStatus.UNAUTHORIZED, "the token is not this cluster's")
+            status, answer = await node.answer(method, target, body)
+        except Refusal as no:
+            status, answer = no.status, {"status": no.status, "title": no.status.phrase, "detail": no.detail}
+        content = b"" if answer is None else json.dumps(answer).encode()
+        writer.write(f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n".encode())
+        writer.write(content)
+        await writer.drain()
+
+
+async def fields(reader: asyncio.StreamReader) -> Iterator[tuple[str, str]]:
+    while (line := (await reader.readline()).decode().strip()) != "":
+        name, _, value = line.partition(":")
+        yield name, value
