@@ -42,6 +42,8 @@ pub struct Context {
     pub events: Events,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Held while an object is checked: one after the other.
+    pub validating: tokio::sync::Mutex<()>,
     /// What is remembered of each cluster. Nothing that matters is lost with it.
     pub memories: Mutex<BTreeMap<Key, Memory>>,
 }

@@ -110,26 +110,30 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         return Ok(Action::await_change());
     }
     let pods = pods_of(&context.caches.pods, key);
-    match validated(object, key, context) {
+    match validated(object, key, context).await {
         Ok(wish) => carry_out(object, key, &wish, &pods, context).await,
         Err(invalid) => leave_as_it_is(object, key, &invalid, &pods, context).await,
     }
 }
 
 /// Checks an object once for each of its generations.
-fn validated(object: &DynamicObject, key: &Key, context: &Context) -> Result<Wish, Invalid> {
+async fn validated(object: &DynamicObject, key: &Key, context: &Context) -> Result<Wish, Invalid> {
     let (uid, generation) = (
         object.uid().unwrap_or_default(),
         object.metadata.generation.unwrap_or(0),
     );
-    context.remember(key, |memory| match &memory.validated {
-        Some((of, at, result)) if *of == uid && *at == generation => result.clone(),
-        _ => {
-            let result = validate(object);
-            memory.validated = Some((uid, generation, result.clone()));
-            result
-        }
-    })
+    let known = context.remember(key, |memory| match &memory.validated {
+        Some((of, at, result)) if *of == uid && *at == generation => Some(result.clone()),
+        _ => None,
+    });
+    if let Some(known) = known {
+        return known;
+    }
+    // It computes for long: with many clusters at once, a new leader would not get to renew its Lease beside it.
+    let _turn = context.validating.lock().await;
+    let result = tokio::task::block_in_place(|| validate(object));
+    context.remember(key, |memory| memory.validated = Some((uid, generation, result.clone())));
+    result
 }
 
 async fn carry_out(

@@ -102,6 +102,7 @@ impl Work {
                 applier: Applier::new(self.client.clone()),
                 events: self.events.clone(),
                 metrics: Arc::clone(&self.metrics),
+                validating: tokio::sync::Mutex::new(()),
                 memories: Mutex::new(BTreeMap::<Key, Memory>::new()),
             });
             scopes.spawn(work(context, part.requests, tasks, told));
