@@ -88,7 +88,8 @@ async fn refused_pods(wish: &Wish, context: &Context) -> Result<Option<(&'static
     }))
 }
 
-/// The same, looked at anew after a while: nobody tells of changes of Secrets.
+/// What is wrong with the Secrets that the manifest names, as seen a moment ago: nobody tells of changes of Secrets, and
+/// looking at them costs requests.
 async fn known_trouble_with_secrets(
     wish: &Wish,
     busy: bool,
