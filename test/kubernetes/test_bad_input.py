@@ -49,7 +49,7 @@ def test_an_image_that_cannot_be_pulled_is_told_and_what_ran_before_runs_on(trio
 def test_a_front_door_that_does_not_start_is_told_as_well(sfu):
     sfu.apply(replicas=1, web={"image": "localhost/sfumato/no-such-image:1"})
     sfu.degraded("ImageNotPulled", "live-web-", "cannot pull its image")
-    assert sfu.condition("Ready")["status"] == "True", "media does not wait for the front door"
+    eventually("media does not wait for the front door", lambda: sfu.condition("Ready")["status"] == "True", within=60)
 
 
 def test_pods_that_a_quota_refuses_are_told_and_made_when_it_allows_them(sfu):
