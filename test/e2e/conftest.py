@@ -24,6 +24,13 @@ REPOSITORY = HERE.parent.parent
 PROGRAMS = ("sfu-operator", "sfu-node", "sfu-web", "sfu-bench")
 
 
+def pytest_configure(config):
+    """`testpaths` fixes the order; a file that it leaves out would never run in the checks."""
+    left_out = {path.name for path in HERE.glob("test_*.py")} - set(config.getini("testpaths"))
+    if left_out:
+        raise pytest.UsageError(f"{', '.join(sorted(left_out))}: not among the testpaths of pytest.ini")
+
+
 # Logs on failure
 
 
