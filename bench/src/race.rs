@@ -4,7 +4,7 @@
 //! Everything is seen from outside, as clients see it. A publisher that was answered with 201 counts as a winner until its
 //! session URL answers 404.
 
-use crate::peer::{PeerError, Publisher, PublisherOptions, Viewer, ViewerOptions};
+use crate::peer::{PeerError, Publisher, PublisherOptions, Viewer, ViewerOptions, client};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -171,10 +171,9 @@ fn told(error: PeerError) -> Result<String, String> {
 /// What a session's URL says: 204 while it lives, 404 with the reason once it has ended.
 async fn status(session: &str) -> Result<(StatusCode, String), String> {
     let failed = |e: reqwest::Error| format!("GET {session}: {e}");
-    let client = sfumato_mesh::client_builder(None).build().map_err(failed)?;
-    let answer = client.get(session).send().await.map_err(failed)?;
+    let answer = client().get(session).send().await.map_err(failed)?;
     let status = answer.status();
-    let text = answer.text().await.map_err(|e| format!("GET {session}: {e}"))?;
+    let text = answer.text().await.map_err(failed)?;
     Ok((status, text))
 }
 

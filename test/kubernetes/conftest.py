@@ -1,5 +1,6 @@
 """The operator in the cluster, as its own manifests install it."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -76,7 +77,18 @@ class Operator:
         [pid] = [pid for pid in process_table.pids() if option in process_table.command_line(pid)[1:]]
         return pid
 
-    def scale(self, replicas: int) -> None:
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """In the block this operator does not run; after it one leads again."""
+        self._scale(0)
+        try:
+            eventually("no operator runs", lambda: not self.pods(), within=60)
+            yield
+        finally:
+            self._scale(2)
+            self.ready()
+
+    def _scale(self, replicas: int) -> None:
         self.kubectl.run("scale", "--namespace", self.namespace, "deployment/sfu-operator", f"--replicas={replicas}")
 
 

@@ -82,7 +82,7 @@ def test_pod_deleted_to_mesh_whole(api, trio, table):
         before = trio.uids()["live-1"]
         deleted = time.monotonic()
         trio.run("delete", "pod/live-1", "--wait=false")
-        eventually("live-1 is another pod", lambda old=before: trio.uids().get("live-1", old) != old, within=WHOLE)
+        trio.replaced("live-1", before, within=WHOLE)
         uids = set(trio.uids().values())
         whole = timeline.whole(3, uids, within=WHOLE)
         after_ready.append(whole - timeline.ready(uids, within=WHOLE))

@@ -62,6 +62,15 @@ class SfuCluster:
     def uids(self) -> dict[str, str]:
         return {name: pod["metadata"]["uid"] for name, pod in self.nodes().items()}
 
+    def replaced(self, name: str, uid: str, within: float = 60) -> None:
+        """Waits until a node has another pod than the one of this UID."""
+        eventually(f"{name} has another pod", lambda: self.uids().get(name, uid) != uid, within=within)
+
+    def node_without_redis(self) -> str:
+        """The name of a node on a host where Redis does not run."""
+        redis = {pod["spec"]["nodeName"] for pod in self.get("pods", "--selector", "app.kubernetes.io/component=redis")}
+        return next(name for name, pod in self.nodes().items() if pod["spec"]["nodeName"] not in redis)
+
     def lives(self) -> dict[str, tuple[str, str]]:
         """Each node's pod and incarnation, by the node's name."""
         incarnations = {node["name"]: node["incarnation"] for node in self.status()["nodes"]}

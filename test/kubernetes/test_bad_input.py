@@ -140,12 +140,12 @@ def test_an_invalid_object_keeps_the_last_good_state_running_and_says_what_is_wr
     assert (status["nodesSummary"], status["mesh"]["summary"]) == ("3/3", "3/3"), "the last good state is what is wanted"
 
     trio.run("delete", "pod/live-1", "--wait=false")
-    eventually("live-1 is another pod", lambda: trio.uids().get("live-1", uids["live-1"]) != uids["live-1"], within=60)
+    trio.replaced("live-1", uids["live-1"])
     trio.whole(3)
     operator.kubectl.run("delete", "pods", "--all", "--namespace", operator.namespace, "--wait=true")
     operator.ready()
     trio.run("delete", "pod/live-2", "--wait=false")
-    eventually("live-2 is another pod", lambda: trio.uids().get("live-2", uids["live-2"]) != uids["live-2"], within=60)
+    trio.replaced("live-2", uids["live-2"])
     trio.whole(3)
     assert trio.uids()["live-0"] == uids["live-0"]
     assert trio.condition("Degraded")["reason"] == "InvalidSpec", "also after a restart of the operator"

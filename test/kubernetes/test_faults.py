@@ -44,12 +44,6 @@ def plays_on(what: str, viewer, seconds: float) -> None:
         print(f"{what}: {viewer.count() - began} packets in {seconds:.0f} s, {viewer.lost()} lost")
 
 
-def host_without_redis(cluster, hosts: dict) -> str:
-    """The name of a node on a host where Redis does not run."""
-    redis = {pod["spec"]["nodeName"] for pod in cluster.get("pods", "--selector", "app.kubernetes.io/component=redis")}
-    return next(name for name, host in hosts.items() if host not in redis)
-
-
 def test_media_goes_on_while_a_kubelet_is_gone_and_a_node_that_is_heard_is_not_given_up(trio, peers, faults):
     pods, hosts = pods_and_hosts(trio)
     uid = pods["live-1"]["metadata"]["uid"]
@@ -67,7 +61,8 @@ def test_media_goes_on_while_a_kubelet_is_gone_and_a_node_that_is_heard_is_not_g
         assert trio.uids()["live-1"] == uid, "only the silence of the node would say that its host is lost"
         assert not trio.events("HostLost")
     began = time.monotonic()
-    eventually("its kubelet ends the pod, and it is made anew", lambda: trio.uids().get("live-1", uid) != uid, within=GIVEN_UP)
+    # Its kubelet ends the pod, and it is made anew.
+    trio.replaced("live-1", uid, within=GIVEN_UP)
     trio.whole(3)
     print(f"kubelet back: whole after {time.monotonic() - began:.1f} s")
 
@@ -128,11 +123,11 @@ def test_nothing_that_plays_stops_while_the_api_server_is_away(trio, operator, p
 
 def test_nobody_links_with_a_node_whose_host_was_given_up_when_it_comes_back(trio, faults):
     pods, hosts = pods_and_hosts(trio)
-    nodes, name = Nodes(trio), host_without_redis(trio, hosts)
+    nodes, name = Nodes(trio), trio.node_without_redis()
     old = pods[name]
     began = time.monotonic()
     with faults.host_cut_off(hosts[name]):
-        eventually(f"{name} has a new pod", lambda: trio.uids().get(name, old["metadata"]["uid"]) != old["metadata"]["uid"], within=GIVEN_UP)
+        trio.replaced(name, old["metadata"]["uid"], within=GIVEN_UP)
         trio.whole(3)
         print(f"host cut off: whole without it after {time.monotonic() - began:.1f} s")
         assert trio.events("HostLost")

@@ -19,7 +19,7 @@ def healed(cluster, nodes: int, what: str, within: float = 90) -> None:
 def test_a_pod_that_is_deleted_comes_back_into_the_mesh(trio):
     before = trio.uids()
     trio.run("delete", "pod/live-1", "--wait=false")
-    eventually("live-1 is another pod", lambda: trio.uids().get("live-1", before["live-1"]) != before["live-1"], within=60)
+    trio.replaced("live-1", before["live-1"])
     healed(trio, 3, "pod deleted")
     now = trio.uids()
     assert (now["live-0"], now["live-2"]) == (before["live-0"], before["live-2"])

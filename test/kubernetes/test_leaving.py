@@ -54,13 +54,10 @@ def test_a_node_is_drained_by_an_annotation_and_taken_back_by_it(trio):
 
 @pytest.mark.testcluster
 def test_a_host_that_is_lost_is_given_up_and_its_node_runs_elsewhere(trio, faults):
-    pods = trio.nodes()
-    hosts = {name: pod["spec"]["nodeName"] for name, pod in pods.items()}
-    web = {pod["spec"]["nodeName"] for pod in trio.get("pods", "--selector", "app.kubernetes.io/component in (redis)")}
-    name = next(name for name, host in hosts.items() if host not in web)
-    uid = pods[name]["metadata"]["uid"]
-    with faults.host_lost(hosts[name]):
-        eventually(f"{name} has a new pod", lambda: trio.uids().get(name, uid) != uid, within=200)
+    name = trio.node_without_redis()
+    pod = trio.nodes()[name]
+    with faults.host_lost(pod["spec"]["nodeName"]):
+        trio.replaced(name, pod["metadata"]["uid"], within=200)
         trio.whole(3)
         assert trio.events("HostLost")
     # The host is back, and the old pod's containers with it, for a moment: nobody links with them.

@@ -7,7 +7,6 @@ import pytest
 
 from conftest import Operator
 from sfucluster import SfuCluster
-from testcluster.waiting import eventually
 
 
 def may(kubectl, user: str, verb: str, resource: str, *options: str) -> bool:
@@ -58,15 +57,12 @@ def other_namespaces(kubectl, namespace):
 def team_operator(operator, kubectl, namespace, other_namespaces):
     """An operator of one team, for the test's own namespace and a second one, in place of the one for all."""
     team = Operator(kubectl, f"sfumato-team-{os.urandom(2).hex()}")
-    operator.scale(0)
-    try:
-        eventually("the operator for all is away", lambda: not operator.pods(), within=60)
-        team.install(f"--watch-namespaces={namespace},{other_namespaces[0]}")
-        yield team
-    finally:
-        kubectl.run("delete", "namespace", team.namespace, "--timeout=90s", timeout=100)
-        operator.scale(2)
-        operator.ready()
+    with operator.away():
+        try:
+            team.install(f"--watch-namespaces={namespace},{other_namespaces[0]}")
+            yield team
+        finally:
+            kubectl.run("delete", "namespace", team.namespace, "--timeout=90s", timeout=100)
 
 
 def test_an_operator_for_some_namespaces_works_there_and_can_do_nothing_elsewhere(team_operator, kubectl, namespace, other_namespaces, audit):

@@ -40,18 +40,6 @@ def test_the_operator_tells_of_itself_in_metrics(trio, operator):
     eventually("nothing waits when nothing happens", quiet, within=30)
 
 
-@pytest.fixture
-def no_operator(operator):
-    """No operator runs in the cluster for the time of a test."""
-    operator.scale(0)
-    try:
-        eventually("no operator runs", lambda: not operator.pods(), within=60)
-        yield
-    finally:
-        operator.scale(2)
-        operator.ready()
-
-
 @contextlib.contextmanager
 def running(command: list, log):
     """A process for the time of a block."""
@@ -64,7 +52,7 @@ def running(command: list, log):
             process.wait(timeout=20)
 
 
-def test_an_operator_outside_the_cluster_reaches_the_nodes_through_the_api_server(no_operator, sfu, tmp_path):
+def test_an_operator_outside_the_cluster_reaches_the_nodes_through_the_api_server(operator, sfu, tmp_path):
     images = [f"--node-image={IMAGES['sfu-node']}", f"--web-image={IMAGES['sfu-web']}", f"--redis-image={IMAGES['redis']}"]
     options = [
         "--node-access=proxy",
@@ -75,7 +63,7 @@ def test_an_operator_outside_the_cluster_reaches_the_nodes_through_the_api_serve
     ]
     command = ["env", f"KUBECONFIG={sfu.kubectl.kubeconfig}", program("sfu-operator"), "run", *options, *images]
     log = tmp_path / "operator.log"
-    with running(command, log) as process:
+    with operator.away(), running(command, log) as process:
         sfu.apply()
         sfu.whole(3)
         sfu.run("delete", "pod/live-1", "--wait=false")

@@ -56,7 +56,7 @@ impl Created {
 }
 
 /// One client for the whole process: a connection pool is too heavy to have per viewer.
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     CLIENT
         .get_or_init(|| {

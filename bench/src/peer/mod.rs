@@ -14,6 +14,7 @@ mod session;
 mod viewer;
 
 pub use config::HeaderExtensions;
+pub(crate) use http::client;
 pub use http::{Problem, Retry};
 pub use publisher::{Publisher, PublisherOptions, PublisherReport};
 pub use session::{CloseReason, ConnectionState};

@@ -3,6 +3,7 @@
 use super::process::Process;
 use super::{RunError, poll};
 use crate::output::progress;
+use crate::peer::client;
 use clap::Args;
 use sfumato_mesh::api::{LinkState, NodeName, NodeReport};
 use sfumato_mesh::{AdminError, HttpNodeAdmin, NodeAdmin, TokenSource};
@@ -348,10 +349,7 @@ fn cluster_args(options: &SystemOptions, nodes: u16, workers: u16, state: &Path)
 
 /// Waits for one node's `/readyz`, and gives up at once when a process has ended.
 async fn wait_ready(options: &SystemOptions, node: u16, processes: &mut [Process]) -> Result<(), RunError> {
-    let (client, url) = (
-        sfumato_mesh::client_builder(None).build().unwrap_or_default(),
-        options.ready_url(node),
-    );
+    let (client, url) = (client(), options.ready_url(node));
     let last = Instant::now() + READY_WITHIN;
     loop {
         processes.iter_mut().try_for_each(Process::check)?;

@@ -8,7 +8,7 @@ use super::process::{Process, cpu_time};
 use super::system::{Cluster, StateDir, SystemOptions};
 use super::{Repeat, RunError, poll};
 use crate::output::{Machine, Report, Row, progress};
-use crate::peer::{HeaderExtensions, Publisher, PublisherOptions, Retry, Viewer, ViewerOptions};
+use crate::peer::{HeaderExtensions, Publisher, PublisherOptions, Retry, Viewer, ViewerOptions, client};
 use clap::Args;
 use futures::future::try_join_all;
 use std::path::{Path, PathBuf};
@@ -238,7 +238,7 @@ async fn on_process(
     let state = StateDir::new()?;
     let mut process = Process::start(name, program, flags, &state.0)?;
     let measured = async {
-        let client = sfumato_mesh::client_builder(None).build().unwrap_or_default();
+        let client = client();
         poll("listening server", SOON, Duration::from_millis(50), || async {
             client.get(whip).send().await.map(drop).map_err(|e| e.to_string())
         })

@@ -18,10 +18,7 @@ use std::time::Duration;
 
 /// Carries out all acts side by side.
 pub async fn carry_out(acts: &[Act], id: &ClusterId, targets: &[Target], deadline: Duration, context: &Context) {
-    let key = Key {
-        namespace: id.namespace.clone(),
-        name: id.name.clone(),
-    };
+    let key = Key::from(id);
     let Some(admin) = context.meshes.admin(&key) else {
         return;
     };

@@ -213,10 +213,7 @@ impl Applier {
             namespace: id.namespace.clone(),
             name: desired.name_any(),
         };
-        let cluster = Key {
-            namespace: id.namespace.clone(),
-            name: id.name.clone(),
-        };
+        let cluster = Key::from(id);
         let unwritable = |source| ApplyError::Unwritable {
             kind: name.kind.clone(),
             name: name.name.clone(),

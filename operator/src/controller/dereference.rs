@@ -95,10 +95,7 @@ async fn known_trouble_with_secrets(
     busy: bool,
     context: &Context,
 ) -> Result<Option<(&'static str, String)>, Error> {
-    let key = Key {
-        namespace: wish.id.namespace.clone(),
-        name: wish.id.name.clone(),
-    };
+    let key = Key::from(&wish.id);
     let believed = secret::believed(busy);
     let known = context.remember(&key, |memory| memory.named_secrets.clone());
     if let Some((at, trouble)) = known

@@ -1,5 +1,6 @@
 //! What asks for a reconcile: the objects themselves, their children, their meshes. Asking twice is asking once.
 
+use super::build::ClusterId;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::controller::ReconcileRequest;
@@ -16,6 +17,15 @@ pub struct Key {
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+impl From<&ClusterId> for Key {
+    fn from(id: &ClusterId) -> Self {
+        Self {
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+        }
+    }
 }
 
 impl std::fmt::Display for Key {

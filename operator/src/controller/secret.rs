@@ -52,10 +52,7 @@ impl Secrets {
     /// # Errors
     /// When the API server refuses, or certificates cannot be made.
     pub async fn ensure(&self, client: &Client, wish: &Wish, busy: bool) -> Result<Data, SecretError> {
-        let key = Key {
-            namespace: wish.id.namespace.clone(),
-            name: wish.id.name.clone(),
-        };
+        let key = Key::from(&wish.id);
         let believed = believed(busy);
         let known = {
             let read = self.read.lock();
