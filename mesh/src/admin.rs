@@ -134,6 +134,12 @@ impl AdminError {
         matches!(self, Self::Unreachable { refused: true, .. })
     }
 
+    /// The connection broke, or could not be made for another reason than that nothing listens: asking again tells more.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::Unreachable { refused: false, .. })
+    }
+
     /// The node answers, but has changed since the caller looked.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

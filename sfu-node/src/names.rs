@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for a node that is asked who holds a name there.
 const ASK_HOLDER: Duration = Duration::from_millis(700);
+/// Wait before a node whose connection broke is asked again, within [`ASK_HOLDER`].
+const BROKEN_RETRY: Duration = Duration::from_millis(20);
 /// Attempts to replace a claim in Redis that changes between being read and being replaced.
 const TAKE_OVER_ATTEMPTS: usize = 3;
 /// How often a link is looked at while a beat is waited for.
@@ -175,10 +177,14 @@ impl Node {
     /// Asks a peer who holds a name there; `Err(None)` when it does not answer in time.
     async fn ask_peer(&self, peer: &Peer, stream: &StreamName) -> Result<NameReport, Option<AdminError>> {
         let answer = tokio::time::timeout(ASK_HOLDER, async {
-            match self.admin.name(&peer.admin_url, stream).await {
-                // A node of an older release does not know this call.
-                Err(AdminError::NotFound { .. }) => self.holder_by_list(peer, stream).await,
-                answer => answer,
+            loop {
+                match self.admin.name(&peer.admin_url, stream).await {
+                    // A node of an older release does not know this call.
+                    Err(AdminError::NotFound { .. }) => return self.holder_by_list(peer, stream).await,
+                    // A process that is ending resets its connections first; the next one is refused.
+                    Err(error) if error.is_broken() => tokio::time::sleep(BROKEN_RETRY).await,
+                    answer => return answer,
+                }
             }
         });
         match answer.await {
