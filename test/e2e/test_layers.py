@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from harness.faults import narrowed
 from harness.growth import grows
 from harness.waiting import eventually
 
@@ -105,6 +106,22 @@ def test_a_viewer_that_loses_packets_gets_a_lower_layer_and_later_the_higher_one
     viewer.lose_packets(False)
     eventually("the viewer is sent the highest layer again", lambda: current(viewer)["rid"] == "f", within=60)
     shows(viewer, 544)
+
+
+def test_a_browser_on_a_line_that_turns_narrow_gets_a_lower_layer_and_later_the_higher_one_again(cluster, simulcast, stream):
+    """By mediasoup's own estimate: the browser reports the arrival of every packet, and no request names a layer."""
+    tab, publisher = simulcast()
+    viewer = tab.watch(cluster.whep(stream, "sfu-3"), ask=True)
+    video = viewer.answer[viewer.answer.index("m=video") :]
+    assert "transport-cc" in video
+    assert "transport-wide-cc-extensions-01" in video
+    all_layers_flow(publisher)
+    shows(viewer, 544)
+    # The top layer takes 400 kbit/s, the one under it 120.
+    with narrowed(viewer.stats()["localPort"], kilobytes=30):
+        eventually("the viewer is sent a lower layer", lambda: viewer.height() in (136, 272), within=30)
+        grows(viewer)
+    shows(viewer, 544, within=60)
 
 
 def test_a_player_hears_what_happens_to_its_stream(cluster, simulcast, stream):

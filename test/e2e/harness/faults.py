@@ -70,6 +70,25 @@ def without_udp(ports: list[int]):
         nft(f"delete table {table}")
 
 
+@contextlib.contextmanager
+def narrowed(port: int, kilobytes: int):
+    """Lets no more than so many kilobytes a second through to a client's UDP port, as a slow line does, for the length of the block."""
+    if os.geteuid() != 0:
+        pytest.skip("narrowing a client's line takes root (nftables)")
+    table = f"inet sfumato_e2e_{uuid.uuid4().hex[:12]}"
+    nft(f"""
+        table {table} {{
+            chain narrow {{
+                type filter hook input priority filter;
+                udp dport {port} limit rate over {kilobytes} kbytes/second burst {kilobytes // 4} kbytes drop
+            }}
+        }}""")
+    try:
+        yield
+    finally:
+        nft(f"delete table {table}")
+
+
 def wait_until(moment: float) -> None:
     """Lets time pass while a fault lasts: its length is what the test is about."""
     time.sleep(max(0.0, moment - time.monotonic()))

@@ -154,6 +154,7 @@ async function stats(id) {
     layersSent: {},
     codec: null,
     localUfrag: null,
+    localPort: 0,
     rtx: false,
     events: session.events,
   };
@@ -168,6 +169,7 @@ async function stats(id) {
       result.rtx ||= s.rtxSsrc !== undefined;
     } else if (s.type === "transport") {
       result.localUfrag = s.iceLocalUsernameFragment ?? null;
+      result.localPort = report.get(report.get(s.selectedCandidatePairId)?.localCandidateId)?.port ?? 0;
     } else if (s.type === "inbound-rtp" && s.kind === "audio") {
       result.audioPackets += s.packetsReceived ?? 0;
       result.packetsLost += s.packetsLost ?? 0;
