@@ -16,6 +16,7 @@ from .faults import Faults
 from .kubectl import Kubectl, KubectlError
 from .layout import CLIENT, Layout
 from .machines import Machine
+from .waiting import eventually
 
 
 def foreign() -> str | None:
@@ -61,6 +62,12 @@ def namespace(kubectl, request):
     name = f"t-{words}-{os.urandom(3).hex()}"
     kubectl.run("create", "namespace", name)
     kubectl.run("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    # Until the controller manager has made it, the API server refuses every pod.
+    eventually(
+        f"{name} takes pods",
+        lambda: kubectl.run("get", "serviceaccount", "--namespace", name, "--output=name", "--field-selector=metadata.name=default"),
+        within=30,
+    )
     yield name
     failed = getattr(request.node, "failed", False)
     if failed:

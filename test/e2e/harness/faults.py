@@ -72,7 +72,7 @@ def without_udp(ports: list[int]):
 
 @contextlib.contextmanager
 def narrowed(port: int, kilobytes: int):
-    """Lets no more than so many kilobytes a second through to a client's UDP port, as a slow line does, for the length of the block."""
+    """Lets only so many kilobytes a second through to a client's UDP port, as a slow line does, for the length of the block."""
     if os.geteuid() != 0:
         pytest.skip("narrowing a client's line takes root (nftables)")
     table = f"inet sfumato_e2e_{uuid.uuid4().hex[:12]}"
