@@ -7,9 +7,13 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, SigningKey,
 };
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use sfumato_mesh::tls::ADMIN_SERVER_NAME;
 
@@ -138,18 +142,18 @@ impl Pki {
 
 impl Ca {
     fn make(now: Timestamp) -> Result<Self, PkiError> {
-        let key = KeyPair::generate()?;
+        let (key, pem) = Key::draw()?;
         let cert = ca_params(now)?.self_signed(&key)?.pem();
         Ok(Self {
             cert,
-            key: key.serialize_pem(),
+            key: pem,
             made: now,
         })
     }
 
     fn sign(&self, now: Timestamp) -> Result<Leaf, PkiError> {
-        let issuer = Issuer::new(ca_params(self.made)?, KeyPair::from_pem(&self.key)?);
-        let key = KeyPair::generate()?;
+        let issuer = Issuer::new(ca_params(self.made)?, Key::read(&self.key)?);
+        let (key, pem) = Key::draw()?;
         let mut params = CertificateParams::new(vec![ADMIN_SERVER_NAME.to_owned()])?;
         params.distinguished_name = name("Sfumato admin listener".to_owned());
         params.use_authority_key_identifier_extension = true;
@@ -159,9 +163,52 @@ impl Ca {
         let cert = params.signed_by(&key, &issuer)?.pem();
         Ok(Leaf {
             cert,
-            key: key.serialize_pem(),
+            key: pem,
             made: now,
         })
+    }
+}
+
+/// An ECDSA key on P-256. rcgen's own `KeyPair` would be aws-lc's, which other programs of the workspace turn on in it, and
+/// with it 1.4 MB of this one.
+struct Key(EcdsaKeyPair);
+
+impl Key {
+    /// A new key, and its PEM (PKCS #8).
+    fn draw() -> Result<(Self, String), PkiError> {
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
+            .map_err(|_| rcgen::Error::RingUnspecified)?;
+        let text = pem::encode(&pem::Pem::new("PRIVATE KEY", document.as_ref()));
+        Ok((Self::read_der(document.as_ref())?, text))
+    }
+
+    fn read(text: &str) -> Result<Self, PkiError> {
+        let key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes())
+            .map_err(|error| rcgen::Error::PemError(error.to_string()))?;
+        Self::read_der(key.secret_pkcs8_der())
+    }
+
+    fn read_der(der: &[u8]) -> Result<Self, PkiError> {
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der, &SystemRandom::new())
+            .map_err(|error| rcgen::Error::RingKeyRejected(error.to_string()))?;
+        Ok(Self(key))
+    }
+}
+
+impl PublicKeyData for Key {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.public_key().as_ref()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl SigningKey for Key {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let signature = self.0.sign(&SystemRandom::new(), message);
+        Ok(signature.map_err(|_| rcgen::Error::RingUnspecified)?.as_ref().to_vec())
     }
 }
 

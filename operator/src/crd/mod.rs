@@ -173,7 +173,8 @@ pub struct SfuClusterSpec {
     /// Which hosts nodes prefer, need or avoid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// How nodes are spread. By default over hosts and zones, where that is possible.
+    /// How nodes are spread. By default over hosts and, unless `affinity.podAntiAffinity` is given, over zones, where that is
+    /// possible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "pods::list_of::<TopologySpreadConstraint>")]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,

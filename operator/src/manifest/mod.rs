@@ -99,10 +99,7 @@ fn field_error(origin: &str, path: String, problem: String) -> ManifestError {
 
 fn only_document(origin: &str, text: &str) -> Result<Value, ManifestError> {
     // Without a snippet: the message must stay one line.
-    let options = serde_saphyr::Options {
-        with_snippet: false,
-        ..Default::default()
-    };
+    let options = serde_saphyr::options! { with_snippet: false };
     let documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, options).map_err(|error| ManifestError::Yaml {
             origin: origin.to_owned(),

@@ -22,7 +22,7 @@ REDIS = Path("/usr/bin/redis-server")
 
 # Limits of the images' unpacked sizes, in bytes; beyond them, building fails. SFUMATO_LARGE_IMAGES=1 lets programs pass that were
 # built without optimization.
-LARGEST = {"sfu-node": 60_000_000, "sfu-operator": 32_000_000, "sfu-web": 25_000_000}
+LARGEST = {"sfu-node": 60_000_000, "sfu-operator": 25_000_000, "sfu-web": 25_000_000}
 
 
 class ImageTooLarge(RuntimeError):

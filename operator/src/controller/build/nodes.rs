@@ -7,7 +7,8 @@ use super::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, Settings, Wish, ac
 use crate::crd::{FanOut, PORTS_PER_NODE, SfuClusterSpec};
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
-    ContainerPort, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements, ServiceAccount,
+    Affinity, ContainerPort, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements, ServiceAccount,
+    TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -52,11 +53,7 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
     let spec = &wish.spec;
     let mut all_labels = spec.pod_labels.clone();
     all_labels.extend(labels(&wish.id.name, Component::Node));
-    let spread = if spec.topology_spread_constraints.is_empty() {
-        pods::spread(&selector(&wish.id.name, Component::Node))
-    } else {
-        spec.topology_spread_constraints.clone()
-    };
+    let (spread, affinity) = placement(wish);
     let image = spec.image.clone().unwrap_or_else(|| settings.node_image.clone());
     let mut container = pods::container(wish, NODE_CONTAINER, image);
     container.args = Some(args(wish));
@@ -87,7 +84,7 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
             image_pull_secrets: pods::pull_secrets(wish),
             node_selector: (!spec.node_selector.is_empty()).then(|| spec.node_selector.clone()),
             tolerations: Some(pods::tolerations(&spec.tolerations)),
-            affinity: spec.affinity.clone(),
+            affinity,
             topology_spread_constraints: Some(spread),
             priority_class_name: spec.priority_class_name.clone(),
             volumes: Some(volumes),
@@ -95,6 +92,20 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
             ..PodSpec::default()
         }),
     }
+}
+
+/// How nodes are spread: as the spec says, and by default apart.
+fn placement(wish: &Wish) -> (Vec<TopologySpreadConstraint>, Option<Affinity>) {
+    let spec = &wish.spec;
+    if !spec.topology_spread_constraints.is_empty() {
+        return (spec.topology_spread_constraints.clone(), spec.affinity.clone());
+    }
+    let selector = selector(&wish.id.name, Component::Node);
+    let mut affinity = spec.affinity.clone().unwrap_or_default();
+    affinity
+        .pod_anti_affinity
+        .get_or_insert_with(|| pods::zones_apart(&selector));
+    (pods::spread(&selector), Some(affinity))
 }
 
 fn args(wish: &Wish) -> Vec<String> {

@@ -3,8 +3,8 @@
 use super::Wish;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, EnvVarSource, HTTPGetAction, LocalObjectReference, ObjectFieldSelector,
-    PodSecurityContext, Probe, SeccompProfile, SecretKeySelector, SecurityContext, TCPSocketAction, Toleration,
-    TopologySpreadConstraint, Volume, VolumeMount,
+    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, Probe, SeccompProfile, SecretKeySelector, SecurityContext,
+    TCPSocketAction, Toleration, TopologySpreadConstraint, Volume, VolumeMount, WeightedPodAffinityTerm,
 };
 use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -176,15 +176,31 @@ pub fn tolerations(said: &[Toleration]) -> Vec<Toleration> {
     all
 }
 
-/// Over hosts and zones, where that is possible.
+/// Over hosts, where that is possible.
+///
+/// Zones are not among the constraints: the scheduler scores no host that lacks the label of any one of them, so that on hosts
+/// without zones nothing would be spread at all (kube-scheduler, `podtopologyspread/scoring.go`).
 pub fn spread(selector: &LabelSelector) -> Vec<TopologySpreadConstraint> {
-    ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
-        .map(|key| TopologySpreadConstraint {
-            max_skew: 1,
-            topology_key: key.to_owned(),
-            when_unsatisfiable: "ScheduleAnyway".to_owned(),
-            label_selector: Some(selector.clone()),
-            ..TopologySpreadConstraint::default()
-        })
-        .into()
+    vec![TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        label_selector: Some(selector.clone()),
+        ..TopologySpreadConstraint::default()
+    }]
+}
+
+/// Over zones, where hosts are labelled with them: the more pods a zone has, the less it is liked.
+pub fn zones_apart(selector: &LabelSelector) -> PodAntiAffinity {
+    PodAntiAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(vec![WeightedPodAffinityTerm {
+            weight: 100,
+            pod_affinity_term: PodAffinityTerm {
+                label_selector: Some(selector.clone()),
+                topology_key: "topology.kubernetes.io/zone".to_owned(),
+                ..PodAffinityTerm::default()
+            },
+        }]),
+        ..PodAntiAffinity::default()
+    }
 }

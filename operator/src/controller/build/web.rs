@@ -5,7 +5,7 @@ use super::pods::{self, http_probe, mount, secret_volume};
 use super::secret_keys::{CA_CERT, TOKEN};
 use super::{ADMIN_PORT, Settings, Wish};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
-use k8s_openapi::api::core::v1::{ContainerPort, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Affinity, ContainerPort, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// TCP port that the front door's pods listen on.
@@ -57,6 +57,10 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
                     termination_grace_period_seconds: Some(GRACE_SECONDS),
                     image_pull_secrets: pods::pull_secrets(wish),
                     topology_spread_constraints: Some(pods::spread(&selector)),
+                    affinity: Some(Affinity {
+                        pod_anti_affinity: Some(pods::zones_apart(&selector)),
+                        ..Affinity::default()
+                    }),
                     tolerations: Some(pods::tolerations(&[])),
                     volumes: Some(vec![secret_volume("admin", wish.id.secret(), &[TOKEN, CA_CERT])]),
                     containers: vec![container],
