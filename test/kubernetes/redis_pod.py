@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from conftest import IMAGES
+from installation import IMAGES
 from sfucluster import SfuCluster
 
 NAME = "elsewhere"

@@ -6,8 +6,8 @@ import subprocess
 import httpx
 import pytest
 
-from conftest import program
 from harness.offers import offer
+from installation import program
 from redis_pod import RedisPod
 from testcluster.waiting import eventually
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from conftest import IMAGES, PREVIOUS
 from harness.growth import grows
+from installation import IMAGES, PREVIOUS
 from media import draining, whep, whip
 from sfucluster import DEADLINE
 from testcluster.waiting import eventually

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import Operator
+from installation import Operator
 from sfucluster import SfuCluster
 
 

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from conftest import IMAGES, program
+from installation import IMAGES, program
 from testcluster.waiting import eventually
 
 

@@ -23,7 +23,10 @@ def foreign() -> str | None:
     return os.environ.get("SFUMATO_KUBECONFIG") or None
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config):
+    if terminal := config.pluginmanager.getplugin("terminalreporter"):
+        config.pluginmanager.register(FailuresAtOnce(terminal))
     config.addinivalue_line("markers", "testcluster: breaks or looks into machines, so it runs on the test cluster only, not on any kubeconfig")
 
 
@@ -88,6 +91,19 @@ def faults(layout):
 def audit(layout) -> Audit:
     """The API server's audit log since the test began."""
     return Audit(layout.audit_log)
+
+
+class FailuresAtOnce:
+    """Tells of a failure when it happens, not only at the end: the suite takes long."""
+
+    def __init__(self, terminal):
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self._terminal.write_line("")
+            self._terminal.write_sep("-", f"{report.nodeid} ({report.when}) after {report.duration:.0f} s", red=True)
+            self._terminal.write_line(report.longreprtext)
 
 
 @pytest.hookimpl(wrapper=True)
