@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Runs the checks, all or the named ones, each under a heading with its duration, and closes with a summary.
-#   check.sh                       every check but kubernetes, which `make e2e` runs as well
+#   check.sh                       every check
 #   check.sh lints unit            only these
 # A check that cannot run counts as failed. PYTEST_ARGS='-k kill' picks whole-system tests.
 . "$(dirname "$0")/env.sh"
 
-all=(setup formatting lints build generated unit media e2e dependencies)
+all=(setup formatting lints build generated unit media e2e kubernetes dependencies)
 wanted=("$@")
 if [ $# = 0 ]; then wanted=("${all[@]}"); fi
 

@@ -34,13 +34,7 @@ impl End {
 /// # Errors
 /// When a step is refused or does not come to its end in time.
 pub async fn round(whip: &str, whep: &str, end: End) -> Result<(), PeerError> {
-    let publisher = PublisherOptions {
-        frames_per_second: 20,
-        frame_bytes: 1000,
-        key_frame_bytes: 3000,
-        ..PublisherOptions::default()
-    };
-    let publisher = Publisher::start(whip, publisher).await?;
+    let publisher = Publisher::start(whip, PublisherOptions::light()).await?;
     publisher.connected(SOON).await?;
     let viewer = viewer(whep).await?;
     viewer.wait_for("a frame", SOON, |report| report.frames() > 0).await?;

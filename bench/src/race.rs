@@ -151,13 +151,7 @@ impl Race {
 }
 
 async fn publish(url: &str) -> Result<Publisher, PeerError> {
-    let options = PublisherOptions {
-        frames_per_second: 20,
-        frame_bytes: 1000,
-        key_frame_bytes: 3000,
-        ..PublisherOptions::default()
-    };
-    Publisher::start(url, options).await
+    Publisher::start(url, PublisherOptions::light()).await
 }
 
 /// The words of a refusal for the name's sake; anything else is a failure.

@@ -10,15 +10,18 @@ from harness.browsers import Chromium
 from harness.peers import Counter, Flock, Generator
 from sfucluster import SfuCluster
 from testcluster.layout import CLIENT_ADDRESS
+from testcluster.waiting import eventually
 
 # Where the nodes send media to: the address that the tests' network has in the pod network.
 HERE = ("--bind", CLIENT_ADDRESS.v4)
 
 
 def front_door(cluster: SfuCluster) -> str:
-    """The front door's Service."""
+    """The front door's Service, once it answers: kube-proxy sends on to a pod a moment after that is ready."""
     spec = cluster.get("service", f"{cluster.name}-web")["spec"]
-    return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
+    url = f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
+    eventually("the front door answers", lambda: urllib.request.urlopen(f"{url}/readyz", timeout=5).close() or True, within=30)
+    return url
 
 
 def whip(cluster: SfuCluster, stream: str, node: str | None = None) -> str:

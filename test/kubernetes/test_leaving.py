@@ -32,7 +32,7 @@ def test_a_roll_replaces_one_node_after_the_other_and_the_mesh_is_whole_again(tr
 def test_a_new_template_that_does_not_start_stops_the_roll_at_one_node(trio):
     before = trio.uids()
     trio.patch(image="localhost/sfumato/no-such-image:1")
-    eventually("one node was replaced and does not start", lambda: "does not start" in trio.condition("NodesReady")["message"], within=90)
+    trio.told("NodesReady", "False", "ImageNotPulled", "live-2", within=90)
     now = trio.uids()
     assert [name for name in before if now.get(name) == before[name]] == ["live-0", "live-1"]
     trio.run("patch", "sfu", "live", "--type=json", "--patch", '[{"op": "remove", "path": "/spec/image"}]')

@@ -58,6 +58,19 @@ impl Default for PublisherOptions {
     }
 }
 
+impl PublisherOptions {
+    /// As little as is still a stream, for runs in which many publishers come and go.
+    #[must_use]
+    pub fn light() -> Self {
+        Self {
+            frames_per_second: 20,
+            frame_bytes: 1000,
+            key_frame_bytes: 3000,
+            ..Self::default()
+        }
+    }
+}
+
 /// What a publisher has done so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -113,21 +113,13 @@ async fn evict(pod: &str, uid: &str, id: &ClusterId, context: &Context) -> Done 
     };
     let params = PostParams::default();
     let answer: kube::Result<Anything> = api.create_subresource("eviction", pod, &params, &eviction).await;
-    match answer {
-        Ok(_) => Ok(Some(Note {
-            tone: Tone::Normal,
-            reason: "Replacing",
-            action: "Rolling",
-            text: format!("{pod} is replaced"),
-        })),
-        // Gone, or replaced already.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
-        Err(kube::Error::Api(status)) if status.code == 429 => Err(format!(
-            "the disruption budget does not allow it now: {}",
-            status.message
-        )),
-        Err(error) => Err(error.to_string()),
-    }
+    let note = Note {
+        tone: Tone::Normal,
+        reason: "Replacing",
+        action: "Rolling",
+        text: format!("{pod} is replaced"),
+    };
+    removed(answer, note)
 }
 
 async fn force_delete(pod: &str, uid: &str, id: &ClusterId, context: &Context) -> Done {
@@ -140,14 +132,24 @@ async fn force_delete(pod: &str, uid: &str, id: &ClusterId, context: &Context) -
         uid: Some(uid.to_owned()),
         resource_version: None,
     });
-    match api.delete(pod, &params).await {
-        Ok(_) => Ok(Some(Note {
-            tone: Tone::Warning,
-            reason: "HostLost",
-            action: "Replacing",
-            text: format!("{pod} was removed: its host is lost, and neither the operator nor another node hears it"),
-        })),
+    let note = Note {
+        tone: Tone::Warning,
+        reason: "HostLost",
+        action: "Replacing",
+        text: format!("{pod} was removed: its host is lost, and neither the operator nor another node hears it"),
+    };
+    removed(api.delete(pod, &params).await, note)
+}
+
+/// What the API server says of the removal of one pod. One that is gone, or replaced already, is no news.
+fn removed<T>(answer: kube::Result<T>, note: Note) -> Done {
+    match answer {
+        Ok(_) => Ok(Some(note)),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
+        Err(kube::Error::Api(status)) if status.code == 429 => Err(format!(
+            "the disruption budget does not allow it now: {}",
+            status.message
+        )),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -65,11 +65,11 @@ def namespace(kubectl, request):
     name = f"t-{words}-{os.urandom(3).hex()}"
     kubectl.run("create", "namespace", name)
     kubectl.run("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    # Until the controller manager has made it, the API server refuses every pod.
+    # Until the controller manager has made it, the API server refuses every pod. It may have to be elected first: after an API server's absence.
     eventually(
         f"{name} takes pods",
         lambda: kubectl.run("get", "serviceaccount", "--namespace", name, "--output=name", "--field-selector=metadata.name=default"),
-        within=30,
+        within=90,
     )
     yield name
     failed = getattr(request.node, "failed", False)
