@@ -1,6 +1,7 @@
 //! Publishes, plays and ends, over and over: what a node keeps of sessions that are over is a leak.
 
 use crate::peer::{PeerError, Publisher, PublisherOptions, Retry, Viewer, ViewerOptions};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// Each step of a round comes to its end within this time.
@@ -29,14 +30,28 @@ impl End {
     }
 }
 
-/// One round: publishes to a WHIP endpoint, plays from a WHEP endpoint until a frame has come, and ends.
+/// A loopback address for the peers of a round. mediasoup's worker keeps the address and port of a client that vanished until
+/// its session ends, and answers nobody else from there (`WebRtcServer.cpp`): from one address, some of a thousand peers
+/// would draw a port that is still kept.
+#[must_use]
+pub fn address_of(round: u32) -> IpAddr {
+    let [_, _, high, low] = round.to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, 1, high, low))
+}
+
+/// One round, from the address `from`: publishes to a WHIP endpoint, plays from a WHEP endpoint until a frame has come, and
+/// ends.
 ///
 /// # Errors
 /// When a step is refused or does not come to its end in time.
-pub async fn round(whip: &str, whep: &str, end: End) -> Result<(), PeerError> {
-    let publisher = Publisher::start(whip, PublisherOptions::light()).await?;
+pub async fn round(whip: &str, whep: &str, end: End, from: IpAddr) -> Result<(), PeerError> {
+    let publisher = PublisherOptions {
+        bind: from,
+        ..PublisherOptions::light()
+    };
+    let publisher = Publisher::start(whip, publisher).await?;
     publisher.connected(SOON).await?;
-    let viewer = viewer(whep).await?;
+    let viewer = viewer(whep, from).await?;
     viewer.wait_for("a frame", SOON, |report| report.frames() > 0).await?;
     match end {
         End::Viewer => {
@@ -62,8 +77,9 @@ pub async fn round(whip: &str, whep: &str, end: End) -> Result<(), PeerError> {
 }
 
 /// Asks until the stream is live there.
-async fn viewer(whep: &str) -> Result<Viewer, PeerError> {
+async fn viewer(whep: &str, from: IpAddr) -> Result<Viewer, PeerError> {
     let options = ViewerOptions {
+        bind: from,
         retry: Retry::No,
         ..ViewerOptions::default()
     };

@@ -173,7 +173,7 @@ pub async fn churn(args: &ChurnArgs) -> Result<ExitCode, String> {
             format!("{}/whip/{stream}", args.publish),
             format!("{}/whep/{stream}", args.watch),
         );
-        let outcome = churn::round(&whip, &whep, churn::End::of(number)).await;
+        let outcome = churn::round(&whip, &whep, churn::End::of(number), churn::address_of(number)).await;
         outcome.map_err(|error| format!("round {number}: {error}"))?;
     };
     futures::future::try_join_all((0..args.at_once).map(|_| one_after_another())).await?;

@@ -100,7 +100,8 @@ class FailuresAtOnce:
         self._terminal = terminal
 
     def pytest_runtest_logreport(self, report):
-        if report.failed:
+        # "rerun": it failed, and is tried once more.
+        if report.failed or report.outcome == "rerun":
             self._terminal.write_line("")
             self._terminal.write_sep("-", f"{report.nodeid} ({report.when}) after {report.duration:.0f} s", red=True)
             self._terminal.write_line(report.longreprtext)

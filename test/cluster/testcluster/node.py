@@ -49,6 +49,8 @@ clusterDomain: %(domain)s
 # A node that stops is noticed within seconds, see the controller manager's settings.
 nodeStatusUpdateFrequency: 2s
 nodeLeaseDurationSeconds: 5
+# Mounted Secrets and ConfigMaps follow within 10 s instead of a minute.
+syncFrequency: 10s
 """
 
 
