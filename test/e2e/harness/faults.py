@@ -21,72 +21,52 @@ def nft(script: str) -> str:
 
 
 @contextlib.contextmanager
+def incoming(rules: str, why: str):
+    """Has these rules (nftables) in force on packets on their way in, for the length of the block."""
+    if os.geteuid() != 0:
+        pytest.skip(f"{why} takes root (nftables)")
+    table = f"inet sfumato_e2e_{uuid.uuid4().hex[:12]}"
+    nft(f"""
+        table {table} {{
+            chain incoming {{
+                type filter hook input priority filter;
+                {rules}
+            }}
+        }}""")
+    try:
+        yield time.monotonic()
+    finally:
+        nft(f"delete table {table}")
+
+
 def cut(cluster: Cluster, a: str, b: str):
     """Drops every RTP packet between two nodes, in both directions, for the length of the block; HTTP between them goes on.
 
     The pipes of a node have a port range of their own and send from the port that they listen on, so ranges cut this pair and no
     other, also links that are made during the cut. Dropped on the way in: on the way out, the sender would get an error.
     """
-    if os.geteuid() != 0:
-        pytest.skip("cutting a link takes root (nftables)")
     for node in (a, b):
         first, last = cluster.pipe_range(node)
         ports = [port for _, port in sockets(cluster.pid(node), "udp") if first <= port <= last]
         assert ports, f"{node} has no pipe in its range {first}-{last}: what would be cut?"
     (first_a, last_a), (first_b, last_b) = cluster.pipe_range(a), cluster.pipe_range(b)
-    table = f"inet sfumato_e2e_{uuid.uuid4().hex[:12]}"
-    nft(f"""
-        table {table} {{
-            chain cut {{
-                type filter hook input priority filter;
-                udp sport {first_a}-{last_a} udp dport {first_b}-{last_b} drop
-                udp sport {first_b}-{last_b} udp dport {first_a}-{last_a} drop
-            }}
-        }}""")
-    try:
-        yield time.monotonic()
-    finally:
-        nft(f"delete table {table}")
+    rules = f"""
+        udp sport {first_a}-{last_a} udp dport {first_b}-{last_b} drop
+        udp sport {first_b}-{last_b} udp dport {first_a}-{last_a} drop"""
+    return incoming(rules, "cutting a link")
 
 
-@contextlib.contextmanager
 def without_udp(ports: list[int]):
     """Drops every UDP packet from and to these ports, as for a client whose network is gone, for the length of the block."""
-    if os.geteuid() != 0:
-        pytest.skip("cutting a client off takes root (nftables)")
     assert ports, "no port: what would be cut?"
-    table, these = f"inet sfumato_e2e_{uuid.uuid4().hex[:12]}", ", ".join(str(port) for port in ports)
-    nft(f"""
-        table {table} {{
-            chain cut {{
-                type filter hook input priority filter;
-                udp sport {{ {these} }} drop
-                udp dport {{ {these} }} drop
-            }}
-        }}""")
-    try:
-        yield time.monotonic()
-    finally:
-        nft(f"delete table {table}")
+    these = ", ".join(str(port) for port in ports)
+    return incoming(f"udp sport {{ {these} }} drop\nudp dport {{ {these} }} drop", "cutting a client off")
 
 
-@contextlib.contextmanager
 def narrowed(port: int, kilobytes: int):
     """Lets only so many kilobytes a second through to a client's UDP port, as a slow line does, for the length of the block."""
-    if os.geteuid() != 0:
-        pytest.skip("narrowing a client's line takes root (nftables)")
-    table = f"inet sfumato_e2e_{uuid.uuid4().hex[:12]}"
-    nft(f"""
-        table {table} {{
-            chain narrow {{
-                type filter hook input priority filter;
-                udp dport {port} limit rate over {kilobytes} kbytes/second burst {kilobytes // 4} kbytes drop
-            }}
-        }}""")
-    try:
-        yield
-    finally:
-        nft(f"delete table {table}")
+    rule = f"udp dport {port} limit rate over {kilobytes} kbytes/second burst {kilobytes // 4} kbytes drop"
+    return incoming(rule, "narrowing a client's line")
 
 
 def wait_until(moment: float) -> None:
