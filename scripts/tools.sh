@@ -22,15 +22,17 @@ environment() {
   printf '%s\n' "$stamp" >"$1/stamp"
 }
 
-# The npm packages of test/peers/node. In the cache and not in the clone: a program finds them by NODE_PATH.
+# The npm packages of test/peers/node. In the cache and not in the clone: a program finds them by NODE_PATH. Those for web pages are one script there.
 node_peers() {
   local folder=$cache/peers/node stamp
-  stamp=$(cat test/peers/node/package-lock.json test/peers/node/.npmrc | cksum)
+  stamp=$(cat test/peers/node/{package-lock.json,.npmrc,page.mjs} | cksum)
   if [ "$(cat "$folder/stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
   say "installing test/peers/node's packages into $folder"
   mkdir -p "$folder"
   cp test/peers/node/{package.json,package-lock.json,.npmrc} "$folder/"
   npm --prefix "$folder" ci --silent || fail "npm could not install test/peers/node/package-lock.json into $folder"
+  NODE_PATH=$folder/node_modules "$folder/node_modules/.bin/esbuild" test/peers/node/page.mjs --bundle --global-name=others --log-level=warning --outfile="$folder/page.js" ||
+    fail "esbuild could not make a script of test/peers/node/page.mjs"
   printf '%s\n' "$stamp" >"$folder/stamp"
 }
 

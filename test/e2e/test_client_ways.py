@@ -36,6 +36,21 @@ def test_a_client_ends_its_session_by_the_location_that_it_was_given(client, clu
     eventually("the stream is no longer listed", lambda: cluster.stream(stream) is None, within=5, errors=())
 
 
+@pytest.mark.parametrize("client", ["eyevinn", "medooze"])
+def test_a_client_for_web_pages_publishes_plays_on_another_node_and_ends_in_order(client, cluster, page, peers, stream):
+    """Its PATCH and DELETE pass although it sends the tag under another name, or none."""
+    tab = page("chromium")
+    publisher = foreign.in_page(tab, client, "publish", cluster.whip(stream, "sfu-1"))
+    grows(peers.count(cluster.whep(stream, "sfu-2")))
+    viewer = foreign.in_page(tab, client, "watch", cluster.whep(stream, "sfu-2"))
+    grows(viewer)
+    assert viewer.stats()["audioPackets"] > 0
+    viewer.stop()
+    eventually("its viewer is gone", lambda: cluster.stream(stream)["viewers"] == 1, within=5)
+    publisher.stop()
+    eventually("the stream is no longer listed", lambda: cluster.stream(stream) is None, within=5, errors=())
+
+
 def test_ffmpeg_8_cannot_connect_and_leaves_nothing_behind(cluster, peers, stream):
     """Its first release with WHIP; what is wrong with it is in docs/whip-whep.md. The name is free when the session has ended: by a
     DELETE, or after the 15 s that a session has to connect."""

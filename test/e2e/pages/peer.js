@@ -7,8 +7,7 @@ let lastId = 0;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-function newSession(kind) {
-  const pc = new RTCPeerConnection();
+function newSession(kind, pc = new RTCPeerConnection()) {
   const session = { id: ++lastId, kind, pc, url: null, events: [], streams: [], tracks: [] };
   const note = (what, state) => session.events.push({ what, state, at: Date.now() });
   pc.addEventListener("connectionstatechange", () => note("connection", pc.connectionState));
@@ -140,6 +139,13 @@ async function watch(url, { retryMs = 5000, ask = false } = {}) {
   return { id: session.id, url: session.url, answer: session.answer, links: session.links };
 }
 
+// A session that somebody else's client makes and ends; `open` is what it is called by.
+async function adopt(open, client, url) {
+  const opened = await open(client, url);
+  const session = Object.assign(newSession(client, opened.pc), { url: opened.session, streams: opened.streams, stop: opened.stop });
+  return { id: session.id, url: session.url, answer: session.pc.remoteDescription.sdp };
+}
+
 async function stats(id) {
   const session = sessions.get(id);
   const result = {
@@ -208,7 +214,7 @@ async function close(id) {
   const session = sessions.get(id);
   if (!session) return null;
   sessions.delete(id);
-  const response = session.url ? await fetch(session.url, { method: "DELETE" }) : null;
+  const response = session.stop ? await session.stop() : session.url ? await fetch(session.url, { method: "DELETE" }) : null;
   for (const stream of session.streams) for (const track of stream.getTracks()) track.stop();
   session.pc.close();
   return response?.status ?? null;
@@ -234,4 +240,4 @@ async function loopback() {
   return { id: receiver.id };
 }
 
-window.peer = { publish, watch, restart, stats, send, listen, heard, close, closeAll, loopback };
+window.peer = { publish, watch, adopt, restart, stats, send, listen, heard, close, closeAll, loopback };
