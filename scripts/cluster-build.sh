@@ -28,7 +28,9 @@ for setting in k8s.io/component-base/version.gitVersion=v$kubernetes k8s.io/comp
   flags+=" -X $setting"
 done
 log=$cache/cluster/build.log
-nice "$go" build -v -p "${SFUMATO_GO_JOBS:-$(nproc)}" -trimpath -buildvcs=false -ldflags "$flags" -o "$out/" ./cmd/... >"$log" 2>&1 &
+# The compiler is short-lived: it need not collect its garbage, as long as the memory is there. Nor does anybody look into these programs with a debugger.
+export GOGC=off GOMEMLIMIT=2GiB
+nice "$go" build -v -p "${SFUMATO_GO_JOBS:-$(nproc)}" -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags "$flags" -o "$out/" ./cmd/... >"$log" 2>&1 &
 build=$!
 trap 'kill $build 2>/dev/null' EXIT
 shown=0

@@ -23,9 +23,9 @@ fail() {
   exit 1
 }
 
-# One setup at a time on this cache; the lock goes when the script ends.
+# One setup at a time on this cache, or one of a kind of its own; the lock goes when the script ends.
 only_one() {
-  exec 9>"$cache/setup.lock"
+  exec 9>"$cache/${1:-setup}.lock"
   flock -n 9 || {
     say "waiting for another setup that uses $cache"
     flock 9

@@ -7,7 +7,10 @@ commit=$(git rev-parse --verify --quiet 'HEAD~1^{commit}') || {
 }
 
 kept=$cache/previous/$commit
-if [ ! -x "$kept/sfu-node" ]; then
+if git diff --quiet "$commit" -- Cargo.toml Cargo.lock rust-toolchain.toml mesh sfu-node; then
+  say "sfu-node of $commit is the present one: nothing of its source has changed since"
+  kept=$bin
+elif [ ! -x "$kept/sfu-node" ]; then
   rm -rf "$cache/previous"
   mkdir -p "$kept/source"
   # Times of now: cargo goes by them, and would take an older commit's files for what it has built already.

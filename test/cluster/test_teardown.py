@@ -70,9 +70,11 @@ def outside_world() -> dict[str, object]:
         "/var/log/containers",
         "/etc/cni",
     )
-    default = Layout(os.environ.get("SFUMATO_CLUSTER", "default"))
-    others = tear_down.processes(default)
     shims = {pid for pid in process_table.pids() if "containerd-shim" in " ".join(process_table.command_line(pid)[:1])}
+    # After the shims: those of other clusters, which come and go meanwhile.
+    others = set().union(
+        *(tear_down.processes(Layout(state.name)) for state in Layout(NAME).state.parent.iterdir() if state.is_dir() and state.name != NAME)
+    )
     return {
         "mounts": sorted(line.split()[1] for line in Path("/proc/1/mounts").read_text().splitlines()),
         "interfaces": sorted(line.split(":")[0].strip() for line in Path("/proc/1/net/dev").read_text().splitlines()[2:]),

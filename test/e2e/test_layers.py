@@ -108,9 +108,10 @@ def test_a_viewer_that_loses_packets_gets_a_lower_layer_and_later_the_higher_one
     shows(viewer, 544)
 
 
-def test_a_browser_on_a_line_that_turns_narrow_gets_a_lower_layer_and_plays_on(cluster, simulcast, stream):
-    """By mediasoup's own estimate: the browser reports the arrival of every packet, and no request names a layer. When it gets the
-    higher layer again is mediasoup's affair, and is not asserted (docs/decisions.md)."""
+def test_a_browser_on_a_line_that_turns_narrow_gets_a_lower_layer_and_the_higher_one_when_it_is_wide_again(
+    cluster, simulcast, stream
+):
+    """By mediasoup's own estimate: the browser reports the arrival of every packet, and no request names a layer."""
     tab, publisher = simulcast()
     viewer = tab.watch(cluster.whep(stream, "sfu-3"), ask=True)
     video = viewer.answer[viewer.answer.index("m=video") :]
@@ -122,7 +123,7 @@ def test_a_browser_on_a_line_that_turns_narrow_gets_a_lower_layer_and_plays_on(c
     with narrowed(viewer.stats()["localPort"], kilobytes=30):
         eventually("the viewer is sent a lower layer", lambda: viewer.height() in (136, 272), within=30)
         grows(viewer)
-    grows(viewer)
+    shows(viewer, 544, within=60)
 
 
 def test_a_player_hears_what_happens_to_its_stream(cluster, simulcast, stream):

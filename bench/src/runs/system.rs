@@ -8,7 +8,6 @@ use clap::Args;
 use sfumato_mesh::api::{LinkState, NodeName, NodeReport};
 use sfumato_mesh::{AdminError, HttpNodeAdmin, NodeAdmin, TokenSource};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A cold node on a starved machine takes a while to load.
@@ -86,19 +85,12 @@ pub(super) struct StateDir(pub(super) PathBuf);
 
 impl StateDir {
     pub(super) fn new() -> Result<Self, RunError> {
-        static COUNT: AtomicU32 = AtomicU32::new(1);
-        let name = format!(
-            "sfu-bench-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir().join(name);
-        // Must be new: somebody else may have made one of that name.
-        std::fs::create_dir(&path).map_err(|source| RunError::File {
-            path: path.clone(),
-            source,
-        })?;
-        Ok(Self(path))
+        let made = tempfile::Builder::new().prefix("sfu-bench-").tempdir();
+        made.map(|directory| Self(directory.keep()))
+            .map_err(|source| RunError::File {
+                path: std::env::temp_dir(),
+                source,
+            })
     }
 
     pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf, RunError> {

@@ -1,12 +1,13 @@
 //! Simulcast layers: which ones a publication has, and which one each of its viewers gets.
 //!
 //! Pipes carry every layer; one is chosen at the viewer's own consumer, the last hop. A viewer whose connection estimates
-//! bandwidth gets the layer that fits from mediasoup. For one that does not, [`controller`] watches the loss that it
-//! reports. Either way a viewer may ask for less ([`request`]).
+//! bandwidth gets the layer that fits from mediasoup, and [`lag`] tries a higher one where its estimate stays low. For one
+//! that does not, [`controller`] watches the loss that it reports. Either way a viewer may ask for less ([`request`]).
 
 mod bits;
 pub mod controller;
 pub mod frame_size;
+pub mod lag;
 pub mod probe;
 pub mod request;
 pub mod task;

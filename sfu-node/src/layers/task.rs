@@ -2,7 +2,9 @@
 //! viewers without bandwidth estimation. Its work is bounded: one look a second, a few questions to the workers at a time.
 
 use super::Layer;
+use super::lag::Step;
 use super::probe::SizeProbe;
+use crate::deadline::{MediaError, within};
 use crate::events::status::Status;
 use crate::node::Node;
 use crate::presence::Presence;
@@ -15,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// How often everything is looked at.
 pub const EVERY: Duration = Duration::from_secs(1);
+/// Times the bitrate that a layer has at a moment: it varies, and where the floor is under it, the layer is not sent.
+const FLOOR_FACTOR: u64 = 2;
 /// Questions to the workers at a time.
 const AT_ONCE: usize = 16;
 
@@ -94,9 +98,10 @@ impl Node {
         (0..video.rtp_parameters().encodings.len()).map(of).collect()
     }
 
-    /// Brings what viewers are told of a publication up to date; its statistics are read only if somebody listens.
+    /// Brings what viewers are told of a publication up to date; its statistics are read only if somebody listens, or gets
+    /// one of several layers.
     async fn look_at(&self, presence: &Arc<Presence>, now: Instant) {
-        if presence.has_followers() {
+        if presence.has_followers() || (presence.simulcast().is_some() && presence.viewers() > 0) {
             presence.sample(now).await;
         }
         presence.tell(Status {
@@ -120,7 +125,24 @@ impl Node {
         if let Err(error) = viewer.apply(&layers).await {
             tracing::debug!(stream = %session.stream, %error, "choosing a viewer's layer");
         }
+        if session.is_connected()
+            && let Some(step) = viewer.catch_up(&layers, now).await
+            && let Err(error) = put_floor(session, step, &layers).await
+        {
+            tracing::debug!(stream = %session.stream, %error, "trying a viewer's higher layer");
+        }
     }
+}
+
+/// Puts a floor under a viewer's estimate, or takes it away.
+async fn put_floor(session: &Session, step: Step, layers: &[Layer]) -> Result<(), MediaError> {
+    let floor = match step {
+        Step::Try(layer) => layers.get(usize::from(layer)).map_or(0, |layer| layer.bitrate) * FLOOR_FACTOR,
+        Step::Lift => 0,
+    };
+    tracing::debug!(stream = %session.stream, session = %session.id, ?step, floor, "trying a viewer's higher layer");
+    let told = session.transport.set_min_outgoing_bitrate(floor);
+    within("setting the least bitrate", told).await
 }
 
 /// What peers are told of the layers of a publication whose origin is this node.

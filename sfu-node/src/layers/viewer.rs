@@ -2,6 +2,7 @@
 
 use super::Layer;
 use super::controller::LossController;
+use super::lag::{Lag, Step};
 use super::request::{LayerRequest, MediaId, Target, target};
 use crate::deadline::{MediaError, within};
 use crate::problem::Problem;
@@ -23,8 +24,15 @@ pub struct ViewerLayers {
 
 struct Wish {
     request: LayerRequest,
+    control: Control,
+}
+
+/// What is looked at beside the wish itself.
+enum Control {
+    /// mediasoup chooses by the viewer's bandwidth.
+    Estimate(Lag),
     /// For a viewer without bandwidth estimation.
-    losses: Option<LossController>,
+    Losses(LossController),
 }
 
 impl ViewerLayers {
@@ -50,7 +58,11 @@ impl ViewerLayers {
             url_max_height,
             wish: Mutex::new(Wish {
                 request: LayerRequest::default(),
-                losses: (!estimated).then(|| LossController::new(top)),
+                control: if estimated {
+                    Control::Estimate(Lag::default())
+                } else {
+                    Control::Losses(LossController::new(top))
+                },
             }),
             told: tokio::sync::Mutex::new(None),
         })
@@ -78,7 +90,23 @@ impl ViewerLayers {
 
     /// Whether the viewer's losses have to be looked at.
     pub fn needs_losses(&self) -> bool {
-        self.wish.lock().losses.is_some()
+        matches!(self.wish.lock().control, Control::Losses(_))
+    }
+
+    /// What is to be done where mediasoup sends less than it may.
+    pub async fn catch_up(&self, layers: &[Layer], now: Instant) -> Option<Step> {
+        let highest = layers.iter().rposition(|layer| layer.bitrate > 0)?;
+        let wanted = self
+            .told
+            .lock()
+            .await
+            .as_ref()?
+            .spatial
+            .min(u8::try_from(highest).ok()?);
+        match &mut self.wish.lock().control {
+            Control::Estimate(lag) => lag.step(self.current().map(|layers| layers.spatial_layer), wanted, now),
+            Control::Losses(_) => None,
+        }
     }
 
     /// Reads what the viewer has reported of its losses.
@@ -89,7 +117,7 @@ impl ViewerLayers {
             ConsumerRtpStreamStat::Inbound(_) => None,
         });
         if let Some(sent) = sent
-            && let Some(losses) = &mut self.wish.lock().losses
+            && let Control::Losses(losses) = &mut self.wish.lock().control
         {
             let top = u8::try_from(layers.saturating_sub(1)).unwrap_or(u8::MAX);
             losses.sample(now, f64::from(sent.fraction_lost) / FRACTION_SCALE, top);
@@ -102,7 +130,10 @@ impl ViewerLayers {
         let mut told = self.told.lock().await;
         let wanted = {
             let wish = self.wish.lock();
-            let cap = wish.losses.as_ref().map(LossController::cap);
+            let cap = match &wish.control {
+                Control::Estimate(_) => None,
+                Control::Losses(losses) => Some(losses.cap()),
+            };
             target(layers, &wish.request, self.url_max_height, cap)
         };
         if *told != Some(wanted) {
