@@ -38,7 +38,7 @@ e2e: export SFUMATO_KUBECONFIG := $(if $(filter command,$(origin KUBECONFIG)),$(
 e2e: ## whole-system tests, on processes and on Kubernetes (PYTEST_ARGS='-k kill' picks some; KUBECONFIG=FILE: those on Kubernetes, on that cluster)
 	@exec scripts/check.sh $(if $(SFUMATO_KUBECONFIG),kubernetes,setup build e2e kubernetes)
 
-cluster-up: ## a real three-node Kubernetes on this machine, without Docker; root (the first time builds it, 10 to 20 min)
+cluster-up: ## a real three-node Kubernetes on this machine, without Docker; root (the first time builds it, 5 to 15 min)
 	@exec scripts/cluster.sh up
 
 cluster-run: build ## the built operator on that cluster, with a cluster of three nodes

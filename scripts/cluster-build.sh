@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the programs of the test cluster from test/cluster (Kubernetes, etcd, CoreDNS), into the cache.
-# The first time takes 10 to 20 minutes on two cores and 3 GB of disk; then it is a matter of seconds. SFUMATO_GO_JOBS limits the jobs (default: all cores).
+# The first time takes 5 to 15 minutes on two cores and 3 GB of disk; then it is a matter of seconds. SFUMATO_GO_JOBS limits the jobs (default: all cores).
 . "$(dirname "$0")/env.sh"
 out=$cache/cluster/bin
 kubernetes=$(sed -nE 's/^KUBERNETES = "(.*)"$/\1/p' test/cluster/testcluster/layout.py)
@@ -17,7 +17,7 @@ if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
 scripts/tools.sh go
 go=$(cat "$tools/go-program")
-say "building Kubernetes $kubernetes for the test cluster (the first time takes 10 to 20 minutes on two cores)"
+say "building Kubernetes $kubernetes for the test cluster (the first time takes 5 to 15 minutes on two cores)"
 cd test/cluster
 export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly
 wanted=$("$go" list -deps ./cmd/... | wc -l)

@@ -62,7 +62,15 @@ def test_pods_that_a_quota_refuses_are_told_and_made_when_it_allows_them(sfu):
     eventually("nothing needs a person any more", lambda: sfu.condition("Degraded")["status"] == "False", within=30)
 
 
-def test_pods_that_admission_refuses_are_told(sfu):
+def test_pods_that_pod_security_refuses_are_told_and_made_when_they_comply(sfu):
+    sfu.apply(replicas=1, podAnnotations={"container.apparmor.security.beta.kubernetes.io/sfu-node": "unconfined"})
+    sfu.degraded("PodsRefused", 'violates PodSecurity "restricted:latest"', "forbidden AppArmor profile")
+    sfu.patch(podAnnotations=None)
+    sfu.whole(1, within=180)
+    eventually("nothing needs a person any more", lambda: sfu.condition("Degraded")["status"] == "False", within=30)
+
+
+def test_pods_that_a_limit_refuses_are_told(sfu):
     policy = {
         "apiVersion": "v1",
         "kind": "LimitRange",

@@ -87,6 +87,9 @@ def finish(layout: Layout, hosts: list[Host], feature_gates: str) -> None:
         "--use-service-account-credentials=true",
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
+        # Each of its forty controllers begins by asking for an account of its own: with the default of 20 requests a second that takes 4 s.
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
         # A lost host is seen as lost after 8 s instead of 50 s: tests wait for it.
         "--node-monitor-period=1s",
         "--node-monitor-grace-period=8s",
