@@ -24,8 +24,10 @@ use clap::Parser;
 use mediasoup::prelude::*;
 use mediasoup::types::data_structures::{DtlsFingerprint, ListenInfo, Protocol};
 use parking_lot::Mutex;
+use sdp::capabilities::{track_kind, viewer_capabilities};
+use sdp::codec::{StreamCodec, main_router_codecs, payload_type};
 use sdp::offer::Offer;
-use sdp::{answer, lines, rtp};
+use sdp::{answer, lines};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -109,9 +111,7 @@ impl Place {
         };
         let listen = WebRtcServerListenInfos::new(listen);
         let server = worker.create_webrtc_server(WebRtcServerOptions::new(listen)).await?;
-        let router = worker
-            .create_router(RouterOptions::new(rtp::main_router_codecs()))
-            .await?;
+        let router = worker.create_router(RouterOptions::new(main_router_codecs())).await?;
         Ok(Self {
             _worker: worker,
             server,
@@ -153,7 +153,7 @@ impl Server {
         let transport = self.publishers.transport().await?;
         let mut tracks = Vec::new();
         for section in &offer.sections {
-            let track = rtp::publish(section, "")?;
+            let track = sdp::publish::publish(section, "")?;
             let producer = transport
                 .produce(ProducerOptions::new(track.kind, track.rtp.clone()))
                 .await?;
@@ -195,14 +195,14 @@ impl Server {
         for section in &offer.sections {
             let producer = producers
                 .iter()
-                .find(|p| rtp::track_kind(p.kind()) == section.kind)
+                .find(|p| track_kind(p.kind()) == section.kind)
                 .ok_or("nothing is published")?;
-            let codec = rtp::StreamCodec::of(producer.consumable_rtp_parameters()).ok_or("an unknown codec")?;
+            let codec = StreamCodec::of(producer.consumable_rtp_parameters()).ok_or("an unknown codec")?;
             let offered = codec.choose(section).ok_or("no codec in common")?;
-            if rtp::payload_type(producer.consumable_rtp_parameters()) != Some(offered.payload_type) {
+            if payload_type(producer.consumable_rtp_parameters()) != Some(offered.payload_type) {
                 return Err("this program has no profile routers: offer Chrome's payload types".into());
             }
-            let capabilities = rtp::viewer_capabilities(section, offered, &codec, None);
+            let capabilities = viewer_capabilities(section, offered, &codec, None);
             let mut options = ConsumerOptions::new(producer.id(), capabilities);
             options.mid = Some(section.mid.clone());
             consumers.push((offered, transport.consume(options).await?));

@@ -6,7 +6,7 @@ use crate::node::Node;
 use crate::options::FanOut;
 use crate::presence::Presence;
 use crate::problem::Problem;
-use crate::sdp::rtp::media_kind;
+use crate::sdp::capabilities::media_kind;
 use crate::session::EndReason;
 use axum::http::StatusCode;
 use mediasoup::prelude::Producer;

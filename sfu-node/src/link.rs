@@ -74,7 +74,7 @@ impl Outgoing {
             .map(|consumer| {
                 Ok(SubscribedTrack {
                     id: consumer.id().to_string(),
-                    kind: crate::sdp::rtp::track_kind(consumer.kind()),
+                    kind: crate::sdp::capabilities::track_kind(consumer.kind()),
                     rtp_parameters: serde_json::to_value(consumer.rtp_parameters())?,
                 })
             })

@@ -178,9 +178,12 @@ impl Node {
     async fn ask_peer(&self, peer: &Peer, stream: &StreamName) -> Result<NameReport, Option<AdminError>> {
         let answer = tokio::time::timeout(ASK_HOLDER, async {
             loop {
-                match self.admin.name(&peer.admin_url, stream).await {
+                let answer = match self.admin.name(&peer.admin_url, stream).await {
                     // A node of an older release does not know this call.
-                    Err(AdminError::NotFound { .. }) => return self.holder_by_list(peer, stream).await,
+                    Err(AdminError::NotFound { .. }) => self.holder_by_list(peer, stream).await,
+                    answer => answer,
+                };
+                match answer {
                     // A process that is ending resets its connections first; the next one is refused.
                     Err(error) if error.is_broken() => tokio::time::sleep(BROKEN_RETRY).await,
                     answer => return answer,

@@ -303,7 +303,7 @@ impl Node {
                     .codecs()
                     .iter()
                     .map(|(producer, codec)| sfumato_mesh::api::TrackReport {
-                        kind: crate::sdp::rtp::track_kind(producer.kind()),
+                        kind: crate::sdp::capabilities::track_kind(producer.kind()),
                         codec: codec.name().to_owned(),
                         layers: match producer.kind() {
                             MediaKind::Video => layer_reports(&published.presence),

@@ -5,7 +5,7 @@ use crate::deadline::{MediaError, within};
 use crate::events::status::{Activity, Status};
 use crate::layers::probe::SizeProbe;
 use crate::pipe::{Hop, InnerPipe, PipeListen};
-use crate::sdp::rtp::StreamCodec;
+use crate::sdp::codec::StreamCodec;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 use mediasoup::router::RouterId;

@@ -4,7 +4,7 @@
 use crate::deadline::{MediaError, within};
 use crate::options::Options;
 use crate::pipe::{InnerPipe, PipeListen};
-use crate::sdp::rtp::main_router_codecs;
+use crate::sdp::codec::main_router_codecs;
 use mediasoup::prelude::*;
 use mediasoup::router::RouterId;
 use mediasoup::types::data_structures::{ListenInfo, Protocol};

@@ -6,7 +6,7 @@
 //! trusted: what does not parse has no size.
 
 use super::bits::{BitReader, without_emulation_prevention};
-use crate::sdp::rtp::VideoCodec;
+use crate::sdp::codec::VideoCodec;
 
 /// Size of a picture in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

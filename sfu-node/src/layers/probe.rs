@@ -5,7 +5,7 @@
 use super::frame_size::{self, FrameSize};
 use crate::beat::rtp_payload;
 use crate::deadline::{MediaError, within};
-use crate::sdp::rtp::{StreamCodec, payload_type};
+use crate::sdp::codec::{StreamCodec, payload_type};
 use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::RtpCapabilities;
 use parking_lot::Mutex;

@@ -5,8 +5,9 @@ use crate::node::Node;
 use crate::presence::{Presence, Seat};
 use crate::problem::Problem;
 use crate::sdp::SdpError;
+use crate::sdp::capabilities::track_kind;
+use crate::sdp::codec::{SUPPORTED, StreamCodec, payload_type};
 use crate::sdp::offer::{Offer, OfferedCodec, Section};
-use crate::sdp::rtp::{self, StreamCodec};
 use crate::worker::{MediaWorker, ProfileError};
 use axum::http::StatusCode;
 use mediasoup::prelude::*;
@@ -28,7 +29,7 @@ pub(super) fn choose_tracks<'a>(offer: &'a Offer, presence: &Presence) -> Result
         let track = tracks
             .iter()
             .enumerate()
-            .find(|(_, (producer, _))| rtp::track_kind(producer.kind()) == section.kind)
+            .find(|(_, (producer, _))| track_kind(producer.kind()) == section.kind)
             .filter(|_| section.direction != Direction::Inactive);
         choices.push(match track {
             None => None,
@@ -51,16 +52,16 @@ fn choose<'a>(
     let offered = codec.choose(section).ok_or_else(|| {
         let names: Vec<&str> = section.codecs.iter().map(|c| c.name.as_str()).take(8).collect();
         SdpError::unsupported(
-            rtp::section_field(section),
+            section.field(),
             format!(
                 "the stream is sent as {}, the offer has {names:?}; this server supports {}",
                 codec.name(),
-                rtp::SUPPORTED
+                SUPPORTED
             ),
         )
     })?;
     // Consumers keep the router's payload type, and the near fit of an H264 profile needs a router of its own.
-    let on_main = rtp::payload_type(producer.consumable_rtp_parameters()) == Some(offered.payload_type);
+    let on_main = payload_type(producer.consumable_rtp_parameters()) == Some(offered.payload_type);
     Ok(Choice {
         track,
         offered,

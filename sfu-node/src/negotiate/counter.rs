@@ -11,9 +11,10 @@ use crate::layers::request::MediaId;
 use crate::node::Node;
 use crate::presence::Presence;
 use crate::problem::Problem;
+use crate::sdp::capabilities::{all_capabilities, capabilities_of, track_kind};
+use crate::sdp::lines;
 use crate::sdp::player_answer::{PlayerAnswer, Taken, taken};
 use crate::sdp::server_offer::{self, Track};
-use crate::sdp::{lines, rtp};
 use crate::session::EndReason;
 use axum::http::StatusCode;
 use mediasoup::prelude::*;
@@ -39,12 +40,12 @@ impl Node {
         let transport = self.client_transport(&worker, &worker.main, true).await?;
         let mut tracks = Vec::new();
         for producer in &seat.producers {
-            let kind = rtp::track_kind(producer.kind());
+            let kind = track_kind(producer.kind());
             if !kinds.contains(&kind) {
                 continue;
             }
             let mid = tracks.len().to_string();
-            let capabilities = rtp::all_capabilities(producer);
+            let capabilities = all_capabilities(producer);
             let consumer = consume(&transport, producer, &mid, capabilities).await?;
             tracks.push(OfferedTrack {
                 mid,
@@ -126,7 +127,7 @@ impl Node {
             }
             // A consumer cannot be told later to resend without RTX, or to estimate no more: the player gets another.
             drop(track.consumer);
-            let capabilities = rtp::capabilities_of(track.kind, &taken.codecs, &taken.extensions);
+            let capabilities = capabilities_of(track.kind, &taken.codecs, &taken.extensions);
             let consumer = consume(&offer.transport, &track.producer, &track.mid, capabilities).await?;
             consumers.push((media, consumer));
         }

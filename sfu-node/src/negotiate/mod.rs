@@ -15,8 +15,8 @@ pub use restart::Patched;
 use crate::limits::{Full, InUse, Place};
 use crate::node::Node;
 use crate::problem::Problem;
+use crate::sdp::SdpError;
 use crate::sdp::offer::Offer;
-use crate::sdp::{SdpError, rtp};
 use crate::session::SessionId;
 use crate::stats::Refused;
 use sfumato_mesh::api::SESSION_HANDLE;
@@ -106,7 +106,7 @@ fn one_of_each(offer: &Offer) -> Result<(), SdpError> {
     for kind in [TrackKind::Audio, TrackKind::Video] {
         if let Some(second) = offer.sections.iter().filter(|section| section.kind == kind).nth(1) {
             return Err(SdpError::unsupported(
-                rtp::section_field(second),
+                second.field(),
                 "at most one audio and one video m-section are supported",
             ));
         }

@@ -11,9 +11,10 @@ use crate::layers::viewer::{ViewerLayers, estimates_bandwidth};
 use crate::node::Node;
 use crate::presence::{Presence, Seat};
 use crate::problem::Problem;
+use crate::sdp::capabilities::viewer_capabilities;
 use crate::sdp::offer::{Offer, Section};
 use crate::sdp::server_offer::rtx;
-use crate::sdp::{SdpError, answer, rtp};
+use crate::sdp::{SdpError, answer};
 use crate::session::{EndReason, Role, SessionId};
 use crate::worker::MediaWorker;
 use axum::http::StatusCode;
@@ -90,7 +91,7 @@ impl Node {
             .map(|(choice, section)| {
                 let choice = choice.as_ref()?;
                 let rtx = rtx(seat.producers.get(choice.track)?.consumable_rtp_parameters());
-                Some(rtp::viewer_capabilities(section, choice.offered, &choice.codec, rtx))
+                Some(viewer_capabilities(section, choice.offered, &choice.codec, rtx))
             })
             .collect();
         let estimated = capabilities.iter().flatten().any(estimates_bandwidth);
@@ -109,8 +110,7 @@ impl Node {
             let consumer = within("sending a track", transport.consume(options))
                 .await
                 .map_err(|error| {
-                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error)
-                        .field(rtp::section_field(section))
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error).field(section.field())
                 })?;
             consumers.push((index, consumer));
         }
@@ -229,10 +229,7 @@ impl Node {
 fn viewer_sections(offer: &Offer) -> Result<(), SdpError> {
     for section in &offer.sections {
         if matches!(section.direction, Direction::SendOnly) {
-            return Err(SdpError::unsupported(
-                rtp::section_field(section),
-                "a viewer offers a=recvonly",
-            ));
+            return Err(SdpError::unsupported(section.field(), "a viewer offers a=recvonly"));
         }
     }
     one_of_each(offer)

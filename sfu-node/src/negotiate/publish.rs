@@ -9,7 +9,8 @@ use crate::ownership::LastRtp;
 use crate::presence::Presence;
 use crate::problem::Problem;
 use crate::sdp::offer::Offer;
-use crate::sdp::{SdpError, answer, rtp};
+use crate::sdp::publish::{Publish, publish};
+use crate::sdp::{SdpError, answer};
 use crate::session::Role;
 use axum::http::StatusCode;
 use mediasoup::prelude::*;
@@ -66,7 +67,7 @@ impl Node {
         id: &PublicationId,
         generation: u64,
         offer: &Offer,
-        tracks: &[rtp::Publish],
+        tracks: &[Publish],
     ) -> Result<Answered, Problem> {
         let worker = self.worker_for_publisher();
         let transport = self.client_transport(&worker, &worker.main, true).await?;
@@ -138,18 +139,16 @@ fn one_stream(offer: &Offer) -> Result<(), SdpError> {
 }
 
 /// RFC 9725 section 4.4: one stream, at most one track of each kind, all sent, all accepted or none.
-fn publisher_tracks(offer: &Offer, client: &Client) -> Result<Vec<rtp::Publish>, SdpError> {
+fn publisher_tracks(offer: &Offer, client: &Client) -> Result<Vec<Publish>, SdpError> {
     for section in &offer.sections {
         if !matches!(section.direction, Direction::SendOnly | Direction::SendRecv) {
             return Err(SdpError::unsupported(
-                rtp::section_field(section),
+                section.field(),
                 "a publisher offers a=sendonly (RFC 9725 section 4.4.1)",
             ));
         }
     }
     one_of_each(offer)?;
     let sections = offer.sections.iter();
-    sections
-        .map(|section| rtp::publish(section, &client.user_agent))
-        .collect()
+    sections.map(|section| publish(section, &client.user_agent)).collect()
 }

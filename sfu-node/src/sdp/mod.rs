@@ -2,11 +2,13 @@
 //! from what mediasoup decided. Everything here is pure and never panics, whatever a client sends.
 
 pub mod answer;
+pub mod capabilities;
+pub mod codec;
 pub mod fragment;
 pub mod lines;
 pub mod offer;
 pub mod player_answer;
-pub mod rtp;
+pub mod publish;
 pub mod server_offer;
 pub mod simulcast;
 

@@ -77,6 +77,17 @@ pub struct OfferedCodec {
     pub rtx: Option<u8>,
 }
 
+impl Section {
+    /// How messages name it.
+    pub fn field(&self) -> String {
+        let kind = match self.kind {
+            TrackKind::Audio => "audio",
+            TrackKind::Video => "video",
+        };
+        format!("m={kind} (mid {})", self.mid)
+    }
+}
+
 impl OfferedCodec {
     /// Whether this is codec `name` (case does not matter, RFC 8866 section 6.6).
     pub fn is(&self, name: &str) -> bool {

@@ -68,7 +68,7 @@ impl PlayerAnswer {
                 Direction::Inactive => None,
                 Direction::RecvOnly | Direction::SendRecv => Some(section),
                 Direction::SendOnly => {
-                    let field = super::rtp::section_field(&section);
+                    let field = section.field();
                     return Err(SdpError::malformed(field, "a player answers with a=recvonly"));
                 }
             });
@@ -114,7 +114,7 @@ pub struct Taken {
 
 /// Compares an answered section with the parameters that were offered.
 pub fn taken(section: &Section, offered: &RtpParameters) -> Result<Taken, SdpError> {
-    let field = super::rtp::section_field(section);
+    let field = section.field();
     let Some(media) = offered.codecs.first() else {
         return Err(SdpError::malformed(field, "there was no codec on offer"));
     };

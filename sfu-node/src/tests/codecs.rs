@@ -3,7 +3,7 @@
 use super::clients::{Site, values};
 use super::offers::captured;
 use crate::sdp::offer::Offer;
-use crate::sdp::rtp;
+use crate::sdp::publish::publish;
 use sfumato_mesh::api::TrackKind;
 
 /// Chromium's offer of one video codec: its entry is listed first, so that it is the one that is used.
@@ -144,5 +144,5 @@ fn the_clients_first_codec_that_is_known_is_used() {
         .find(|section| section.kind == TrackKind::Video)
         .unwrap();
     let first = video.codecs.iter().find(|codec| !codec.is("red")).unwrap();
-    assert_eq!(rtp::publish(video, "").unwrap().codec.payload_type, first.payload_type);
+    assert_eq!(publish(video, "").unwrap().codec.payload_type, first.payload_type);
 }

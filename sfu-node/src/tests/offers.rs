@@ -1,7 +1,7 @@
 //! Offers of real clients, as they sent them.
 
 use crate::sdp::offer::Offer;
-use crate::sdp::rtp;
+use crate::sdp::publish::publish;
 use proptest::prelude::*;
 use sfumato_mesh::api::TrackKind;
 
@@ -81,7 +81,7 @@ fn every_captured_publisher_gets_a_codec_with_its_own_payload_types_and_extensio
     for (name, text) in CAPTURED.iter().filter(|(name, _)| name.contains("whip")) {
         let offer = Offer::parse(text.as_bytes()).unwrap();
         for section in &offer.sections {
-            let publish = rtp::publish(section, "").unwrap_or_else(|error| panic!("{name}: {error}"));
+            let publish = publish(section, "").unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(
                 publish.rtp.codecs[0].payload_type(),
                 publish.codec.payload_type,
@@ -111,7 +111,7 @@ fn ffmpeg_is_dtls_server_and_keeps_its_profile_as_text() {
 fn simulcast_layers_go_from_low_to_high() {
     let offer = Offer::parse(captured("chromium-whip-simulcast").as_bytes()).unwrap();
     let video = offer.sections.iter().find(|s| s.kind == TrackKind::Video).unwrap();
-    let rids: Vec<String> = rtp::publish(video, "")
+    let rids: Vec<String> = publish(video, "")
         .unwrap()
         .rtp
         .encodings
@@ -204,7 +204,7 @@ proptest! {
     ) {
         if let Ok(offer) = Offer::parse(&hurt(CAPTURED[which].1, &damages)) {
             for section in &offer.sections {
-                let _ = rtp::publish(section, "");
+                let _ = publish(section, "");
             }
         }
     }

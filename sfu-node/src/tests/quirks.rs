@@ -4,7 +4,7 @@
 use super::clients::{SDP, SDPFRAG, Site, answer_to, trickle};
 use super::offers::captured;
 use crate::sdp::offer::Offer;
-use crate::sdp::rtp;
+use crate::sdp::publish::publish;
 use crate::session::EndReason;
 use axum::http::Method;
 use sfumato_mesh::api::TrackKind;
@@ -37,7 +37,7 @@ fn obs_numbers_its_highest_layer_0() {
         .iter()
         .find(|section| section.kind == TrackKind::Video)
         .unwrap();
-    let encodings = rtp::publish(video, "OBS-Studio/32.1.0").unwrap().rtp.encodings;
+    let encodings = publish(video, "OBS-Studio/32.1.0").unwrap().rtp.encodings;
     let rids: Vec<&str> = encodings
         .iter()
         .filter_map(|encoding| encoding.rid.as_deref())

@@ -1,26 +1,19 @@
-//! From offered m-sections to mediasoup's RTP parameters and back: which codec is used, which payload types the router
-//! needs, which header extensions both sides number alike.
+//! Codecs: which ones there are, which of a client's fits a stream's, and what a router is told of them.
 
-use super::SdpError;
 use super::offer::{OfferedCodec, Section};
-use super::simulcast::low_to_high;
-use mediasoup::prelude::Producer;
 use mediasoup::types::rtp_parameters::{
-    MediaKind, MimeTypeAudio, MimeTypeVideo, RtcpFeedback, RtcpParameters, RtpCapabilities, RtpCodecCapability,
-    RtpCodecParameters, RtpCodecParametersParameters, RtpCodecParametersParametersValue, RtpEncodingParameters,
-    RtpEncodingParametersRtx, RtpHeaderExtension, RtpHeaderExtensionDirection, RtpHeaderExtensionParameters,
-    RtpHeaderExtensionUri, RtpParameters,
+    MimeTypeAudio, MimeTypeVideo, RtcpFeedback, RtpCodecCapability, RtpCodecParameters, RtpCodecParametersParameters,
+    RtpCodecParametersParametersValue, RtpParameters,
 };
-use sfumato_mesh::api::TrackKind;
 use std::num::{NonZeroU8, NonZeroU32};
 
 /// What this server can take and give, for messages.
 pub const SUPPORTED: &str =
     "opus/48000/2 audio; VP8, VP9, AV1 and H264 (baseline, main, high; packetization-mode 0 and 1) video";
 
-const OPUS_RATE: NonZeroU32 = NonZeroU32::new(48_000).unwrap();
-const VIDEO_RATE: NonZeroU32 = NonZeroU32::new(90_000).unwrap();
-const STEREO: NonZeroU8 = NonZeroU8::new(2).unwrap();
+pub(super) const OPUS_RATE: NonZeroU32 = NonZeroU32::new(48_000).unwrap();
+pub(super) const VIDEO_RATE: NonZeroU32 = NonZeroU32::new(90_000).unwrap();
+pub(super) const STEREO: NonZeroU8 = NonZeroU8::new(2).unwrap();
 
 /// A video codec that mediasoup forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +29,7 @@ pub enum VideoCodec {
 }
 
 impl VideoCodec {
-    fn of(name: &str) -> Option<Self> {
+    pub(super) fn of(name: &str) -> Option<Self> {
         [Self::Vp8, Self::Vp9, Self::H264, Self::Av1]
             .into_iter()
             .find(|c| c.name().eq_ignore_ascii_case(name))
@@ -52,7 +45,7 @@ impl VideoCodec {
         }
     }
 
-    fn mime(self) -> MimeTypeVideo {
+    pub(super) fn mime(self) -> MimeTypeVideo {
         match self {
             Self::Vp8 => MimeTypeVideo::Vp8,
             Self::Vp9 => MimeTypeVideo::Vp9,
@@ -137,7 +130,7 @@ fn video(
 }
 
 /// Format parameters in mediasoup's form: numbers where mediasoup compares numbers, text elsewhere.
-fn parameters(fmtp: &[(String, String)]) -> RtpCodecParametersParameters {
+pub(super) fn parameters(fmtp: &[(String, String)]) -> RtpCodecParametersParameters {
     let mut out = RtpCodecParametersParameters::default();
     for (key, value) in fmtp {
         let numeric = ["packetization-mode", "level-asymmetry-allowed", "profile-id", "apt"].contains(&key.as_str());
@@ -194,13 +187,13 @@ fn fit(offered: &OfferedCodec, stream: VideoCodec, stream_parameters: &RtpCodecP
     }
 }
 
-fn is_opus(codec: &OfferedCodec) -> bool {
+pub(super) fn is_opus(codec: &OfferedCodec) -> bool {
     // RFC 7587 section 7 wants `/2`; GStreamer's players leave it out, which reads as 1.
     codec.is("opus") && codec.clock_rate == OPUS_RATE.get() && codec.channels <= 2
 }
 
 /// Whether the main router takes this video codec from a publisher.
-fn producible(codec: &OfferedCodec) -> bool {
+pub(super) fn producible(codec: &OfferedCodec) -> bool {
     let Some(kind) = VideoCodec::of(&codec.name) else {
         return false;
     };
@@ -210,139 +203,6 @@ fn producible(codec: &OfferedCodec) -> bool {
         } => *mime_type == kind.mime() && fit(codec, kind, parameters) == Some(Fit::Exact),
         RtpCodecCapability::Audio { .. } => false,
     })
-}
-
-/// A publisher's m-section, ready for mediasoup.
-#[derive(Debug, Clone)]
-pub struct Publish {
-    /// Kind of the producer.
-    pub kind: MediaKind,
-    /// The one codec that is used.
-    pub codec: OfferedCodec,
-    /// Parameters of the producer, with the client's own payload types and extension ids.
-    pub rtp: RtpParameters,
-}
-
-/// Chooses the codec of a publisher's m-section: the client's first that we know.
-pub fn publish(section: &Section, user_agent: &str) -> Result<Publish, SdpError> {
-    let field = section_field(section);
-    let codec = section
-        .codecs
-        .iter()
-        .find(|codec| match section.kind {
-            TrackKind::Audio => is_opus(codec),
-            TrackKind::Video => producible(codec),
-        })
-        .ok_or_else(|| {
-            let offered: Vec<&str> = section.codecs.iter().map(|codec| codec.name.as_str()).take(8).collect();
-            SdpError::unsupported(
-                &field,
-                format!("no codec in common: offered {offered:?}, supported {SUPPORTED}"),
-            )
-        })?
-        .clone();
-    // mediasoup's worker switches between layers of these two only.
-    let layered = [VideoCodec::Vp8, VideoCodec::H264];
-    if section.layers.len() > 1 && !layered.iter().any(|known| codec.is(known.name())) {
-        let detail = format!(
-            "{} in several layers (a=simulcast) is not supported: offer one layer, or VP8 or H264",
-            codec.name
-        );
-        return Err(SdpError::unsupported(&field, detail));
-    }
-    let mut codecs = vec![codec_parameters(section.kind, &codec)];
-    if let Some(rtx) = codec.rtx {
-        codecs.push(RtpCodecParameters::Video {
-            mime_type: MimeTypeVideo::Rtx,
-            payload_type: rtx,
-            clock_rate: VIDEO_RATE,
-            parameters: RtpCodecParametersParameters::from([("apt", u32::from(codec.payload_type).into())]),
-            rtcp_feedback: Vec::new(),
-        });
-    }
-    let encodings = encodings(section, user_agent, codec.rtx.is_some())?;
-    let needs_mid = encodings.iter().any(|encoding| encoding.ssrc.is_none());
-    let has = |uri| section.extensions.iter().any(|(_, known)| *known == uri);
-    if needs_mid && !has(RtpHeaderExtensionUri::Mid) {
-        return Err(SdpError::unsupported(
-            &field,
-            "the section has neither a=ssrc nor the MID header extension: packets could not be told apart",
-        ));
-    }
-    Ok(Publish {
-        kind: media_kind(section.kind),
-        rtp: RtpParameters {
-            mid: Some(section.mid.clone()),
-            codecs,
-            header_extensions: section
-                .extensions
-                .iter()
-                .map(|(id, uri)| RtpHeaderExtensionParameters {
-                    uri: *uri,
-                    id: *id,
-                    encrypt: false,
-                })
-                .collect(),
-            encodings,
-            rtcp: RtcpParameters {
-                cname: section.cname.clone(),
-                reduced_size: true,
-            },
-            msid: section.msid.clone(),
-        },
-        codec,
-    })
-}
-
-fn codec_parameters(kind: TrackKind, codec: &OfferedCodec) -> RtpCodecParameters {
-    match kind {
-        TrackKind::Audio => RtpCodecParameters::Audio {
-            mime_type: MimeTypeAudio::Opus,
-            payload_type: codec.payload_type,
-            clock_rate: OPUS_RATE,
-            channels: STEREO,
-            parameters: parameters(&codec.fmtp),
-            rtcp_feedback: codec.feedback.clone(),
-        },
-        TrackKind::Video => RtpCodecParameters::Video {
-            mime_type: VideoCodec::of(&codec.name).unwrap_or(VideoCodec::Vp8).mime(),
-            payload_type: codec.payload_type,
-            clock_rate: VIDEO_RATE,
-            parameters: parameters(&codec.fmtp),
-            rtcp_feedback: codec.feedback.clone(),
-        },
-    }
-}
-
-/// Simulcast by rid, else the first SSRC, else one encoding that is found by MID.
-fn encodings(section: &Section, user_agent: &str, rtx: bool) -> Result<Vec<RtpEncodingParameters>, SdpError> {
-    if !section.layers.is_empty() {
-        let has_rid = section
-            .extensions
-            .iter()
-            .any(|(_, uri)| *uri == RtpHeaderExtensionUri::RtpStreamId);
-        if !has_rid {
-            return Err(SdpError::unsupported(
-                section_field(section),
-                "a=simulcast without the rtp-stream-id header extension: its layers could not be told apart",
-            ));
-        }
-        return Ok(low_to_high(&section.layers, user_agent)
-            .into_iter()
-            .map(|rid| RtpEncodingParameters {
-                rid: Some(rid),
-                ..RtpEncodingParameters::default()
-            })
-            .collect());
-    }
-    Ok(vec![match section.ssrc {
-        Some((ssrc, repair)) => RtpEncodingParameters {
-            ssrc: Some(ssrc),
-            rtx: repair.filter(|_| rtx).map(|ssrc| RtpEncodingParametersRtx { ssrc }),
-            ..RtpEncodingParameters::default()
-        },
-        None => RtpEncodingParameters::default(),
-    }])
 }
 
 /// A track of a stream as a viewer's offer must fit it: the codec that comes out of a producer.
@@ -452,136 +312,4 @@ impl StreamCodec {
 /// Payload type of a producer's media codec after the router has mapped it.
 pub fn payload_type(rtp: &RtpParameters) -> Option<u8> {
     rtp.codecs.first().map(RtpCodecParameters::payload_type)
-}
-
-/// What a viewer of one track can receive. Extensions only where uri **and** id agree with the fixed ids that mediasoup
-/// writes: a browser refuses an answer that renumbers them, and ignores packets whose ids mean something else to it.
-///
-/// RTX only where the router's payload type for it (`rtx`) is the one that the viewer offered for this codec: else a
-/// plain NACK is answered on the media's own SSRC.
-pub fn viewer_capabilities(
-    section: &Section,
-    chosen: &OfferedCodec,
-    stream: &StreamCodec,
-    rtx: Option<u8>,
-) -> RtpCapabilities {
-    let kind = media_kind(section.kind);
-    let known = mediasoup::supported_rtp_capabilities::get_supported_rtp_capabilities();
-    let extensions: Vec<RtpHeaderExtension> = known
-        .header_extensions
-        .into_iter()
-        .filter(|ours| {
-            ours.kind == kind
-                && section
-                    .extensions
-                    .iter()
-                    .any(|(id, uri)| *uri == ours.uri && *id == ours.preferred_id)
-                && matches!(
-                    ours.direction,
-                    RtpHeaderExtensionDirection::SendRecv | RtpHeaderExtensionDirection::SendOnly
-                )
-        })
-        .collect();
-    let mut codecs = vec![stream.capability(Some(chosen.payload_type), chosen.feedback.clone())];
-    if let Some(rtx) = rtx.filter(|rtx| chosen.rtx == Some(*rtx)) {
-        codecs.push(RtpCodecCapability::Video {
-            mime_type: MimeTypeVideo::Rtx,
-            preferred_payload_type: Some(rtx),
-            clock_rate: VIDEO_RATE,
-            parameters: RtpCodecParametersParameters::from([("apt", u32::from(chosen.payload_type).into())]),
-            rtcp_feedback: Vec::new(),
-        });
-    }
-    RtpCapabilities {
-        codecs,
-        header_extensions: extensions,
-    }
-}
-
-/// Everything that a producer's router can send of it: for players that answer an offer of this server. Without
-/// mediasoup's own packet id, which no player knows.
-pub fn all_capabilities(producer: &Producer) -> RtpCapabilities {
-    let rtp = producer.consumable_rtp_parameters();
-    let mut extensions = rtp.header_extensions.clone();
-    extensions.retain(|extension| extension.uri != RtpHeaderExtensionUri::MediasoupPacketId);
-    capabilities_of(track_kind(producer.kind()), &rtp.codecs, &extensions)
-}
-
-/// Codecs and extensions as capabilities.
-pub fn capabilities_of(
-    kind: TrackKind,
-    codecs: &[RtpCodecParameters],
-    extensions: &[RtpHeaderExtensionParameters],
-) -> RtpCapabilities {
-    RtpCapabilities {
-        codecs: codecs.iter().map(codec_capability).collect(),
-        header_extensions: extensions
-            .iter()
-            .map(|extension| RtpHeaderExtension {
-                kind: media_kind(kind),
-                uri: extension.uri,
-                preferred_id: extension.id,
-                preferred_encrypt: false,
-                direction: RtpHeaderExtensionDirection::SendRecv,
-            })
-            .collect(),
-    }
-}
-
-fn codec_capability(codec: &RtpCodecParameters) -> RtpCodecCapability {
-    match codec.clone() {
-        RtpCodecParameters::Audio {
-            mime_type,
-            payload_type,
-            clock_rate,
-            channels,
-            parameters,
-            rtcp_feedback,
-        } => RtpCodecCapability::Audio {
-            mime_type,
-            preferred_payload_type: Some(payload_type),
-            clock_rate,
-            channels,
-            parameters,
-            rtcp_feedback,
-        },
-        RtpCodecParameters::Video {
-            mime_type,
-            payload_type,
-            clock_rate,
-            parameters,
-            rtcp_feedback,
-        } => RtpCodecCapability::Video {
-            mime_type,
-            preferred_payload_type: Some(payload_type),
-            clock_rate,
-            parameters,
-            rtcp_feedback,
-        },
-    }
-}
-
-/// mediasoup's word for a kind.
-pub fn media_kind(kind: TrackKind) -> MediaKind {
-    match kind {
-        TrackKind::Audio => MediaKind::Audio,
-        TrackKind::Video => MediaKind::Video,
-    }
-}
-
-/// Our word for mediasoup's.
-pub fn track_kind(kind: MediaKind) -> TrackKind {
-    match kind {
-        MediaKind::Audio => TrackKind::Audio,
-        MediaKind::Video => TrackKind::Video,
-    }
-}
-
-/// How messages name an m-section.
-pub fn section_field(section: &Section) -> String {
-    let kind = match section.kind {
-        TrackKind::Audio => "audio",
-        TrackKind::Video => "video",
-    };
-    format!("m={kind} (mid {})", section.mid)
 }
