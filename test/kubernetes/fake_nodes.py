@@ -167,8 +167,10 @@ class FakeNodes:
         async def end():
             if server := self._servers.pop(address, None):
                 server.close()
-                for conversation in list(self._conversations.pop(address)):
+                conversations = self._conversations.pop(address)
+                for conversation in conversations:
                     conversation.cancel()
+                await asyncio.gather(*conversations, return_exceptions=True)
 
         self._run(end())
 
