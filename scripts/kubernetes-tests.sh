@@ -30,17 +30,11 @@ suite() {
   return $code
 }
 
-# suites REPORT PATH... [and REPORT PATH...]: one after the other; fails where one has failed.
-suites() {
-  local failed=0 one=()
-  for word in "$@" and; do
-    if [ "$word" != and ]; then
-      one+=("$word")
-      continue
-    fi
-    suite "${one[@]}" || failed=1
-    one=()
-  done
+# on_one SUITE...: those that were named, else all, one after the other on one cluster; fails where one has failed.
+on_one() {
+  local failed=0 one
+  if [ $# = 0 ]; then set -- test/cluster test/kubernetes; fi
+  for one in "$@"; do suite "${one//\//-}" "$one" || failed=1; done
   return $failed
 }
 
@@ -64,7 +58,7 @@ cluster() {
 }
 
 if [ -n "${SFUMATO_KUBECONFIG:-}" ]; then
-  if [ $# -gt 0 ]; then suites named "$@"; else suites test-cluster test/cluster and test-kubernetes test/kubernetes; fi
+  on_one "$@"
   exit
 fi
 
@@ -74,7 +68,7 @@ go=$(cat "$tools/go-program")
 cluster "${SFUMATO_CLUSTER:-default}"
 scripts/previous.sh
 if [ $# -gt 0 ] || [ ${#arguments[@]} -gt 0 ]; then
-  if [ $# -gt 0 ]; then suites named "$@"; else suites test-cluster test/cluster and test-kubernetes test/kubernetes; fi
+  on_one "$@"
   exit
 fi
 
@@ -84,12 +78,15 @@ set -m
 (
   set +m
   export SFUMATO_CLUSTER=$second
-  suites test-kubernetes-second "${on_second[@]}" and test-cluster test/cluster
+  failed=0
+  suite test-kubernetes-second "${on_second[@]}" || failed=1
+  suite test-cluster test/cluster || failed=1
+  exit $failed
 ) </dev/null > >(sed -u 's/^/second cluster | /') 2>&1 &
 beside=$!
 set +m
 failed=0
-suites test-kubernetes test/kubernetes "${on_second[@]/#/--ignore=}" || failed=1
+suite test-kubernetes test/kubernetes "${on_second[@]/#/--ignore=}" || failed=1
 say "the first cluster's tests are done; waiting for those of the second"
 wait "$beside" || failed=1
 beside=

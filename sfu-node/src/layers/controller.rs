@@ -2,6 +2,7 @@
 //!
 //! Pure: loss and time go in, the highest layer that may be sent comes out.
 
+use super::trial::{Trials, lasted};
 use std::time::{Duration, Instant};
 
 /// Share of packets lost from which a viewer gets a lower layer.
@@ -10,12 +11,6 @@ pub const DOWN_LOSS: f64 = 0.10;
 pub const DOWN_AFTER: Duration = Duration::from_secs(2);
 /// Share of packets lost under which a viewer may get a higher layer.
 pub const UP_LOSS: f64 = 0.02;
-/// How long the loss has to be under [`UP_LOSS`] for one step up.
-pub const UP_AFTER: Duration = Duration::from_secs(10);
-/// A step up that has to be taken back within this time has failed, and doubles the wait for the next.
-pub const TRIAL: Duration = Duration::from_secs(20);
-/// Longest wait for a step up, however many have failed.
-pub const MAX_UP_AFTER: Duration = Duration::from_secs(160);
 /// Samples further apart than this say nothing of the time between them.
 pub const MAX_GAP: Duration = Duration::from_secs(4);
 
@@ -27,8 +22,8 @@ pub struct LossController {
     sampled: Option<Instant>,
     high_since: Option<Instant>,
     low_since: Option<Instant>,
-    raised: Option<Instant>,
-    up_after: Duration,
+    /// A step up comes when the loss has been under [`UP_LOSS`] for the wait that these tell.
+    trials: Trials,
 }
 
 impl LossController {
@@ -39,8 +34,7 @@ impl LossController {
             sampled: None,
             high_since: None,
             low_since: None,
-            raised: None,
-            up_after: UP_AFTER,
+            trials: Trials::default(),
         }
     }
 
@@ -63,22 +57,16 @@ impl LossController {
         }
         since(&mut self.high_since, loss > DOWN_LOSS, now);
         since(&mut self.low_since, loss < UP_LOSS, now);
-        let lasted =
-            |start: Option<Instant>, wait| start.is_some_and(|start| now.saturating_duration_since(start) >= wait);
-        if self.raised.is_some() && lasted(self.raised, TRIAL) {
-            self.raised = None;
-            self.up_after = UP_AFTER;
-        }
-        if lasted(self.high_since, DOWN_AFTER) && self.cap > 0 {
+        self.trials.look(now);
+        let lasting = |start: Option<Instant>, wait| start.is_some_and(|start| lasted(start, wait, now));
+        if lasting(self.high_since, DOWN_AFTER) && self.cap > 0 {
             self.cap -= 1;
             self.high_since = Some(now);
-            if self.raised.take().is_some() {
-                self.up_after = (self.up_after * 2).min(MAX_UP_AFTER);
-            }
-        } else if lasted(self.low_since, self.up_after) && self.cap < top {
+            self.trials.take_back();
+        } else if lasting(self.low_since, self.trials.wait()) && self.cap < top {
             self.cap += 1;
             self.low_since = Some(now);
-            self.raised = Some(now);
+            self.trials.begin(now);
         }
         self.cap
     }
@@ -95,6 +83,7 @@ fn since(start: &mut Option<Instant>, holds: bool, now: Instant) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::{MAX_UP_AFTER, UP_AFTER};
     use super::*;
     use proptest::prelude::*;
 
@@ -190,9 +179,9 @@ mod tests {
                 0.0
             }
         });
-        assert!(controller.up_after > UP_AFTER);
+        assert!(controller.trials.wait() > UP_AFTER);
         run(&mut controller, start + Duration::from_secs(20), 80, |_, _| 0.0);
-        assert_eq!((controller.cap(), controller.up_after), (TOP, UP_AFTER));
+        assert_eq!((controller.cap(), controller.trials.wait()), (TOP, UP_AFTER));
     }
 
     #[test]

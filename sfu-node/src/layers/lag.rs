@@ -7,7 +7,7 @@
 //!
 //! Pure: what is sent and time go in, what to do comes out.
 
-use super::controller::{MAX_UP_AFTER, TRIAL, UP_AFTER};
+use super::trial::{Trials, lasted};
 use std::time::{Duration, Instant};
 
 /// How long the floor stays: a change of layer waits for a key frame, and what arrives has to be measured after it.
@@ -23,62 +23,48 @@ pub enum Step {
 }
 
 /// Since when a viewer gets a lower layer than it may have, and what has been tried.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lag {
     since: Option<Instant>,
     floor_since: Option<Instant>,
-    tried: Option<(u8, Instant)>,
-    wait: Duration,
-}
-
-impl Default for Lag {
-    fn default() -> Self {
-        Self {
-            since: None,
-            floor_since: None,
-            tried: None,
-            wait: UP_AFTER,
-        }
-    }
+    /// The layer that was tried last.
+    tried: u8,
+    trials: Trials,
 }
 
 impl Lag {
     /// `sent` is the layer that is sent, none while no layer is (then mediasoup looks for more by itself); `wanted` the
     /// highest one that may be.
     pub fn step(&mut self, sent: Option<u8>, wanted: u8, now: Instant) -> Option<Step> {
-        let lasted = |start: Instant, time| now.saturating_duration_since(start) >= time;
         if let Some(start) = self.floor_since {
-            if !lasted(start, FLOOR_FOR) {
+            if !lasted(start, FLOOR_FOR, now) {
                 return None;
             }
             self.floor_since = None;
             self.since = None;
             return Some(Step::Lift);
         }
-        if let Some((layer, start)) = self.tried {
-            if sent.is_none_or(|sent| sent < layer) {
-                self.tried = None;
-                self.wait = (self.wait * 2).min(MAX_UP_AFTER);
-            } else if lasted(start, TRIAL) {
-                self.tried = None;
-                self.wait = UP_AFTER;
-            }
+        if sent.is_none_or(|sent| sent < self.tried) {
+            self.trials.take_back();
         }
+        self.trials.look(now);
         let Some(sent) = sent.filter(|sent| *sent < wanted) else {
             self.since = None;
             return None;
         };
-        if !lasted(*self.since.get_or_insert(now), self.wait) {
+        if !lasted(*self.since.get_or_insert(now), self.trials.wait(), now) {
             return None;
         }
         self.floor_since = Some(now);
-        self.tried = Some((sent + 1, now));
-        Some(Step::Try(sent + 1))
+        self.tried = sent + 1;
+        self.trials.begin(now);
+        Some(Step::Try(self.tried))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::{MAX_UP_AFTER, TRIAL, UP_AFTER};
     use super::*;
 
     const TOP: u8 = 2;
@@ -140,10 +126,11 @@ mod tests {
 
     #[test]
     fn a_layer_that_lasted_through_its_trial_makes_the_wait_short_again() {
-        let mut lag = Lag {
-            wait: MAX_UP_AFTER,
-            ..Lag::default()
-        };
+        let mut lag = Lag::default();
+        while lag.trials.wait() < MAX_UP_AFTER {
+            lag.trials.begin(Instant::now());
+            lag.trials.take_back();
+        }
         let start = Instant::now();
         let mut second = 0;
         let mut step = |lag: &mut Lag, sent| {
@@ -154,6 +141,6 @@ mod tests {
         for _ in 0..=TRIAL.as_secs() {
             step(&mut lag, TOP);
         }
-        assert_eq!(lag.wait, UP_AFTER);
+        assert_eq!(lag.trials.wait(), UP_AFTER);
     }
 }

@@ -11,6 +11,7 @@ pub mod lag;
 pub mod probe;
 pub mod request;
 pub mod task;
+mod trial;
 pub mod viewer;
 
 use frame_size::FrameSize;
