@@ -1,7 +1,7 @@
 //! Claims on stream names in Redis, so that two nodes never both own a name for long. Media never waits for Redis: every
 //! call is bounded, and without an answer the peers' own publications decide.
 
-use crate::ownership::Right;
+use crate::ownership::{MAX_GENERATION, Right};
 use crate::redis_link::{RedisLink, RedisSetupError};
 use parking_lot::Mutex;
 use redis::aio::ConnectionManager;
@@ -19,8 +19,13 @@ pub const REFRESH_EVERY: Duration = Duration::from_secs(3);
 pub const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// Longest wait for Redis in one call.
 pub const REDIS_DEADLINE: Duration = Duration::from_millis(500);
+/// Most attempts to write one claim, where the value that it may replace is another one each time.
+const WRITE_ATTEMPTS: usize = 4;
+/// Longest part of a value that is no claim which goes into the log, in bytes.
+const MAX_LOGGED: usize = 200;
 
-/// Who holds a name.
+/// Who holds a name, as Redis keeps it. Nodes of several releases read it: a field that is added needs a default, or it would
+/// be taken for no claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claim {
@@ -51,7 +56,7 @@ pub enum Claimed {
     Ours,
     /// Somebody holds it.
     Held(Claim),
-    /// Redis did not answer in time.
+    /// Redis did not answer in time, or what stands there changed with each attempt.
     Unknown,
 }
 
@@ -62,7 +67,7 @@ pub enum Refreshed {
     Ours,
     /// Somebody with a better claim holds it.
     Lost(Claim),
-    /// Redis did not answer in time.
+    /// Redis did not answer in time, or what stands there changed with each attempt.
     Unknown,
 }
 
@@ -94,38 +99,35 @@ const ANSWERS: u8 = 1;
 /// waits for it.
 const AWAY: u8 = 2;
 
-/// Sets the key unless a claim with another publication and a better right is there.
-/// One key; ARGV: claim JSON, generation, publication, TTL in ms. Answers nil when ours, else the claim that stands.
-const REFRESH: &str = r"
-local there = redis.call('GET', KEYS[1])
-if there then
-  local ok, claim = pcall(cjson.decode, there)
-  if ok and claim.publication ~= ARGV[3] then
-    local mine, theirs = tonumber(ARGV[2]), tonumber(claim.generation)
-    if theirs > mine or (theirs == mine and claim.publication < ARGV[3]) then return there end
-  end
-end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
-return nil";
-
-/// Replaces exactly the claim that was seen. One key; ARGV: claim JSON, publication seen, TTL in ms.
-const TAKE_OVER: &str = r"
-local there = redis.call('GET', KEYS[1])
-if there then
-  local ok, claim = pcall(cjson.decode, there)
-  if ok and claim.publication ~= ARGV[2] then return there end
-end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+/// Writes a claim unless something stands there other than itself or the one value that it may replace. Which value that
+/// may be is decided by the caller, so what is replaced is exactly what was judged.
+/// One key; ARGV: claim JSON, TTL in ms, the value that may be replaced. Answers nil when written, else what stands.
+const WRITE: &str = r"
+local there = redis.pcall('GET', KEYS[1])
+-- A key of another type is as little a claim as an empty text; SET replaces it all the same.
+if type(there) == 'table' then there = '' end
+if there and there ~= ARGV[1] and there ~= ARGV[3] then return there end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return nil";
 
 /// Deletes the key if the claim is ours. One key; ARGV: publication.
 const RELEASE: &str = r"
-local there = redis.call('GET', KEYS[1])
-if there then
+local there = redis.pcall('GET', KEYS[1])
+if type(there) == 'string' then
   local ok, claim = pcall(cjson.decode, there)
-  if ok and claim.publication == ARGV[1] then redis.call('DEL', KEYS[1]) end
+  if ok and type(claim) == 'table' and claim.publication == ARGV[1] then redis.call('DEL', KEYS[1]) end
 end
 return nil";
+
+/// What came of writing a claim.
+enum Written {
+    /// It stands there.
+    Ours,
+    /// Another one stands there, and may not be replaced.
+    Stands(Claim),
+    /// Redis did not answer in time, or what stands there changed with each attempt.
+    Unknown,
+}
 
 impl Claims {
     /// Prepares a connection to the Redis at an URL, whose certificate must come from the CA in a file, if one is given;
@@ -209,70 +211,74 @@ impl Claims {
         answer
     }
 
+    /// Writes a claim if nothing stands there, or a claim that may be replaced. What is no claim holds no name: it is
+    /// overwritten, or the name would be locked for as long as that stands.
+    async fn write(
+        &self,
+        what: &'static str,
+        stream: &StreamName,
+        claim: &Claim,
+        may_replace: impl Fn(&Claim) -> bool,
+    ) -> Written {
+        let (key, json) = (self.key(stream), encode(claim));
+        let script = redis::Script::new(WRITE);
+        let mut seen: Vec<u8> = json.clone().into_bytes();
+        let mut unreadable = None;
+        for _ in 0..WRITE_ATTEMPTS {
+            let mut call = script.prepare_invoke();
+            call.key(&key).arg(&json).arg(CLAIM_TTL_MS).arg(&seen);
+            let answer = self
+                .ask(what, async move |mut c| {
+                    call.invoke_async::<Option<Vec<u8>>>(&mut c).await
+                })
+                .await;
+            let there = match answer {
+                None => return Written::Unknown,
+                Some(None) => {
+                    if let Some((was, why)) = unreadable {
+                        tracing::warn!(
+                            key,
+                            was,
+                            why,
+                            "Redis held what is no claim; it was overwritten with ours"
+                        );
+                    }
+                    return Written::Ours;
+                }
+                Some(Some(there)) => there,
+            };
+            unreadable = match decode(&there) {
+                Ok(standing) if !may_replace(&standing) => return Written::Stands(standing),
+                Ok(_) => None,
+                Err(why) => Some((excerpt(&there), why)),
+            };
+            seen = there;
+        }
+        Written::Unknown
+    }
+
     /// Claims a name that nobody holds.
     pub async fn claim(&self, stream: &StreamName, claim: &Claim) -> Claimed {
-        let (key, json) = (self.key(stream), encode(claim));
-        let answer = self
-            .ask("claiming a name", async move |mut c| {
-                let set: Option<String> = redis::cmd("SET")
-                    .arg(&key)
-                    .arg(json)
-                    .arg("NX")
-                    .arg("PX")
-                    .arg(CLAIM_TTL_MS)
-                    .query_async(&mut c)
-                    .await?;
-                if set.is_some() {
-                    return Ok(None);
-                }
-                redis::cmd("GET").arg(&key).query_async::<Option<String>>(&mut c).await
-            })
-            .await;
-        match answer {
-            None => Claimed::Unknown,
-            Some(None) => Claimed::Ours,
-            Some(Some(there)) => decode(&there).map_or(Claimed::Unknown, Claimed::Held),
-        }
+        self.write("claiming a name", stream, claim, |_| false).await.into()
     }
 
     /// Replaces a claim whose holder is gone.
     pub async fn take_over(&self, stream: &StreamName, seen: &PublicationId, claim: &Claim) -> Claimed {
-        let script = redis::Script::new(TAKE_OVER);
-        let mut call = script.prepare_invoke();
-        call.key(self.key(stream))
-            .arg(encode(claim))
-            .arg(seen.as_str())
-            .arg(CLAIM_TTL_MS);
-        let answer = self
-            .ask("taking over a name", async move |mut c| {
-                call.invoke_async::<Option<String>>(&mut c).await
-            })
-            .await;
-        match answer {
-            None => Claimed::Unknown,
-            Some(None) => Claimed::Ours,
-            Some(Some(there)) => decode(&there).map_or(Claimed::Unknown, Claimed::Held),
-        }
+        let may_replace = |standing: &Claim| standing.publication == *seen;
+        self.write("taking over a name", stream, claim, may_replace)
+            .await
+            .into()
     }
 
-    /// Keeps a claim, or writes it again when Redis has lost it.
+    /// Keeps a claim, or writes it again when Redis has lost it. An earlier claim of the same publication is replaced, and
+    /// one with a lesser right.
     pub async fn refresh(&self, stream: &StreamName, claim: &Claim) -> Refreshed {
-        let script = redis::Script::new(REFRESH);
-        let mut call = script.prepare_invoke();
-        call.key(self.key(stream))
-            .arg(encode(claim))
-            .arg(claim.generation)
-            .arg(claim.publication.as_str())
-            .arg(CLAIM_TTL_MS);
-        let answer = self
-            .ask("refreshing a name", async move |mut c| {
-                call.invoke_async::<Option<String>>(&mut c).await
-            })
-            .await;
-        match answer {
-            None => Refreshed::Unknown,
-            Some(None) => Refreshed::Ours,
-            Some(Some(there)) => decode(&there).map_or(Refreshed::Unknown, Refreshed::Lost),
+        let may_replace =
+            |standing: &Claim| standing.publication == claim.publication || claim.right().beats(&standing.right());
+        match self.write("refreshing a name", stream, claim, may_replace).await {
+            Written::Ours => Refreshed::Ours,
+            Written::Stands(better) => Refreshed::Lost(better),
+            Written::Unknown => Refreshed::Unknown,
         }
     }
 
@@ -307,10 +313,32 @@ impl Claims {
     }
 }
 
+impl From<Written> for Claimed {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Ours => Self::Ours,
+            Written::Stands(holder) => Self::Held(holder),
+            Written::Unknown => Self::Unknown,
+        }
+    }
+}
+
 fn encode(claim: &Claim) -> String {
     serde_json::to_string(claim).unwrap_or_default()
 }
 
-fn decode(json: &str) -> Option<Claim> {
-    serde_json::from_str(json).ok()
+/// Reads a claim, or says why it is none.
+fn decode(json: &[u8]) -> Result<Claim, String> {
+    let claim: Claim = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    if claim.generation > MAX_GENERATION {
+        return Err(format!("its generation is over {MAX_GENERATION}"));
+    }
+    Ok(claim)
+}
+
+/// The begin of a value, for the log.
+fn excerpt(value: &[u8]) -> String {
+    String::from_utf8_lossy(&value[..value.len().min(MAX_LOGGED)])
+        .escape_debug()
+        .to_string()
 }

@@ -5,7 +5,7 @@ use crate::claims::{Claim, Memory, REFRESH_EVERY, Refreshed, WATCH_EVERY};
 use crate::deadline::within;
 use crate::names::with_claim_alive;
 use crate::node::Node;
-use crate::ownership::{Right, may_take_over, winner};
+use crate::ownership::{Right, generation_after, may_take_over, winner};
 use crate::session::{EndReason, SessionId};
 use futures::StreamExt;
 use mediasoup::prelude::TransportGeneric;
@@ -139,7 +139,7 @@ impl Node {
             return;
         }
         let raised = Right {
-            generation: better.generation + 1,
+            generation: generation_after(better.generation),
             ..own.right
         };
         match self.published.lock().get_mut(&raised.publication) {

@@ -3,7 +3,7 @@
 
 use crate::claims::{Claim, Claimed};
 use crate::node::Node;
-use crate::ownership::{Holder, Right, may_take_over};
+use crate::ownership::{Holder, Right, generation_after, may_take_over};
 use crate::problem::Problem;
 use crate::session::SessionId;
 use sfumato_mesh::access::Access;
@@ -31,7 +31,7 @@ pub struct Claiming {
 
 impl Claiming {
     fn beat(&mut self, holder: u64) {
-        self.right.generation = self.right.generation.max(holder + 1);
+        self.right.generation = self.right.generation.max(generation_after(holder));
         let mut claiming = self.node.claiming.lock();
         claiming.insert(self.stream.clone(), self.right.clone());
     }

@@ -11,6 +11,15 @@ pub const RTP_SILENCE: Duration = Duration::from_secs(3);
 /// refreshed, so that both ways of agreeing on names wait for the same time.
 pub const UNHEARD_LIMIT: Duration = Duration::from_millis(crate::claims::CLAIM_TTL_MS);
 
+/// Highest generation of a claim: up to here every reader of JSON holds integers exactly. Take-overs never get there; a
+/// greater number was written by something else, and is no claim.
+pub const MAX_GENERATION: u64 = 1 << 53;
+
+/// Generation of a take-over from a claim of this generation.
+pub fn generation_after(generation: u64) -> u64 {
+    generation.saturating_add(1).min(MAX_GENERATION)
+}
+
 /// Right of a publication to its name. The greater of two is the better one: the higher generation, and of equal
 /// generations the smaller publication id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,6 +212,13 @@ mod tests {
         assert!(may_take_over(publishing(RTP_SILENCE), false));
         assert!(!may_take_over(unreachable(UNHEARD_LIMIT - moment), false));
         assert!(may_take_over(unreachable(UNHEARD_LIMIT), false));
+    }
+
+    #[test]
+    fn a_take_over_from_the_highest_generation_stays_within_what_can_be_read() {
+        assert_eq!(generation_after(1), 2);
+        assert_eq!(generation_after(MAX_GENERATION), MAX_GENERATION);
+        assert_eq!(generation_after(u64::MAX), MAX_GENERATION);
     }
 
     #[test]

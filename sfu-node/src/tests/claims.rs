@@ -1,11 +1,18 @@
 //! Claims on a real `redis-server`.
 
 use crate::claims::{Claim, Claimed, Claims, Memory, Refreshed};
+use crate::ownership::MAX_GENERATION;
+use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use redis::aio::MultiplexedConnection;
 use sfumato_mesh::api::{Peer, StreamName};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// A Redis of this test; it ends with it.
 pub(super) struct Redis {
@@ -67,11 +74,44 @@ impl Redis {
         assert!(done.unwrap().success());
     }
 
+    /// Another client of it.
+    async fn connection(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
     /// What a restart without a file leaves: nothing.
     async fn empty(&self) {
-        let client = redis::Client::open(self.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let _: () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
+        let _: () = redis::cmd("FLUSHALL")
+            .query_async(&mut self.connection().await)
+            .await
+            .unwrap();
+    }
+
+    /// Its URL on a way on which, once `armed`, a key runs out between any two requests of one client.
+    async fn url_with_expiring_key(&self, key: &'static str, armed: &Arc<AtomicBool>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let (armed, port, mut other) = (Arc::clone(armed), self.port, self.connection().await);
+        tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let ((mut requests, mut to_client), (mut answers, mut to_server)) = (client.split(), server.split());
+            let there = async {
+                let (mut buffer, mut passed) = ([0; 4096], 0);
+                while let Ok(read @ 1..) = requests.read(&mut buffer).await {
+                    if armed.load(Ordering::Relaxed) {
+                        if passed > 0 {
+                            let _: () = redis::cmd("DEL").arg(key).query_async(&mut other).await.unwrap();
+                        }
+                        passed += 1;
+                    }
+                    to_server.write_all(&buffer[..read]).await.unwrap();
+                }
+            };
+            tokio::join!(there, tokio::io::copy(&mut answers, &mut to_client)).1
+        });
+        url
     }
 }
 
@@ -152,6 +192,163 @@ async fn a_take_over_replaces_exactly_the_claim_that_was_seen() {
         claims.take_over(&stream, &gone.publication, &other).await,
         Claimed::Held(holder) if holder == mine
     ));
+}
+
+/// Where the claim on `demo` is kept.
+const KEY: &str = "sfumato:test:stream:demo";
+
+#[tokio::test]
+async fn a_claim_that_runs_out_while_its_name_is_asked_for_leaves_the_name_to_one() {
+    let redis = Redis::start();
+    let direct = Claims::new((Some(&redis.url()), None), "test").unwrap();
+    let stream: StreamName = "demo".parse().unwrap();
+    assert!(matches!(direct.claim(&stream, &claim("first", 1)).await, Claimed::Ours));
+    let armed = Arc::new(AtomicBool::new(false));
+    let url = redis.url_with_expiring_key(KEY, &armed).await;
+    let claims = Claims::new((Some(&url), None), "test").unwrap();
+    assert_eq!(claims.watch(&peer("0.a")).await, Memory::Forgot, "it is connected now");
+    armed.store(true, Ordering::Relaxed);
+    let answer = claims.claim(&stream, &claim("second", 1)).await;
+    assert!(matches!(answer, Claimed::Ours | Claimed::Held(_)), "{answer:?}");
+    let third = direct.claim(&stream, &claim("third", 1)).await;
+    assert!(
+        !matches!((&answer, &third), (Claimed::Ours, Claimed::Ours)),
+        "two hold the name"
+    );
+}
+
+/// Asks for `demo` in one way.
+type Ask = for<'a> fn(&'a Claims, &'a Claim) -> futures::future::BoxFuture<'a, bool>;
+
+/// Every way to ask for a name; whether it is ours then.
+const WAYS: [(&str, Ask); 3] = [
+    ("claim", |claims, claim| {
+        Box::pin(async { matches!(claims.claim(&"demo".parse().unwrap(), claim).await, Claimed::Ours) })
+    }),
+    ("refresh", |claims, claim| {
+        Box::pin(async { claims.refresh(&"demo".parse().unwrap(), claim).await == Refreshed::Ours })
+    }),
+    ("take over", |claims, claim| {
+        let seen = "seen".parse().unwrap();
+        Box::pin(async move {
+            matches!(
+                claims.take_over(&"demo".parse().unwrap(), &seen, claim).await,
+                Claimed::Ours
+            )
+        })
+    }),
+];
+
+#[tokio::test]
+async fn what_stands_in_redis_and_is_no_claim_holds_no_name() {
+    let redis = Redis::start();
+    let mut other = redis.connection().await;
+    let whole = |generation: &str| {
+        format!(r#"{{"publication":"b","node":"sfu-2","incarnation":"0.b","generation":{generation}}}"#).into_bytes()
+    };
+    let over = (MAX_GENERATION + 1).to_string();
+    let mut values: Vec<Vec<u8>> = vec![b"\xff\xfe".to_vec(), b"{\"publication\":\"b\"}".to_vec()];
+    values.extend(["", "no claim", "5", "null", "true", "[]", "{}"].map(|text| text.as_bytes().to_vec()));
+    values.extend(["\"7\"", "null", "{}", "-1", "1.5", &over, "18446744073709551615"].map(whole));
+    values.push(br#"{"publication":"b","node":"No Node","incarnation":"0.b","generation":7}"#.to_vec());
+    let ours = claim("ours", 1);
+    for value in &values {
+        let text = String::from_utf8_lossy(value);
+        for (way, ask) in WAYS {
+            let claims = Claims::new((Some(&redis.url()), None), "test").unwrap();
+            let _: () = redis::cmd("SET")
+                .arg(KEY)
+                .arg(value)
+                .query_async(&mut other)
+                .await
+                .unwrap();
+            claims.release(&"demo".parse().unwrap(), &ours.publication).await;
+            assert!(
+                claims.healthy(),
+                "releasing while `{text}` stands: {:?}",
+                claims.problem()
+            );
+            assert!(ask(&claims, &ours).await, "{way} while `{text}` stands");
+            stands_until_it_runs_out(&mut other, &ours).await;
+        }
+    }
+    for (way, ask) in WAYS {
+        let claims = Claims::new((Some(&redis.url()), None), "test").unwrap();
+        let mut list = redis::pipe();
+        let _: () = list
+            .del(KEY)
+            .lpush(KEY, "x")
+            .ignore()
+            .query_async(&mut other)
+            .await
+            .unwrap();
+        claims.release(&"demo".parse().unwrap(), &ours.publication).await;
+        assert!(ask(&claims, &ours).await, "{way} while a list stands");
+        stands_until_it_runs_out(&mut other, &ours).await;
+    }
+}
+
+/// What is logged on the thread of a test.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_the_key_that_held_no_claim_and_what_was_done() {
+    let (log, redis) = (Log::default(), Redis::start());
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let _kept = tracing::subscriber::set_default(subscriber.finish());
+    let claims = Claims::new((Some(&redis.url()), None), "test").unwrap();
+    let mut other = redis.connection().await;
+    let long = format!("no claim\n{}", "x".repeat(10_000));
+    let _: () = redis::cmd("SET")
+        .arg(KEY)
+        .arg(long)
+        .query_async(&mut other)
+        .await
+        .unwrap();
+    let ours = claim("ours", 1);
+    assert_eq!(claims.refresh(&"demo".parse().unwrap(), &ours).await, Refreshed::Ours);
+    assert_eq!(claims.refresh(&"demo".parse().unwrap(), &ours).await, Refreshed::Ours);
+    let text = String::from_utf8(log.0.lock().clone()).unwrap();
+    let warnings: Vec<&str> = text.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{text}");
+    assert!(
+        warnings[0].contains(KEY) && warnings[0].contains("overwritten"),
+        "{text}"
+    );
+    assert!(warnings[0].len() < 1_000, "{}", warnings[0].len());
+}
+
+async fn stands_until_it_runs_out(redis: &mut MultiplexedConnection, claim: &Claim) {
+    let (there, ttl): (String, i64) = redis::pipe().get(KEY).pttl(KEY).query_async(redis).await.unwrap();
+    assert_eq!(serde_json::from_str::<Claim>(&there).unwrap(), *claim);
+    assert!((1..=10_000).contains(&ttl), "{ttl}");
+}
+
+#[tokio::test]
+async fn the_highest_generation_that_can_be_read_exactly_is_a_claim_like_any_other() {
+    let redis = Redis::start();
+    let claims = Claims::new((Some(&redis.url()), None), "test").unwrap();
+    let stream: StreamName = "demo".parse().unwrap();
+    let highest = claim("highest", MAX_GENERATION);
+    assert!(matches!(claims.claim(&stream, &highest).await, Claimed::Ours));
+    let below = claim("a", MAX_GENERATION - 1);
+    assert_eq!(claims.refresh(&stream, &below).await, Refreshed::Lost(highest.clone()));
+    assert!(matches!(claims.claim(&stream, &below).await, Claimed::Held(holder) if holder == highest));
 }
 
 #[tokio::test]
