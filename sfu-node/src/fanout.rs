@@ -237,37 +237,25 @@ impl Node {
         publication: &PublicationReport,
     ) -> Result<(Arc<Carried>, Arc<Received>), Problem> {
         // In the map before the origin is asked: a renewal in between must name it, or the origin drops it at once.
-        let carried = Arc::clone(self.carried.lock().entry(publication.id.clone()).or_insert_with(|| {
-            Arc::new(Carried {
-                publication: publication.id.clone(),
-                stream: publication.stream.clone(),
-                origin: origin.clone(),
-                received: OnceCell::new(),
-            })
-        }));
+        // A failed attempt, or one whose viewer hung up, is forgotten, unless others wait for their own.
+        let waiting = self.carried.enter(&publication.id, || Carried {
+            publication: publication.id.clone(),
+            stream: publication.stream.clone(),
+            origin: origin.clone(),
+            received: OnceCell::new(),
+        });
+        let carried = Arc::clone(waiting.value());
         let first = carried.received.get().is_none();
-        match carried
+        let received = carried
             .received
             .get_or_try_init(async || self.receive(origin, publication).await.map(Arc::new))
-            .await
-        {
-            Ok(received) => {
-                let received = Arc::clone(received);
-                if first {
-                    self.touch();
-                }
-                Ok((carried, received))
-            }
-            Err(problem) => {
-                // A failed attempt is forgotten, or every later viewer would fail with it; unless others wait for their
-                // own, and must be found in the map when they succeed.
-                let mut all = self.carried.lock();
-                if Arc::strong_count(&carried) <= 2 {
-                    all.remove(&publication.id);
-                }
-                Err(problem)
-            }
+            .await?;
+        let received = Arc::clone(received);
+        waiting.landed();
+        if first {
+            self.touch();
         }
+        Ok((carried, received))
     }
 
     async fn receive(&self, origin: &Peer, publication: &PublicationReport) -> Result<Received, Problem> {
@@ -386,7 +374,7 @@ impl Node {
         let mut origins: HashMap<String, (Peer, Vec<PublicationId>)> = HashMap::new();
         // Before the lists are written: what is subscribed to meanwhile is not in them, and must not end for that.
         let order = self.subscription_order.load(Ordering::SeqCst);
-        for carried in self.carried.lock().values() {
+        for carried in self.carried.all() {
             let entry = origins
                 .entry(carried.origin.incarnation.to_string())
                 .or_insert_with(|| (carried.origin.clone(), Vec::new()));
@@ -426,7 +414,6 @@ impl Node {
 
     fn is_received(&self, publication: &PublicationId) -> bool {
         self.carried
-            .lock()
             .get(publication)
             .is_some_and(|carried| carried.received().is_some())
     }
@@ -438,8 +425,8 @@ impl Node {
         }
         let idle: Vec<PublicationId> = self
             .carried
-            .lock()
-            .values()
+            .all()
+            .iter()
             .filter(|c| {
                 c.received()
                     .is_some_and(|r| r.presence.idle(now) > self.options.fan_out_idle_timeout)
@@ -453,7 +440,7 @@ impl Node {
 
     /// Stops carrying a publication; its viewers are closed by a DTLS alert, so that players retry.
     pub async fn drop_carried(self: &Arc<Self>, publication: &PublicationId, why: &'static str) {
-        let Some(carried) = self.carried.lock().remove(publication) else {
+        let Some(carried) = self.carried.take(publication) else {
             return;
         };
         tracing::info!(stream = %carried.stream, origin = %carried.origin.name, "carried no more: {why}");
@@ -468,8 +455,8 @@ impl Node {
     pub async fn drop_carried_except(self: &Arc<Self>, origin: &Peer, keep: &[PublicationId], why: &'static str) {
         let gone: Vec<PublicationId> = self
             .carried
-            .lock()
-            .values()
+            .all()
+            .iter()
             .filter(|c| c.origin.incarnation == origin.incarnation && !keep.contains(&c.publication))
             .map(|c| c.publication.clone())
             .collect();
@@ -487,8 +474,8 @@ impl Node {
     pub async fn drop_carried_over(self: &Arc<Self>, link: &LinkId, why: &'static str) {
         let gone: Vec<PublicationId> = self
             .carried
-            .lock()
-            .values()
+            .all()
+            .iter()
             .filter(|c| c.received().is_some_and(|r| r.link == *link))
             .map(|c| c.publication.clone())
             .collect();
@@ -499,7 +486,7 @@ impl Node {
 
     /// Reads the loss statistics of what crosses the links to this node.
     pub async fn sample_carried(&self) {
-        let all: Vec<Arc<Received>> = self.carried.lock().values().filter_map(|c| c.received()).collect();
+        let all: Vec<Arc<Received>> = self.carried.all().iter().filter_map(|c| c.received()).collect();
         for received in &all {
             let (mut lost, mut packets) = (0, 0);
             for producer in received.presence.root() {

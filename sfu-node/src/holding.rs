@@ -79,10 +79,9 @@ impl Node {
         all: &[(StreamName, Right, NodeName)],
         best: &HashMap<StreamName, (Right, NodeName)>,
     ) -> Vec<PublicationId> {
-        let carried = self.carried.lock();
         all.iter()
             .filter(|(stream, right, _)| {
-                carried.contains_key(&right.publication)
+                self.carried.contains(&right.publication)
                     && best.get(stream).is_some_and(|(better, _)| better.beats(right))
             })
             .map(|(_, right, _)| right.publication.clone())

@@ -11,6 +11,7 @@ mod drain;
 mod emptying;
 mod events;
 mod fanout;
+mod flights;
 mod holding;
 mod http;
 mod ice;

@@ -6,6 +6,7 @@ use crate::claims::Claims;
 use crate::deadline::MediaError;
 use crate::drain::Drain;
 use crate::fanout::{Asked, Carried};
+use crate::flights::Flights;
 use crate::layers::task::layer_reports;
 use crate::limits::Limits;
 use crate::link::{Link, LinkEvents};
@@ -73,7 +74,7 @@ pub struct Node {
     /// Names that are being claimed on this node at the moment.
     pub claiming: Mutex<HashMap<StreamName, Right>>,
     /// Publications of other nodes that are carried here, or are about to be.
-    pub carried: Mutex<HashMap<PublicationId, Arc<Carried>>>,
+    pub carried: Flights<PublicationId, Carried>,
     /// The last [`sfumato_mesh::api::Subscribe::order`].
     pub subscription_order: AtomicU64,
     /// Origins that send something here, or did a moment ago.
@@ -169,7 +170,7 @@ impl Node {
             link_locks: Mutex::default(),
             published: Mutex::default(),
             claiming: Mutex::default(),
-            carried: Mutex::default(),
+            carried: Flights::default(),
             subscription_order: AtomicU64::new(0),
             asked: Asked::default(),
             peers: Peers::default(),
@@ -344,7 +345,7 @@ impl Node {
         let (publishers, viewers) = self.sessions.count();
         let mut links: Vec<_> = self.links.lock().values().map(|link| link.report(now)).collect();
         links.sort_by(|a, b| (&a.peer, a.lane, &a.id).cmp(&(&b.peer, b.lane, &b.id)));
-        let mut carried: Vec<CarriedReport> = self.carried.lock().values().filter_map(|c| c.report()).collect();
+        let mut carried: Vec<CarriedReport> = self.carried.all().iter().filter_map(|c| c.report()).collect();
         carried.sort_by(|a, b| (&a.stream, &a.publication).cmp(&(&b.stream, &b.publication)));
         NodeReport {
             api_version: API_VERSION,

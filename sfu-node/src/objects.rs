@@ -22,7 +22,7 @@ impl Node {
             incarnation: self.me.incarnation.clone(),
             sessions: publishers + viewers,
             publications: count(self.published.lock().len()),
-            carried: count(self.carried.lock().len()),
+            carried: count(self.carried.count()),
             outgoing: count(outgoing),
             claiming: count(self.claiming.lock().len()),
             workers,

@@ -46,8 +46,8 @@ impl Node {
             .collect();
         presences.extend(
             self.carried
-                .lock()
-                .values()
+                .all()
+                .iter()
                 .filter_map(|carried| carried.received().map(|received| Arc::clone(&received.presence))),
         );
         presences

@@ -71,7 +71,7 @@ impl Node {
             return;
         };
         let presence = seat.presence();
-        let carried = self.carried.lock().get(&presence.publication).cloned();
+        let carried = self.carried.get(&presence.publication);
         let local = presence.activate(seat.router());
         let remote = async {
             if let Some(carried) = carried

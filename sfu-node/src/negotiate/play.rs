@@ -219,9 +219,8 @@ impl Node {
             None => self.published.lock().contains_key(publication),
             Some(carried) => self
                 .carried
-                .lock()
                 .get(publication)
-                .is_some_and(|now| Arc::ptr_eq(now, carried)),
+                .is_some_and(|now| Arc::ptr_eq(&now, carried)),
         }
     }
 }
