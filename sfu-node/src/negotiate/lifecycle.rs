@@ -130,6 +130,8 @@ impl Node {
             drop(ending);
             drop(published);
             drop(session);
+            // Once more, now that the viewers are gone as well: whoever waits for an empty node looks at each change alone.
+            self.touch();
             self.claims.release(&stream, &publication).await;
         } else {
             self.last_look(std::slice::from_ref(&session)).await;

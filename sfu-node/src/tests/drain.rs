@@ -1,6 +1,9 @@
 //! Draining by the admin API, on a real node.
 
-use super::node;
+use super::clients::Site;
+use super::links::put;
+use super::{node, node_with};
+use crate::session::{EndReason, Role};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -119,4 +122,34 @@ async fn an_empty_node_that_was_told_to_end_does_so_at_once_and_a_drained_one_st
     tokio::time::timeout(Duration::from_secs(5), node.emptied())
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_told_to_end_does_so_when_the_viewers_of_its_last_publisher_are_gone() {
+    let site = Site::start(&[]).await;
+    let (other, _inbox) = node_with(&["--name=sfu-9"]).await;
+    put(&site.node, &other, true, None).await;
+    site.open("/whip/demo", "chromium-whip").await;
+    site.open("/whep/demo", "chromium-whep").await;
+    let publisher = site.node.sessions.all();
+    let publisher = publisher.iter().find(|s| matches!(s.role, Role::Publisher { .. }));
+    let publisher = publisher.unwrap().id.clone();
+    site.node.drain_for(DrainReason::Sigterm, Duration::from_secs(60));
+    let mut emptied = std::pin::pin!(site.node.emptied());
+    let link = site.node.links.lock().values().next().cloned().unwrap();
+    // The publisher is gone and its viewer is not for as long as this is held.
+    let held = link.outgoing.lock().await;
+    let (node, mut revision) = (site.node.clone(), site.node.revision());
+    let before = *revision.borrow();
+    let ending = tokio::spawn(async move { node.end_session(&publisher, EndReason::ClientAsked).await });
+    let told = revision.wait_for(|now| *now != before);
+    assert!(tokio::time::timeout(Duration::from_secs(5), told).await.is_ok());
+    assert!(
+        futures::FutureExt::now_or_never(emptied.as_mut()).is_none(),
+        "a viewer is left"
+    );
+    drop(held);
+    ending.await.unwrap();
+    assert_eq!(site.node.sessions.count(), (0, 0));
+    tokio::time::timeout(Duration::from_secs(5), emptied).await.unwrap();
 }

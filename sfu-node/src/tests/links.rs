@@ -10,7 +10,7 @@ use std::time::Duration;
 /// From the last call to a fresh link.
 const FRESH: Duration = Duration::from_secs(10);
 
-async fn put(at: &Arc<Node>, peer: &Node, encrypted: bool, remote: Option<&LinkEnd>) -> LinkEnd {
+pub(super) async fn put(at: &Arc<Node>, peer: &Node, encrypted: bool, remote: Option<&LinkEnd>) -> LinkEnd {
     let request = PutLinks {
         incarnation: at.me.incarnation.clone(),
         peer: peer.me.clone(),
