@@ -138,38 +138,50 @@ impl Node {
             );
             return Err(Problem::conflict(detail).field("incarnation"));
         }
-        let mut outgoing = link.outgoing.lock().await;
-        if !outgoing.contains_key(publication) {
-            let worker = &self.workers[usize::from(link.lane.0)];
-            let (producers, copy_use) = presence.on_main(&self.workers, worker, &self.inner_listen()).await?;
-            let mut tracks = Vec::with_capacity(producers.len());
-            for producer in producers {
-                tracks.push(link.send(producer.id(), true).await?);
-            }
-            tracing::info!(stream = %presence.stream, to = %link.peer.name, lane = %link.lane, "fan-out starts");
-            outgoing.insert(
-                publication.clone(),
-                Outgoing {
-                    tracks,
-                    _copy_use: copy_use,
-                    renewed: Instant::now(),
-                    order: request.order,
-                },
-            );
+        let (begins, answer) = self.send_over(&link, &presence, request).await;
+        if begins {
+            // The link's map is released: who reads the report for this finds the subscriber in it.
             self.touch();
         }
-        let Some(sent) = outgoing.get_mut(publication) else {
-            return Err(Problem::unavailable("the subscription went away while it was made"));
-        };
-        sent.renewed = Instant::now();
-        sent.order = sent.order.max(request.order);
-        if request.active {
-            sent.resume().await?;
+        answer
+    }
+
+    /// Sends a publication over a link, or renews that. Answers first whether that begins now, even if the rest fails.
+    async fn send_over(
+        &self,
+        link: &Link,
+        presence: &Presence,
+        request: &Subscribe,
+    ) -> (bool, Result<Subscribed, Problem>) {
+        let mut outgoing = link.outgoing.lock().await;
+        let begins = !outgoing.contains_key(&presence.publication);
+        if begins {
+            match self.begin_sending(link, presence, request.order).await {
+                Ok(sent) => outgoing.insert(presence.publication.clone(), sent),
+                Err(problem) => return (false, Err(problem)),
+            };
         }
-        let tracks = sent
-            .tracks()
-            .map_err(|error| Problem::internal("describing a track", error))?;
-        Ok(Subscribed { tracks })
+        let answer = match outgoing.get_mut(&presence.publication) {
+            Some(sent) => renew_one(sent, request).await,
+            None => Err(Problem::unavailable("the subscription went away while it was made")),
+        };
+        (begins, answer)
+    }
+
+    async fn begin_sending(&self, link: &Link, presence: &Presence, order: u64) -> Result<Outgoing, Problem> {
+        let worker = &self.workers[usize::from(link.lane.0)];
+        let (producers, copy_use) = presence.on_main(&self.workers, worker, &self.inner_listen()).await?;
+        let mut tracks = Vec::with_capacity(producers.len());
+        for producer in producers {
+            tracks.push(link.send(producer.id(), true).await?);
+        }
+        tracing::info!(stream = %presence.stream, to = %link.peer.name, lane = %link.lane, "fan-out starts");
+        Ok(Outgoing {
+            tracks,
+            _copy_use: copy_use,
+            renewed: Instant::now(),
+            order,
+        })
     }
 
     /// Renews all subscriptions of one subscriber, and drops those that it no longer names.
@@ -212,8 +224,10 @@ impl Node {
             let mut outgoing = link.outgoing.lock().await;
             let before = outgoing.len();
             outgoing.retain(|_, sent| now.saturating_duration_since(sent.renewed) < LEASE);
-            if outgoing.len() != before {
-                tracing::info!(peer = %link.peer.name, "fan-out ends: {} not renewed", before - outgoing.len());
+            let dropped = before - outgoing.len();
+            drop(outgoing);
+            if dropped > 0 {
+                tracing::info!(peer = %link.peer.name, "fan-out ends: {dropped} not renewed");
                 self.touch();
             }
         }
@@ -509,6 +523,18 @@ impl Node {
             }
         }
     }
+}
+
+async fn renew_one(sent: &mut Outgoing, request: &Subscribe) -> Result<Subscribed, Problem> {
+    sent.renewed = Instant::now();
+    sent.order = sent.order.max(request.order);
+    if request.active {
+        sent.resume().await?;
+    }
+    let tracks = sent
+        .tracks()
+        .map_err(|error| Problem::internal("describing a track", error))?;
+    Ok(Subscribed { tracks })
 }
 
 fn subscribe_problem(stream: &StreamName, origin: &Peer, error: &AdminError) -> Problem {

@@ -4,6 +4,7 @@
 use crate::beat::{Beat, BeatMonitor, Change, link_key, rtp_payload};
 use crate::beats::Beats;
 use crate::deadline::{MediaError, within};
+use crate::listed_map::ListedMap;
 use crate::pipe::{PipeAddress, PipeEnd, PipeListen};
 use crate::presence::CopyUse;
 use crate::worker::MediaWorker;
@@ -13,7 +14,6 @@ use parking_lot::Mutex;
 use sfumato_mesh::api::{
     Lane, LinkEnd, LinkId, LinkReport, LinkState, Peer, PublicationId, RenewSubscriptions, SubscribedTrack,
 };
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -35,7 +35,7 @@ pub struct Link {
     connecting: tokio::sync::Mutex<()>,
     monitor: Mutex<BeatMonitor>,
     /// Publications that this node sends over the link.
-    pub outgoing: tokio::sync::Mutex<HashMap<PublicationId, Outgoing>>,
+    pub outgoing: ListedMap<PublicationId, Outgoing>,
     /// Counters, brought up to date once a second.
     pub counters: Counters,
 }
@@ -135,7 +135,7 @@ impl Link {
             connected: OnceLock::new(),
             connecting: tokio::sync::Mutex::new(()),
             monitor: Mutex::new(BeatMonitor::new(interval, Instant::now())),
-            outgoing: tokio::sync::Mutex::new(HashMap::new()),
+            outgoing: ListedMap::default(),
             counters: Counters::default(),
         })
     }

@@ -20,6 +20,7 @@ mod layers;
 mod limits;
 mod link;
 mod links;
+mod listed_map;
 mod names;
 mod negotiate;
 mod node;

@@ -323,12 +323,8 @@ impl Node {
     fn subscribers(&self) -> HashMap<PublicationId, Vec<NodeName>> {
         let mut subscribers: HashMap<PublicationId, Vec<NodeName>> = HashMap::new();
         for link in self.links.lock().values() {
-            // A map that is being changed right now is left out of this report; the change touches the revision.
-            let Ok(outgoing) = link.outgoing.try_lock() else {
-                continue;
-            };
-            for publication in outgoing.keys() {
-                let nodes = subscribers.entry(publication.clone()).or_default();
+            for publication in link.outgoing.keys() {
+                let nodes = subscribers.entry(publication).or_default();
                 if !nodes.contains(&link.peer.name) {
                     nodes.push(link.peer.name.clone());
                     nodes.sort();

@@ -1,9 +1,10 @@
 //! Links between two nodes, made by the three calls of the driver.
 
+use super::clients::Site;
 use super::node_with;
 use crate::node::Node;
 use crate::tasks;
-use sfumato_mesh::api::{EndAction, Lane, LaneRequest, LinkEnd, LinkState, PutLinks};
+use sfumato_mesh::api::{EndAction, Lane, LaneRequest, LinkEnd, LinkState, NodeName, PutLinks, Subscribe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,4 +62,58 @@ async fn a_node_that_need_not_encrypt_does_so_where_its_peer_must() {
 async fn two_nodes_that_need_not_encrypt_do_not() {
     let plain = ["--name=sfu-8", "--link-encryption=false"];
     assert_eq!(linked(&plain, false).await, (false, false));
+}
+
+#[tokio::test]
+async fn who_waits_for_the_report_to_name_a_subscriber_is_told_by_the_change_that_makes_it_one() {
+    let site = Site::start(&["--name=sfu-8"]).await;
+    let (other, _inbox) = node_with(&["--name=sfu-9"]).await;
+    let end = put(&site.node, &other, true, None).await;
+    site.open("/whip/demo", "chromium-whip").await;
+    let node = &site.node;
+    let publication = node.published.lock().keys().next().cloned().unwrap();
+    let subscribers = || -> Vec<NodeName> { node.publication_reports().remove(0).subscribers };
+    let mut revision = node.revision();
+    // What it waited on is let go of, or the next change would wait for this test.
+    let named = async {
+        let found = revision.wait_for(|_| subscribers() == [other.me.name.clone()]);
+        found.await.is_ok()
+    };
+    let request = Subscribe {
+        subscriber: other.me.name.clone(),
+        incarnation: other.me.incarnation.clone(),
+        link: end.id,
+        lane: end.lane,
+        // Asks the worker once more when the subscription is made: time for whoever was woken to look.
+        active: true,
+        order: 1,
+    };
+    let both = async { tokio::join!(named, node.subscribe(&publication, &request)) };
+    let (named, subscribed) = tokio::time::timeout(FRESH, both)
+        .await
+        .expect("the report was never looked at again");
+    assert_eq!(subscribed.unwrap().tracks.len(), 2);
+    assert!(named);
+}
+
+#[tokio::test]
+async fn a_report_names_every_subscriber_while_another_one_is_being_made() {
+    let site = Site::start(&["--name=sfu-8"]).await;
+    let (other, _inbox) = node_with(&["--name=sfu-9"]).await;
+    let end = put(&site.node, &other, true, None).await;
+    site.open("/whip/demo", "chromium-whip").await;
+    let node = &site.node;
+    let publication = node.published.lock().keys().next().cloned().unwrap();
+    let request = Subscribe {
+        subscriber: other.me.name.clone(),
+        incarnation: other.me.incarnation.clone(),
+        link: end.id.clone(),
+        lane: end.lane,
+        active: false,
+        order: 1,
+    };
+    assert!(node.subscribe(&publication, &request).await.is_ok());
+    let link = node.links.lock()[&end.id].clone();
+    let _held = link.outgoing.lock().await;
+    assert_eq!(node.publication_reports()[0].subscribers, vec![other.me.name.clone()]);
 }
