@@ -36,7 +36,8 @@ pub trait NodeAdmin: Send + Sync + 'static {
     /// `POST /admin/v1/links/close`
     async fn close_links(&self, url: &str, request: &CloseLinks) -> Result<(), AdminError>;
 
-    /// `GET /admin/v1/publications`
+    /// `GET /admin/v1/publications`. With `after` the answer may tell only what changed since: see
+    /// [`Publications::changes_since`].
     async fn publications(&self, url: &str, after: Option<u64>, wait: Duration) -> Result<Publications, AdminError>;
 
     /// `GET /admin/v1/names/{stream}`

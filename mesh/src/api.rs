@@ -444,7 +444,8 @@ pub struct CloseLinks {
     pub links: Vec<LinkId>,
 }
 
-/// `GET /admin/v1/publications?after=REVISION&wait=20s`: what a peer syncs.
+/// `GET /admin/v1/publications?after=REVISION&wait=20s`: what a peer syncs. With `&changes=true` only what changed after
+/// that revision, if the node remembers it; else everything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Publications {
@@ -456,8 +457,15 @@ pub struct Publications {
     /// that does not say takes them.
     #[serde(default = "yes")]
     pub ready: bool,
-    /// Every publication whose origin is the answering node.
+    /// Every publication whose origin is the answering node; with `changesSince` those that began or changed after it. Counts
+    /// of viewers, and who subscribes, are as of the answer and no change of their own.
     pub publications: Vec<PublicationReport>,
+    /// The revision that this answer adds to; absent when it tells everything. Only for callers that asked for changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes_since: Option<u64>,
+    /// Publications that ended after `changesSince`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<PublicationId>,
 }
 
 /// `GET /admin/v1/names/{stream}`: who on this node holds a stream name. Asked by a node that wants to publish under it.

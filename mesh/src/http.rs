@@ -94,8 +94,20 @@ impl HttpNodeAdmin {
         after: Option<u64>,
         wait: Duration,
     ) -> Result<A, AdminError> {
+        self.get_with(url, path, after, wait, "").await
+    }
+
+    /// With more parameters on a call that waits.
+    async fn get_with<A: DeserializeOwned>(
+        &self,
+        url: &str,
+        path: &str,
+        after: Option<u64>,
+        wait: Duration,
+        more: &str,
+    ) -> Result<A, AdminError> {
         let query = match after {
-            Some(after) => format!("?after={after}&wait={}", format_wait(wait)),
+            Some(after) => format!("?after={after}&wait={}{more}", format_wait(wait)),
             None => String::new(),
         };
         let deadline = if after.is_some() {
@@ -173,7 +185,8 @@ impl NodeAdmin for HttpNodeAdmin {
     }
 
     async fn publications(&self, url: &str, after: Option<u64>, wait: Duration) -> Result<Publications, AdminError> {
-        self.get(url, "/admin/v1/publications", after, wait).await
+        self.get_with(url, "/admin/v1/publications", after, wait, "&changes=true")
+            .await
     }
 
     async fn name(&self, url: &str, stream: &StreamName) -> Result<NameReport, AdminError> {

@@ -185,7 +185,7 @@ async fn every_call_goes_where_the_admin_api_says() {
         [
             "/some/proxy/admin/v1/node?after=7&wait=20s",
             "/some/proxy/admin/v1/node",
-            "/some/proxy/admin/v1/publications?after=7&wait=20s",
+            "/some/proxy/admin/v1/publications?after=7&wait=20s&changes=true",
             "/some/proxy/admin/v1/subscriptions/p-1",
             "/some/proxy/admin/v1/subscriptions/renew",
         ]

@@ -49,7 +49,7 @@ impl Node {
             tracing::info!(%reason, publishers = left.publishers, viewers = left.viewers,
                 deadline = %humantime::format_duration(deadline), "draining: no new sessions");
             // Peers must know at once that no viewer can be sent here.
-            self.touch_publications();
+            self.touch_readiness();
         }
         state
     }
@@ -67,7 +67,7 @@ impl Node {
         if held {
             let rest: Vec<&str> = state.reasons.iter().map(|reason| reason.as_str()).collect();
             tracing::info!(%reason, rest = rest.join(" "), "a reason to drain is lifted");
-            self.touch_publications();
+            self.touch_readiness();
         }
         Ok(state)
     }

@@ -146,7 +146,7 @@ impl Node {
             _ => return,
         }
         tracing::info!(stream = %own.stream, from = %better.node, ?state, "the better claim's holder is gone; kept the name");
-        self.touch_publications();
+        self.publications_changed([&raised.publication]);
         let claim = self.claim_of(&raised);
         self.claims.take_over(&own.stream, &better.publication, &claim).await;
     }

@@ -6,6 +6,7 @@ mod access;
 mod beat;
 mod beats;
 mod claims;
+mod coalesce;
 mod deadline;
 mod drain;
 mod emptying;
@@ -30,6 +31,7 @@ mod ownership;
 mod pipe;
 mod presence;
 mod problem;
+mod publication_log;
 mod redis_link;
 mod sdp;
 mod session;
@@ -190,7 +192,7 @@ async fn run(options: Options) -> Result<(), String> {
     let outcome = wait_for_the_end(&node).await;
     // Both kinds of long poll are answered now, or peers would hold their connections to the end of their wait.
     node.drain_for(DrainReason::Sigterm, Duration::ZERO);
-    node.touch_publications();
+    node.touch_readiness();
     let _ = stop.send(true);
     for session in node.sessions.all() {
         let id = session.id.clone();

@@ -3,6 +3,7 @@
 use crate::access::Gate;
 use crate::beats::Beats;
 use crate::claims::Claims;
+use crate::coalesce::Coalesced;
 use crate::deadline::MediaError;
 use crate::drain::Drain;
 use crate::fanout::{Asked, Carried};
@@ -15,6 +16,7 @@ use crate::options::Options;
 use crate::ownership::{LastRtp, Right};
 use crate::pipe::PipeListen;
 use crate::presence::Presence;
+use crate::publication_log::PublicationLog;
 use crate::redis_link::RedisSetupError;
 use crate::session::{EndReason, SessionId, Sessions};
 use crate::stats::Tally;
@@ -98,7 +100,9 @@ pub struct Node {
     /// Set by the first failure that ends the process.
     pub fatal: watch::Sender<Option<String>>,
     revision: watch::Sender<u64>,
-    publications_revision: watch::Sender<u64>,
+    publication_log: watch::Sender<PublicationLog>,
+    /// Publications of this node with layers of new sizes.
+    pub new_sizes: Coalesced<PublicationId>,
     /// Why it is being emptied, and how far that has come.
     pub drain: Mutex<Drain>,
     started: AtomicBool,
@@ -183,7 +187,8 @@ impl Node {
             admin: Arc::new(admin),
             fatal,
             revision: watch::Sender::new(1),
-            publications_revision: watch::Sender::new(1),
+            publication_log: watch::Sender::default(),
+            new_sizes: Coalesced::default(),
             drain: Mutex::default(),
             started: AtomicBool::new(false),
             ended,
@@ -225,9 +230,28 @@ impl Node {
         self.revision.send_modify(|revision| *revision += 1);
     }
 
-    /// What peers sync has changed: the set of own publications, or whether this node takes sessions.
-    pub fn touch_publications(&self) {
-        self.publications_revision.send_modify(|revision| *revision += 1);
+    /// Whether this node takes sessions has changed, or peers are to be answered at once.
+    pub fn touch_readiness(&self) {
+        self.publication_log.send_modify(PublicationLog::turn);
+        self.touch();
+    }
+
+    /// An own publication has begun.
+    pub fn publication_began(&self, publication: &PublicationId) {
+        self.publication_log.send_modify(|log| log.began(publication));
+        self.touch();
+    }
+
+    /// Own publications have changed.
+    pub fn publications_changed<'a>(&self, publications: impl IntoIterator<Item = &'a PublicationId>) {
+        if self.publication_log.send_if_modified(|log| log.changed(publications)) {
+            self.touch();
+        }
+    }
+
+    /// An own publication has ended.
+    pub fn publication_ended(&self, publication: &PublicationId) {
+        self.publication_log.send_modify(|log| log.ended(publication));
         self.touch();
     }
 
@@ -236,9 +260,9 @@ impl Node {
         self.revision.subscribe()
     }
 
-    /// Revision of the own publications, to wait on.
-    pub fn publications_revision(&self) -> watch::Receiver<u64> {
-        self.publications_revision.subscribe()
+    /// What changed in the own publications, to wait on.
+    pub fn publication_log(&self) -> watch::Receiver<PublicationLog> {
+        self.publication_log.subscribe()
     }
 
     /// Whether new sessions are welcome.
@@ -249,7 +273,7 @@ impl Node {
     /// The listeners are open.
     pub fn set_started(&self) {
         self.started.store(true, Ordering::Relaxed);
-        self.touch_publications();
+        self.touch_readiness();
     }
 
     /// Whether the node is being emptied.
@@ -289,11 +313,17 @@ impl Node {
 
     /// Own publications as peers and operator see them.
     pub fn publication_reports(&self) -> Vec<PublicationReport> {
+        self.publication_reports_of(|_| true)
+    }
+
+    /// Those that are wanted.
+    pub fn publication_reports_of(&self, wanted: impl Fn(&PublicationId) -> bool) -> Vec<PublicationReport> {
         let subscribers = self.subscribers();
         let mut reports: Vec<PublicationReport> = self
             .published
             .lock()
             .iter()
+            .filter(|(id, _)| wanted(id))
             .map(|(id, published)| PublicationReport {
                 id: id.clone(),
                 stream: published.presence.stream.clone(),

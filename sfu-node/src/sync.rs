@@ -5,8 +5,8 @@ use crate::claims::Claim;
 use crate::node::Node;
 use crate::ownership::Right;
 use parking_lot::Mutex;
-use sfumato_mesh::api::{LayerReport, NodeName, Peer, PublicationId, PublicationReport, StreamName};
-use std::collections::{BTreeMap, VecDeque};
+use sfumato_mesh::api::{LayerReport, NodeName, Peer, PublicationId, PublicationReport, Publications, StreamName};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ const MAX_FORMER: usize = 64;
 struct Known {
     peer: Peer,
     publications: Vec<PublicationReport>,
+    /// Revision of `publications`, to which changes are added; none when everything is to be asked for.
+    revision: Option<u64>,
     /// Whether it takes sessions.
     ready: bool,
     /// Whether it answered the last poll. One that does not may be dead: its rights do not end anybody else's publication.
@@ -61,6 +63,7 @@ impl Peers {
             Known {
                 peer: peer.clone(),
                 publications: Vec::new(),
+                revision: None,
                 ready: false,
                 answers: false,
                 answered: Instant::now(),
@@ -109,19 +112,47 @@ impl Peers {
         ready.map(|known| known.peer.clone()).collect()
     }
 
-    /// Takes a new list of publications; true if it differs in what matters to this node.
-    fn update(&self, peer: &Peer, publications: Vec<PublicationReport>) -> bool {
+    /// Takes an answer of a peer; true if it differs in what matters to this node.
+    fn update(&self, peer: &Peer, answer: Publications) -> Result<bool, UnknownBase> {
         let mut known = self.known.lock();
         match known.get_mut(&peer.name) {
             Some(there) if there.peer.incarnation == peer.incarnation => {
+                let revision = answer.revision;
+                let publications = merged(&there.publications, there.revision, answer);
+                // Changes of something else than what is known: everything is asked for.
+                there.revision = publications.is_ok().then_some(revision);
+                let publications = publications?;
                 let changed = there.publications != publications || !there.answers;
                 there.publications = publications;
                 there.answers = true;
                 there.answered = Instant::now();
-                changed
+                Ok(changed)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Another life answers in the place of a peer: it publishes nothing. True if it did.
+    fn replaced(&self, peer: &Peer) -> bool {
+        let mut known = self.known.lock();
+        match known.get_mut(&peer.name) {
+            Some(there) if there.peer.incarnation == peer.incarnation => {
+                there.revision = None;
+                there.answers = true;
+                there.answered = Instant::now();
+                !std::mem::take(&mut there.publications).is_empty()
             }
             _ => false,
         }
+    }
+
+    /// Revision of what is known of a peer; none when everything is to be asked for.
+    fn revision(&self, peer: &Peer) -> Option<u64> {
+        let known = self.known.lock();
+        known
+            .get(&peer.name)
+            .filter(|there| there.peer.incarnation == peer.incarnation)
+            .and_then(|there| there.revision)
     }
 
     /// Every peer.
@@ -135,6 +166,8 @@ impl Peers {
             && there.peer.incarnation == peer.incarnation
         {
             there.answers = false;
+            // It may be answered at once then: that it answers again is news.
+            there.revision = None;
         }
     }
 
@@ -195,34 +228,65 @@ pub fn right_of(publication: &PublicationReport) -> Right {
     }
 }
 
+/// Changes of something else than what is known.
+#[derive(Debug, PartialEq, Eq)]
+struct UnknownBase;
+
+/// What a peer publishes by its answer, given what was known as of a revision.
+fn merged(
+    known: &[PublicationReport],
+    revision: Option<u64>,
+    answer: Publications,
+) -> Result<Vec<PublicationReport>, UnknownBase> {
+    match answer.changes_since {
+        None => Ok(answer.publications),
+        Some(since) if Some(since) == revision => {
+            let changed = answer.publications.iter().map(|new| &new.id);
+            let outdated: HashSet<&PublicationId> = answer.ended.iter().chain(changed).collect();
+            let kept = known.iter().filter(|there| !outdated.contains(&there.id));
+            let mut all: Vec<PublicationReport> = kept.chain(&answer.publications).cloned().collect();
+            // As everything is sorted that a peer tells at once.
+            all.sort_by(|a, b| (&a.stream, &a.id).cmp(&(&b.stream, &b.id)));
+            Ok(all)
+        }
+        Some(_) => Err(UnknownBase),
+    }
+}
+
 /// Follows one incarnation of a peer until it is forgotten.
 async fn follow(node: Weak<Node>, peer: Peer) {
-    let mut after = None;
     loop {
         let Some(node_now) = node.upgrade() else { return };
-        let admin = Arc::clone(&node_now.admin);
+        let (admin, after) = (Arc::clone(&node_now.admin), node_now.peers.revision(&peer));
         drop(node_now);
         let answer = admin.publications(&peer.admin_url, after, WAIT).await;
         let Some(node) = node.upgrade() else { return };
         match answer {
             Ok(answer) if answer.incarnation == peer.incarnation => {
-                after = Some(answer.revision);
                 node.peers.set_ready(&peer, answer.ready);
-                let ids: Vec<PublicationId> = answer.publications.iter().map(|p| p.id.clone()).collect();
-                if node.peers.update(&peer, answer.publications) {
-                    node.settle_names().await;
-                    node.drop_carried_except(&peer, &ids, "the stream ended").await;
-                    node.touch();
-                    node.carry_eagerly(&peer);
+                match node.peers.update(&peer, answer) {
+                    Ok(true) => {
+                        let publications = node.peers.publications_of(&peer);
+                        let ids: Vec<PublicationId> = publications.into_iter().map(|p| p.id).collect();
+                        node.settle_names().await;
+                        node.drop_carried_except(&peer, &ids, "the stream ended").await;
+                        node.touch();
+                        node.carry_eagerly(&peer);
+                    }
+                    Ok(false) => {}
+                    Err(UnknownBase) => {
+                        tracing::debug!(peer = %peer.name, "changes of something else than what is known: asking for everything");
+                        drop(node);
+                        tokio::time::sleep(RETRY).await;
+                    }
                 }
             }
             Ok(_) => {
                 // Another life answers at this address: everything of the old one is over.
-                if node.peers.update(&peer, Vec::new()) {
+                if node.peers.replaced(&peer) {
                     node.touch();
                 }
                 node.drop_carried_from(&peer, "its origin was restarted").await;
-                after = None;
                 drop(node);
                 tokio::time::sleep(RETRY).await;
             }
@@ -271,3 +335,7 @@ impl Peers {
             .unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+#[path = "sync_tests.rs"]
+mod tests;

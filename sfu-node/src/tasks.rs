@@ -51,6 +51,13 @@ pub fn start(node: &Arc<Node>, inbox: Inbox) {
         Arc::clone(node),
         crate::layers::task::round,
     ));
+    let sizes = Arc::clone(node);
+    tokio::spawn(async move {
+        let told = sizes.new_sizes.run(crate::layers::task::TELL_SIZES_EVERY, |changed| {
+            sizes.publications_changed(&changed);
+        });
+        told.await
+    });
     tokio::spawn(Arc::clone(node).keep_claims());
     tokio::spawn(read_inbox(Arc::clone(node), inbox));
 }

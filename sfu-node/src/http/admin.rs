@@ -5,6 +5,7 @@ use super::sessions;
 use super::test_faults;
 use crate::node::Node;
 use crate::problem::Problem;
+use crate::publication_log::PublicationLog;
 use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -122,20 +123,34 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 pub(super) struct Poll {
     after: Option<u64>,
     wait: Option<String>,
+    /// Of publications alone.
+    changes: Option<String>,
 }
 
 impl Poll {
     /// Waits until the revision differs from `after`, at most `wait`.
-    async fn wait(&self, mut revision: watch::Receiver<u64>) -> Result<(), Problem> {
+    async fn wait<T>(&self, mut changes: watch::Receiver<T>, revision: impl Fn(&T) -> u64) -> Result<(), Problem> {
         let wait = match &self.wait {
             None => Duration::ZERO,
             Some(text) => parse_wait(text)
                 .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "Malformed parameter", error).field("wait"))?,
         };
         if let Some(after) = self.after {
-            let _ = tokio::time::timeout(wait, revision.wait_for(|now| *now != after)).await;
+            let _ = tokio::time::timeout(wait, changes.wait_for(|now| revision(now) != after)).await;
         }
         Ok(())
+    }
+
+    /// Whether the caller keeps what it was told, and wants what is new.
+    fn changes_only(&self) -> Result<bool, Problem> {
+        match self.changes.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => {
+                let detail = "use changes=true for what changed after the revision, or leave it out for everything";
+                Err(Problem::new(StatusCode::BAD_REQUEST, "Malformed parameter", detail).field("changes"))
+            }
+        }
     }
 }
 
@@ -156,7 +171,7 @@ pub(super) async fn node_report(
     State(node): State<Arc<Node>>,
     parameters: Parameters,
 ) -> Result<Json<NodeReport>, Problem> {
-    poll(parameters)?.wait(node.revision()).await?;
+    poll(parameters)?.wait(node.revision(), |revision| *revision).await?;
     Ok(Json(node.report()))
 }
 
@@ -186,20 +201,37 @@ pub(super) async fn close_links(
 
 #[utoipa::path(get, path = "/admin/v1/publications", tag = "streams", params(
     ("after" = Option<u64>, Query, description = "answer as soon as the revision differs from this"),
+    ("changes" = Option<bool>, Query, description = "answer only what changed after the revision `after`, if the node \
+        remembers it: then the answer has `changesSince`"),
     ("wait" = Option<String>, Query, description = "longest wait: `20s` or `500ms`, at most 30s")),
-    responses((status = 200, description = "publications whose origin is this node", body = Publications)))]
+    responses((status = 200, description = "publications whose origin is this node", body = Publications),
+        (status = 400, description = "malformed parameter", body = ProblemBody)))]
 pub(super) async fn publications(
     State(node): State<Arc<Node>>,
     parameters: Parameters,
 ) -> Result<Json<Publications>, Problem> {
-    let revision = node.publications_revision();
-    poll(parameters)?.wait(revision.clone()).await?;
-    let revision = *revision.borrow();
+    let poll = poll(parameters)?;
+    let changes_only = poll.changes_only()?;
+    let log = node.publication_log();
+    poll.wait(log.clone(), PublicationLog::revision).await?;
+    let (revision, news) = {
+        let log = log.borrow();
+        let after = poll.after.filter(|_| changes_only);
+        (log.revision(), after.and_then(|after| Some((after, log.since(after)?))))
+    };
+    // Read after the revision: what changes in between is told now and, with the next revision, once more.
+    let publications = match &news {
+        None => node.publication_reports(),
+        Some((_, news)) => node.publication_reports_of(|id| news.changed.contains(id)),
+    };
+    let (changes_since, ended) = news.map(|(after, news)| (after, news.ended)).unzip();
     Ok(Json(Publications {
         incarnation: node.me.incarnation.clone(),
         revision,
         ready: node.is_ready(),
-        publications: node.publication_reports(),
+        publications,
+        changes_since,
+        ended: ended.unwrap_or_default(),
     }))
 }
 

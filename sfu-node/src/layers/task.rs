@@ -15,6 +15,8 @@ use sfumato_mesh::api::LayerReport;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+/// Peers are told of new sizes of layers at most once in this time: a publisher may change them with each picture.
+pub const TELL_SIZES_EVERY: Duration = Duration::from_millis(200);
 /// How often everything is looked at.
 pub const EVERY: Duration = Duration::from_secs(1);
 /// Times the bitrate that a layer has at a moment: it varies, and where the floor is under it, the layer is not sent.
@@ -61,10 +63,10 @@ impl Node {
             .iter()
             .filter(|producer| producer.kind() == MediaKind::Video)
         {
-            let node: Weak<Self> = Arc::downgrade(self);
+            let (node, id): (Weak<Self>, _) = (Arc::downgrade(self), presence.publication.clone());
             let changed = move || {
                 if let Some(node) = node.upgrade() {
-                    node.touch_publications();
+                    node.new_sizes.add(id.clone());
                 }
             };
             match SizeProbe::start(router, producer, changed).await {

@@ -115,7 +115,7 @@ impl Node {
             let publication = publication.clone();
             let stream = session.stream.clone();
             let published = self.published.lock().remove(&publication);
-            self.touch_publications();
+            self.publication_ended(&publication);
             self.drop_outgoing(&publication).await;
             self.announce_another(&stream, &publication);
             let mut ending = vec![Arc::clone(&session)];

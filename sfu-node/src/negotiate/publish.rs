@@ -104,6 +104,7 @@ impl Node {
             last_rtp: LastRtp::new(Instant::now()),
         };
         self.published.lock().insert(id.clone(), published);
+        self.publication_began(id);
         let role = Role::Publisher {
             publication: id.clone(),
             producers,
@@ -113,7 +114,7 @@ impl Node {
             ours: &sdp,
         };
         let etag = self.open_session(&session, stream, role, descriptions, transport, worker);
-        self.touch_publications();
+        self.touch();
         Ok(Answered {
             session,
             sdp,

@@ -5,7 +5,7 @@ use super::offers::captured;
 use crate::http::admin;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use sfumato_mesh::api::Problem;
+use sfumato_mesh::api::{Problem, Publications};
 use sfumato_mesh::sessions::{SessionRole, Sessions};
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -119,4 +119,55 @@ async fn a_kick_with_a_bad_id_or_reason_is_400() {
         refused(&site, Method::DELETE, &path, StatusCode::BAD_REQUEST, "reason").await;
     }
     assert_eq!(list(&site, "").await.total, 4);
+}
+
+async fn publications(site: &Site, query: &str) -> Publications {
+    let (status, body) = call(site, Method::GET, &format!("/admin/v1/publications{query}")).await;
+    assert_eq!(status, StatusCode::OK);
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_changes_of_publications_is_told_those_and_anybody_else_everything() {
+    let (site, urls) = four().await;
+    let before = publications(&site, "").await;
+    assert_eq!((before.publications.len(), before.changes_since), (2, None));
+    assert_eq!(site.ask(Method::DELETE, &urls[0], &[], "").await.status, StatusCode::OK);
+    site.open("/whip/three", "chromium-whip").await;
+    let after = format!("?after={}&wait=5s", before.revision);
+    let changes = publications(&site, &format!("{after}&changes=true")).await;
+    let streams =
+        |all: &Publications| -> Vec<String> { all.publications.iter().map(|p| p.stream.to_string()).collect() };
+    assert_eq!(streams(&changes), ["three"]);
+    assert_eq!(changes.ended, [before.publications[0].id.clone()]);
+    assert_eq!(changes.changes_since, Some(before.revision));
+
+    // Who keeps nothing, whose revision is of another life, and who knows none.
+    for everything in [
+        after,
+        "?after=4000000000&changes=true".to_owned(),
+        "?changes=true".to_owned(),
+    ] {
+        let all = publications(&site, &everything).await;
+        assert_eq!(streams(&all), ["three", "two"], "{everything}");
+        assert_eq!(
+            (all.revision, all.changes_since),
+            (changes.revision, None),
+            "{everything}"
+        );
+        assert!(all.ended.is_empty());
+    }
+    let (_, body) = call(&site, Method::GET, "/admin/v1/publications").await;
+    assert!(
+        !String::from_utf8_lossy(&body).contains("changesSince"),
+        "not for who keeps nothing"
+    );
+
+    let quiet = publications(&site, &format!("?after={}&wait=50ms&changes=true", changes.revision)).await;
+    assert_eq!(
+        (quiet.publications.len(), quiet.changes_since),
+        (0, Some(changes.revision))
+    );
+    let path = "/admin/v1/publications?after=1&changes=maybe";
+    refused(&site, Method::GET, path, StatusCode::BAD_REQUEST, "changes").await;
 }
