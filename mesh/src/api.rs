@@ -175,10 +175,8 @@ pub struct NodeReport {
     /// Most lanes of a node pair by the cluster's settings (`mesh.lanes`); absent means as many as both have workers.
     #[serde(default)]
     pub lanes: Option<u16>,
-    /// Whether it was started to encrypt its links; absent in reports of older releases, whose links follow their own
-    /// setting alone.
-    #[serde(default)]
-    pub link_encryption: Option<bool>,
+    /// Whether it was started to encrypt its links.
+    pub link_encryption: bool,
     /// Whether new sessions are welcome.
     pub ready: bool,
     /// Whether the node is being emptied: no new sessions, links stay.
@@ -453,9 +451,7 @@ pub struct Publications {
     pub incarnation: Incarnation,
     /// Revision of the set.
     pub revision: u64,
-    /// Whether the answering node takes new sessions, so that peers know where their viewers may go. A node of a release
-    /// that does not say takes them.
-    #[serde(default = "yes")]
+    /// Whether the answering node takes new sessions, so that peers know where their viewers may go.
     pub ready: bool,
     /// Every publication whose origin is the answering node; with `changesSince` those that began or changed after it. Counts
     /// of viewers, and who subscribes, are as of the answer and no change of their own.
@@ -493,10 +489,6 @@ pub struct NameHolder {
     /// Time without RTP in milliseconds; from 3,000 on, another publisher may take the name over.
     #[serde(default)]
     pub silent_ms: u64,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// `GET /admin/v1/objects`: what a node and its workers hold at present, counted when asked. After sessions have ended and
@@ -554,8 +546,7 @@ pub struct Subscribe {
     pub lane: Lane,
     /// Whether a viewer is connected: a pipe consumer made on demand starts paused and resumes with this.
     pub active: bool,
-    /// Grows with each subscription of this life of the subscriber; 0 from nodes of older releases.
-    #[serde(default)]
+    /// Grows with each subscription of this life of the subscriber.
     pub order: u64,
 }
 
@@ -570,7 +561,6 @@ pub struct RenewSubscriptions {
     /// Every publication that the subscriber still carries over this link pair. What is not listed is dropped at once.
     pub publications: Vec<PublicationId>,
     /// The last [`Subscribe::order`] when the list was begun: what was subscribed to after that is not meant by its absence.
-    #[serde(default)]
     pub order: u64,
 }
 

@@ -175,11 +175,7 @@ fn pair_step(a: &Member<'_>, b: &Member<'_>, options: &PlanOptions) -> Option<Pa
             close: surplus(own, other, options),
         })
     };
-    let encrypts = |member: &Member<'_>| {
-        member
-            .seen
-            .is_some_and(|seen| seen.report.link_encryption == Some(true))
-    };
+    let encrypts = |member: &Member<'_>| member.seen.is_some_and(|seen| seen.report.link_encryption);
     let encrypted = encrypts(a) || encrypts(b);
     let (a, b) = (side(a, b)?, side(b, a)?);
     let anything = !(lanes.is_empty() && a.close.is_empty() && b.close.is_empty());

@@ -93,7 +93,7 @@ async fn node(options: &BTreeMap<String, String>) -> Result<()> {
         revision: 1,
         workers: options["workers"].parse()?,
         lanes: None,
-        link_encryption: Some(true),
+        link_encryption: true,
         ready: true,
         draining: false,
         drain: DrainState::default(),

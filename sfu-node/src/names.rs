@@ -178,12 +178,7 @@ impl Node {
     async fn ask_peer(&self, peer: &Peer, stream: &StreamName) -> Result<NameReport, Option<AdminError>> {
         let answer = tokio::time::timeout(ASK_HOLDER, async {
             loop {
-                let answer = match self.admin.name(&peer.admin_url, stream).await {
-                    // A node of an older release does not know this call.
-                    Err(AdminError::NotFound { .. }) => self.holder_by_list(peer, stream).await,
-                    answer => answer,
-                };
-                match answer {
+                match self.admin.name(&peer.admin_url, stream).await {
                     // A process that is ending resets its connections first; the next one is refused.
                     Err(error) if error.is_broken() => tokio::time::sleep(BROKEN_RETRY).await,
                     answer => return answer,
@@ -195,25 +190,6 @@ impl Node {
             Ok(Err(error)) => Err(Some(error)),
             Err(_) => Err(None),
         }
-    }
-
-    async fn holder_by_list(&self, peer: &Peer, stream: &StreamName) -> Result<NameReport, AdminError> {
-        let all = self.admin.publications(&peer.admin_url, None, Duration::ZERO).await?;
-        let holders = all
-            .publications
-            .into_iter()
-            .filter(|p| p.stream == *stream)
-            .map(|p| NameHolder {
-                publication: p.id,
-                generation: p.generation,
-                claiming: false,
-                silent_ms: 0,
-            })
-            .collect();
-        Ok(NameReport {
-            incarnation: all.incarnation,
-            holders,
-        })
     }
 
     /// Whether the incarnation is heard after this moment: a process that lives sends the next beat within an interval.

@@ -380,7 +380,7 @@ impl Node {
             revision,
             workers: self.options.worker_count(),
             lanes: self.options.lanes,
-            link_encryption: Some(self.options.link_encryption),
+            link_encryption: self.options.link_encryption,
             ready: self.is_ready(),
             draining: self.is_draining(),
             drain: self.drain_state(),

@@ -81,6 +81,7 @@ class FakeNode:
             "clientUrl": f"http://{self.address}:3001",
             "revision": self.revision,
             "workers": 1,
+            "linkEncryption": False,
             "ready": True,
             "draining": False,
             "redis": True,

@@ -28,7 +28,7 @@ pub fn report(node: &str) -> NodeReport {
         revision: 1,
         workers: 2,
         lanes: None,
-        link_encryption: Some(true),
+        link_encryption: true,
         ready: true,
         draining: false,
         drain: sfumato_mesh::api::DrainState::default(),

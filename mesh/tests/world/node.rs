@@ -93,7 +93,7 @@ impl FakeNode {
             revision: self.revision,
             workers: self.workers,
             lanes: None,
-            link_encryption: Some(self.encrypts),
+            link_encryption: self.encrypts,
             ready: !self.draining,
             draining: self.draining,
             drain: DrainState::default(),

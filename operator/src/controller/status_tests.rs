@@ -174,7 +174,8 @@ fn a_front_door_that_does_not_start_is_told_as_well() {
 fn report(redis_problem: Option<&str>) -> Arc<NodeReport> {
     let report = json!({
         "apiVersion": 1, "version": "0.1.0", "name": "live-0", "incarnation": "u.1", "adminUrl": "", "clientUrl": "",
-        "revision": 1, "workers": 1, "ready": true, "draining": false, "redis": false, "redisProblem": redis_problem,
+        "revision": 1, "workers": 1, "linkEncryption": true, "ready": true, "draining": false,
+        "redis": false, "redisProblem": redis_problem,
         "peers": [], "links": [], "publications": [], "carried": [], "viewers": 0, "publishers": 0,
     });
     Arc::new(serde_json::from_value(report).unwrap())

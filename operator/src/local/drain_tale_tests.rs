@@ -8,7 +8,8 @@ use std::sync::Arc;
 fn mesh(reasons: &[&str], publishers: u32, viewers: u32) -> MeshSnapshot {
     let report: NodeReport = serde_json::from_value(json!({
         "apiVersion": 1, "version": "0", "name": "sfu-3", "incarnation": "0.1", "adminUrl": "http://a", "clientUrl": "http://c",
-        "revision": 1, "workers": 1, "ready": reasons.is_empty(), "draining": !reasons.is_empty(),
+        "revision": 1, "workers": 1, "linkEncryption": true,
+        "ready": reasons.is_empty(), "draining": !reasons.is_empty(),
         "drain": {"reasons": reasons, "remainingMs": 10_000}, "redis": true,
         "peers": [], "links": [], "publications": [], "carried": [], "viewers": viewers, "publishers": publishers,
     }))

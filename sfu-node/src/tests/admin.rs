@@ -25,8 +25,9 @@ fn calls(incarnation: &str) -> Vec<(Method, &'static str, String)> {
         "incarnation": incarnation, "peer": peer, "close": ["a", "b"],
         "lanes": [{"lane": 0, "end": {"action": "ensure"}, "remote": remote}],
     });
-    let subscribe = json!({"subscriber": "sfu-9", "incarnation": "0.other", "link": "l", "lane": 0, "active": true});
-    let renew = json!({"subscriber": "sfu-9", "incarnation": "0.other", "publications": ["p", "q"]});
+    let subscribe =
+        json!({"subscriber": "sfu-9", "incarnation": "0.other", "link": "l", "lane": 0, "active": true, "order": 2});
+    let renew = json!({"subscriber": "sfu-9", "incarnation": "0.other", "publications": ["p", "q"], "order": 2});
     vec![
         (Method::PUT, "/admin/v1/links/sfu-9", pretty(links)),
         (

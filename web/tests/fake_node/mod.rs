@@ -142,7 +142,7 @@ fn healthy(peer: &Peer) -> NodeReport {
         revision: 1,
         workers: 1,
         lanes: None,
-        link_encryption: Some(true),
+        link_encryption: true,
         ready: true,
         draining: false,
         drain: sfumato_mesh::api::DrainState::default(),
