@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the distribution's packages that are missing.
-#   apt.sh build | test | peers | cluster | rust
+#   apt.sh build | test | peers | page | cluster | rust
 # SFUMATO_PACKAGES=present trusts that all are there (for systems other than Debian and Ubuntu).
 . "$(dirname "$0")/env.sh"
 
@@ -16,9 +16,13 @@ case ${1:-} in
       python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0)
     if ! command -v npm >/dev/null; then packages+=(nodejs npm); fi
     ;;
+  page)
+    packages=()
+    if ! command -v node >/dev/null; then packages+=(nodejs); fi
+    ;;
   cluster) packages=(containerd runc containernetworking-plugins iproute2 iptables nftables procps util-linux openssl binutils redis-server ca-certificates) ;;
   rust) packages=(rustup) ;;
-  *) fail "usage: apt.sh build | test | peers | cluster | rust" ;;
+  *) fail "usage: apt.sh build | test | peers | page | cluster | rust" ;;
 esac
 
 if [ "${SFUMATO_PACKAGES:-}" = present ]; then exit 0; fi
@@ -37,6 +41,7 @@ case " $distribution" in
   *) fail "only Debian and Ubuntu are known here: install the equivalents of \"${packages[*]}\" and set SFUMATO_PACKAGES=present" ;;
 esac
 
+if [ ${#packages[@]} = 0 ]; then exit 0; fi
 installed=" $(dpkg-query --show --showformat '${db:Status-Status}=${Package} ' "${packages[@]}" 2>/dev/null || true)"
 missing=()
 for package in "${packages[@]}"; do

@@ -74,6 +74,8 @@ check_generated() { scripts/generate.sh --check; }
 check_unit() {
   scripts/cargo.sh test --workspace --locked --lib --bins
   scripts/cargo.sh test --workspace --locked --doc
+  scripts/apt.sh page
+  node --test web/tests/ui/*.test.mjs
 }
 
 # Examples first: they are the stand-ins that the operator's tests start, and `--test` builds none.

@@ -176,6 +176,8 @@ function lost(pc, role, layers, signal) {
     const end = (reason) => {
       clearInterval(watchdog);
       clearTimeout(grace);
+      // The signal outlives every connection of this session: what stays would be called by a `stop` much later.
+      signal.removeEventListener("abort", stopped);
       resolve(new Error(reason));
     };
     let grace = null;
@@ -206,7 +208,8 @@ function lost(pc, role, layers, signal) {
         end("nothing has arrived for a while");
       }
     }, WATCHDOG_MS);
-    signal.addEventListener("abort", () => end("stopped"));
+    const stopped = () => end("stopped");
+    signal.addEventListener("abort", stopped);
     layers?.addEventListener("reconnect", () => end("the node asks for a new session"));
     look();
   });
@@ -214,10 +217,12 @@ function lost(pc, role, layers, signal) {
 
 function sleep(ms, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
+    const end = () => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", end);
       resolve();
-    });
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
   });
 }

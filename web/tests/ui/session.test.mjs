@@ -1,0 +1,89 @@
+// The page's sessions, with a server and a connection that do what a test says. Run by `node --test web/tests/ui/*.test.mjs`.
+
+import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+// Browsers take a script for a module because the page says so; Node wants to be told by a file beside it.
+const copy = mkdtempSync(join(tmpdir(), "sfumato-ui-"));
+after(() => rmSync(copy, { recursive: true }));
+cpSync(fileURLToPath(new URL("../../ui", import.meta.url)), copy, { recursive: true });
+writeFileSync(join(copy, "package.json"), '{ "type": "module" }');
+
+/** A connection that is up at once, until it is told to fail. */
+class Connection extends EventTarget {
+  connectionState = "connected";
+  localDescription = { type: "offer", sdp: "v=0" };
+  createOffer() {}
+  setLocalDescription() {}
+  setRemoteDescription() {}
+  getTransceivers() {
+    return [];
+  }
+  close() {
+    this.connectionState = "closed";
+  }
+  fail() {
+    this.connectionState = "failed";
+    this.dispatchEvent(new Event("connectionstatechange"));
+  }
+}
+
+const realTimeout = globalThis.setTimeout;
+Object.assign(globalThis, {
+  location: { href: "http://door.test/" },
+  RTCPeerConnection: Connection,
+  fetch: async (url, { method }) => {
+    const headers = { "content-type": "application/sdp", location: "/nodes/sfu-1/whip/demo/1" };
+    const response = new Response(method === "POST" ? "v=0" : null, { status: method === "POST" ? 201 : 204, headers });
+    return Object.defineProperty(response, "url", { value: String(url) });
+  },
+});
+
+const { Session } = await import(pathToFileURL(join(copy, "session.js")));
+
+function publish() {
+  return new Session({ role: "publish", stream: "demo", source: { stream: { getTracks: () => [] }, stop() {} } });
+}
+
+/** Resolves at the first change of the session that satisfies the condition. */
+function until(session, condition) {
+  return new Promise((resolve) => {
+    const look = () => condition(session) && resolve();
+    session.addEventListener("change", look);
+    look();
+  });
+}
+
+test("a session that is lost and opened again many times leaves no listeners behind", { timeout: 10_000 }, async () => {
+  globalThis.setTimeout = (work) => realTimeout(work, 0);
+  const session = publish();
+  session.addEventListener("change", () => {
+    const connection = session.current?.pc;
+    if (session.state === "live") setImmediate(() => connection.fail());
+  });
+  try {
+    await until(session, ({ connections, state }) => connections === 20 && state === "live");
+    const listeners = getEventListeners(session.stopping.signal, "abort").length;
+    assert.ok(listeners <= 2, `${listeners} listeners wait for the end of one session`);
+  } finally {
+    session.stop();
+    globalThis.setTimeout = realTimeout;
+  }
+});
+
+test("a session that is stopped between two attempts ends at once", { timeout: 10_000 }, async () => {
+  const session = publish();
+  await until(session, ({ state }) => state === "live");
+  const retrying = until(session, ({ state }) => state === "retrying");
+  session.current.pc.fail();
+  await retrying;
+  session.stop();
+  await session.done;
+  assert.equal(session.state, "stopped");
+  assert.equal(getEventListeners(session.stopping.signal, "abort").length, 0);
+});
