@@ -37,6 +37,6 @@ pub use http::{HttpNodeAdmin, TokenSource};
 pub use plan::{Observed, PlanOptions, Step, plan};
 pub use snapshot::{MemberSnapshot, MeshSnapshot};
 pub use task::{MeshHandle, MeshOptions, MeshTask, Target};
-pub use tls::{TrustedCa, client_builder};
+pub use tls::{TrustedCa, client};
 pub use token_file::TokenFile;
 pub use wait::parse_wait;

@@ -2,7 +2,7 @@
 //! name, [`ADMIN_SERVER_NAME`]. Addresses of pods come and go; what is proven is that a node belongs to this cluster.
 
 use parking_lot::RwLock;
-use reqwest::ClientBuilder;
+use reqwest::{Client, ClientBuilder};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -177,9 +177,13 @@ impl ServerCertVerifier for ByClusterCa {
     }
 }
 
-/// A builder of HTTP clients that speak TLS only with nodes of the cluster of `ca`; with none, without TLS. All our clients
-/// begin here: none reads the system's certificates or its proxies.
-pub fn client_builder(ca: Option<&TrustedCa>) -> ClientBuilder {
+/// An HTTP client that speaks TLS only with nodes of the cluster of `ca`; with none, without TLS. All our clients are made
+/// here: none reads the system's certificates or its proxies. `options` sets timeouts, redirects and the like.
+///
+/// # Panics
+/// When `options` asks for what must be loaded, such as certificates, and that fails. None of ours do.
+#[must_use]
+pub fn client(ca: Option<&TrustedCa>, options: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("ring supports the versions that rustls calls safe");
@@ -193,6 +197,6 @@ pub fn client_builder(ca: Option<&TrustedCa>) -> ClientBuilder {
             .with_no_client_auth(),
     };
     #[allow(clippy::disallowed_methods, reason = "the one place that gives it a TLS provider")]
-    let plain = reqwest::Client::builder();
-    plain.tls_backend_preconfigured(config).no_proxy()
+    let client = options(Client::builder().tls_backend_preconfigured(config).no_proxy()).build();
+    client.expect("a client with its own TLS settings, resolver and no proxy has nothing that could fail to load")
 }

@@ -2,7 +2,7 @@
 //! Kubernetes.
 
 use crate::admin::{CALL_DEADLINE, MAX_ANSWER_BYTES};
-use crate::tls::{TrustedCa, client_builder};
+use crate::tls::{TrustedCa, client};
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -72,17 +72,16 @@ impl Straight {
     /// With its own connection pool; `https` with nodes whose certificate comes from `ca`.
     #[must_use]
     pub fn new(ca: Option<&TrustedCa>) -> Self {
-        let client = client_builder(ca)
-            // The token goes to nodes only: to no proxy that the environment names, and nowhere that an answer points to.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CALL_DEADLINE)
-            .tcp_nodelay(true)
-            .tcp_keepalive(KEEPALIVE_IDLE)
-            .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
-            .tcp_keepalive_retries(KEEPALIVE_RETRIES)
-            .build()
-            .expect("a client with its own TLS settings, resolver and no proxy has nothing that could fail to load");
-        Self(client)
+        Self(client(ca, |options| {
+            options
+                // The token goes to nodes only: to no proxy that the environment names, and nowhere that an answer points to.
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CALL_DEADLINE)
+                .tcp_nodelay(true)
+                .tcp_keepalive(KEEPALIVE_IDLE)
+                .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
+                .tcp_keepalive_retries(KEEPALIVE_RETRIES)
+        }))
     }
 }
 

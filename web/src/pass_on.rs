@@ -112,19 +112,16 @@ impl From<PassOnError> for Refusal {
 }
 
 /// A client for the nodes' WHIP and WHEP listeners.
-///
-/// # Panics
-/// Never: the client has neither TLS nor a proxy that could fail to load.
 #[must_use]
 pub fn client() -> reqwest::Client {
-    sfumato_mesh::client_builder(None)
-        // A user's token goes to the node, to no proxy of the environment, and nowhere that an answer points to.
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_DEADLINE)
-        .tcp_nodelay(true)
-        .build()
-        .expect("a client without TLS, resolver or proxy has nothing that could fail to load")
+    sfumato_mesh::client(None, |options| {
+        options
+            // A user's token goes to the node, to no proxy of the environment, and nowhere that an answer points to.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_DEADLINE)
+            .tcp_nodelay(true)
+    })
 }
 
 /// Sends the request to `node` at `client_url` and turns the answer into one of the front door.

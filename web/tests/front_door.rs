@@ -45,7 +45,7 @@ impl Door {
                 let _ = stopped.await;
             },
         ));
-        let client = sfumato_mesh::client_builder(None).build().unwrap();
+        let client = sfumato_mesh::client(None, |options| options);
         let door = Self {
             base,
             client,

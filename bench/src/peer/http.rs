@@ -59,11 +59,7 @@ impl Created {
 pub(crate) fn client() -> Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     CLIENT
-        .get_or_init(|| {
-            sfumato_mesh::client_builder(None)
-                .build()
-                .expect("a client with its own TLS settings and no proxy has nothing that could fail to load")
-        })
+        .get_or_init(|| sfumato_mesh::client(None, |options| options))
         .clone()
 }
 

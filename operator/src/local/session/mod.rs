@@ -78,12 +78,10 @@ impl<'a> Session<'a> {
         cluster: SfuCluster,
     ) -> Self {
         let (news, news_rx) = mpsc::unbounded_channel();
-        // A builder without TLS files or system proxies to read cannot fail; were it to, the plain client works too.
-        let http = sfumato_mesh::client_builder(None).build().unwrap_or_default();
         let host = Arc::new(Host {
             terminal: terminal.clone(),
             logs: state.logs(),
-            http,
+            http: sfumato_mesh::client(None, |options| options),
             news,
         });
         let admin = Arc::new(HttpNodeAdmin::new(TokenSource::fixed(state.token())));
