@@ -9,10 +9,14 @@ use crate::api::{
     Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
 use async_trait::async_trait;
+use std::fmt;
 use std::time::Duration;
 
 /// Deadline of a call that does not wait for news, from the first byte sent to the last byte of the answer.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(2);
+/// Longest time to connect to a node, TLS included. Long enough for a second attempt of the kernel, which comes after 1 s where
+/// the first is lost; shorter than [`CALL_DEADLINE`], which cannot tell a call that was never sent from one without an answer.
+pub const CONNECT_DEADLINE: Duration = Duration::from_millis(1500);
 /// What a long poll may take beyond the wait that it asked for.
 pub const LONG_POLL_SLACK: Duration = Duration::from_secs(2);
 /// Largest answer that is read, in bytes: a report of a node with 31 peers and thousands of publications is well below.
@@ -107,13 +111,12 @@ pub enum AdminError {
         after: Duration,
     },
     /// The connection could not be made, or broke before the answer was complete.
-    #[error("{call}: the node cannot be reached{}; check that it runs and that its admin port is open",
-        if *.refused { " (connection refused)" } else { "" })]
+    #[error("{call}: {reach}; check that the node runs and that its admin port is open")]
     Unreachable {
         /// Method and URL.
         call: String,
-        /// Whether nothing listens there: then the call was certainly not carried out.
-        refused: bool,
+        /// How far the call came.
+        reach: Reach,
         /// What the transport says.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -128,17 +131,50 @@ pub enum AdminError {
     },
 }
 
+/// How far a call came that has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing listens there: the call was not carried out.
+    Refused,
+    /// There was no connection for another reason, such as no answer to it in time: the call was not carried out.
+    NotConnected,
+    /// The connection broke before the answer was complete: the call may have been carried out.
+    Broken,
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "the node cannot be reached (connection refused), so the call was not carried out",
+            Self::NotConnected => "no connection to the node, so the call was not carried out",
+            Self::Broken => "the connection broke before the answer was complete; the call may have been carried out",
+        })
+    }
+}
+
 impl AdminError {
     /// Nothing listens at the address: the process is gone or not up yet, and the call was not carried out.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        matches!(self, Self::Unreachable { refused: true, .. })
+        matches!(
+            self,
+            Self::Unreachable {
+                reach: Reach::Refused,
+                ..
+            }
+        )
     }
 
     /// The connection broke, or could not be made for another reason than that nothing listens: asking again tells more.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        matches!(self, Self::Unreachable { refused: false, .. })
+        matches!(
+            self,
+            Self::Unreachable {
+                reach: Reach::NotConnected | Reach::Broken,
+                ..
+            }
+        )
     }
 
     /// The node answers, but has changed since the caller looked.

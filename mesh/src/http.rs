@@ -270,11 +270,7 @@ impl Call {
                 detail: error.to_string(),
             },
             TransportError::TooLong => self.bad(error.to_string()),
-            TransportError::Timeout => AdminError::Timeout {
-                call,
-                after: CALL_DEADLINE,
-            },
-            TransportError::Unreachable { refused, source } => AdminError::Unreachable { call, refused, source },
+            TransportError::Unreachable { reach, source } => AdminError::Unreachable { call, reach, source },
         }
     }
 

@@ -30,7 +30,7 @@ mod token_file;
 pub mod transport;
 pub mod wait;
 
-pub use admin::{AdminError, NodeAdmin};
+pub use admin::{AdminError, NodeAdmin, Reach};
 pub use auth::token_matches;
 pub use drive::{DriveOptions, Outcome, drive};
 pub use http::{HttpNodeAdmin, TokenSource};

@@ -1,7 +1,7 @@
 //! How a call of the admin API gets to a node: straight over HTTP, or, in the operator, through the API server of
 //! Kubernetes.
 
-use crate::admin::{CALL_DEADLINE, MAX_ANSWER_BYTES};
+use crate::admin::{CONNECT_DEADLINE, MAX_ANSWER_BYTES, Reach};
 use crate::tls::{TrustedCa, client};
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -43,14 +43,11 @@ pub enum TransportError {
     /// The answer is longer than [`MAX_ANSWER_BYTES`].
     #[error("it is longer than {MAX_ANSWER_BYTES} bytes")]
     TooLong,
-    /// Connecting took too long.
-    #[error("no connection within {CALL_DEADLINE:?}")]
-    Timeout,
     /// There is no connection, or it broke.
     #[error("{source}")]
     Unreachable {
-        /// Whether nothing listens there: then the call was certainly not carried out.
-        refused: bool,
+        /// How far the call came.
+        reach: Reach,
         /// What the transport says.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -76,7 +73,7 @@ impl Straight {
             options
                 // The token goes to nodes only: to no proxy that the environment names, and nowhere that an answer points to.
                 .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CALL_DEADLINE)
+                .connect_timeout(CONNECT_DEADLINE)
                 .tcp_nodelay(true)
                 .tcp_keepalive(KEEPALIVE_IDLE)
                 .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
@@ -116,11 +113,15 @@ pub fn secret_header(text: &str) -> Result<HeaderValue, TransportError> {
 }
 
 fn unreachable(error: reqwest::Error) -> TransportError {
-    if error.is_timeout() {
-        return TransportError::Timeout;
-    }
+    let reach = if is_refused(&error) {
+        Reach::Refused
+    } else if error.is_connect() {
+        Reach::NotConnected
+    } else {
+        Reach::Broken
+    };
     TransportError::Unreachable {
-        refused: is_refused(&error),
+        reach,
         // Its own text would repeat the URL.
         source: Box::new(error.without_url()),
     }

@@ -7,8 +7,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use sfumato_mesh::admin::MAX_ANSWER_BYTES;
-use sfumato_mesh::api::{CloseLinks, PublicationId, RenewSubscriptions, Subscribe};
-use sfumato_mesh::{AdminError, HttpNodeAdmin, NodeAdmin, TokenSource};
+use sfumato_mesh::api::{CloseLinks, Peer, PublicationId, RenewSubscriptions, Subscribe};
+use sfumato_mesh::plan::{CloseStep, Surplus};
+use sfumato_mesh::{AdminError, DriveOptions, HttpNodeAdmin, NodeAdmin, Reach, Step, TokenSource, drive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -81,6 +82,48 @@ async fn a_refused_connection_is_known_as_such() {
     assert!(error.to_string().contains("connection refused"), "{error}");
 }
 
+/// A listener that the kernel lets nobody connect to any more: its queue of connections is full. It stays so while what is
+/// answered lives.
+fn deaf() -> (String, impl Sized) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100));
+    let queued: Vec<_> = std::iter::repeat_with(connect).map_while(Result::ok).collect();
+    (format!("http://{address}"), (listener, queued))
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_made_in_time_is_told_by_client_and_driver_as_a_call_that_was_not_carried_out() {
+    let (url, _held) = deaf();
+    let step = Step::Close(CloseStep {
+        admin_url: url.clone(),
+        node: Peer {
+            name: "sfu-1".parse().unwrap(),
+            incarnation: "0.1".parse().unwrap(),
+            admin_url: url.clone(),
+            client_url: url.clone(),
+        },
+        ends: vec![Surplus {
+            id: "l1".parse().unwrap(),
+            peer: "sfu-2".parse().unwrap(),
+            peer_incarnation: "0.1".parse().unwrap(),
+        }],
+    });
+    let (client, request, options) = (client(), nothing(), DriveOptions::default());
+    let (closed, outcomes) = tokio::join!(client.close_links(&url, &request), drive(vec![step], &client, &options));
+    let driven = outcomes.into_iter().next().unwrap().result.unwrap_err();
+    for error in [closed.unwrap_err(), driven.source] {
+        assert!(
+            error.to_string().contains("the call was not carried out"),
+            "{error}; {error:?}"
+        );
+        // Whether anybody is there is not known: only a refusal tells that.
+        assert!(error.is_broken() && !error.is_refused(), "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_connection_that_breaks_is_not_a_refusal() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -88,9 +131,16 @@ async fn a_connection_that_breaks_is_not_a_refusal() {
     tokio::spawn(async move { while listener.accept().await.is_ok() {} });
     let error = client().close_links(&url, &nothing()).await.unwrap_err();
     assert!(
-        matches!(error, AdminError::Unreachable { refused: false, .. }),
+        matches!(
+            error,
+            AdminError::Unreachable {
+                reach: Reach::Broken,
+                ..
+            }
+        ),
         "{error:?}"
     );
+    assert!(error.to_string().contains("may have been carried out"), "{error}");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use sfumato_mesh::api::{
     CloseLinks, DrainReason, DrainRequest, DrainState, LinkState, Links, NameReport, NodeName, NodeReport,
     PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
-use sfumato_mesh::{AdminError, NodeAdmin, Target};
+use sfumato_mesh::{AdminError, NodeAdmin, Reach, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -342,7 +342,7 @@ impl World {
         self.call(&node, request).await.map_err(|failure| match failure {
             Failure::Refused => AdminError::Unreachable {
                 call,
-                refused: true,
+                reach: Reach::Refused,
                 source: "nobody listens".into(),
             },
             Failure::NoAnswer => AdminError::Timeout {

@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::Client;
-use sfumato_mesh::admin::MAX_ANSWER_BYTES;
+use sfumato_mesh::admin::{MAX_ANSWER_BYTES, Reach};
 use sfumato_mesh::api::TOKEN_HEADER;
 use sfumato_mesh::transport::{Request, Transport, TransportError, secret_header};
 use std::fmt;
@@ -79,8 +79,11 @@ impl fmt::Debug for ThroughApiServer {
 #[async_trait]
 impl Transport for ThroughApiServer {
     async fn exchange(&self, request: Request<'_>) -> Result<(StatusCode, Vec<u8>), TransportError> {
-        let lost =
-            |source: Box<dyn std::error::Error + Send + Sync>| TransportError::Unreachable { refused: false, source };
+        // Whether the API server had passed the call on to the pod when something broke, it does not say.
+        let lost = |source: Box<dyn std::error::Error + Send + Sync>| TransportError::Unreachable {
+            reach: Reach::Broken,
+            source,
+        };
         // The client puts the API server's own address before the path.
         let url: Uri = request
             .url
