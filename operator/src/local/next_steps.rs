@@ -36,6 +36,17 @@ pub enum Step {
     End(u16),
 }
 
+impl Step {
+    /// Whether it takes this node away, at once or by draining it first.
+    #[must_use]
+    pub fn leaves(self, ordinal: u16) -> bool {
+        match self {
+            Self::Drain(which, _) | Self::End(which) => which == ordinal,
+            Self::Start(_) | Self::Lift(..) => false,
+        }
+    }
+}
+
 /// The steps that are due now.
 ///
 /// Missing nodes are started at once. Surplus ones are drained together, highest ordinals first, and each ends when it is

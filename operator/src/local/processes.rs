@@ -229,14 +229,20 @@ impl Processes {
         };
         let there = self.nodes.iter().map(seen).collect();
         let whole = self.mesh.is_whole() && self.nodes.values().all(|node| self.report(node).is_some());
-        for step in next_steps(&plans.keys().copied().collect(), &there, whole) {
-            self.take(step, &plans, now);
+        let steps = next_steps(&plans.keys().copied().collect(), &there, whole);
+        for (ordinal, node) in &mut self.nodes {
+            let leaves = steps.iter().any(|step| step.leaves(*ordinal));
+            node.leaving
+                .observe(leaves, report(&self.mesh, &node.target, &node.keeper), now);
+        }
+        for step in steps {
+            self.take(step, &plans);
         }
         self.step_web(wanted.web);
         self.tell_targets();
     }
 
-    fn take(&mut self, step: Step, plans: &BTreeMap<u16, NodePlan>, now: Instant) {
+    fn take(&mut self, step: Step, plans: &BTreeMap<u16, NodePlan>) {
         let (Step::Start(ordinal) | Step::Drain(ordinal, _) | Step::Lift(ordinal, _) | Step::End(ordinal)) = step;
         if let Step::Start(_) = step {
             if let Some(plan) = plans.get(&ordinal) {
@@ -261,19 +267,15 @@ impl Processes {
                     reason,
                     deadline_seconds,
                 };
-                node.leaving.drain(asking, request, now);
+                node.leaving.drain(asking, request);
             }
             Step::Lift(_, reason) => node.leaving.lift(asking, reason),
             Step::End(_) => node.keeper.order(Order::Stop(node.plan.drain_deadline + END_SLACK)),
         }
     }
 
-    /// What the life of a node that runs now said last.
     fn report(&self, node: &Node) -> Option<&NodeReport> {
-        let pid = node.keeper.state().pid;
-        let member = self.mesh.members.iter().find(|member| member.name == node.target.name);
-        let report = member.and_then(|member| member.current());
-        report.filter(|report| pid.is_some() && i32::try_from(report.pid).ok() == pid)
+        report(&self.mesh, &node.target, &node.keeper)
     }
 
     fn is_draining(&self, node: &Node) -> bool {
@@ -344,6 +346,14 @@ impl Processes {
         .map(key)
         .collect()
     }
+}
+
+/// What the life of a node that runs now said last.
+fn report<'a>(mesh: &'a MeshSnapshot, target: &Target, keeper: &Keeper) -> Option<&'a NodeReport> {
+    let pid = keeper.state().pid;
+    let member = mesh.members.iter().find(|member| member.name == target.name);
+    let report = member.and_then(|member| member.current());
+    report.filter(|report| pid.is_some() && i32::try_from(report.pid).ok() == pid)
 }
 
 type PortKey = (String, u16, Protocol);
