@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use sfu_bench::media::Codec;
 use sfu_bench::runs::system::SystemOptions;
 use sfu_bench::runs::{delay, failover, first_frame, joins, memory, mesh, soak, viewers};
+use sfumato_mesh::log::LogFilter;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -30,9 +31,9 @@ Exit codes: 0 done, 1 failed, 2 wrong option, 3 the other side ended the session
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
-    /// What is logged on standard error: error, warn, info, debug, or a filter such as `warn,sfu_bench=debug`
+    /// What is logged on standard error: a level, or levels by module as well, such as `warn,sfu_bench=debug`
     #[arg(long, global = true, value_name = "FILTER", default_value = "error")]
-    pub log: String,
+    pub log: LogFilter,
 }
 
 #[derive(Debug, Subcommand)]

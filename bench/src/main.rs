@@ -8,16 +8,12 @@ use clap::Parser;
 use cli::{Cli, Command, Figures};
 use sfu_bench::output;
 use sfu_bench::runs::{self, RunError};
-use std::io::IsTerminal;
+use sfumato_mesh::log::{self, LogFormat};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&cli.log))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    log::start(&cli.log, LogFormat::Human);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("cannot start: {error}")),

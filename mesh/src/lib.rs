@@ -19,6 +19,7 @@ pub mod http;
 mod lane_rules;
 pub mod link_rules;
 pub mod listen;
+pub mod log;
 pub mod plan;
 mod poll;
 pub mod sessions;

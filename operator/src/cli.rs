@@ -6,9 +6,10 @@ pub use run::{Access, ManifestsArgs, RunArgs};
 
 use crate::crd::duration::GoDuration;
 use crate::local::layout::ClientKeys;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use sfumato_mesh::access::StreamPattern;
 use sfumato_mesh::api::MAX_DRAIN_SECONDS;
+use sfumato_mesh::log::{LogFilter, LogFormat};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -92,26 +93,6 @@ pub struct TokenArgs {
     pub audience: Option<String>,
 }
 
-/// For people, or for machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines that begin with the name of the process that wrote them.
-    Human,
-    /// One JSON object a line.
-    Json,
-}
-
-impl LogFormat {
-    /// As the option's value is written.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Human => "human",
-            Self::Json => "json",
-        }
-    }
-}
-
 /// Options of `local`.
 #[derive(Debug, Args)]
 #[command(
@@ -141,9 +122,13 @@ pub struct LocalArgs {
     /// once. Ctrl-C waits for nobody.
     #[arg(long, env = "SFUMATO_DRAIN_DEADLINE", value_name = "TIME", default_value = "10s", value_parser = drain_deadline)]
     pub drain_deadline: Duration,
-    /// How to write: for people, or one JSON object a line.
-    #[arg(long, env = "SFUMATO_LOG_FORMAT", value_enum, default_value = "human")]
+    /// How to write: human, with lines that begin with the name of the process that wrote them, or json with one object a line.
+    #[arg(long, env = "SFUMATO_LOG_FORMAT", value_name = "FORMAT", default_value = "human")]
     pub log_format: LogFormat,
+    /// What this program itself logs on standard error, beside what it shows: a level, or levels by module as well, such as
+    /// `error,sfumato_mesh=info`. Nodes read the same variable.
+    #[arg(long, env = "SFUMATO_LOG", value_name = "FILTER", default_value = "error")]
+    pub log: LogFilter,
 
     /// Port of the front door. Wins over `spec.web.service.port`. Default 2020.
     #[arg(long, env = "SFUMATO_WEB_PORT", value_name = "PORT", help_heading = PORTS)]

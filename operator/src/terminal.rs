@@ -2,8 +2,8 @@
 //!
 //! Write errors are ignored: a closed pipe (`| head`) or terminal is no reason to leave processes behind.
 
-use crate::cli::LogFormat;
 use serde_json::{Value, json};
+use sfumato_mesh::log::LogFormat;
 use std::io::{self, IsTerminal, Write};
 
 /// The name under which this program itself speaks.

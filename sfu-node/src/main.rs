@@ -45,17 +45,16 @@ mod tls;
 mod worker;
 
 use clap::{CommandFactory, Parser};
-use options::{LogFormat, Options};
+use options::Options;
 use session::EndReason;
 use sfumato_mesh::api::DrainReason;
-use sfumato_mesh::{HttpNodeAdmin, TokenFile, TokenSource, TrustedCa, listen};
+use sfumato_mesh::{HttpNodeAdmin, TokenFile, TokenSource, TrustedCa, listen, log};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Longest wait for open requests when the node ends.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
@@ -71,7 +70,7 @@ fn main() -> ExitCode {
             .error(clap::error::ErrorKind::ValueValidation, message)
             .exit();
     }
-    start_log(&options);
+    log::start(&options.log, options.log_format);
     // For what takes rustls' default, as the Redis client does: several providers may be linked, so one must be chosen.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -107,21 +106,6 @@ fn print_openapi() -> ExitCode {
             eprintln!("sfu-node openapi: {error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-fn start_log(options: &Options) {
-    // mediasoup logs through the `log` crate, which tracing-subscriber collects too.
-    let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    match options.log_format {
-        LogFormat::Human => builder
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .init(),
-        LogFormat::Json => builder.json().init(),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::ice_server::IceServer;
 use crate::limits::LimitOptions;
 use clap::{ArgAction, Parser, ValueEnum};
 use sfumato_mesh::api::{MAX_DRAIN_SECONDS, NodeName};
+use sfumato_mesh::log::{LogFilter, LogFormat};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -157,12 +158,17 @@ pub struct Options {
     /// Let the admin API break this node, for tests of what follows: POST /admin/v1/test-faults
     #[arg(long, env = "SFUMATO_TEST_FAULTS", hide = true)]
     pub test_faults: bool,
-    /// Form of the log on standard error
-    #[arg(long, env = "SFUMATO_LOG_FORMAT", default_value = "human")]
+    /// Form of the log on standard error: human, or json with one object a line
+    #[arg(long, env = "SFUMATO_LOG_FORMAT", value_name = "FORMAT", default_value = "human")]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,sfu_node=debug`
-    #[arg(long, env = "SFUMATO_LOG", default_value = "info,mediasoup=error")]
-    pub log: String,
+    /// What is logged: a level, or levels by module as well, such as `info,sfu_node=debug`
+    #[arg(
+        long,
+        env = "SFUMATO_LOG",
+        value_name = "FILTER",
+        default_value = "info,mediasoup=error"
+    )]
+    pub log: LogFilter,
 }
 
 /// When a stream is carried to another node.
@@ -172,15 +178,6 @@ pub enum FanOut {
     OnDemand,
     /// At once, to every node.
     Eager,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    Human,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Options {

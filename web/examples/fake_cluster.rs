@@ -14,6 +14,7 @@ mod fake_node;
 use fake_node::{FakeNode, mesh};
 use sfu_web::server;
 use sfumato_mesh::api::{CarriedReport, Lane, LinkState, NodeReport, PublicationReport, TrackKind, TrackReport};
+use sfumato_mesh::log::LogFormat;
 use sfumato_mesh::{HttpNodeAdmin, TokenSource};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,7 +27,7 @@ const BLIP_EVERY: u64 = 10;
 
 #[tokio::main]
 async fn main() {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    sfumato_mesh::log::start(&"info".parse().unwrap(), LogFormat::Human);
     let port = std::env::args()
         .nth(1)
         .map_or(2020, |port| port.parse().expect("the port is a number"));

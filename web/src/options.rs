@@ -1,7 +1,8 @@
 //! The command line. Every option is a flag and an environment variable, and `--help` says unit and default.
 
 use crate::seeds::Seed;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use sfumato_mesh::log::{LogFilter, LogFormat};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -48,22 +49,13 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_WEB_INSECURE_ADMIN")]
     pub insecure_admin: bool,
 
-    /// Shape of the log lines on stderr
-    #[arg(long, env = "SFUMATO_WEB_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Human)]
+    /// Form of the log on standard error: human, or json with one object a line
+    #[arg(long, env = "SFUMATO_WEB_LOG_FORMAT", value_name = "FORMAT", default_value = "human")]
     pub log_format: LogFormat,
 
-    /// What is logged: a level, or levels by module such as `info,sfu_web=debug`
-    #[arg(long = "log", env = "SFUMATO_WEB_LOG", value_name = "FILTER", default_value = "info")]
-    pub log_filter: String,
-}
-
-/// Shape of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people at a terminal.
-    Human,
-    /// One JSON object a line, for collectors.
-    Json,
+    /// What is logged: a level, or levels by module as well, such as `info,sfu_web=debug`
+    #[arg(long, env = "SFUMATO_WEB_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: LogFilter,
 }
 
 #[cfg(test)]

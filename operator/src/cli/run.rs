@@ -1,7 +1,7 @@
 //! Options of the commands for Kubernetes.
 
-use super::LogFormat;
 use clap::{ArgAction, Args, ValueEnum};
+use sfumato_mesh::log::{LogFilter, LogFormat};
 use std::net::SocketAddr;
 
 /// Options of `run`.
@@ -41,17 +41,17 @@ pub struct RunArgs {
     /// Address of `/livez`, `/readyz` and `/metrics`.
     #[arg(long, env = "SFUMATO_LISTEN", value_name = "IP:PORT", default_value = "[::]:8080")]
     pub listen: SocketAddr,
-    /// How to write: for people, or one JSON object a line.
-    #[arg(long, env = "SFUMATO_LOG_FORMAT", value_enum, default_value = "human")]
+    /// Form of the log on standard error: human, or json with one object a line.
+    #[arg(long, env = "SFUMATO_LOG_FORMAT", value_name = "FORMAT", default_value = "human")]
     pub log_format: LogFormat,
-    /// What is logged: a level, or levels by module such as `info,sfumato_mesh=debug`.
+    /// What is logged: a level, or levels by module as well, such as `info,sfumato_mesh=debug`.
     #[arg(
         long,
         env = "SFUMATO_LOG",
         value_name = "FILTER",
         default_value = "info,kube=warn,kube_client=off"
     )]
-    pub log: String,
+    pub log: LogFilter,
 }
 
 impl RunArgs {

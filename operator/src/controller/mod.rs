@@ -37,7 +37,7 @@ mod upgrade;
 mod validate;
 mod work;
 
-use crate::cli::{LogFormat, RunArgs};
+use crate::cli::RunArgs;
 use build::Settings;
 use caches::Scope;
 use events::Events;
@@ -45,6 +45,7 @@ use kube::{Client, Config};
 use lease::{Elector, Lost, Timing};
 use meshes::Way;
 use metrics::Metrics;
+use sfumato_mesh::log;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -93,7 +94,7 @@ pub enum RunError {
 /// # Errors
 /// When it cannot start, or has lost its Lease.
 pub fn main(args: &RunArgs) -> Result<(), RunError> {
-    start_log(args);
+    log::start(&args.log, args.log_format);
     // Both ring and aws-lc may be linked (the latter by test tools of the workspace); one must be chosen.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -105,21 +106,6 @@ pub fn main(args: &RunArgs) -> Result<(), RunError> {
             source,
         })?;
     runtime.block_on(run(args))
-}
-
-fn start_log(args: &RunArgs) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&args.log)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Human => builder
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .init(),
-        LogFormat::Json => builder.json().init(),
-    }
 }
 
 async fn run(args: &RunArgs) -> Result<(), RunError> {

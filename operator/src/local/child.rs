@@ -202,7 +202,7 @@ fn is_telling(line: &str) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cli::LogFormat;
+    use sfumato_mesh::log::LogFormat;
 
     fn shell(script: &str) -> Program {
         Program {

@@ -1,9 +1,9 @@
 //! From a manifest to the processes of one machine: names, ports and arguments. Pure.
 
 use super::child::Program;
-use crate::cli::LogFormat;
 use crate::crd::duration::GoDuration;
 use crate::crd::{FanOut, MAX_NODES, PORTS_PER_NODE, SfuCluster};
+use sfumato_mesh::log::LogFormat;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -36,6 +36,7 @@ use layout::{Layout, Site};
 use rand::RngExt;
 use redis_server::Redis;
 use session::Session;
+use sfumato_mesh::log;
 use signals::Signals;
 use state_dir::StateDir;
 use std::path::PathBuf;
@@ -48,13 +49,7 @@ use std::path::PathBuf;
 /// # Errors
 /// When the cluster cannot be started. Nothing is left running then.
 pub fn main(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing_subscriber::filter::LevelFilter::ERROR.into())
-        .from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    log::start(&args.log, args.log_format);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
