@@ -2,11 +2,16 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sfu_bench::media::Codec;
+use sfu_bench::peer::{self, PeerError};
 use sfu_bench::runs::system::SystemOptions;
 use sfu_bench::runs::{delay, failover, first_frame, joins, memory, mesh, soak, viewers};
 use sfumato_mesh::log::LogFilter;
+use sfumato_mesh::option_values::{ip_address, whole_number};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+
+/// Longest time that an option takes, in seconds: a week.
+const MAX_SECONDS: u64 = 7 * 24 * 3600;
 
 /// Measures a mesh of media nodes from the outside, and plays publisher and viewer
 #[derive(Debug, Parser)]
@@ -64,6 +69,29 @@ pub enum Command {
     Watch(WatchArgs),
 }
 
+impl Cli {
+    /// Checks what concerns more than one value; the message names the options.
+    pub fn check(&self) -> Result<(), String> {
+        match &self.command {
+            Command::Race(args) if args.nodes.len() < 2 => Err(
+                "a race takes two nodes: give --node twice or more, such as --node http://127.0.0.1:3001".to_owned(),
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn endpoint(text: &str) -> Result<String, PeerError> {
+    peer::endpoint(text).map(|_| text.to_owned())
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    match peer::endpoint(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("use http://HOST:PORT, such as http://127.0.0.1:3001".to_owned()),
+    }
+}
+
 /// What every benchmark takes.
 #[derive(Debug, Args)]
 pub struct Benchmark<A: Args> {
@@ -91,9 +119,10 @@ pub struct Figures {
 #[derive(Debug, Args)]
 pub struct PublishArgs {
     /// WHIP endpoint, such as http://127.0.0.1:2020/whip/demo
+    #[arg(value_parser = endpoint)]
     pub url: String,
     /// End after so many seconds [default: on SIGINT or SIGTERM]
-    #[arg(long)]
+    #[arg(long, value_parser = whole_number::<u64>(1..=MAX_SECONDS, 60))]
     pub seconds: Option<u64>,
     /// Video codec
     #[arg(long, value_enum, default_value = "vp8")]
@@ -102,13 +131,13 @@ pub struct PublishArgs {
     #[arg(long)]
     pub no_audio: bool,
     /// Video frames a second
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=240))]
+    #[arg(long, default_value_t = 30, value_parser = whole_number::<u32>(1..=240, 30))]
     pub fps: u32,
     /// Video bitrate [kbit/s]
-    #[arg(long, default_value_t = 1150, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    #[arg(long, default_value_t = 1150, value_parser = whole_number::<u32>(10..=100_000, 1150))]
     pub kbps: u32,
     /// A key frame at least every so many seconds [default: on request only]
-    #[arg(long)]
+    #[arg(long, value_parser = whole_number::<u64>(1..=MAX_SECONDS, 2))]
     pub key_frame_seconds: Option<u64>,
     #[command(flatten)]
     pub peer: PeerArgs,
@@ -118,19 +147,19 @@ pub struct PublishArgs {
 #[derive(Debug, Args)]
 pub struct RaceArgs {
     /// WHIP listener of a node, such as http://127.0.0.1:3001; two at least
-    #[arg(long = "node", value_name = "URL", required = true)]
+    #[arg(long = "node", value_name = "URL", required = true, value_parser = base_url)]
     pub nodes: Vec<String>,
     /// Where the viewer of each race asks, such as http://127.0.0.1:2020
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = base_url)]
     pub watch: String,
     /// How many races
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 100, value_parser = whole_number::<u32>(1..=100_000, 100))]
     pub rounds: u32,
     /// The second publisher starts at most so many milliseconds after the first
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    #[arg(long, default_value_t = 20, value_parser = whole_number::<u64>(0..=10_000, 20))]
     pub spread_ms: u64,
     /// Where nodes, delays and names come from; the same gives the same
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole_number::<u64>(0..=u64::MAX, 1))]
     pub seed: u64,
 }
 
@@ -138,16 +167,16 @@ pub struct RaceArgs {
 #[derive(Debug, Args)]
 pub struct ChurnArgs {
     /// Base URL of the WHIP listener to publish to, such as http://127.0.0.1:3001
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = base_url)]
     pub publish: String,
     /// Base URL of the WHEP listener to play from; another node's, or the same
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = base_url)]
     pub watch: String,
     /// How many rounds
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 100, value_parser = whole_number::<u32>(1..=100_000, 100))]
     pub rounds: u32,
     /// How many rounds run side by side
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 4, value_parser = whole_number::<u32>(1..=100, 4))]
     pub at_once: u32,
     /// First part of the streams' names
     #[arg(long, default_value = "churn")]
@@ -158,18 +187,19 @@ pub struct ChurnArgs {
 #[derive(Debug, Args)]
 pub struct WatchArgs {
     /// WHEP endpoint, such as http://127.0.0.1:2020/whep/demo
+    #[arg(value_parser = endpoint)]
     pub url: String,
     /// End after so many seconds [default: on SIGINT or SIGTERM]
-    #[arg(long)]
+    #[arg(long, value_parser = whole_number::<u64>(1..=MAX_SECONDS, 60))]
     pub seconds: Option<u64>,
     /// One JSON object a line instead of text
     #[arg(long)]
     pub json: bool,
     /// Viewers in this process; counters are sums
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    #[arg(long, default_value_t = 1, value_parser = whole_number::<u32>(1..=2000, 1))]
     pub viewers: u32,
     /// When a session ends, open the next one at this endpoint, as a player does, and tell how long it took
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub again: Option<String>,
     /// Watch sound only
     #[arg(long)]
@@ -191,10 +221,10 @@ pub struct PeerArgs {
     #[arg(long, env = "SFU_BENCH_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// Local address of the media socket; the server must be able to reach it
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_parser = ip_address)]
     pub bind: IpAddr,
     /// Try again for so many seconds while the server answers 409 or 503
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = whole_number::<u64>(0..=MAX_SECONDS, 10))]
     pub retry_seconds: u64,
     /// Leave without a DELETE, as a closed browser page does
     #[arg(long)]

@@ -4,7 +4,8 @@ mod cli;
 mod peers;
 mod returning;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Figures};
 use sfu_bench::output;
 use sfu_bench::runs::{self, RunError};
@@ -13,6 +14,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(message) = cli.check() {
+        Cli::command().error(ErrorKind::ValueValidation, message).exit();
+    }
     log::start(&cli.log, LogFormat::Human);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

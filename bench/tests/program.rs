@@ -146,13 +146,6 @@ async fn what_cannot_work_ends_with_exit_code_1() {
         Some(1),
         "409 at once"
     );
-    assert_eq!(
-        Program::start(&["publish", "https://127.0.0.1/whip/a"])
-            .exit_code()
-            .await,
-        Some(1),
-        "no TLS here"
-    );
     let nowhere = ["memory", "--bin-dir", "/nonexistent", "--runs", "1"];
     assert_eq!(Program::start(&nowhere).exit_code().await, Some(1), "no sfu-node there");
 }

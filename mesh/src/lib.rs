@@ -20,6 +20,7 @@ mod lane_rules;
 pub mod link_rules;
 pub mod listen;
 pub mod log;
+pub mod option_values;
 pub mod plan;
 mod poll;
 pub mod sessions;

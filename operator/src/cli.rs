@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use sfumato_mesh::access::StreamPattern;
 use sfumato_mesh::api::MAX_DRAIN_SECONDS;
 use sfumato_mesh::log::{LogFilter, LogFormat};
+use sfumato_mesh::option_values::{ip_address, whole_number};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -82,8 +83,8 @@ pub struct TokenArgs {
     /// Whether the holder may take a name over from whoever publishes it.
     #[arg(long)]
     pub takeover: bool,
-    /// How long it is valid, from now on.
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    /// How long it is valid, from now on; at most 10years.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = expires)]
     pub expires: Duration,
     /// Issuer to write into it (`iss`), where nodes run with --auth-issuer.
     #[arg(long, value_name = "NAME")]
@@ -103,7 +104,7 @@ pub struct TokenArgs {
 )]
 pub struct LocalArgs {
     /// Number of media nodes, 1 to 32. Wins over `spec.replicas` of the file, also when the file changes. Default 3.
-    #[arg(short, long, env = "SFUMATO_NODES", value_parser = clap::value_parser!(i32).range(1..=32))]
+    #[arg(short, long, env = "SFUMATO_NODES", value_parser = whole_number::<i32>(1..=32, 3))]
     pub nodes: Option<i32>,
     /// SfuCluster manifest to carry out and to follow while it changes.
     #[arg(short, long, env = "SFUMATO_FILE", value_name = "cluster.yaml")]
@@ -112,11 +113,11 @@ pub struct LocalArgs {
     #[arg(long, env = "SFUMATO_REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub redis_url: Option<String>,
     /// mediasoup workers of each node. Wins over `spec.workersPerNode`. Default: one for each core, at most 4.
-    #[arg(long, env = "SFUMATO_WORKERS", value_name = "N", value_parser = clap::value_parser!(i32).range(1..=64))]
+    #[arg(long, env = "SFUMATO_WORKERS", value_name = "N", value_parser = whole_number::<i32>(1..=64, 2))]
     pub workers: Option<i32>,
     /// Further address of this machine on which browsers reach the nodes' media ports, besides 127.0.0.1: its address in
     /// the local network. Firefox needs one, since it does not use loopback for media.
-    #[arg(long, env = "SFUMATO_MEDIA_IP", value_name = "IP", value_delimiter = ',')]
+    #[arg(long, env = "SFUMATO_MEDIA_IP", value_name = "IP", value_delimiter = ',', value_parser = ip_address)]
     pub media_ip: Vec<std::net::IpAddr>,
     /// How long publishers may stay on a node that is scaled away or replaced, 0s to 24h; its viewers move to other nodes at
     /// once. Ctrl-C waits for nobody.
@@ -132,31 +133,31 @@ pub struct LocalArgs {
 
     /// Port of the front door. Wins over `spec.web.service.port`. Default 2020.
     #[arg(long, env = "SFUMATO_WEB_PORT", value_name = "PORT", help_heading = PORTS)]
-    #[arg(value_parser = clap::value_parser!(i32).range(1..=65_535))]
+    #[arg(value_parser = whole_number::<i32>(1..=65_535, 2020))]
     pub web_port: Option<i32>,
     /// WHIP and WHEP port of sfu-1; sfu-2 has the next one, and so on.
     #[arg(long, env = "SFUMATO_CLIENT_PORT_BASE", value_name = "PORT", default_value_t = 3001, help_heading = PORTS)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=65_504))]
+    #[arg(value_parser = whole_number::<u16>(1..=65_504, 3001))]
     pub client_port_base: u16,
     /// Admin port of sfu-1.
     #[arg(long, env = "SFUMATO_ADMIN_PORT_BASE", value_name = "PORT", default_value_t = 4001, help_heading = PORTS)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=65_504))]
+    #[arg(value_parser = whole_number::<u16>(1..=65_504, 4001))]
     pub admin_port_base: u16,
     /// Health and metrics port of sfu-1.
     #[arg(long, env = "SFUMATO_HEALTH_PORT_BASE", value_name = "PORT", default_value_t = 5001, help_heading = PORTS)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=65_504))]
+    #[arg(value_parser = whole_number::<u16>(1..=65_504, 5001))]
     pub health_port_base: u16,
     /// Port of the redis-server that is started.
     #[arg(long, env = "SFUMATO_REDIS_PORT", value_name = "PORT", default_value_t = 6377, help_heading = PORTS)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_parser = whole_number::<u16>(1..=65_535, 6377))]
     pub redis_port: u16,
     /// First media port; each node has 100. Wins over `spec.media.port`. Default 20000.
     #[arg(long, env = "SFUMATO_MEDIA_PORT_BASE", value_name = "PORT", help_heading = PORTS)]
-    #[arg(value_parser = clap::value_parser!(i32).range(1024..=29_900))]
+    #[arg(value_parser = whole_number::<i32>(1024..=29_900, 20000))]
     pub media_port_base: Option<i32>,
     /// First port of the links; each node has 100. Wins over `spec.mesh.portBase`. Default 24000.
     #[arg(long, env = "SFUMATO_PIPE_PORT_BASE", value_name = "PORT", help_heading = PORTS)]
-    #[arg(value_parser = clap::value_parser!(i32).range(1024..=29_900))]
+    #[arg(value_parser = whole_number::<i32>(1024..=29_900, 24000))]
     pub pipe_port_base: Option<i32>,
 
     /// Ask publishers and viewers for tokens that are signed with the secret in this file (see `sfu-operator token`).
@@ -210,15 +211,21 @@ impl LocalArgs {
 }
 
 fn drain_deadline(text: &str) -> Result<Duration, String> {
-    let GoDuration(deadline) = text
-        .parse()
-        .map_err(|error| format!("{error}; write a unit, as in 10s or 5m"))?;
-    if deadline > Duration::from_secs(MAX_DRAIN_SECONDS) {
-        return Err("must be 0s to 24h".to_owned());
+    match text.parse() {
+        Ok(GoDuration(deadline)) if deadline <= Duration::from_secs(MAX_DRAIN_SECONDS) => Ok(deadline),
+        _ => Err("use a time with a unit, from 0s to 24h, such as 10s or 5m".to_owned()),
     }
-    Ok(deadline)
 }
 
+fn expires(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if !time.is_zero() && time <= LONGEST_TOKEN => Ok(time),
+        _ => Err("use a time with a unit, at most 10years, such as 90s, 1h or 7days".to_owned()),
+    }
+}
+
+/// Longest life of a token: beyond it a limit means nothing, and times end somewhere.
+const LONGEST_TOKEN: Duration = Duration::from_secs(10 * 31_557_600);
 const TOKEN_EXAMPLES: &str = "\
 Examples:
   A secret, and a cluster that asks for tokens:

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
                 terminal.plain(&format!("{token}\n"));
                 return ExitCode::SUCCESS;
             }
-            Err(error) => (error.to_string(), 1),
+            Err(error) => (error.to_string(), error.exit_code()),
         },
         Command::Run(args) => match controller::main(&args) {
             Ok(()) => return ExitCode::SUCCESS,

@@ -33,11 +33,22 @@ pub enum TokenError {
         length: usize,
     },
     /// It would allow nothing.
-    #[error("the token would allow nothing: name streams with --publish or --play")]
+    #[error("the token would allow nothing: name streams with --publish or --play, such as --play demo")]
     Useless,
     /// The claims cannot be written.
     #[error("the token's claims cannot be written: {0}")]
     Claims(#[from] serde_json::Error),
+}
+
+impl TokenError {
+    /// 2 for a wrong command line, 1 for everything else.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Useless => 2,
+            Self::Unreadable { .. } | Self::Short { .. } | Self::Claims(_) => 1,
+        }
+    }
 }
 
 /// Makes the token that the options describe, valid from `now` on.

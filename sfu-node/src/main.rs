@@ -61,7 +61,7 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     // `sfu-node openapi` prints the admin API; it is for this project's own documents, so it is no flag.
-    if std::env::args().nth(1).as_deref() == Some("openapi") {
+    if std::env::args_os().nth(1).is_some_and(|word| word == "openapi") {
         return print_openapi();
     }
     let options = Options::parse();

@@ -6,6 +6,7 @@ use crate::limits::LimitOptions;
 use clap::{ArgAction, Parser, ValueEnum};
 use sfumato_mesh::api::{MAX_DRAIN_SECONDS, NodeName};
 use sfumato_mesh::log::{LogFilter, LogFormat};
+use sfumato_mesh::option_values::{ip_address, socket_address, whole_number};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -39,13 +40,13 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_POD_UID", default_value = "0", value_parser = pod_uid)]
     pub pod_uid: String,
     /// mediasoup workers, each a thread with a router and a port of its own [default: number of cores]
-    #[arg(long, env = "SFUMATO_WORKERS", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, env = "SFUMATO_WORKERS", value_parser = whole_number::<u16>(1..=64, 2))]
     pub workers: Option<u16>,
     /// Most links to each other node, told to those who ask [default: as many as both have workers]
-    #[arg(long, env = "SFUMATO_LANES", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, env = "SFUMATO_LANES", value_parser = whole_number::<u16>(1..=64, 2))]
     pub lanes: Option<u16>,
     /// Address of the WHIP and WHEP listener (HTTP)
-    #[arg(long, env = "SFUMATO_LISTEN", default_value = "127.0.0.1:3001")]
+    #[arg(long, env = "SFUMATO_LISTEN", default_value = "127.0.0.1:3001", value_parser = socket_address)]
     pub listen: SocketAddr,
     /// Address of this node in the URLs that others get of it, where it listens on every address, as in `[::]:3001`
     /// [default: the address that each listener has]
@@ -55,7 +56,7 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_CLIENT_URL", value_parser = base_url)]
     pub client_url: Option<String>,
     /// Address of the admin listener (HTTP)
-    #[arg(long, env = "SFUMATO_ADMIN_LISTEN", default_value = "127.0.0.1:4001")]
+    #[arg(long, env = "SFUMATO_ADMIN_LISTEN", default_value = "127.0.0.1:4001", value_parser = socket_address)]
     pub admin_listen: SocketAddr,
     /// Base URL at which operator and peers reach the admin listener [default: http://ADMIN_LISTEN]
     #[arg(long, env = "SFUMATO_ADMIN_URL", value_parser = base_url)]
@@ -88,7 +89,7 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_INSECURE_ADMIN", conflicts_with = "admin_token_file")]
     pub insecure_admin: bool,
     /// Address of the health and metrics listener (HTTP; no secret in it)
-    #[arg(long, env = "SFUMATO_HEALTH_LISTEN", default_value = "127.0.0.1:5001")]
+    #[arg(long, env = "SFUMATO_HEALTH_LISTEN", default_value = "127.0.0.1:5001", value_parser = socket_address)]
     pub health_listen: SocketAddr,
     /// Local address for WebRTC clients, once for each address; never 0.0.0.0
     #[arg(long, env = "SFUMATO_MEDIA_IP", default_value = "127.0.0.1", value_delimiter = ',', value_parser = specific_ip)]
@@ -110,7 +111,7 @@ pub struct Options {
     )]
     pub ice_servers: Vec<IceServer>,
     /// First port for WebRTC clients; worker w listens on this port + w [UDP, and TCP unless --media-tcp false]
-    #[arg(long, env = "SFUMATO_MEDIA_PORT", default_value_t = 20000, value_parser = clap::value_parser!(u16).range(1024..=65000))]
+    #[arg(long, env = "SFUMATO_MEDIA_PORT", default_value_t = 20000, value_parser = whole_number::<u16>(1024..=65000, 20000))]
     pub media_port: u16,
     /// Whether WebRTC clients may use TCP
     #[arg(long, env = "SFUMATO_MEDIA_TCP", default_value_t = true, action = ArgAction::Set)]
@@ -190,6 +191,18 @@ impl Options {
             ));
         }
         self.access.check()?;
+        // Not by a parser of the value: what that refuses is shown, and a URL may hold a password.
+        if let Some(url) = &self.redis_url
+            && redis::Client::open(url.as_str()).is_err()
+        {
+            return Err(
+                "--redis-url must be redis://HOST:PORT, or rediss:// for TLS, such as redis://127.0.0.1:6379"
+                    .to_owned(),
+            );
+        }
+        if self.redis_ca.is_some() && !self.redis_url.as_ref().is_some_and(|url| url.starts_with("rediss://")) {
+            return Err("--redis-ca is for a Redis with TLS: give --redis-url such as rediss://redis:6379".to_owned());
+        }
         let last = u32::from(self.media_port) + u32::from(self.worker_count()) - 1;
         if last > u32::from(u16::MAX) {
             return Err(format!(
@@ -239,62 +252,61 @@ fn cluster(text: &str) -> Result<String, String> {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'/' | b'_'));
     fine.then(|| text.to_owned())
-        .ok_or_else(|| "use 1 to 300 of A-Z, a-z, 0-9, `-`, `_`, `.` and `/`".to_owned())
+        .ok_or_else(|| "use 1 to 300 of A-Z, a-z, 0-9, `-`, `_`, `.` and `/`, such as default/live/0".to_owned())
 }
 
 fn pod_uid(text: &str) -> Result<String, String> {
     let fine = (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     fine.then(|| text.to_owned())
-        .ok_or_else(|| "use 1 to 63 of A-Z, a-z, 0-9 and `-`".to_owned())
+        .ok_or_else(|| "use 1 to 63 of A-Z, a-z, 0-9 and `-`, such as 5c7c1f3a-0b5e".to_owned())
 }
 
 fn base_url(text: &str) -> Result<String, String> {
     let trimmed = text.trim_end_matches('/');
     let fine = (trimmed.starts_with("http://") || trimmed.starts_with("https://")) && trimmed.matches('/').count() == 2;
     fine.then(|| trimmed.to_owned())
-        .ok_or_else(|| "use http://HOST:PORT without a path".to_owned())
+        .ok_or_else(|| "use http://HOST:PORT without a path, such as http://10.0.0.5:3001".to_owned())
 }
 
 fn specific_ip(text: &str) -> Result<IpAddr, String> {
-    let ip: IpAddr = text.parse().map_err(|_| "not an IP address".to_owned())?;
+    let ip = ip_address(text)?;
     if ip.is_unspecified() {
-        return Err("name the address itself: replies to clients would leave from another one".to_owned());
+        return Err(
+            "name the address itself, such as 192.168.1.20: replies to clients would leave from another one".to_owned(),
+        );
     }
     Ok(ip)
 }
 
 fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
-    let (first, last) = text.split_once('-').ok_or("use FIRST-LAST, for example 24000-24099")?;
-    let parse = |t: &str| t.trim().parse::<u16>().map_err(|_| format!("`{t}` is not a port"));
-    let (first, last) = (parse(first)?, parse(last)?);
-    if first < 1024 || last < first {
-        return Err("FIRST must be at least 1024 and LAST not below it".to_owned());
+    let ports = text
+        .split_once('-')
+        .and_then(|(first, last)| Some((first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?)));
+    match ports {
+        Some((first, last)) if first >= 1024 && last >= first => Ok(first..=last),
+        _ => Err("use FIRST-LAST with ports from 1024 to 65535, such as 24000-24099".to_owned()),
     }
-    Ok(first..=last)
 }
 
 fn beat_interval(text: &str) -> Result<Duration, String> {
-    bounded(text, Duration::from_millis(50), Duration::from_secs(10))
+    bounded(text, Duration::from_millis(50), Duration::from_secs(10), "500ms")
 }
 
 fn idle_timeout(text: &str) -> Result<Duration, String> {
-    bounded(text, Duration::from_secs(1), Duration::from_secs(3600))
+    bounded(text, Duration::from_secs(1), Duration::from_secs(3600), "30s")
 }
 
 fn drain_deadline(text: &str) -> Result<Duration, String> {
-    bounded(text, Duration::ZERO, Duration::from_secs(MAX_DRAIN_SECONDS))
+    bounded(text, Duration::ZERO, Duration::from_secs(MAX_DRAIN_SECONDS), "5m")
 }
 
-fn bounded(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let duration =
-        humantime::parse_duration(text).map_err(|error| format!("{error}; write a unit, as in 500ms or 10s"))?;
-    if (least..=most).contains(&duration) {
-        Ok(duration)
-    } else {
-        Err(format!(
-            "must be {} to {}",
+fn bounded(text: &str, least: Duration, most: Duration, example: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
+        _ => Err(format!(
+            "use a time with a unit, from {} to {}, such as {example}",
             humantime::format_duration(least),
             humantime::format_duration(most)
-        ))
+        )),
     }
 }

@@ -3,6 +3,7 @@
 use crate::seeds::Seed;
 use clap::Parser;
 use sfumato_mesh::log::{LogFilter, LogFormat};
+use sfumato_mesh::option_values::socket_address;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -15,7 +16,8 @@ pub struct Options {
         long,
         env = "SFUMATO_WEB_LISTEN",
         value_name = "IP:PORT",
-        default_value = "127.0.0.1:2020"
+        default_value = "127.0.0.1:2020",
+        value_parser = socket_address
     )]
     pub listen: SocketAddr,
 

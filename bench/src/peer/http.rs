@@ -71,8 +71,11 @@ fn authorized(request: RequestBuilder, token: Option<&str>) -> RequestBuilder {
     }
 }
 
-/// Parses the endpoint's URL. TLS is not built in: the peers are for loopback and pod networks.
-pub(super) fn endpoint(url: &str) -> Result<Url, PeerError> {
+/// Parses an endpoint's URL. TLS is not built in: the peers are for loopback and pod networks.
+///
+/// # Errors
+/// When it is no URL with `http`.
+pub fn endpoint(url: &str) -> Result<Url, PeerError> {
     let refused = |why: &str| PeerError::Url {
         url: url.to_owned(),
         why: why.to_owned(),

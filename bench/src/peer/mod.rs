@@ -15,7 +15,7 @@ mod viewer;
 
 pub use config::HeaderExtensions;
 pub(crate) use http::client;
-pub use http::{Problem, Retry};
+pub use http::{Problem, Retry, endpoint};
 pub use publisher::{Publisher, PublisherOptions, PublisherReport};
 pub use session::{CloseReason, ConnectionState};
 pub use viewer::{Viewer, ViewerOptions, ViewerReport};

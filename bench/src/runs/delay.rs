@@ -11,8 +11,11 @@ use crate::media::Delay;
 use crate::output::{Machine, Report, Row};
 use crate::peer::{Publisher, PublisherOptions, Retry, Viewer, ViewerOptions};
 use clap::Args;
+use sfumato_mesh::option_values::whole_number;
 use std::time::{Duration, Instant};
 
+/// Largest video frame that can be asked for: some 240 Mbit/s at 30 a second.
+const MAX_FRAME_BYTES: usize = 1_000_000;
 /// For a connection and the first frames.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -20,16 +23,16 @@ const SOON: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Args)]
 pub struct DelayArgs {
     /// Seconds of each run
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    #[arg(long, default_value_t = 20, value_parser = whole_number::<u32>(1..=600, 20))]
     pub seconds: u32,
     /// Size of every video frame, in bytes [default: 1.15 Mbit/s in all]
-    #[arg(long)]
+    #[arg(long, value_parser = whole_number(1..=MAX_FRAME_BYTES, 5000))]
     pub frame_bytes: Option<usize>,
     /// Video frames a second
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 30, value_parser = whole_number::<u32>(1..=100, 30))]
     pub fps: u32,
     /// mediasoup workers of each node
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
+    #[arg(long, default_value_t = 1, value_parser = whole_number::<u16>(1..=8, 1))]
     pub workers: u16,
     #[command(flatten)]
     pub repeat: Repeat,

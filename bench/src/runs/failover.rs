@@ -10,6 +10,7 @@ use clap::Args;
 use nix::sys::signal::Signal;
 use sfumato_mesh::DriveOptions;
 use sfumato_mesh::api::{Incarnation, LinkState, NodeName, NodeReport};
+use sfumato_mesh::option_values::whole_number;
 use std::time::{Duration, Instant};
 
 /// How often nodes are asked: the resolution of every figure.
@@ -22,10 +23,10 @@ const VICTIM: u16 = 1;
 #[derive(Debug, Clone, Args)]
 pub struct FailoverArgs {
     /// Nodes of the cluster
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=10))]
+    #[arg(long, default_value_t = 3, value_parser = whole_number::<u16>(2..=10, 3))]
     pub nodes: u16,
     /// mediasoup workers of each node
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
+    #[arg(long, default_value_t = 1, value_parser = whole_number::<u16>(1..=8, 1))]
     pub workers: u16,
     #[command(flatten)]
     pub repeat: Repeat,

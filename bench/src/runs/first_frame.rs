@@ -5,6 +5,7 @@ use super::system::{Cluster, SystemOptions};
 use crate::output::{Machine, Report, Row, progress};
 use crate::peer::{Publisher, PublisherOptions, Retry, Viewer, ViewerOptions, ViewerReport};
 use clap::Args;
+use sfumato_mesh::option_values::whole_number;
 use std::time::Duration;
 
 /// For a connection and the first frames.
@@ -14,13 +15,13 @@ const SOON: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Args)]
 pub struct FirstFrameArgs {
     /// Streams to try; each has a fresh name, so that no node carries it
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 30, value_parser = whole_number::<u32>(1..=1000, 30))]
     pub samples: u32,
     /// Video frames a second: a key frame that is asked for leaves in the place of the next frame
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=240))]
+    #[arg(long, default_value_t = 30, value_parser = whole_number::<u32>(1..=240, 30))]
     pub fps: u32,
     /// mediasoup workers of each node
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
+    #[arg(long, default_value_t = 1, value_parser = whole_number::<u16>(1..=8, 1))]
     pub workers: u16,
 }
 

@@ -6,6 +6,7 @@ use crate::output::{Machine, Report, Row, progress};
 use crate::peer::{Publisher, PublisherOptions, Retry, Viewer, ViewerOptions};
 use clap::Args;
 use futures::future::try_join_all;
+use sfumato_mesh::option_values::whole_number;
 use std::time::Duration;
 
 /// For a connection and the first frames.
@@ -15,13 +16,13 @@ const SOON: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Args)]
 pub struct JoinsArgs {
     /// Viewers that join one stream, spread evenly over a second
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
+    #[arg(long, default_value_t = 10, value_parser = whole_number::<u32>(1..=200, 10))]
     pub viewers: u32,
     /// Streams, each fresh, so that the node does not carry it
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
+    #[arg(long, default_value_t = 10, value_parser = whole_number::<u32>(1..=200, 10))]
     pub streams: u32,
     /// mediasoup workers of each node
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
+    #[arg(long, default_value_t = 1, value_parser = whole_number::<u16>(1..=8, 1))]
     pub workers: u16,
 }
 

@@ -6,6 +6,7 @@ use super::{Repeat, RunError};
 use crate::figures::millis;
 use crate::output::{Machine, Report, Row};
 use clap::Args;
+use sfumato_mesh::option_values::whole_number;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ const AT_MOST: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Args)]
 pub struct MemoryArgs {
     /// mediasoup workers of the node
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
+    #[arg(long, default_value_t = 1, value_parser = whole_number::<u16>(1..=8, 1))]
     pub workers: u16,
     #[command(flatten)]
     pub repeat: Repeat,

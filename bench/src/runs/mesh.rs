@@ -6,6 +6,7 @@ use crate::figures::millis;
 use crate::output::{Machine, Report, Row};
 use clap::Args;
 use sfumato_mesh::api::NodeReport;
+use sfumato_mesh::option_values::whole_number;
 use sfumato_mesh::{DriveOptions, MeshOptions, MeshSnapshot, MeshTask, Target};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +19,10 @@ const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Args)]
 pub struct MeshArgs {
     /// Nodes; a list is measured one size after another
-    #[arg(long, value_delimiter = ',', default_values_t = [3, 10], value_parser = clap::value_parser!(u16).range(2..=32))]
+    #[arg(long, value_delimiter = ',', default_values_t = [3, 10], value_parser = whole_number::<u16>(2..=32, 3))]
     pub nodes: Vec<u16>,
     /// mediasoup workers of each node; as many lanes cross between each two
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
+    #[arg(long, default_value_t = 1, value_parser = whole_number::<u16>(1..=8, 1))]
     pub workers: u16,
     #[command(flatten)]
     pub repeat: Repeat,

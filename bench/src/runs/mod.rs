@@ -15,6 +15,7 @@ use crate::output;
 use crate::peer::PeerError;
 use clap::Args;
 use sfumato_mesh::AdminError;
+use sfumato_mesh::option_values::whole_number;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -86,7 +87,7 @@ pub enum RunError {
 #[derive(Debug, Clone, Args)]
 pub struct Repeat {
     /// Runs, each with a system of its own
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, default_value_t = 5, value_parser = whole_number::<u32>(1..=50, 5))]
     pub runs: u32,
 }
 

@@ -9,6 +9,7 @@ use crate::peer::{HeaderExtensions, Publisher, PublisherOptions, Retry, Viewer, 
 use clap::Args;
 use futures::future::try_join_all;
 use sfumato_mesh::api::Objects;
+use sfumato_mesh::option_values::whole_number;
 use std::time::{Duration, Instant};
 
 /// For a connection and the first frames.
@@ -24,13 +25,13 @@ const SHORTEST_STAY: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Args)]
 pub struct SoakArgs {
     /// Minutes of viewers coming and going
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    #[arg(long, default_value_t = 10, value_parser = whole_number::<u32>(1..=1440, 10))]
     pub minutes: u32,
     /// Minutes at the end over which the slope of memory is taken
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    #[arg(long, default_value_t = 5, value_parser = whole_number::<u32>(1..=1440, 5))]
     pub slope_minutes: u32,
     /// Viewers at a time
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=500))]
+    #[arg(long, default_value_t = 12, value_parser = whole_number::<u32>(1..=500, 12))]
     pub viewers: u32,
 }
 

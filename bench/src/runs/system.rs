@@ -6,7 +6,9 @@ use crate::output::progress;
 use crate::peer::client;
 use clap::Args;
 use sfumato_mesh::api::{LinkState, NodeName, NodeReport};
+use sfumato_mesh::option_values::whole_number;
 use sfumato_mesh::{AdminError, HttpNodeAdmin, NodeAdmin, TokenSource};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,8 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const TOKEN: &str = "sfu-bench";
 /// Each node has so many ports, counted from both bases.
 const PORTS_A_NODE: u16 = 100;
+/// Ports that an option may name: 32 nodes find room above.
+const PORTS: RangeInclusive<u16> = 1024..=60_000;
 
 /// Where the programs are, and which ports to use.
 #[derive(Debug, Clone, Args)]
@@ -25,25 +29,25 @@ pub struct SystemOptions {
     #[arg(long, value_name = "DIR")]
     pub bin_dir: Option<PathBuf>,
     /// Port of the front door
-    #[arg(long, value_name = "PORT", default_value_t = 12020)]
+    #[arg(long, value_name = "PORT", default_value_t = 12020, value_parser = whole_number(PORTS, 12020))]
     pub web_port: u16,
     /// WHIP and WHEP port of the first node
-    #[arg(long, value_name = "PORT", default_value_t = 13001)]
+    #[arg(long, value_name = "PORT", default_value_t = 13001, value_parser = whole_number(PORTS, 13001))]
     pub client_port_base: u16,
     /// Admin port of the first node
-    #[arg(long, value_name = "PORT", default_value_t = 14001)]
+    #[arg(long, value_name = "PORT", default_value_t = 14001, value_parser = whole_number(PORTS, 14001))]
     pub admin_port_base: u16,
     /// Health port of the first node
-    #[arg(long, value_name = "PORT", default_value_t = 15001)]
+    #[arg(long, value_name = "PORT", default_value_t = 15001, value_parser = whole_number(PORTS, 15001))]
     pub health_port_base: u16,
     /// Port of Redis
-    #[arg(long, value_name = "PORT", default_value_t = 16377)]
+    #[arg(long, value_name = "PORT", default_value_t = 16377, value_parser = whole_number(PORTS, 16377))]
     pub redis_port: u16,
     /// First media port; each node has 100
-    #[arg(long, value_name = "PORT", default_value_t = 16500)]
+    #[arg(long, value_name = "PORT", default_value_t = 16500, value_parser = whole_number(PORTS, 16500))]
     pub media_port_base: u16,
     /// First port of the links; each node has 100
-    #[arg(long, value_name = "PORT", default_value_t = 26000)]
+    #[arg(long, value_name = "PORT", default_value_t = 26000, value_parser = whole_number(PORTS, 26000))]
     pub pipe_port_base: u16,
 }
 

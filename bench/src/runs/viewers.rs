@@ -11,6 +11,7 @@ use crate::output::{Machine, Report, Row, progress};
 use crate::peer::{HeaderExtensions, Publisher, PublisherOptions, Retry, Viewer, ViewerOptions, client};
 use clap::Args;
 use futures::future::try_join_all;
+use sfumato_mesh::option_values::whole_number;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -28,13 +29,13 @@ const MEDIA_PORT: u16 = 40;
 #[derive(Debug, Clone, Args)]
 pub struct ViewersArgs {
     /// Viewers of one stream, each number a load of its own
-    #[arg(long, value_delimiter = ',', default_values_t = [60, 120, 400])]
+    #[arg(long, value_delimiter = ',', default_values_t = [60, 120, 400], value_parser = whole_number::<u32>(1..=2000, 60))]
     pub viewers: Vec<u32>,
     /// Seconds of steady load that are measured
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    #[arg(long, default_value_t = 10, value_parser = whole_number::<u32>(1..=600, 10))]
     pub seconds: u32,
     /// Video bitrate of the stream [kbit/s]
-    #[arg(long, default_value_t = 1150, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    #[arg(long, default_value_t = 1150, value_parser = whole_number::<u32>(10..=100_000, 1150))]
     pub kbps: u32,
     /// The bare mediasoup program [default: examples/bare_mediasoup beside the other programs]
     #[arg(long, value_name = "FILE")]

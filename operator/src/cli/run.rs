@@ -2,6 +2,7 @@
 
 use clap::{ArgAction, Args, ValueEnum};
 use sfumato_mesh::log::{LogFilter, LogFormat};
+use sfumato_mesh::option_values::{socket_address, whole_number};
 use std::net::SocketAddr;
 
 /// Options of `run`.
@@ -39,7 +40,7 @@ pub struct RunArgs {
     #[arg(long, env = "SFUMATO_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub leader_elect: bool,
     /// Address of `/livez`, `/readyz` and `/metrics`.
-    #[arg(long, env = "SFUMATO_LISTEN", value_name = "IP:PORT", default_value = "[::]:8080")]
+    #[arg(long, env = "SFUMATO_LISTEN", value_name = "IP:PORT", default_value = "[::]:8080", value_parser = socket_address)]
     pub listen: SocketAddr,
     /// Form of the log on standard error: human, or json with one object a line.
     #[arg(long, env = "SFUMATO_LOG_FORMAT", value_name = "FORMAT", default_value = "human")]
@@ -93,7 +94,7 @@ pub struct ManifestsArgs {
     #[arg(long, value_name = "IMAGE", default_value = concat!("sfumato/sfu-operator:", env!("CARGO_PKG_VERSION")))]
     pub image: String,
     /// Pods of the operator; one works, the others take over.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..=10))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = whole_number::<i32>(1..=10, 2))]
     pub replicas: i32,
     /// Namespaces to look for SfuClusters in: rights are given in these only. They must exist.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

@@ -15,7 +15,7 @@ pub enum MissingProgram {
         option: &'static str,
     },
     /// A program of ours is not beside this one.
-    #[error("{name} is not in {directory}: build it (cargo build -p {name}), or name it with {option}")]
+    #[error("{name} is not in {directory}: build it (make build), or name it with {option}")]
     Sibling {
         /// Its name.
         name: &'static str,
