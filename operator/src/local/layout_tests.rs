@@ -125,3 +125,28 @@ fn links_always_fit_the_ports_of_a_node() {
     );
     assert_eq!(lanes(&cluster(|spec| spec.mesh.lanes = Some(1))), Some(1));
 }
+
+#[test]
+fn the_command_of_the_readme_finds_the_node_of_a_cluster_with_the_ports_of_make_run_and_no_other() {
+    let (_, command) = include_str!("../../../README.md")
+        .split_once("kill -9 $(pgrep -f '")
+        .expect("it is there");
+    let (pattern, _) = command.split_once("')").expect("it ends");
+    let (program, listen) = pattern.split_once(".*").expect("what is between does not count");
+    let finds = |site: &Site, at: usize| {
+        let layout = Layout::new(&cluster(|_| {}), site);
+        let node = &layout.nodes[at].program;
+        let line = format!("{} {}", node.bin.display(), node.args.join(" "));
+        line.find(program).is_some_and(|at| line[at..].contains(listen))
+    };
+    let beside = Site {
+        client_port_base: 3101,
+        ..site()
+    };
+    assert_eq!(
+        [0, 1, 2].map(|at| finds(&site(), at)),
+        [false, true, false],
+        "{pattern}"
+    );
+    assert_eq!([0, 1, 2].map(|at| finds(&beside, at)), [false; 3], "{pattern}");
+}

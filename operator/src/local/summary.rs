@@ -116,11 +116,38 @@ fn token_hint(keys: &ClientKeys) -> (String, String) {
     (what, how)
 }
 
-/// H264 baseline without B-frames and stereo Opus: what every browser can play.
+/// H264 baseline without B-frames and stereo Opus: what every browser can play. A key frame a second, since this muxer makes
+/// none when asked. README and docs/whip-whep.md give the same command, and the whole-system tests take it from there.
 fn ffmpeg(url: &str) -> String {
     format!(
-        "ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440 \
-         -c:v libx264 -profile:v baseline -pix_fmt yuv420p -tune zerolatency -g 60 -bf 0 -b:v 1500k \
-         -c:a libopus -ar 48000 -ac 2 -f whip {url}"
+        "ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -re -f lavfi -i sine=frequency=440 \
+         -c:v libx264 -profile:v baseline -preset ultrafast -tune zerolatency -bf 0 -g 30 -pix_fmt yuv420p -b:v 1500k \
+         -c:a libopus -ac 2 -ar 48000 -f whip {url}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const README: &str = include_str!("../../../README.md");
+    const CLIENTS: &str = include_str!("../../../docs/whip-whep.md");
+
+    /// One line, without the signs that continue it.
+    fn in_one_line(text: &str) -> String {
+        text.split_whitespace()
+            .filter(|word| *word != "\\")
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn the_documents_give_the_command_for_ffmpeg_that_the_summary_shows_and_no_other() {
+        let command = ffmpeg("http://127.0.0.1:2020/whip/from-ffmpeg");
+        for (name, text) in [("README.md", README), ("docs/whip-whep.md", CLIENTS)] {
+            let text = in_one_line(text);
+            assert!(text.contains(&command), "{name} lacks: {command}");
+            assert_eq!(text.matches("ffmpeg -re").count(), 1, "{name}");
+        }
+    }
 }

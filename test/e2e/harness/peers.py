@@ -6,6 +6,8 @@ A publisher has `stop()` (an orderly end: DELETE) and, where it is a process, `c
 
 import contextlib
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -153,20 +155,28 @@ class AiortcPeer(ProcessPeer):
         return state if state in OVER else self.ended()
 
 
+def readme_ffmpeg() -> list[str]:
+    """The arguments of the command that the README gives: what it recommends is what is tested."""
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    command = re.search(r"^ *ffmpeg (.*? -f whip) ", readme, re.DOTALL | re.MULTILINE)
+    assert command, "README.md gives no command to publish with FFmpeg"
+    return shlex.split(command[1].replace("\\\n", " "))
+
+
 class FfmpegPublisher:
-    """FFmpeg's WHIP muxer: H264 and Opus."""
+    """FFmpeg's WHIP muxer: H264 and Opus, as the README says, with a smaller picture."""
 
     def __init__(self, url: str, name: str, directory: Path, *, profile: str = "baseline", program: Path | str | None = None):
         # One key frame a second: this muxer takes no PLI, so a late viewer waits for the next.
+        smaller = {"testsrc2=size=1280x720:rate=30": "testsrc2=size=320x240:rate=15", "30": "15", "1500k": "400k"}
         # The ultrafast preset is baseline by nature.
-        preset = "ultrafast" if profile == "baseline" else "veryfast"
-        video = f"-c:v libx264 -profile:v {profile} -preset {preset} -tune zerolatency -bf 0 -g 15 -pix_fmt yuv420p -b:v 400k"
+        other = {} if profile == "baseline" else {"baseline": profile, "ultrafast": "veryfast"}
+        arguments = [(smaller | other).get(word, word) for word in readme_ffmpeg()]
         command = [
             program or imageio_ffmpeg.get_ffmpeg_exe(),
             *"-hide_banner -nostdin -loglevel info".split(),
-            *"-re -f lavfi -i testsrc2=size=320x240:rate=15 -re -f lavfi -i sine=frequency=440".split(),
-            *video.split(),
-            *"-c:a libopus -ac 2 -ar 48000 -threads 1 -f whip".split(),
+            *arguments[:-2],
+            *"-threads 1 -f whip".split(),
             url,
         ]
         self.name = name
