@@ -111,7 +111,7 @@ impl<T> FollowedFile<T> {
     fn keep(&self, state: &mut State<T>, why: String) {
         // Once for each reason: this is looked at every second.
         if state.broken.as_ref() != Some(&why) {
-            tracing::warn!(path = %self.path.display(), why, "what was read before stays in force");
+            tracing::warn!(path = %self.path.display(), error = why, "what was read before stays in force");
             state.broken = Some(why);
         }
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{Instrument, debug, info, warn};
 
 /// Resync while something is not as desired: time alone may make a step due.
 const RESYNC_BUSY: Duration = Duration::from_secs(2);
@@ -79,7 +79,8 @@ impl MeshTask {
         let (snapshot, snapshots) = watch::channel(MeshSnapshot::default());
         MeshHandle {
             snapshots,
-            task: tokio::spawn(Mesh::new(admin, options, snapshot).run(targets)),
+            // The span says which mesh: an operator has many.
+            task: tokio::spawn(Mesh::new(admin, options, snapshot).run(targets).in_current_span()),
         }
     }
 }
@@ -228,9 +229,9 @@ impl Mesh {
             }
             What::Silent { why } => {
                 if member.reachable {
-                    warn!(node = %name, why, "the node does not answer; its links are left as they are");
+                    warn!(node = %name, error = why, "the node does not answer; its links are left as they are");
                 } else {
-                    info!(node = %name, why, "the node does not answer yet");
+                    info!(node = %name, error = why, "the node does not answer yet");
                 }
                 member.reachable = false;
             }
@@ -247,10 +248,10 @@ impl Mesh {
         });
         let (snapshot, established) = MeshSnapshot::new(members.collect(), self.options.plan.lanes);
         for (a, b, lane) in established.lanes.difference(&self.established.lanes) {
-            info!(%a, %b, %lane, "link established");
+            info!(node = %a, peer = %b, %lane, "link established");
         }
         for (a, b, lane) in self.established.lanes.difference(&established.lanes) {
-            info!(%a, %b, %lane, reason = self.why_lost(a, b), "link lost");
+            info!(node = %a, peer = %b, %lane, reason = self.why_lost(a, b), "link lost");
         }
         self.established = established;
         self.snapshot.send_if_modified(|old| {
@@ -376,12 +377,12 @@ fn log(outcome: &Outcome) {
         (Step::Pair(step), Ok(made)) => {
             for (lane, made) in step.lanes.iter().zip(made) {
                 let (a, b) = (&step.a.node.name, &step.b.node.name);
-                info!(%a, %b, lane = %lane.lane, reason = %lane.reason, a_end = %made.a, b_end = %made.b, "link made");
+                info!(node = %a, peer = %b, lane = %lane.lane, reason = %lane.reason, link = %made.a, peer_link = %made.b, "link made");
             }
         }
         (Step::Close(step), Ok(_)) => {
             for end in &step.ends {
-                info!(node = %step.node.name, peer = %end.peer, end = %end.id, "end without a peer closed");
+                info!(node = %step.node.name, peer = %end.peer, link = %end.id, "end without a peer closed");
             }
         }
         (_, Err(error)) if error.source.is_conflict() => debug!(%error, "a step was overtaken"),

@@ -2,9 +2,10 @@
 //!
 //! Write errors are ignored: a closed pipe (`| head`) or terminal is no reason to leave processes behind.
 
-use serde_json::{Value, json};
-use sfumato_mesh::log::LogFormat;
+use serde_json::{Map, Value};
+use sfumato_mesh::log::{self, LogFormat};
 use std::io::{self, IsTerminal, Write};
+use tracing::Level;
 
 /// The name under which this program itself speaks.
 const SELF: &str = "sfumato";
@@ -35,7 +36,7 @@ impl Terminal {
     pub fn say(&self, text: &str) {
         match self.format {
             LogFormat::Human => self.line(SELF, text, "1"),
-            LogFormat::Json => object(&json!({ "process": SELF, "message": text })),
+            LogFormat::Json => object(line_of(SELF, Level::INFO, text)),
         }
     }
 
@@ -43,9 +44,7 @@ impl Terminal {
     pub fn warn(&self, text: &str) {
         match self.format {
             LogFormat::Human => self.line(SELF, text, "1;31"),
-            LogFormat::Json => {
-                object(&json!({ "process": SELF, "level": "warn", "message": text }));
-            }
+            LogFormat::Json => object(line_of(SELF, Level::WARN, text)),
         }
     }
 
@@ -56,7 +55,7 @@ impl Terminal {
                 let turn = process.bytes().fold(0usize, |sum, byte| sum * 31 + usize::from(byte));
                 self.line(process, line, &COLOURS[turn % COLOURS.len()].to_string());
             }
-            LogFormat::Json => object(&child_object(process, line)),
+            LogFormat::Json => object(child_object(process, line)),
         }
     }
 
@@ -78,9 +77,7 @@ impl Terminal {
         let mut err = io::stderr().lock();
         let _ = match self.format {
             LogFormat::Human => writeln!(err, "error: {text}"),
-            LogFormat::Json => {
-                writeln!(err, "{}", json!({ "process": SELF, "level": "error", "message": text }))
-            }
+            LogFormat::Json => writeln!(err, "{}", Value::Object(line_of(SELF, Level::ERROR, text))),
         };
     }
 
@@ -95,33 +92,46 @@ impl Terminal {
 }
 
 /// A child's JSON line keeps its fields and gets the process's name; any other line becomes a message.
-fn child_object(process: &str, line: &str) -> Value {
+fn child_object(process: &str, line: &str) -> Map<String, Value> {
     match serde_json::from_str(line) {
         Ok(Value::Object(mut fields)) => {
             fields.insert("process".to_owned(), process.into());
-            Value::Object(fields)
+            fields
         }
-        _ => json!({ "process": process, "message": line }),
+        _ => line_of(process, Level::INFO, line),
     }
 }
 
-fn object(value: &Value) {
-    let _ = writeln!(io::stdout().lock(), "{value}");
+/// Has the form of every other line of a log.
+fn line_of(process: &str, level: Level, text: &str) -> Map<String, Value> {
+    let mut line = log::json_line(level, text);
+    line.insert("process".to_owned(), process.into());
+    line
+}
+
+fn object(line: Map<String, Value>) {
+    let _ = writeln!(io::stdout().lock(), "{}", Value::Object(line));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_childs_json_keeps_its_fields_and_other_text_becomes_a_message() {
-        assert_eq!(
-            child_object("sfu-1", r#"{"a":1}"#),
-            json!({ "a": 1, "process": "sfu-1" })
+        let object = |line| Value::Object(child_object("sfu-1", line));
+        assert_eq!(object(r#"{"a":1}"#), json!({ "a": 1, "process": "sfu-1" }));
+        let mut plain = object("plain");
+        assert!(
+            plain
+                .as_object_mut()
+                .and_then(|line| line.remove("timestamp"))
+                .is_some()
         );
         assert_eq!(
-            child_object("sfu-1", "plain"),
-            json!({ "message": "plain", "process": "sfu-1" })
+            plain,
+            json!({ "level": "INFO", "message": "plain", "process": "sfu-1" })
         );
     }
 }

@@ -263,6 +263,8 @@ fn lines_are_json_objects_when_asked_for() {
     cluster.ends_with(Signal::SIGINT);
     for line in cluster.lines().iter().filter(|line| !line.is_empty()) {
         let value: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        assert!(value["process"].is_string(), "{line}");
+        for field in ["timestamp", "level", "message", "process"] {
+            assert!(value[field].is_string(), "{field}: {line}");
+        }
     }
 }

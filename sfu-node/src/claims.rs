@@ -203,7 +203,7 @@ impl Claims {
             } else {
                 let why = self.problem().unwrap_or_default();
                 tracing::warn!(
-                    why,
+                    error = why,
                     "Redis does not answer; media goes on, names are agreed on between the nodes"
                 );
             }
@@ -238,8 +238,8 @@ impl Claims {
                     if let Some((was, why)) = unreadable {
                         tracing::warn!(
                             key,
-                            was,
-                            why,
+                            value = was,
+                            error = why,
                             "Redis held what is no claim; it was overwritten with ours"
                         );
                     }

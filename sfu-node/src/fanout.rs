@@ -175,7 +175,7 @@ impl Node {
         for producer in producers {
             tracks.push(link.send(producer.id(), true).await?);
         }
-        tracing::info!(stream = %presence.stream, to = %link.peer.name, lane = %link.lane, "fan-out starts");
+        tracing::info!(stream = %presence.stream, peer = %link.peer.name, lane = %link.lane, "fan-out starts");
         Ok(Outgoing {
             tracks,
             _copy_use: copy_use,
@@ -298,7 +298,7 @@ impl Node {
             link.lane.0,
             producers,
         );
-        tracing::info!(stream = %publication.stream, origin = %origin.name, lane = %link.lane, "carried here");
+        tracing::info!(stream = %publication.stream, peer = %origin.name, lane = %link.lane, "carried here");
         Ok(Received {
             presence: Arc::new(presence),
             link: link.id.clone(),
@@ -419,7 +419,7 @@ impl Node {
                             node.drop_carried(unknown, "the origin does not send it any more").await;
                         }
                     }
-                    Err(error) => tracing::debug!(origin = %origin.name, %error, "renewing subscriptions"),
+                    Err(error) => tracing::debug!(peer = %origin.name, %error, "renewing subscriptions"),
                 }
             }
         });
@@ -457,7 +457,7 @@ impl Node {
         let Some(carried) = self.carried.take(publication) else {
             return;
         };
-        tracing::info!(stream = %carried.stream, origin = %carried.origin.name, "carried no more: {why}");
+        tracing::info!(stream = %carried.stream, peer = %carried.origin.name, "carried no more: {why}");
         self.announce_another(&carried.stream, publication);
         for viewer in self.sessions.viewers_of(publication) {
             self.end_session(&viewer, EndReason::StreamEnded).await;

@@ -64,7 +64,7 @@ impl Node {
             if let Some((right, node)) = best.get(&own.stream)
                 && right.beats(&own.right)
             {
-                tracing::warn!(stream = %own.stream, winner = %node, publication = %own.right.publication, "{LOST}");
+                tracing::warn!(stream = %own.stream, peer = %node, publication = %own.right.publication, "{LOST}");
                 self.end_session(&own.session, EndReason::NameLost).await;
             }
         }
@@ -133,7 +133,7 @@ impl Node {
     async fn answer_better_claim(self: &Arc<Self>, own: Own, better: &Claim) {
         let state = self.ask(&own.stream, better).await;
         if !may_take_over(with_claim_alive(state), false) {
-            tracing::warn!(stream = %own.stream, winner = %better.node, publication = %own.right.publication, "{LOST}");
+            tracing::warn!(stream = %own.stream, peer = %better.node, publication = %own.right.publication, "{LOST}");
             self.end_session(&own.session, EndReason::NameLost).await;
             return;
         }
@@ -145,7 +145,7 @@ impl Node {
             Some(published) if published.generation < raised.generation => published.generation = raised.generation,
             _ => return,
         }
-        tracing::info!(stream = %own.stream, from = %better.node, ?state, "the better claim's holder is gone; kept the name");
+        tracing::info!(stream = %own.stream, peer = %better.node, ?state, "the better claim's holder is gone; kept the name");
         self.publications_changed([&raised.publication]);
         let claim = self.claim_of(&raised);
         self.claims.take_over(&own.stream, &better.publication, &claim).await;

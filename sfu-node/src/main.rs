@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            tracing::error!("{message}");
+            tracing::error!(error = %message, "ended");
             ExitCode::FAILURE
         }
     }
@@ -170,8 +170,8 @@ async fn run(options: Options) -> Result<(), String> {
     }
     node.set_started();
     tracing::info!(
-        name = %node.me.name, incarnation = %node.me.incarnation, workers = node.workers.len(),
-        clients = %node.options.listen, admin = %node.options.admin_listen, "ready"
+        version = env!("CARGO_PKG_VERSION"), node = %node.me.name, incarnation = %node.me.incarnation,
+        listen = %node.options.listen, admin_listen = %node.options.admin_listen, workers = node.workers.len(), "ready"
     );
     let outcome = wait_for_the_end(&node).await;
     // Both kinds of long poll are answered now, or peers would hold their connections to the end of their wait.
@@ -188,7 +188,7 @@ async fn run(options: Options) -> Result<(), String> {
         while servers.join_next().await.is_some() {}
     })
     .await;
-    tracing::info!(name = %node.me.name, "ended");
+    tracing::info!(node = %node.me.name, "ended");
     outcome
 }
 

@@ -77,7 +77,7 @@ impl Node {
             if !may_take_over(state, forced) {
                 return Err(taken_by(stream, &holder.node));
             }
-            tracing::info!(%stream, from = %holder.node, ?state, forced, "taking the name over");
+            tracing::info!(%stream, peer = %holder.node, ?state, forced, "taking the name over");
             claiming.beat(holder.generation);
         }
         for _ in 0..TAKE_OVER_ATTEMPTS {

@@ -54,7 +54,7 @@ impl Problem {
 
     /// The node itself is at fault; the cause goes to the log, the client gets a sentence.
     pub fn internal(what: &str, cause: impl Display) -> Self {
-        tracing::error!(%cause, "{what} failed");
+        tracing::error!(error = %cause, "{what} failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "Internal error",

@@ -98,8 +98,8 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sende
             let _place = place;
             match tokio::time::timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => drop(ready.send((stream, from)).await),
-                Ok(Err(error)) => tracing::debug!(%from, %error, "no TLS on the admin listener"),
-                Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
+                Ok(Err(error)) => tracing::debug!(address = %from, %error, "no TLS on the admin listener"),
+                Err(_) => tracing::debug!(address = %from, "a TLS handshake took too long"),
             }
         });
     }

@@ -265,10 +265,8 @@ async fn within_deadline(work: impl Future<Output = Result<Response, Refusal>>) 
 }
 
 fn failed(node: &NodeName, error: PassOnError) -> Refusal {
-    let cause = std::error::Error::source(&error)
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    tracing::warn!(%node, %error, cause, "a request could not be passed on");
+    let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+    tracing::warn!(%node, error = %format!("{error}{cause}"), "a request could not be passed on");
     error.into()
 }
 

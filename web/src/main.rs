@@ -13,10 +13,8 @@ async fn main() -> ExitCode {
     match sfu_web::server::run(options, told_to_stop()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let cause = std::error::Error::source(&error)
-                .map(|cause| format!(": {cause}"))
-                .unwrap_or_default();
-            eprintln!("sfu-web: {error}{cause}");
+            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+            tracing::error!(error = %format!("{error}{cause}"), "ended");
             ExitCode::FAILURE
         }
     }

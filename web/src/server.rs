@@ -72,7 +72,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
     let seeds: Vec<String> = options.seeds.iter().map(ToString::to_string).collect();
-    tracing::info!(url = %format!("http://{address}/"), ?seeds, "front door is open");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %address, seed = seeds.join(" "), "front door is open");
     serve(listener, options.seeds, admin, token, stop).await
 }
 

@@ -42,7 +42,13 @@ async fn one(
     match done {
         Ok(Some(note)) => context.events.tell(&about(id), note),
         Ok(None) => {}
-        Err(why) => tracing::info!(namespace = id.namespace, cluster = id.name, ?act, why, "not yet"),
+        Err(why) => tracing::info!(
+            namespace = id.namespace,
+            cluster = id.name,
+            ?act,
+            error = why,
+            "not yet"
+        ),
     }
 }
 

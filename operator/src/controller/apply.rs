@@ -180,7 +180,14 @@ impl Applier {
         match (change, live) {
             (Change::Refuse(field), _) => Err(ApplyError::Unchangeable { kind, name, field }),
             (Change::Recreate(field), Some(live)) if live.metadata.deletion_timestamp.is_none() => {
-                tracing::info!(namespace = id.namespace, name, field, "made anew around its pods");
+                tracing::info!(
+                    namespace = id.namespace,
+                    cluster = id.name,
+                    kind,
+                    object = name,
+                    field,
+                    "made anew around its pods"
+                );
                 let mut params = DeleteParams::default().preconditions(Preconditions {
                     uid: live.uid(),
                     resource_version: None,
@@ -261,7 +268,7 @@ impl Applier {
         tracing::debug!(
             kind = name.kind,
             namespace = name.namespace,
-            name = name.name,
+            object = name.name,
             "applied"
         );
         let applied = Applied {
@@ -296,7 +303,8 @@ impl Applier {
                 Ok(_) => tracing::info!(
                     kind,
                     namespace = id.namespace,
-                    name,
+                    cluster = id.name,
+                    object = name,
                     "removed: it is not wanted any more"
                 ),
                 Err(error) if error_code(&error) == Some(404) || error_code(&error) == Some(409) => {}

@@ -238,7 +238,7 @@ async fn follow_clusters(
             }
             Ok(Event::Delete(object)) => {
                 if let Some(key) = cluster_key(&object) {
-                    tracing::info!(cluster = %key, "the cluster was deleted");
+                    tracing::info!(namespace = key.namespace, cluster = key.name, "the cluster was deleted");
                     meshes.end(&key);
                 }
             }

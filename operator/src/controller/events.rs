@@ -94,8 +94,24 @@ impl Events {
     /// Writes an event about a cluster, aside: events are a comfort, and nothing waits for them.
     pub fn tell(&self, about: &ObjectReference, note: Note) {
         match note.tone {
-            Tone::Normal => tracing::info!(cluster = about.name, reason = note.reason, "{}", note.text),
-            Tone::Warning => tracing::warn!(cluster = about.name, reason = note.reason, "{}", note.text),
+            Tone::Normal => {
+                tracing::info!(
+                    namespace = about.namespace,
+                    cluster = about.name,
+                    reason = note.reason,
+                    "{}",
+                    note.text
+                );
+            }
+            Tone::Warning => {
+                tracing::warn!(
+                    namespace = about.namespace,
+                    cluster = about.name,
+                    reason = note.reason,
+                    "{}",
+                    note.text
+                );
+            }
         }
         let recorder = self.recorder(about, &note);
         let event = Event {

@@ -241,7 +241,7 @@ impl Elector {
         match outcome {
             Ok(lease) => {
                 if self.renewed.is_none() {
-                    tracing::info!(lease = self.name, me = self.me, "this operator leads");
+                    tracing::info!(lease = self.name, identity = self.me, "this operator leads");
                 }
                 self.saw(Some(lease));
                 self.renewed = Some(before);

@@ -144,7 +144,9 @@ impl Meshes {
         running.remove(key);
         let admin: Arc<dyn NodeAdmin> = Arc::new(client.http.clone());
         let (sender, receiver) = watch::channel(Some(targets(pods, self.way.access)));
-        let handle = MeshTask::spawn(receiver, Arc::clone(&admin), options.clone());
+        // Everything that is logged about this mesh says whose it is.
+        let span = tracing::info_span!("mesh", namespace = key.namespace, cluster = key.name);
+        let handle = span.in_scope(|| MeshTask::spawn(receiver, Arc::clone(&admin), options.clone()));
         let snapshots = handle.snapshots.clone();
         let forward = tokio::spawn(forward(handle, key.clone(), self.queue.clone()));
         let mesh = Running {
@@ -219,6 +221,10 @@ async fn forward(mut mesh: MeshHandle, key: Key, queue: Queue) {
         mesh.snapshots.borrow_and_update();
         queue.ask(key.clone());
     }
-    tracing::error!(cluster = %key, "the mesh task has ended; the next reconcile starts another");
+    tracing::error!(
+        namespace = key.namespace,
+        cluster = key.name,
+        "the mesh task has ended; the next reconcile starts another"
+    );
     queue.ask(key);
 }

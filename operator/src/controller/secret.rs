@@ -97,7 +97,12 @@ async fn bring_up(client: &Client, wish: &Wish, remembered: Data) -> Result<Data
     let Some(live) = live else {
         let mut secret = skeleton(wish);
         secret.data = Some(wanted.clone());
-        tracing::info!(namespace = %wish.id.namespace, %name, "made the admin Secret");
+        tracing::info!(
+            namespace = wish.id.namespace,
+            cluster = wish.id.name,
+            object = name,
+            "made the admin Secret"
+        );
         api.create(&PostParams::default(), &secret).await?;
         return Ok(wanted);
     };
@@ -107,7 +112,12 @@ async fn bring_up(client: &Client, wish: &Wish, remembered: Data) -> Result<Data
         // Guarded: two operators must not each write a token of their own.
         secret.metadata.resource_version = live.resource_version();
         let params = PatchParams::apply(MANAGER).force();
-        tracing::info!(namespace = %wish.id.namespace, %name, "completed the admin Secret");
+        tracing::info!(
+            namespace = wish.id.namespace,
+            cluster = wish.id.name,
+            object = name,
+            "completed the admin Secret"
+        );
         api.patch(&name, &params, &Patch::Apply(&secret)).await?;
     }
     Ok(wanted)

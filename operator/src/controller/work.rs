@@ -164,6 +164,6 @@ fn after_failure(object: Arc<DynamicObject>, error: &reconcile::Error, context: 
         return Action::await_change();
     };
     let pause = context.pause_after_failure(&key);
-    tracing::warn!(cluster = %key, reason = error.reason(), %error, again_in = ?pause, "a reconcile failed");
+    tracing::warn!(namespace = key.namespace, cluster = key.name, reason = error.reason(), %error, again_in = ?pause, "a reconcile failed");
     Action::requeue(pause)
 }

@@ -6,6 +6,7 @@ use super::lag::Step;
 use super::probe::SizeProbe;
 use crate::deadline::{MediaError, within};
 use crate::events::status::Status;
+use crate::negotiate::short;
 use crate::node::Node;
 use crate::presence::Presence;
 use crate::session::Session;
@@ -122,16 +123,16 @@ impl Node {
             && session.is_connected()
             && let Err(error) = viewer.sample(layers.len(), now).await
         {
-            tracing::debug!(stream = %session.stream, %error, "reading a viewer's losses");
+            tracing::debug!(stream = %session.stream, session = %short(&session.id), %error, "reading a viewer's losses");
         }
         if let Err(error) = viewer.apply(&layers).await {
-            tracing::debug!(stream = %session.stream, %error, "choosing a viewer's layer");
+            tracing::debug!(stream = %session.stream, session = %short(&session.id), %error, "choosing a viewer's layer");
         }
         if session.is_connected()
             && let Some(step) = viewer.catch_up(&layers, now).await
             && let Err(error) = put_floor(session, step, &layers).await
         {
-            tracing::debug!(stream = %session.stream, %error, "trying a viewer's higher layer");
+            tracing::debug!(stream = %session.stream, session = %short(&session.id), %error, "trying a viewer's higher layer");
         }
     }
 }
@@ -142,7 +143,7 @@ async fn put_floor(session: &Session, step: Step, layers: &[Layer]) -> Result<()
         Step::Try(layer) => layers.get(usize::from(layer)).map_or(0, |layer| layer.bitrate) * FLOOR_FACTOR,
         Step::Lift => 0,
     };
-    tracing::debug!(stream = %session.stream, session = %session.id, ?step, floor, "trying a viewer's higher layer");
+    tracing::debug!(stream = %session.stream, session = %short(&session.id), ?step, floor, "trying a viewer's higher layer");
     let told = session.transport.set_min_outgoing_bitrate(floor);
     within("setting the least bitrate", told).await
 }
