@@ -7,7 +7,7 @@ commit=$(git rev-parse --verify --quiet 'HEAD~1^{commit}') || {
 }
 
 kept=$cache/previous/$commit
-if git diff --quiet "$commit" -- Cargo.toml Cargo.lock rust-toolchain.toml mesh sfu-node; then
+if git diff --quiet "$commit" -- Cargo.toml Cargo.lock rust-toolchain.toml admin-api sfu-node; then
   say "sfu-node of $commit is the present one: nothing of its source has changed since"
   kept=$bin
 elif [ ! -x "$kept/sfu-node" ]; then

@@ -5,8 +5,8 @@ use sfu_bench::media::Codec;
 use sfu_bench::peer::{self, PeerError};
 use sfu_bench::runs::system::SystemOptions;
 use sfu_bench::runs::{delay, failover, first_frame, joins, memory, mesh, soak, viewers};
-use sfumato_mesh::log::LogFilter;
-use sfumato_mesh::option_values::{ip_address, whole_number};
+use sfumato_admin_api::program::log::LogFilter;
+use sfumato_admin_api::program::option_values::{ip_address, whole_number};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 

@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Figures};
 use sfu_bench::output;
 use sfu_bench::runs::{self, RunError};
-use sfumato_mesh::log::{self, LogFormat};
+use sfumato_admin_api::program::log::{self, LogFormat};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -3,9 +3,9 @@
 //! The first attempt of a pair of lives comes at once. Each further one waits 1 to 30 s with jitter, whether the one before failed
 //! or did not help: a link that goes silent as often as it is made must not churn, and two operators must not run in step.
 
-use crate::api::{Lane, LinkId};
 use crate::plan::PairId;
 use rand::{Rng, RngExt};
+use sfumato_admin_api::types::{Lane, LinkId};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

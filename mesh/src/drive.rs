@@ -3,11 +3,11 @@
 //! The three calls of a pair run one after another, each with what the one before answered. A call that fails ends its
 //! step, since what a node holds is only known from its next report; the other steps go on.
 
-use crate::admin::{AdminError, CALL_DEADLINE, NodeAdmin};
-use crate::api::{CloseLinks, EndAction, LaneRequest, LinkEnd, LinkId, NodeName, Peer, PutLinks};
 use crate::backoff::Connected;
 use crate::plan::{CloseStep, PairStep, Step};
 use futures::StreamExt;
+use sfumato_admin_api::client::{AdminError, CALL_DEADLINE, NodeAdmin};
+use sfumato_admin_api::types::{CloseLinks, EndAction, LaneRequest, LinkEnd, LinkId, NodeName, Peer, PutLinks};
 use std::fmt;
 use std::time::Duration;
 

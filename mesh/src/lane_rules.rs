@@ -3,7 +3,7 @@
 //! Half-made links are finished or remade at once, since nothing can run over them. A link that was whole is left alone
 //! for the grace: replacing it closes every consumer behind it, so a blip must not.
 
-use crate::api::{EndAction, LinkReport, LinkState};
+use sfumato_admin_api::types::{EndAction, LinkReport, LinkState};
 use std::fmt;
 use std::time::Duration;
 
@@ -145,7 +145,7 @@ fn can_complete(end: &End<'_>, other: Option<&End<'_>>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Lane, LinkId};
+    use sfumato_admin_api::types::{Lane, LinkId};
 
     const GRACE: Duration = Duration::from_secs(10);
 

@@ -3,8 +3,8 @@
 //! It knows no history and no clock. What it wants is always the same, the full mesh of the members that answer; what it
 //! may touch is bounded by what both ends say of a link now.
 
-use crate::api::{Lane, LinkId, LinkReport, NodeName, NodeReport, Peer};
 use crate::lane_rules::{End, Verdict, is_established, is_whole, judge, may_close};
+use sfumato_admin_api::types::{Lane, LinkId, LinkReport, NodeName, NodeReport, Peer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! One long poll after another at one target: the mesh task's only source of truth about it.
 
-use crate::admin::{AdminError, NodeAdmin};
-use crate::api::NodeReport;
-use crate::task::Target;
+use crate::target::Target;
+use sfumato_admin_api::client::{AdminError, NodeAdmin};
+use sfumato_admin_api::types::NodeReport;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;

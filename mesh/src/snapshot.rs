@@ -1,7 +1,7 @@
 //! What the mesh task tells everyone else: who is a member, what each says, and how many pairs are whole.
 
-use crate::api::{Incarnation, Lane, NodeName, NodeReport};
 use crate::plan::{established_lanes, lanes_between};
+use sfumato_admin_api::types::{Incarnation, Lane, NodeName, NodeReport};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! What the planner hands to the driver: steps, and the pairs that they touch.
 
-use crate::api::{EndAction, Incarnation, Lane, LinkId, NodeName, Peer};
 use crate::lane_rules::Reason;
+use sfumato_admin_api::types::{EndAction, Incarnation, Lane, LinkId, NodeName, Peer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing for the driver to do. A plan has at most one step for each pair of nodes.

@@ -3,17 +3,18 @@
 //! It plans whenever anything has changed and starts only as many steps as may run at once, so that each step is
 //! planned from what the nodes say just before it runs. A pair that is being driven is left out of new plans; the others do not wait for it.
 
-use crate::admin::NodeAdmin;
-use crate::api::{Incarnation, LinkId, NodeName, NodeReport};
 use crate::backoff::{Backoff, Hold};
 use crate::drive::{DriveOptions, Outcome, drive_step};
 use crate::plan::{Observed, PairId, PlanOptions, Seen, Step, plan};
 use crate::poll::{News, What, poll};
 use crate::snapshot::{Established, MemberSnapshot, MeshSnapshot};
+use crate::target::Target;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use rand::rngs::StdRng;
+use sfumato_admin_api::client::NodeAdmin;
+use sfumato_admin_api::types::{Incarnation, LinkId, NodeName, NodeReport};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,17 +29,6 @@ const RESYNC_BUSY: Duration = Duration::from_secs(2);
 const RESYNC_IDLE: Duration = Duration::from_secs(30);
 /// News that may queue up before polls wait.
 const NEWS_QUEUE: usize = 256;
-
-/// A node that should be in the mesh: a pod that has an IP, or a process. It is a member once it has answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Its name; an answer under another name does not count.
-    pub name: NodeName,
-    /// Base URL of its admin listener, as this process reaches it.
-    pub admin_url: String,
-    /// Tells one pod (or process slot) of this name from the next. What was known of another uid is forgotten.
-    pub uid: String,
-}
 
 /// What the mesh task is to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

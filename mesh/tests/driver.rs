@@ -4,10 +4,10 @@
 
 mod world;
 
-use sfumato_mesh::api::NodeName;
-use sfumato_mesh::{
-    DriveOptions, HttpNodeAdmin, MeshHandle, MeshOptions, MeshSnapshot, MeshTask, PlanOptions, TokenSource, drive, plan,
-};
+use sfumato_admin_api::client::HttpNodeAdmin;
+use sfumato_admin_api::files::TokenSource;
+use sfumato_admin_api::types::NodeName;
+use sfumato_mesh::{DriveOptions, MeshHandle, MeshOptions, MeshSnapshot, MeshTask, PlanOptions, drive, plan};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;

@@ -6,11 +6,12 @@
 mod world;
 
 use async_trait::async_trait;
-use sfumato_mesh::api::{
+use sfumato_admin_api::client::{AdminError, NodeAdmin};
+use sfumato_admin_api::types::{
     CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, PublicationId,
     Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
-use sfumato_mesh::{AdminError, MeshHandle, MeshOptions, MeshTask, NodeAdmin, Target};
+use sfumato_mesh::{MeshHandle, MeshOptions, MeshTask, Target};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;

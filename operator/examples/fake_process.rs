@@ -9,11 +9,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use sfumato_mesh::api::{
+use sfumato_admin_api::server::link_rules::{Decision, Existing, decide};
+use sfumato_admin_api::types::{
     API_VERSION, CloseLinks, DrainRequest, DrainState, Incarnation, LinkEnd, LinkId, LinkReport, LinkState, Links,
     NodeName, NodeReport, Peer, PutLinks,
 };
-use sfumato_mesh::link_rules::{Decision, Existing, decide};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -140,7 +140,7 @@ async fn report_of(
     headers: HeaderMap,
     Query(poll): Query<Poll>,
 ) -> std::result::Result<Json<NodeReport>, StatusCode> {
-    if !sfumato_mesh::token_matches(&headers, &[&node.token]) {
+    if !sfumato_admin_api::server::admin_token::token_matches(&headers, &[&node.token]) {
         return Err(StatusCode::UNAUTHORIZED);
     }
     let mut reports = node.report.subscribe();
@@ -208,7 +208,12 @@ async fn links(
     }
 }
 
-fn position(report: &NodeReport, peer: &NodeName, life: &Incarnation, lane: sfumato_mesh::api::Lane) -> Option<usize> {
+fn position(
+    report: &NodeReport,
+    peer: &NodeName,
+    life: &Incarnation,
+    lane: sfumato_admin_api::types::Lane,
+) -> Option<usize> {
     report
         .links
         .iter()
@@ -223,7 +228,12 @@ fn draw(node: &Node) -> LinkId {
         .expect("digits and a dash are allowed")
 }
 
-fn new_link(id: LinkId, request: &PutLinks, lane: sfumato_mesh::api::Lane, remote: Option<LinkId>) -> LinkReport {
+fn new_link(
+    id: LinkId,
+    request: &PutLinks,
+    lane: sfumato_admin_api::types::Lane,
+    remote: Option<LinkId>,
+) -> LinkReport {
     LinkReport {
         id,
         peer: request.peer.name.clone(),

@@ -3,7 +3,7 @@
 //! Write errors are ignored: a closed pipe (`| head`) or terminal is no reason to leave processes behind.
 
 use serde_json::{Map, Value};
-use sfumato_mesh::log::{self, LogFormat};
+use sfumato_admin_api::program::log::{self, LogFormat};
 use std::io::{self, IsTerminal, Write};
 use tracing::Level;
 

@@ -4,7 +4,7 @@ use crate::cli::TokenArgs;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
-use sfumato_mesh::access::{Audience, NumericDate, TokenClaims};
+use sfumato_admin_api::server::client_token::{Audience, NumericDate, TokenClaims};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -105,7 +105,7 @@ mod tests {
     use crate::cli::{Cli, Command};
     use clap::Parser;
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-    use sfumato_mesh::access::{Action, TokenRules, check};
+    use sfumato_admin_api::server::client_token::{Action, TokenRules, check};
 
     const SECRET: &str = "a secret of more than thirty-two characters";
 

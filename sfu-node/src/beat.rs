@@ -4,7 +4,7 @@
 //! SCTP or HTTP would not do: SCTP on a pipe travels outside SRTP, so a link with wrong keys passes every SCTP probe and
 //! no media. One producer a worker serves all links of its lane, so a beat lists what was heard on each of them.
 
-use sfumato_mesh::api::{Lane, LinkId, LinkState};
+use sfumato_admin_api::types::{Lane, LinkId, LinkState};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -12,7 +12,7 @@ use mediasoup::types::rtp_parameters::{
     RtpCodecParametersParameters, RtpEncodingParameters, RtpParameters,
 };
 use parking_lot::Mutex;
-use sfumato_mesh::api::Lane;
+use sfumato_admin_api::types::Lane;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -6,7 +6,7 @@ use crate::redis_link::{RedisLink, RedisSetupError};
 use parking_lot::Mutex;
 use redis::aio::ConnectionManager;
 use serde::{Deserialize, Serialize};
-use sfumato_mesh::api::{Incarnation, NodeName, Peer, PublicationId, StreamName};
+use sfumato_admin_api::types::{Incarnation, NodeName, Peer, PublicationId, StreamName};
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Viewers are moved as soon as another node can take them, spread over a while so that they do not all join there at the
 //! same moment. Publishers stay until the deadline, since every viewer of theirs, on whatever node, would notice.
 
-use sfumato_mesh::api::{DrainReason, DrainState};
+use sfumato_admin_api::types::{DrainReason, DrainState};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use crate::node::Node;
 use crate::problem::Problem;
 use crate::session::{EndReason, Role, SessionId};
 use axum::http::StatusCode;
-use sfumato_mesh::api::{DrainReason, DrainRequest, DrainState, LinkState, MAX_DRAIN_SECONDS};
+use sfumato_admin_api::types::{DrainReason, DrainRequest, DrainState, LinkState, MAX_DRAIN_SECONDS};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

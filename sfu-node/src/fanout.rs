@@ -12,8 +12,8 @@ use axum::http::StatusCode;
 use mediasoup::prelude::Producer;
 use mediasoup::types::rtp_parameters::RtpParameters;
 use parking_lot::Mutex;
-use sfumato_mesh::admin::AdminError;
-use sfumato_mesh::api::{
+use sfumato_admin_api::client::AdminError;
+use sfumato_admin_api::types::{
     CarriedReport, Lane, LinkId, LinkState, Peer, PublicationId, PublicationReport, RenewSubscriptions,
     RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };

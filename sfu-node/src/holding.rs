@@ -9,7 +9,7 @@ use crate::ownership::{Right, generation_after, may_take_over, winner};
 use crate::session::{EndReason, SessionId};
 use futures::StreamExt;
 use mediasoup::prelude::TransportGeneric;
-use sfumato_mesh::api::{NodeName, PublicationId, StreamName};
+use sfumato_admin_api::types::{NodeName, PublicationId, StreamName};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

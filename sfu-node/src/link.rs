@@ -11,7 +11,7 @@ use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::{MediaKind, RtpParameters};
 use parking_lot::Mutex;
-use sfumato_mesh::api::{
+use sfumato_admin_api::types::{
     Lane, LinkEnd, LinkId, LinkReport, LinkState, Peer, PublicationId, RenewSubscriptions, SubscribedTrack,
 };
 use std::net::IpAddr;
@@ -56,7 +56,7 @@ pub struct Outgoing {
     pub _copy_use: Option<CopyUse>,
     /// When the subscriber last asked for it.
     pub renewed: Instant,
-    /// Where it stands among what the subscriber asked for ([`sfumato_mesh::api::Subscribe::order`]).
+    /// Where it stands among what the subscriber asked for ([`sfumato_admin_api::types::Subscribe::order`]).
     pub order: u64,
 }
 

@@ -1,14 +1,16 @@
 //! Links as the operator drives them: `PUT /admin/v1/links/{peer}` and `POST /admin/v1/links/close`.
 //!
-//! The decisions are [`sfumato_mesh::link_rules`]; here they are carried out, one call at a time for each peer.
+//! The decisions are [`sfumato_admin_api::server::link_rules`]; here they are carried out, one call at a time for each peer.
 
 use crate::deadline::MediaError;
 use crate::link::Link;
 use crate::node::Node;
 use crate::problem::Problem;
 use axum::http::StatusCode;
-use sfumato_mesh::api::{CloseLinks, Incarnation, LaneRequest, LinkEnd, LinkId, Links, NodeName, Peer, PutLinks};
-use sfumato_mesh::link_rules::{Decision, Existing, decide};
+use sfumato_admin_api::server::link_rules::{Decision, Existing, decide};
+use sfumato_admin_api::types::{
+    CloseLinks, Incarnation, LaneRequest, LinkEnd, LinkId, Links, NodeName, Peer, PutLinks,
+};
 use std::sync::Arc;
 use std::time::Instant;
 

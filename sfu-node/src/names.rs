@@ -6,9 +6,11 @@ use crate::node::Node;
 use crate::ownership::{Holder, Right, generation_after, may_take_over};
 use crate::problem::Problem;
 use crate::session::SessionId;
-use sfumato_mesh::access::Access;
-use sfumato_mesh::admin::AdminError;
-use sfumato_mesh::api::{Incarnation, LinkState, NameHolder, NameReport, NodeName, Peer, PublicationId, StreamName};
+use sfumato_admin_api::client::AdminError;
+use sfumato_admin_api::server::client_token::Access;
+use sfumato_admin_api::types::{
+    Incarnation, LinkState, NameHolder, NameReport, NodeName, Peer, PublicationId, StreamName,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

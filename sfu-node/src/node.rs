@@ -24,11 +24,11 @@ use crate::sync::Peers;
 use crate::worker::MediaWorker;
 use mediasoup::prelude::{MediaKind, WorkerManager};
 use parking_lot::Mutex;
-use sfumato_mesh::api::{
+use sfumato_admin_api::client::{HttpNodeAdmin, NodeAdmin};
+use sfumato_admin_api::types::{
     API_VERSION, CarriedReport, Incarnation, LinkId, NodeName, NodeReport, Peer, PublicationId, PublicationReport,
     StreamName,
 };
-use sfumato_mesh::{HttpNodeAdmin, NodeAdmin};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -77,7 +77,7 @@ pub struct Node {
     pub claiming: Mutex<HashMap<StreamName, Right>>,
     /// Publications of other nodes that are carried here, or are about to be.
     pub carried: Flights<PublicationId, Carried>,
-    /// The last [`sfumato_mesh::api::Subscribe::order`].
+    /// The last [`sfumato_admin_api::types::Subscribe::order`].
     pub subscription_order: AtomicU64,
     /// Origins that send something here, or did a moment ago.
     pub asked: Asked,
@@ -333,7 +333,7 @@ impl Node {
                     .presence
                     .codecs()
                     .iter()
-                    .map(|(producer, codec)| sfumato_mesh::api::TrackReport {
+                    .map(|(producer, codec)| sfumato_admin_api::types::TrackReport {
                         kind: crate::sdp::capabilities::track_kind(producer.kind()),
                         codec: codec.name().to_owned(),
                         layers: match producer.kind() {

@@ -2,7 +2,7 @@
 
 use crate::deadline::MediaError;
 use crate::node::Node;
-use sfumato_mesh::api::Objects;
+use sfumato_admin_api::types::Objects;
 
 impl Node {
     /// Counts everything; asks each worker, so it is for people and tests and not for a scrape.

@@ -1,6 +1,6 @@
 //! Who owns a stream name: pure rules, the same on every node and in Redis, so that all come to one answer alone.
 
-use sfumato_mesh::api::PublicationId;
+use sfumato_admin_api::types::PublicationId;
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 

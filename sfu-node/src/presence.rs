@@ -11,7 +11,7 @@ use mediasoup::prelude::*;
 use mediasoup::router::RouterId;
 use mediasoup::types::rtp_parameters::RtpEncodingParameters;
 use parking_lot::Mutex;
-use sfumato_mesh::api::{PublicationId, StreamName};
+use sfumato_admin_api::types::{PublicationId, StreamName};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};

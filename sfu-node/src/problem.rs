@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sfumato_mesh::api;
+use sfumato_admin_api::types;
 use std::fmt::Display;
 
 /// A problem on its way to a client.
@@ -73,8 +73,8 @@ impl Problem {
     }
 }
 
-impl From<api::InvalidName> for Problem {
-    fn from(error: api::InvalidName) -> Self {
+impl From<types::InvalidName> for Problem {
+    fn from(error: types::InvalidName) -> Self {
         let field = error.what().split(' ').next().unwrap_or("name").to_owned();
         Self::new(StatusCode::BAD_REQUEST, "Invalid name", error).field(field)
     }
@@ -82,7 +82,7 @@ impl From<api::InvalidName> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = api::Problem {
+        let body = types::Problem {
             status: self.status.as_u16(),
             title: self.title.to_owned(),
             detail: self.detail,
@@ -91,7 +91,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status, axum::Json(body)).into_response();
         response
             .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static(api::PROBLEM_JSON));
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(types::PROBLEM_JSON));
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }

@@ -1,7 +1,7 @@
 //! Which of the own publications changed at which revision: a peer that knows one revision is told only what is new since.
 //! Pure; whoever changes a publication says so here afterwards.
 
-use sfumato_mesh::api::PublicationId;
+use sfumato_admin_api::types::PublicationId;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Ended publications that are remembered. A peer that has missed more of them is told everything instead.

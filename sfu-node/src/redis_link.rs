@@ -3,7 +3,7 @@
 use crate::claims::REDIS_DEADLINE;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, TlsCertificates};
-use sfumato_mesh::followed_file::FollowedFile;
+use sfumato_admin_api::files::FollowedFile;
 use std::path::Path;
 use std::time::Instant;
 

@@ -5,7 +5,9 @@ use crate::claims::Claim;
 use crate::node::Node;
 use crate::ownership::Right;
 use parking_lot::Mutex;
-use sfumato_mesh::api::{LayerReport, NodeName, Peer, PublicationId, PublicationReport, Publications, StreamName};
+use sfumato_admin_api::types::{
+    LayerReport, NodeName, Peer, PublicationId, PublicationReport, Publications, StreamName,
+};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 use super::*;
 use crate::publication_log::PublicationLog;
 use proptest::prelude::*;
-use sfumato_mesh::api::{Incarnation, TrackKind, TrackReport};
+use sfumato_admin_api::types::{Incarnation, TrackKind, TrackReport};
 use std::collections::BTreeMap;
 
 /// A publication; `version` shows as the width of its layer.

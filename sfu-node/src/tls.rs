@@ -2,7 +2,7 @@
 
 use axum::serve::Listener;
 use parking_lot::RwLock;
-use sfumato_mesh::tls::REREAD_INTERVAL;
+use sfumato_admin_api::files::REREAD_INTERVAL;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ use mediasoup::types::data_structures::{ListenInfo, Protocol};
 use mediasoup::types::rtp_parameters::RtpCodecCapability;
 use mediasoup::worker::{ExitError, WorkerLogLevel, WorkerLogTag};
 use parking_lot::Mutex;
-use sfumato_mesh::api::WorkerObjects;
+use sfumato_admin_api::types::WorkerObjects;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;

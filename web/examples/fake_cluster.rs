@@ -13,9 +13,10 @@ mod fake_node;
 
 use fake_node::{FakeNode, mesh};
 use sfu_web::server;
-use sfumato_mesh::api::{CarriedReport, Lane, LinkState, NodeReport, PublicationReport, TrackKind, TrackReport};
-use sfumato_mesh::log::LogFormat;
-use sfumato_mesh::{HttpNodeAdmin, TokenSource};
+use sfumato_admin_api::client::HttpNodeAdmin;
+use sfumato_admin_api::files::TokenSource;
+use sfumato_admin_api::program::log::LogFormat;
+use sfumato_admin_api::types::{CarriedReport, Lane, LinkState, NodeReport, PublicationReport, TrackKind, TrackReport};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -27,7 +28,7 @@ const BLIP_EVERY: u64 = 10;
 
 #[tokio::main]
 async fn main() {
-    sfumato_mesh::log::start(&"info".parse().unwrap(), LogFormat::Human);
+    sfumato_admin_api::program::log::start(&"info".parse().unwrap(), LogFormat::Human);
     let port = std::env::args()
         .nth(1)
         .map_or(2020, |port| port.parse().expect("the port is a number"));

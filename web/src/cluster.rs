@@ -2,7 +2,7 @@
 
 use crate::cluster_json::{ClusterJson, Link, Mesh, Node, OnNode, SeedAddress, State, Stream, Summary};
 use crate::view::{Known, View};
-use sfumato_mesh::api::{Lane, LinkReport, LinkState, NodeName, PublicationId, StreamName, TrackReport};
+use sfumato_admin_api::types::{Lane, LinkReport, LinkState, NodeName, PublicationId, StreamName, TrackReport};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The cluster as JSON.

@@ -1,7 +1,7 @@
 //! The shapes of `GET /api/v1/cluster` and of the `cluster` event: what the page draws and what scripts read.
 
 use serde::Serialize;
-use sfumato_mesh::api::{Incarnation, Lane, LinkId, NodeName, PublicationId, StreamName, TrackReport};
+use sfumato_admin_api::types::{Incarnation, Lane, LinkId, NodeName, PublicationId, StreamName, TrackReport};
 
 /// `GET /api/v1/cluster`.
 #[derive(Debug, Clone, PartialEq, Serialize)]

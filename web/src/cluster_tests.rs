@@ -56,7 +56,7 @@ fn an_end_that_is_not_reported_is_missing() {
 fn only_as_many_lanes_as_the_smaller_node_has_workers_are_needed() {
     let [a, mut b] = whole(["sfu-1", "sfu-2"]);
     b.workers = 1;
-    let drop_lane_1 = |mut r: sfumato_mesh::api::NodeReport| {
+    let drop_lane_1 = |mut r: sfumato_admin_api::types::NodeReport| {
         r.links.retain(|l| l.lane == Lane(0));
         r
     };
@@ -158,8 +158,9 @@ fn a_stream_whose_origin_is_unreachable_is_listed_while_another_node_carries_it(
 #[test]
 fn the_text_is_the_same_whatever_the_order_in_which_nodes_were_heard() {
     let [a, b, c] = whole(["sfu-1", "sfu-2", "sfu-3"]);
-    let text =
-        |reports: [sfumato_mesh::api::NodeReport; 3]| serde_json::to_string(&cluster(&view_of(reports))).unwrap();
+    let text = |reports: [sfumato_admin_api::types::NodeReport; 3]| {
+        serde_json::to_string(&cluster(&view_of(reports))).unwrap()
+    };
     assert_eq!(text([a.clone(), b.clone(), c.clone()]), text([c, a, b]));
 }
 

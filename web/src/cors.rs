@@ -1,10 +1,10 @@
-//! Adds the cross-origin rules of [`sfumato_mesh::cors`] to what the front door answers.
+//! Adds the cross-origin rules of [`sfumato_admin_api::server::cors`] to what the front door answers.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use sfumato_mesh::cors::{ALLOWED_HEADERS, ALLOWED_METHODS, EXPOSED, MAX_AGE_SECONDS};
+use sfumato_admin_api::server::cors::{ALLOWED_HEADERS, ALLOWED_METHODS, EXPOSED, MAX_AGE_SECONDS};
 
 /// Lets every origin read the answer.
 pub async fn allow(request: Request, next: Next) -> Response {

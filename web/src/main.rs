@@ -2,7 +2,7 @@
 
 use clap::Parser as _;
 use sfu_web::options::Options;
-use sfumato_mesh::log;
+use sfumato_admin_api::program::log;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 

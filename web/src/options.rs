@@ -2,8 +2,8 @@
 
 use crate::seeds::Seed;
 use clap::Parser;
-use sfumato_mesh::log::{LogFilter, LogFormat};
-use sfumato_mesh::option_values::socket_address;
+use sfumato_admin_api::program::log::{LogFilter, LogFormat};
+use sfumato_admin_api::program::option_values::socket_address;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 

@@ -8,8 +8,8 @@ use crate::problem::Refusal;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sfumato_mesh::api::NodeName;
-use sfumato_mesh::forwarded::{self, FORWARDED_FOR};
+use sfumato_admin_api::server::forwarded::{self, FORWARDED_FOR};
+use sfumato_admin_api::types::NodeName;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ impl From<PassOnError> for Refusal {
 /// A client for the nodes' WHIP and WHEP listeners.
 #[must_use]
 pub fn client() -> reqwest::Client {
-    sfumato_mesh::client(None, |options| {
+    sfumato_admin_api::files::http_client(None, |options| {
         options
             // A user's token goes to the node, to no proxy of the environment, and nowhere that an answer points to.
             .no_proxy()

@@ -1,7 +1,7 @@
 //! Which node gets a new session: a pure function of the view and of a few drawn numbers.
 
 use crate::view::{Known, View};
-use sfumato_mesh::api::{NodeName, NodeReport};
+use sfumato_admin_api::types::{NodeName, NodeReport};
 use std::cmp::Ordering;
 
 /// Loads closer than this share of a core count as the same: measured load is noisy, and the counts of sessions tell

@@ -3,8 +3,8 @@
 use crate::seeds::Seed;
 use crate::view::View;
 use rand::RngExt as _;
-use sfumato_mesh::api::NodeReport;
-use sfumato_mesh::{HttpNodeAdmin, NodeAdmin as _};
+use sfumato_admin_api::client::{HttpNodeAdmin, NodeAdmin as _};
+use sfumato_admin_api::types::NodeReport;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;

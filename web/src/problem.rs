@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sfumato_mesh::api::{PROBLEM_JSON, Problem};
+use sfumato_admin_api::types::{PROBLEM_JSON, Problem};
 
 /// Seconds after which a client may ask again when no node can take a session.
 pub const RETRY_AFTER_SECONDS: u32 = 2;

@@ -2,7 +2,7 @@
 
 use crate::problem::Refusal;
 use axum::http::StatusCode;
-use sfumato_mesh::api::StreamName;
+use sfumato_admin_api::types::StreamName;
 
 /// Resources of a session (WHEP extensions) lie at most this many segments below it.
 const MAX_DEPTH: usize = 3;
@@ -64,7 +64,7 @@ pub fn stream_name(text: &str) -> Result<StreamName, Refusal> {
         )));
     }
     text.parse()
-        .map_err(|error: sfumato_mesh::api::InvalidName| refuse(error.to_string()))
+        .map_err(|error: sfumato_admin_api::types::InvalidName| refuse(error.to_string()))
 }
 
 /// Takes `node` out of a query: its value (none when absent or empty: any node will do) and what is left for the node,

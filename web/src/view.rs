@@ -3,7 +3,7 @@
 //! Three words move it: [`View::heard`] (a node answered), [`View::lost`] (an address did not), and [`View::seeded`]
 //! (the seeds resolve to other addresses now). Everything else is a function of the state, so every race has a test.
 
-use sfumato_mesh::api::{NodeName, NodeReport, Peer};
+use sfumato_admin_api::types::{NodeName, NodeReport, Peer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One node, as far as it is known.

@@ -1,7 +1,7 @@
 //! Reports for the unit tests.
 
 use super::View;
-use sfumato_mesh::api::{
+use sfumato_admin_api::types::{
     API_VERSION, CarriedReport, Lane, LinkReport, LinkState, NodeName, NodeReport, Peer, PublicationReport, TrackKind,
     TrackReport,
 };
@@ -31,7 +31,7 @@ pub fn report(node: &str) -> NodeReport {
         link_encryption: true,
         ready: true,
         draining: false,
-        drain: sfumato_mesh::api::DrainState::default(),
+        drain: sfumato_admin_api::types::DrainState::default(),
         redis: true,
         redis_problem: None,
         pid: 4711,

@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use reqwest::Response;
 use serde_json::Value;
 use sfu_web::server;
-use sfumato_mesh::{HttpNodeAdmin, TokenSource};
+use sfumato_admin_api::client::HttpNodeAdmin;
+use sfumato_admin_api::files::TokenSource;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -45,7 +46,7 @@ impl Door {
                 let _ = stopped.await;
             },
         ));
-        let client = sfumato_mesh::client(None, |options| options);
+        let client = sfumato_admin_api::files::http_client(None, |options| options);
         let door = Self {
             base,
             client,
@@ -175,7 +176,10 @@ async fn a_session_is_opened_on_the_forced_node_and_its_url_finds_that_node_agai
     assert_eq!(seen[0].body, "v=0\r\noffer");
     assert_eq!(seen[0].headers["content-type"], "application/sdp");
     assert_eq!(seen[0].headers["x-forwarded-for"], "127.0.0.1");
-    assert!(sfumato_mesh::forwarded::is_proven(&seen[0].headers, &["t"]));
+    assert!(sfumato_admin_api::server::forwarded::is_proven(
+        &seen[0].headers,
+        &["t"]
+    ));
     assert!(!seen[0].headers.contains_key("cookie"));
     assert!(nodes[0].requests().is_empty() && nodes[2].requests().is_empty());
 }

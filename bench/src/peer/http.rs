@@ -59,7 +59,7 @@ impl Created {
 pub(crate) fn client() -> Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     CLIENT
-        .get_or_init(|| sfumato_mesh::client(None, |options| options))
+        .get_or_init(|| sfumato_admin_api::files::http_client(None, |options| options))
         .clone()
 }
 

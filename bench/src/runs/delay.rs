@@ -11,7 +11,7 @@ use crate::media::Delay;
 use crate::output::{Machine, Report, Row};
 use crate::peer::{Publisher, PublisherOptions, Retry, Viewer, ViewerOptions};
 use clap::Args;
-use sfumato_mesh::option_values::whole_number;
+use sfumato_admin_api::program::option_values::whole_number;
 use std::time::{Duration, Instant};
 
 /// Largest video frame that can be asked for: some 240 Mbit/s at 30 a second.

@@ -8,9 +8,9 @@ use crate::figures::millis;
 use crate::output::{Machine, Report, Row};
 use clap::Args;
 use nix::sys::signal::Signal;
+use sfumato_admin_api::program::option_values::whole_number;
+use sfumato_admin_api::types::{Incarnation, LinkState, NodeName, NodeReport};
 use sfumato_mesh::DriveOptions;
-use sfumato_mesh::api::{Incarnation, LinkState, NodeName, NodeReport};
-use sfumato_mesh::option_values::whole_number;
 use std::time::{Duration, Instant};
 
 /// How often nodes are asked: the resolution of every figure.

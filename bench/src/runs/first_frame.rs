@@ -5,7 +5,7 @@ use super::system::{Cluster, SystemOptions};
 use crate::output::{Machine, Report, Row, progress};
 use crate::peer::{Publisher, PublisherOptions, Retry, Viewer, ViewerOptions, ViewerReport};
 use clap::Args;
-use sfumato_mesh::option_values::whole_number;
+use sfumato_admin_api::program::option_values::whole_number;
 use std::time::Duration;
 
 /// For a connection and the first frames.

@@ -6,7 +6,7 @@ use crate::output::{Machine, Report, Row, progress};
 use crate::peer::{Publisher, PublisherOptions, Retry, Viewer, ViewerOptions};
 use clap::Args;
 use futures::future::try_join_all;
-use sfumato_mesh::option_values::whole_number;
+use sfumato_admin_api::program::option_values::whole_number;
 use std::time::Duration;
 
 /// For a connection and the first frames.

@@ -6,7 +6,7 @@ use super::{Repeat, RunError};
 use crate::figures::millis;
 use crate::output::{Machine, Report, Row};
 use clap::Args;
-use sfumato_mesh::option_values::whole_number;
+use sfumato_admin_api::program::option_values::whole_number;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

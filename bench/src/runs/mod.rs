@@ -14,8 +14,8 @@ pub mod viewers;
 use crate::output;
 use crate::peer::PeerError;
 use clap::Args;
-use sfumato_mesh::AdminError;
-use sfumato_mesh::option_values::whole_number;
+use sfumato_admin_api::client::AdminError;
+use sfumato_admin_api::program::option_values::whole_number;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

@@ -8,8 +8,8 @@ use crate::output::{Machine, Report, Row, progress};
 use crate::peer::{HeaderExtensions, Publisher, PublisherOptions, Retry, Viewer, ViewerOptions};
 use clap::Args;
 use futures::future::try_join_all;
-use sfumato_mesh::api::Objects;
-use sfumato_mesh::option_values::whole_number;
+use sfumato_admin_api::program::option_values::whole_number;
+use sfumato_admin_api::types::Objects;
 use std::time::{Duration, Instant};
 
 /// For a connection and the first frames.

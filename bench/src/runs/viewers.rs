@@ -11,7 +11,7 @@ use crate::output::{Machine, Report, Row, progress};
 use crate::peer::{HeaderExtensions, Publisher, PublisherOptions, Retry, Viewer, ViewerOptions, client};
 use clap::Args;
 use futures::future::try_join_all;
-use sfumato_mesh::option_values::whole_number;
+use sfumato_admin_api::program::option_values::whole_number;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

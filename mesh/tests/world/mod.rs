@@ -15,11 +15,12 @@ pub use node::{FakeNode, Refusal};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use sfumato_mesh::api::{
+use sfumato_admin_api::client::{AdminError, NodeAdmin, Reach};
+use sfumato_admin_api::types::{
     CloseLinks, DrainReason, DrainRequest, DrainState, LinkState, Links, NameReport, NodeName, NodeReport,
     PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
-use sfumato_mesh::{AdminError, NodeAdmin, Reach, Target};
+use sfumato_mesh::Target;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

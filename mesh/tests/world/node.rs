@@ -1,11 +1,11 @@
 //! One fake node: its links, changed as a real node changes them.
 
 use super::STALE_AFTER;
-use sfumato_mesh::api::{
+use sfumato_admin_api::server::link_rules::{Decision, Existing, decide};
+use sfumato_admin_api::types::{
     API_VERSION, CloseLinks, DrainState, Incarnation, Lane, LinkEnd, LinkId, LinkReport, LinkState, Links, NodeName,
     NodeReport, Peer, PutLinks,
 };
-use sfumato_mesh::link_rules::{Decision, Existing, decide};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 

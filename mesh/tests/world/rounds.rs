@@ -1,7 +1,7 @@
 //! Plan and drive by hand, round by round, and what must hold in every round.
 
 use super::{State, World};
-use sfumato_mesh::api::{EndAction, LinkId, LinkState, NodeName};
+use sfumato_admin_api::types::{EndAction, LinkId, LinkState, NodeName};
 use sfumato_mesh::plan::{CloseStep, PairEnd, PairId, PairStep, Seen};
 use sfumato_mesh::{DriveOptions, Observed, Outcome, PlanOptions, Step, drive, plan};
 use std::collections::BTreeSet;
@@ -49,7 +49,7 @@ impl World {
                 for b in living.iter().filter(|b| b.name != a.name) {
                     for lane in 0..a.workers.min(b.workers).min(lanes.unwrap_or(u16::MAX)) {
                         wanted += 1;
-                        let lane = sfumato_mesh::api::Lane(lane);
+                        let lane = sfumato_admin_api::types::Lane(lane);
                         let link = a.links.get(&(b.name.clone(), b.incarnation.clone(), lane));
                         if link.is_none_or(|link| link.state != LinkState::Fresh) {
                             return Some(format!("{} to {} lane {lane}: {link:?}", a.name, b.name));

@@ -1,8 +1,8 @@
 //! Options of the commands for Kubernetes.
 
 use clap::{ArgAction, Args, ValueEnum};
-use sfumato_mesh::log::{LogFilter, LogFormat};
-use sfumato_mesh::option_values::{socket_address, whole_number};
+use sfumato_admin_api::program::log::{LogFilter, LogFormat};
+use sfumato_admin_api::program::option_values::{socket_address, whole_number};
 use std::net::SocketAddr;
 
 /// Options of `run`.

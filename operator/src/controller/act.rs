@@ -11,8 +11,9 @@ use futures::future::join_all;
 use k8s_openapi::api::policy::v1::Eviction;
 use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
-use sfumato_mesh::api::{DrainReason, DrainRequest};
-use sfumato_mesh::{AdminError, NodeAdmin, Target};
+use sfumato_admin_api::client::{AdminError, NodeAdmin};
+use sfumato_admin_api::types::{DrainReason, DrainRequest};
+use sfumato_mesh::Target;
 use std::sync::Arc;
 use std::time::Duration;
 

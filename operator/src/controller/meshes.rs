@@ -7,11 +7,11 @@ use super::queue::{Key, Queue};
 use super::seen::Pod;
 use super::targets::{NodeAccess, targets};
 use parking_lot::{Mutex, RwLock};
-use sfumato_mesh::tls::TlsError;
-use sfumato_mesh::transport::{Straight, Transport};
-use sfumato_mesh::{
-    HttpNodeAdmin, MeshHandle, MeshOptions, MeshSnapshot, MeshTask, NodeAdmin, Target, TokenSource, TrustedCa,
-};
+use sfumato_admin_api::client::{HttpNodeAdmin, NodeAdmin};
+use sfumato_admin_api::client::{Straight, Transport};
+use sfumato_admin_api::files::TlsError;
+use sfumato_admin_api::files::{TokenSource, TrustedCa};
+use sfumato_mesh::{MeshHandle, MeshOptions, MeshSnapshot, MeshTask, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;

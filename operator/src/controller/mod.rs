@@ -45,7 +45,7 @@ use kube::{Client, Config};
 use lease::{Elector, Lost, Timing};
 use meshes::Way;
 use metrics::Metrics;
-use sfumato_mesh::log;
+use sfumato_admin_api::program::log;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -122,7 +122,7 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
     };
     let parts: Vec<Part> = scopes(args).into_iter().map(|scope| Part::new(scope, &way)).collect();
     let (waiting, waits) = watch::channel(Some("the API server"));
-    let listener = sfumato_mesh::listen::bind(args.listen)
+    let listener = sfumato_admin_api::server::listen::bind(args.listen)
         .await
         .map_err(|source| RunError::Listen {
             address: args.listen,

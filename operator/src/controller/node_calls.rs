@@ -6,9 +6,9 @@ use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::Client;
-use sfumato_mesh::admin::{MAX_ANSWER_BYTES, Reach};
-use sfumato_mesh::api::TOKEN_HEADER;
-use sfumato_mesh::transport::{Request, Transport, TransportError, secret_header};
+use sfumato_admin_api::client::{MAX_ANSWER_BYTES, Reach};
+use sfumato_admin_api::client::{Request, Transport, TransportError, secret_header};
+use sfumato_admin_api::types::TOKEN_HEADER;
 use std::fmt;
 use std::sync::Arc;
 
@@ -125,7 +125,7 @@ impl Transport for ThroughApiServer {
 /// Nodes say no with problem details; the API server with an object of its own.
 fn is_problem<B>(answer: &http::Response<B>) -> bool {
     let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.starts_with(sfumato_mesh::api::PROBLEM_JSON))
+    kind.is_some_and(|kind| kind.starts_with(sfumato_admin_api::types::PROBLEM_JSON))
 }
 
 #[cfg(test)]

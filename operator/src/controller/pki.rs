@@ -15,7 +15,7 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
-use sfumato_mesh::tls::ADMIN_SERVER_NAME;
+use sfumato_admin_api::files::ADMIN_SERVER_NAME;
 
 const DAY: i64 = 24 * 60 * 60;
 /// How long a CA is valid, in seconds.

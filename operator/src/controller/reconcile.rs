@@ -23,7 +23,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
-use sfumato_mesh::tls::TlsError;
+use sfumato_admin_api::files::TlsError;
 use sfumato_mesh::{MeshOptions, PlanOptions};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@
 //! until the new one is ready and all pairs are linked. Scale-downs empty all surplus nodes at once, and the StatefulSet
 //! shrinks from the highest number as they become empty. The nodes themselves end their publishers at the deadline.
 
-use sfumato_mesh::api::DrainReason;
+use sfumato_admin_api::types::DrainReason;
 use std::time::Duration;
 
 /// What a node gets beyond its deadline before its pod is taken away although it says nothing or is not empty.

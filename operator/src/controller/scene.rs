@@ -6,7 +6,7 @@ use super::status::is_ready;
 use super::targets::is_node;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use sfumato_mesh::api::LinkState;
+use sfumato_admin_api::types::LinkState;
 use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
 use std::collections::BTreeMap;
 use std::sync::Arc;

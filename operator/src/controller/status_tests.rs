@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use serde_json::{Value, json};
-use sfumato_mesh::api::NodeReport;
+use sfumato_admin_api::types::NodeReport;
 
 #[allow(clippy::needless_pass_by_value, reason = "a test reads better without the ampersand")]
 fn pod(ordinal: usize, status: Value) -> Arc<Pod> {

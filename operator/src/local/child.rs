@@ -202,7 +202,7 @@ fn is_telling(line: &str) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use sfumato_mesh::log::LogFormat;
+    use sfumato_admin_api::program::log::LogFormat;
 
     fn shell(script: &str) -> Program {
         Program {

@@ -1,8 +1,8 @@
 //! Tells how the draining of nodes comes along. Pure.
 
 use super::words::seconds;
+use sfumato_admin_api::types::{DrainReason, NodeName, NodeReport};
 use sfumato_mesh::MeshSnapshot;
-use sfumato_mesh::api::{DrainReason, NodeName, NodeReport};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

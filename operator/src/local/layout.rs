@@ -3,7 +3,7 @@
 use super::child::Program;
 use crate::crd::duration::GoDuration;
 use crate::crd::{FanOut, MAX_NODES, PORTS_PER_NODE, SfuCluster};
-use sfumato_mesh::log::LogFormat;
+use sfumato_admin_api::program::log::LogFormat;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! A node that is on its way out: when that began, and the one call about it that is under way.
 
 use crate::terminal::Terminal;
-use sfumato_mesh::NodeAdmin;
-use sfumato_mesh::api::{DrainReason, DrainRequest, NodeReport};
+use sfumato_admin_api::client::NodeAdmin;
+use sfumato_admin_api::types::{DrainReason, DrainRequest, NodeReport};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;

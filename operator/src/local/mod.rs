@@ -36,7 +36,7 @@ use layout::{Layout, Site};
 use rand::RngExt;
 use redis_server::Redis;
 use session::Session;
-use sfumato_mesh::log;
+use sfumato_admin_api::program::log;
 use signals::Signals;
 use state_dir::StateDir;
 use std::path::PathBuf;

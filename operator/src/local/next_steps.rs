@@ -1,7 +1,7 @@
 //! Decides which nodes to start, to drain and to end: a pure function of what is wanted and what is there.
 
 use super::keeper::Phase;
-use sfumato_mesh::api::DrainReason;
+use sfumato_admin_api::types::DrainReason;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is there under one ordinal.

@@ -3,7 +3,7 @@
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use sfumato_mesh::access::TokenClaims;
+use sfumato_admin_api::server::client_token::TokenClaims;
 
 /// Shortest secret, in bytes: as long as what HS256 makes of it (RFC 7518 section 3.2).
 pub const MIN_SECRET: usize = 32;
@@ -135,7 +135,7 @@ pub fn verify<'a>(token: &str, keys: impl Iterator<Item = &'a Keys>) -> Result<T
     }
     let rules = {
         let mut rules = Validation::new(header.alg);
-        // The decision about dates, issuer and audience is `sfumato_mesh::access::check`, with a clock of its own.
+        // The decision about dates, issuer and audience is `sfumato_admin_api::server::client_token::check`, with a clock of its own.
         rules.required_spec_claims.clear();
         rules.validate_exp = false;
         rules.validate_aud = false;

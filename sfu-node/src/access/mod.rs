@@ -11,9 +11,9 @@ use crate::problem::Problem;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use keys::Keys;
 use presented::{Fault, MAX_TOKEN, QUERY, presented};
-use sfumato_mesh::access::{Access, Action, Denied, TokenRules, check};
-use sfumato_mesh::api::StreamName;
-use sfumato_mesh::followed_file::FollowedFile;
+use sfumato_admin_api::files::FollowedFile;
+use sfumato_admin_api::server::client_token::{Access, Action, Denied, TokenRules, check};
+use sfumato_admin_api::types::StreamName;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 

@@ -14,13 +14,14 @@ use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sfumato_mesh::api::{
+use sfumato_admin_api::server::admin_token::token_matches;
+use sfumato_admin_api::types::UnknownReason;
+use sfumato_admin_api::types::parse_wait;
+use sfumato_admin_api::types::{
     CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects,
     Problem as ProblemBody, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions,
     StreamName, Subscribe, Subscribed,
 };
-use sfumato_mesh::drain::UnknownReason;
-use sfumato_mesh::{parse_wait, token_matches};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;

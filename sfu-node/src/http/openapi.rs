@@ -1,7 +1,7 @@
 //! The admin API as OpenAPI, for `sfu-node openapi` and `docs/admin-api.yaml`.
 
 use super::{admin, sessions};
-use sfumato_mesh::api::Problem;
+use sfumato_admin_api::types::Problem;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 

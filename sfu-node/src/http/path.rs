@@ -25,7 +25,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
                 let detail = format!(
                     "{}: a name is 1 to {} of A-Z, a-z, 0-9, `.`, `_` and `-`",
                     error.body_text(),
-                    sfumato_mesh::api::MAX_STREAM_NAME
+                    sfumato_admin_api::types::MAX_STREAM_NAME
                 );
                 Problem::new(StatusCode::BAD_REQUEST, "Malformed path", detail).field(field)
             })

@@ -11,8 +11,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
-use sfumato_mesh::api::{Problem as ProblemBody, PublicationId, SessionHandle, StreamName};
-use sfumato_mesh::sessions::{MAX_KICK_REASON, MAX_SESSIONS_LISTED, SessionRole, Sessions};
+use sfumato_admin_api::types::{MAX_KICK_REASON, MAX_SESSIONS_LISTED, SessionRole, Sessions};
+use sfumato_admin_api::types::{Problem as ProblemBody, PublicationId, SessionHandle, StreamName};
 use std::sync::Arc;
 
 /// Sessions that are listed when nobody says how many.

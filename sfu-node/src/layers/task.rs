@@ -12,7 +12,7 @@ use crate::presence::Presence;
 use crate::session::Session;
 use futures::StreamExt;
 use mediasoup::prelude::*;
-use sfumato_mesh::api::LayerReport;
+use sfumato_admin_api::types::LayerReport;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 

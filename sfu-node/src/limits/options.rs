@@ -2,7 +2,7 @@
 
 use super::proxy::TrustedProxies;
 use clap::Args;
-use sfumato_mesh::option_values::whole_number;
+use sfumato_admin_api::program::option_values::whole_number;
 
 /// How much clients may use. Beyond a limit the answer is 503, or 429 for too many requests, with Retry-After.
 #[derive(Debug, Clone, Args)]

@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
-use sfumato_mesh::forwarded::FORWARDED_FOR;
+use sfumato_admin_api::server::forwarded::FORWARDED_FOR;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 

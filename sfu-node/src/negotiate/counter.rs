@@ -18,7 +18,7 @@ use crate::sdp::server_offer::{self, Track};
 use crate::session::EndReason;
 use axum::http::StatusCode;
 use mediasoup::prelude::*;
-use sfumato_mesh::api::{StreamName, TrackKind};
+use sfumato_admin_api::types::{StreamName, TrackKind};
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -8,7 +8,7 @@ use crate::session::{EndReason, Role, Session, SessionId};
 use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 use mediasoup::types::data_structures::DtlsState;
-use sfumato_mesh::api::{PublicationId, StreamName};
+use sfumato_admin_api::types::{PublicationId, StreamName};
 use std::sync::Arc;
 
 /// What a session keeps of the descriptions that it began with.

@@ -19,8 +19,8 @@ use crate::sdp::SdpError;
 use crate::sdp::offer::Offer;
 use crate::session::SessionId;
 use crate::stats::Refused;
-use sfumato_mesh::api::SESSION_HANDLE;
-use sfumato_mesh::api::TrackKind;
+use sfumato_admin_api::types::SESSION_HANDLE;
+use sfumato_admin_api::types::TrackKind;
 
 /// What a client is answered with.
 pub struct Answered {

@@ -8,7 +8,7 @@ use crate::worker::MediaWorker;
 use mediasoup::consumer::ConsumerType;
 use mediasoup::prelude::*;
 use parking_lot::Mutex;
-use sfumato_mesh::api::{StreamName, TrackKind};
+use sfumato_admin_api::types::{StreamName, TrackKind};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -21,7 +21,7 @@ use axum::http::StatusCode;
 use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::{RtpCapabilities, RtpHeaderExtensionUri};
 use sdp_types::Direction;
-use sfumato_mesh::api::{PublicationId, StreamName, TrackKind};
+use sfumato_admin_api::types::{PublicationId, StreamName, TrackKind};
 use std::sync::Arc;
 
 /// How a stream of another node came here; held, so that it stays while somebody is being set up.

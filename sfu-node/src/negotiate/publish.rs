@@ -15,8 +15,8 @@ use crate::session::Role;
 use axum::http::StatusCode;
 use mediasoup::prelude::*;
 use sdp_types::Direction;
-use sfumato_mesh::access::Access;
-use sfumato_mesh::api::{PublicationId, StreamName};
+use sfumato_admin_api::server::client_token::Access;
+use sfumato_admin_api::types::{PublicationId, StreamName};
 use std::sync::Arc;
 use std::time::Instant;
 

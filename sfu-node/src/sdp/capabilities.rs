@@ -7,7 +7,7 @@ use mediasoup::types::rtp_parameters::{
     MediaKind, MimeTypeVideo, RtpCapabilities, RtpCodecCapability, RtpCodecParameters, RtpCodecParametersParameters,
     RtpHeaderExtension, RtpHeaderExtensionDirection, RtpHeaderExtensionParameters, RtpHeaderExtensionUri,
 };
-use sfumato_mesh::api::TrackKind;
+use sfumato_admin_api::types::TrackKind;
 
 /// What a viewer of one track can receive. Extensions only where uri **and** id agree with the fixed ids that mediasoup
 /// writes: a browser refuses an answer that renumbers them, and ignores packets whose ids mean something else to it.

@@ -6,7 +6,7 @@ use mediasoup::prelude::WebRtcTransport;
 use mediasoup::types::data_structures::{DtlsFingerprint, IceCandidate, IceParameters, Protocol};
 use mediasoup::types::rtp_parameters::{RtcpFeedback, RtpCodecParameters, RtpParameters};
 use sdp_types::{Attribute, Connection, Media, MediaType, Origin, Session, Time, TransportProto};
-use sfumato_mesh::api::TrackKind;
+use sfumato_admin_api::types::TrackKind;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// ICE options of every session; a restart repeats them.

@@ -10,7 +10,7 @@ use sdp_types::{
     Attribute, Direction, ExtMap, Fingerprint, Fmtp, HashFunc, Media, RtcpFb, RtcpFbPt, RtpMap, Session, Setup,
     SsrcGroup,
 };
-use sfumato_mesh::api::TrackKind;
+use sfumato_admin_api::types::TrackKind;
 use std::str::FromStr;
 
 /// Most m-sections that an offer may hold; WHIP and WHEP need two.

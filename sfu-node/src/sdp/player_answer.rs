@@ -8,7 +8,7 @@ use mediasoup::types::rtp_parameters::{
     RtcpFeedback, RtpCodecParameters, RtpHeaderExtensionParameters, RtpHeaderExtensionUri, RtpParameters,
 };
 use sdp_types::{Direction, Session, Setup};
-use sfumato_mesh::api::TrackKind;
+use sfumato_admin_api::types::TrackKind;
 use std::str::FromStr;
 
 /// What a player answers.

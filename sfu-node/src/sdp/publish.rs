@@ -10,7 +10,7 @@ use mediasoup::types::rtp_parameters::{
     RtpEncodingParameters, RtpEncodingParametersRtx, RtpHeaderExtensionParameters, RtpHeaderExtensionUri,
     RtpParameters,
 };
-use sfumato_mesh::api::TrackKind;
+use sfumato_admin_api::types::TrackKind;
 
 /// A publisher's m-section, ready for mediasoup.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use super::lines::{self, Transport, candidate_lines, codec_lines, extension_line
 use super::offer::OfferedCodec;
 use mediasoup::types::rtp_parameters::{RtpCodecParameters, RtpCodecParametersParametersValue, RtpParameters};
 use sdp_types::{Attribute, Media};
-use sfumato_mesh::api::TrackKind;
+use sfumato_admin_api::types::TrackKind;
 
 /// Constrained baseline, level 3.1: the H264 profile that every player takes. A stream of another profile is offered as
 /// this one, since decoders in use take it and a player refuses an entry whose profile it does not list.

@@ -2,7 +2,7 @@
 
 use mediasoup::consumer::ConsumerStat;
 use mediasoup::producer::ProducerStat;
-use sfumato_mesh::sessions::SessionMedia;
+use sfumato_admin_api::types::SessionMedia;
 
 /// What has been counted since the beginning of a session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::session::{Role, Session, handle};
 use futures::StreamExt;
 use mediasoup::consumer::ConsumerRtpStreamStat;
-use sfumato_mesh::sessions::{SessionLayer, SessionReport, SessionRole, Sessions};
+use sfumato_admin_api::types::{SessionLayer, SessionReport, SessionRole, Sessions};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ const LAST_LOOK: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub struct Question {
     /// Of this stream alone.
-    pub stream: Option<sfumato_mesh::api::StreamName>,
+    pub stream: Option<sfumato_admin_api::types::StreamName>,
     /// Of this role alone.
     pub role: Option<SessionRole>,
     /// At most so many.

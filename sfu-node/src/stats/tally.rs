@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-use sfumato_mesh::api::LinkReport;
-use sfumato_mesh::sessions::SessionRole;
+use sfumato_admin_api::types::LinkReport;
+use sfumato_admin_api::types::SessionRole;
 
 const ROLES: [SessionRole; 2] = [SessionRole::Publisher, SessionRole::Viewer];
 

@@ -7,7 +7,7 @@ use axum::http::{Method, Request, StatusCode};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::json;
-use sfumato_mesh::api::{PROBLEM_JSON, Problem};
+use sfumato_admin_api::types::{PROBLEM_JSON, Problem};
 use tower::ServiceExt;
 
 /// Damaged calls that are sent.

@@ -5,7 +5,7 @@ use crate::ownership::MAX_GENERATION;
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use redis::aio::MultiplexedConnection;
-use sfumato_mesh::api::{Peer, StreamName};
+use sfumato_admin_api::types::{Peer, StreamName};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,7 +5,7 @@ use crate::node::{Inbox, Node};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use sfumato_mesh::api::{PROBLEM_JSON, Problem};
+use sfumato_admin_api::types::{PROBLEM_JSON, Problem};
 use std::sync::Arc;
 use tower::ServiceExt;
 

@@ -4,7 +4,7 @@ use super::clients::{Site, values};
 use super::offers::captured;
 use crate::sdp::offer::Offer;
 use crate::sdp::publish::publish;
-use sfumato_mesh::api::TrackKind;
+use sfumato_admin_api::types::TrackKind;
 
 /// Chromium's offer of one video codec: its entry is listed first, so that it is the one that is used.
 fn offering(name: &str, fmtp: &str) -> String {

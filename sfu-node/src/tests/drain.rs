@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
-use sfumato_mesh::api::{DrainReason, DrainState, Publications};
+use sfumato_admin_api::types::{DrainReason, DrainState, Publications};
 use std::time::Duration;
 use tower::ServiceExt;
 

@@ -7,7 +7,7 @@ use crate::ownership::LastRtp;
 use crate::presence::Presence;
 use crate::session_end::EndReason;
 use axum::http::Method;
-use sfumato_mesh::api::{PublicationId, StreamName};
+use sfumato_admin_api::types::{PublicationId, StreamName};
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -10,8 +10,8 @@ use crate::session::EndReason;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::json;
-use sfumato_mesh::access::Access;
-use sfumato_mesh::api::{LinkEnd, Links, NodeName, PutLinks, StreamName};
+use sfumato_admin_api::server::client_token::Access;
+use sfumato_admin_api::types::{LinkEnd, Links, NodeName, PutLinks, StreamName};
 use std::sync::Arc;
 
 /// Damaged offers that are sent to a real worker. Enough to hit every line of every captured offer several times.

@@ -3,8 +3,8 @@
 use super::clients::{ADMIN_TOKEN, Reply, SDP, Site};
 use super::offers::captured;
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use sfumato_mesh::api::Problem;
-use sfumato_mesh::forwarded;
+use sfumato_admin_api::server::forwarded;
+use sfumato_admin_api::types::Problem;
 
 impl Site {
     async fn publish(&self, stream: &str) -> Reply {

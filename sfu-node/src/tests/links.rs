@@ -4,7 +4,7 @@ use super::clients::Site;
 use super::node_with;
 use crate::node::Node;
 use crate::tasks;
-use sfumato_mesh::api::{EndAction, Lane, LaneRequest, LinkEnd, LinkState, NodeName, PutLinks, Subscribe};
+use sfumato_admin_api::types::{EndAction, Lane, LaneRequest, LinkEnd, LinkState, NodeName, PutLinks, Subscribe};
 use std::sync::Arc;
 use std::time::Duration;
 

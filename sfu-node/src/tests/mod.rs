@@ -22,7 +22,8 @@ mod whip;
 use crate::node::{Inbox, Node};
 use crate::options::Options;
 use clap::Parser;
-use sfumato_mesh::{HttpNodeAdmin, TokenSource};
+use sfumato_admin_api::client::HttpNodeAdmin;
+use sfumato_admin_api::files::TokenSource;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 

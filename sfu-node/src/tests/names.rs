@@ -9,8 +9,8 @@ use crate::node::Node;
 use crate::ownership::RTP_SILENCE;
 use crate::session::EndReason;
 use axum::response::IntoResponse;
-use sfumato_mesh::access::Access;
-use sfumato_mesh::api::StreamName;
+use sfumato_admin_api::server::client_token::Access;
+use sfumato_admin_api::types::StreamName;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

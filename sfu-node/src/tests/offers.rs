@@ -3,7 +3,7 @@
 use crate::sdp::offer::Offer;
 use crate::sdp::publish::publish;
 use proptest::prelude::*;
-use sfumato_mesh::api::TrackKind;
+use sfumato_admin_api::types::TrackKind;
 
 /// Name and text of each captured offer.
 pub const CAPTURED: &[(&str, &str)] = &[

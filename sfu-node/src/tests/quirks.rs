@@ -7,7 +7,7 @@ use crate::sdp::offer::Offer;
 use crate::sdp::publish::publish;
 use crate::session::EndReason;
 use axum::http::Method;
-use sfumato_mesh::api::TrackKind;
+use sfumato_admin_api::types::TrackKind;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn obs_offers_no_candidates_and_wants_all_its_layers_in_the_first_simulcast_line() {

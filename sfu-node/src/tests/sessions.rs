@@ -5,8 +5,8 @@ use super::offers::captured;
 use crate::http::admin;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use sfumato_mesh::api::{Problem, Publications};
-use sfumato_mesh::sessions::{SessionRole, Sessions};
+use sfumato_admin_api::types::{Problem, Publications};
+use sfumato_admin_api::types::{SessionRole, Sessions};
 use std::sync::Arc;
 use tower::ServiceExt;
 

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
 use parking_lot::Mutex;
-use sfumato_mesh::api::{API_VERSION, Lane, LinkReport, LinkState, NodeReport, PROBLEM_JSON, Peer, Problem};
+use sfumato_admin_api::types::{API_VERSION, Lane, LinkReport, LinkState, NodeReport, PROBLEM_JSON, Peer, Problem};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,7 +145,7 @@ fn healthy(peer: &Peer) -> NodeReport {
         link_encryption: true,
         ready: true,
         draining: false,
-        drain: sfumato_mesh::api::DrainState::default(),
+        drain: sfumato_admin_api::types::DrainState::default(),
         redis: true,
         redis_problem: None,
         pid: std::process::id(),
@@ -165,7 +165,7 @@ async fn node_report(
 ) -> Json<NodeReport> {
     if let Some(after) = query.get("after").and_then(|after| after.parse::<u64>().ok()) {
         let mut report = report.subscribe();
-        let wait = sfumato_mesh::parse_wait(query.get("wait").map_or("0s", String::as_str)).unwrap();
+        let wait = sfumato_admin_api::types::parse_wait(query.get("wait").map_or("0s", String::as_str)).unwrap();
         let changed = report.wait_for(|report| report.revision != after);
         let _ = tokio::time::timeout(wait.min(Duration::from_secs(5)), changed).await;
     }

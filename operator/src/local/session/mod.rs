@@ -21,7 +21,9 @@ use crate::local::wish::{self, WishError};
 use crate::local::words::MeshTale;
 use crate::platform::{Event, Platform};
 use crate::terminal::Terminal;
-use sfumato_mesh::{HttpNodeAdmin, MeshHandle, MeshOptions, MeshTask, PlanOptions, TokenSource};
+use sfumato_admin_api::client::HttpNodeAdmin;
+use sfumato_admin_api::files::TokenSource;
+use sfumato_mesh::{MeshHandle, MeshOptions, MeshTask, PlanOptions};
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -81,7 +83,7 @@ impl<'a> Session<'a> {
         let host = Arc::new(Host {
             terminal: terminal.clone(),
             logs: state.logs(),
-            http: sfumato_mesh::client(None, |options| options),
+            http: sfumato_admin_api::files::http_client(None, |options| options),
             news,
         });
         let admin = Arc::new(HttpNodeAdmin::new(TokenSource::fixed(state.token())));

@@ -12,7 +12,7 @@ use crate::stats::Refused;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sfumato_mesh::api::StreamName;
+use sfumato_admin_api::types::StreamName;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 

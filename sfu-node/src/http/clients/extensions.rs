@@ -17,7 +17,7 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures::StreamExt;
-use sfumato_mesh::api::StreamName;
+use sfumato_admin_api::types::StreamName;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;

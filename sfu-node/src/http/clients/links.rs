@@ -5,7 +5,7 @@ use super::{Protocol, extensions};
 use crate::node::Node;
 use crate::session::SessionId;
 use axum::http::HeaderValue;
-use sfumato_mesh::api::StreamName;
+use sfumato_admin_api::types::StreamName;
 
 /// The links of a session, or of one that begins with the player's answer.
 pub(super) fn links(node: &Node, protocol: Protocol, stream: &StreamName, session: &SessionId) -> Vec<HeaderValue> {

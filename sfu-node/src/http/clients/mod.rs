@@ -18,8 +18,8 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, post};
-use sfumato_mesh::access::Action;
-use sfumato_mesh::forwarded;
+use sfumato_admin_api::server::client_token::Action;
+use sfumato_admin_api::server::forwarded;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use crate::problem::Problem;
 use crate::session::Session;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sfumato_mesh::api::StreamName;
+use sfumato_admin_api::types::StreamName;
 use std::sync::Arc;
 
 pub(super) async fn patch(

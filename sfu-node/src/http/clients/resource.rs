@@ -9,7 +9,7 @@ use crate::session::{EndReason, Role, Session};
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use sfumato_mesh::api::StreamName;
+use sfumato_admin_api::types::StreamName;
 use std::sync::Arc;
 
 pub(super) async fn on_session(

@@ -1,10 +1,10 @@
 //! What can be asked of a node's admin listener, and how asking can fail.
 //!
 //! [`NodeAdmin`] is a trait so that the planner's world can be simulated: everything above it (driver, mesh task, the
-//! nodes' own peer sync) runs in tests against fakes that lose, repeat and delay calls. [`crate::HttpNodeAdmin`] is the
+//! nodes' own peer sync) runs in tests against fakes that lose, repeat and delay calls. [`crate::client::HttpNodeAdmin`] is the
 //! real one.
 
-use crate::api::{
+use crate::types::{
     CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, PublicationId,
     Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };

@@ -1,7 +1,7 @@
-//! What a node does with one lane of a [`crate::api::PutLinks`]: a pure decision, shared by the real node and by the
+//! What a node does with one lane of a [`crate::types::PutLinks`]: a pure decision, shared by the real node and by the
 //! in-process nodes of the driver's tests.
 
-use crate::api::{EndAction, LaneRequest, LinkId};
+use crate::types::{EndAction, LaneRequest, LinkId};
 
 /// The end that a node holds for one (peer, peer incarnation, lane).
 #[derive(Debug, Clone, PartialEq, Eq)]

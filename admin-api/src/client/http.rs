@@ -1,54 +1,22 @@
 //! [`NodeAdmin`] over HTTP/1.1: a token on every call, a deadline around every call, a bound on every answer.
 
-use crate::admin::{AdminError, CALL_DEADLINE, LONG_POLL_SLACK, NodeAdmin};
-use crate::api::{
+use super::node_admin::{AdminError, CALL_DEADLINE, LONG_POLL_SLACK, NodeAdmin};
+use super::transport::{Request, Straight, Transport, TransportError};
+use crate::files::{TokenSource, TrustedCa};
+use crate::types::format_wait;
+use crate::types::{
     CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects, Problem,
     PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
-use crate::tls::TrustedCa;
-use crate::transport::{Request, Straight, Transport, TransportError};
-use crate::wait::format_wait;
 use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest part of a problem's detail that goes into an error message, in characters.
 const MAX_DETAIL: usize = 500;
-
-/// Where the admin token comes from. Asked on every call, so that a rotated secret is used without a restart.
-#[derive(Clone)]
-pub struct TokenSource(Arc<dyn Fn() -> String + Send + Sync>);
-
-impl TokenSource {
-    /// Asks `read` on every call; it should answer from memory.
-    #[must_use]
-    pub fn new(read: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
-    }
-
-    /// The token at present.
-    #[must_use]
-    pub fn current(&self) -> String {
-        (self.0)()
-    }
-
-    /// Always the same token.
-    #[must_use]
-    pub fn fixed(token: impl Into<String>) -> Self {
-        let token = token.into();
-        Self::new(move || token.clone())
-    }
-}
-
-impl fmt::Debug for TokenSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenSource(redacted)")
-    }
-}
 
 /// The admin API over HTTP.
 #[derive(Debug, Clone)]

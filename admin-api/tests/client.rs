@@ -6,10 +6,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use sfumato_mesh::admin::MAX_ANSWER_BYTES;
-use sfumato_mesh::api::{CloseLinks, Peer, PublicationId, RenewSubscriptions, Subscribe};
-use sfumato_mesh::plan::{CloseStep, Surplus};
-use sfumato_mesh::{AdminError, DriveOptions, HttpNodeAdmin, NodeAdmin, Reach, Step, TokenSource, drive};
+use sfumato_admin_api::client::MAX_ANSWER_BYTES;
+use sfumato_admin_api::client::{AdminError, HttpNodeAdmin, NodeAdmin, Reach};
+use sfumato_admin_api::files::TokenSource;
+use sfumato_admin_api::types::{CloseLinks, PublicationId, RenewSubscriptions, Subscribe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -80,48 +80,6 @@ async fn a_refused_connection_is_known_as_such() {
     let error = client().node_report(&url, None, Duration::ZERO).await.unwrap_err();
     assert!(error.is_refused(), "{error:?}");
     assert!(error.to_string().contains("connection refused"), "{error}");
-}
-
-/// A listener that the kernel lets nobody connect to any more: its queue of connections is full. It stays so while what is
-/// answered lives.
-fn deaf() -> (String, impl Sized) {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1).unwrap();
-    let address = listener.local_addr().unwrap();
-    let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100));
-    let queued: Vec<_> = std::iter::repeat_with(connect).map_while(Result::ok).collect();
-    (format!("http://{address}"), (listener, queued))
-}
-
-#[tokio::test]
-async fn a_connection_that_is_not_made_in_time_is_told_by_client_and_driver_as_a_call_that_was_not_carried_out() {
-    let (url, _held) = deaf();
-    let step = Step::Close(CloseStep {
-        admin_url: url.clone(),
-        node: Peer {
-            name: "sfu-1".parse().unwrap(),
-            incarnation: "0.1".parse().unwrap(),
-            admin_url: url.clone(),
-            client_url: url.clone(),
-        },
-        ends: vec![Surplus {
-            id: "l1".parse().unwrap(),
-            peer: "sfu-2".parse().unwrap(),
-            peer_incarnation: "0.1".parse().unwrap(),
-        }],
-    });
-    let (client, request, options) = (client(), nothing(), DriveOptions::default());
-    let (closed, outcomes) = tokio::join!(client.close_links(&url, &request), drive(vec![step], &client, &options));
-    let driven = outcomes.into_iter().next().unwrap().result.unwrap_err();
-    for error in [closed.unwrap_err(), driven.source] {
-        assert!(
-            error.to_string().contains("the call was not carried out"),
-            "{error}; {error:?}"
-        );
-        // Whether anybody is there is not known: only a refusal tells that.
-        assert!(error.is_broken() && !error.is_refused(), "{error:?}");
-    }
 }
 
 #[tokio::test]
@@ -208,7 +166,7 @@ async fn every_call_goes_where_the_admin_api_says() {
         subscriber: "sfu-1".parse().unwrap(),
         incarnation: "0.1".parse().unwrap(),
         link: "l1".parse().unwrap(),
-        lane: sfumato_mesh::api::Lane(0),
+        lane: sfumato_admin_api::types::Lane(0),
         active: true,
         order: 2,
     };
@@ -244,14 +202,14 @@ async fn every_call_goes_where_the_admin_api_says() {
 
 #[test]
 fn the_keys_of_a_link_do_not_show_in_debug_output() {
-    let end = sfumato_mesh::api::LinkEnd {
-        lane: sfumato_mesh::api::Lane(0),
+    let end = sfumato_admin_api::types::LinkEnd {
+        lane: sfumato_admin_api::types::Lane(0),
         id: "l1".parse().unwrap(),
         ip: std::net::Ipv4Addr::LOCALHOST.into(),
         port: 1,
         srtp: Some(serde_json::json!({ "keyBase64": "c2VjcmV0" })),
         beat: serde_json::Value::Null,
     };
-    let text = format!("{:?}", sfumato_mesh::api::Links { links: vec![end] });
+    let text = format!("{:?}", sfumato_admin_api::types::Links { links: vec![end] });
     assert!(text.contains("redacted") && !text.contains("c2VjcmV0"), "{text}");
 }

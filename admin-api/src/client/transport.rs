@@ -1,8 +1,8 @@
 //! How a call of the admin API gets to a node: straight over HTTP, or, in the operator, through the API server of
 //! Kubernetes.
 
-use crate::admin::{CONNECT_DEADLINE, MAX_ANSWER_BYTES, Reach};
-use crate::tls::{TrustedCa, client};
+use super::node_admin::{CONNECT_DEADLINE, MAX_ANSWER_BYTES, Reach};
+use crate::files::{TrustedCa, http_client};
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -69,7 +69,7 @@ impl Straight {
     /// With its own connection pool; `https` with nodes whose certificate comes from `ca`.
     #[must_use]
     pub fn new(ca: Option<&TrustedCa>) -> Self {
-        Self(client(ca, |options| {
+        Self(http_client(ca, |options| {
             options
                 // The token goes to nodes only: to no proxy that the environment names, and nowhere that an answer points to.
                 .redirect(reqwest::redirect::Policy::none())

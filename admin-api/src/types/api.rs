@@ -3,7 +3,7 @@
 //! Conventions: JSON, camelCase, durations in milliseconds, unknown fields are ignored (releases N and N-1 work together),
 //! errors are problem details (RFC 9457) as [`Problem`]. Every call is idempotent.
 
-pub use crate::drain::{DrainReason, DrainRequest, DrainState, MAX_DRAIN_SECONDS};
+use crate::types::DrainState;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

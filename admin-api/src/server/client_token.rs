@@ -1,7 +1,7 @@
 //! What a client's token allows: the claims of a JSON Web Token (RFC 7519) as Sfumato reads them, and the decision about
 //! one request. Pure: signatures are checked where the keys are, and the clock is a parameter.
 
-use crate::api::StreamName;
+use crate::types::StreamName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -48,7 +48,7 @@ impl StreamPattern {
 impl TryFrom<String> for StreamPattern {
     type Error = InvalidPattern;
     fn try_from(text: String) -> Result<Self, InvalidPattern> {
-        let fine = (1..=crate::api::MAX_STREAM_NAME).contains(&text.len())
+        let fine = (1..=crate::types::MAX_STREAM_NAME).contains(&text.len())
             && text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'*'));
@@ -261,5 +261,5 @@ pub fn check(
 }
 
 #[cfg(test)]
-#[path = "access_tests.rs"]
+#[path = "client_token_tests.rs"]
 mod tests;

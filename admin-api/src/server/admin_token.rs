@@ -1,6 +1,6 @@
 //! The server's side of the admin token: which header carries it, and comparing it without telling how much was right.
 
-use crate::api::TOKEN_HEADER;
+use crate::types::TOKEN_HEADER;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use subtle::{Choice, ConstantTimeEq};
 

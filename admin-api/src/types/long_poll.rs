@@ -1,6 +1,6 @@
 //! The `wait` parameter of long polls, written and read in one place so that client and servers agree.
 
-use crate::api::MAX_WAIT_SECONDS;
+use crate::types::MAX_WAIT_SECONDS;
 use std::time::Duration;
 
 /// A `wait` that is not a duration.
@@ -13,7 +13,7 @@ pub struct InvalidWait(String);
 /// Reads `20s` or `500ms`. Longer waits than [`MAX_WAIT_SECONDS`] are cut to that: the caller just asks again.
 ///
 /// ```
-/// # use {sfumato_mesh::parse_wait, std::time::Duration};
+/// # use {sfumato_admin_api::types::parse_wait, std::time::Duration};
 /// assert_eq!(parse_wait("20s").unwrap(), Duration::from_secs(20));
 /// assert_eq!(parse_wait("500ms").unwrap(), Duration::from_millis(500));
 /// assert_eq!(parse_wait("9000s").unwrap(), Duration::from_secs(30));

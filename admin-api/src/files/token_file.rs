@@ -1,7 +1,7 @@
 //! The admin token: a file that is read again when it changes.
 
-use crate::followed_file::FollowedFile;
-use crate::http::TokenSource;
+use crate::files::FollowedFile;
+use crate::files::TokenSource;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -183,7 +183,7 @@ impl ServerCertVerifier for ByClusterCa {
 /// # Panics
 /// When `options` asks for what must be loaded, such as certificates, and that fails. None of ours do.
 #[must_use]
-pub fn client(ca: Option<&TrustedCa>, options: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+pub fn http_client(ca: Option<&TrustedCa>, options: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("ring supports the versions that rustls calls safe");

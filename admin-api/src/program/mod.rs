@@ -1,0 +1,4 @@
+//! What every program of the workspace has.
+
+pub mod log;
+pub mod option_values;
