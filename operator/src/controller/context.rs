@@ -1,16 +1,16 @@
 //! What every reconcile shares.
 
-use super::apply::Applier;
 use super::build::Settings;
 use super::build::Wish;
-use super::caches::Caches;
-use super::events::Events;
-use super::meshes::Meshes;
-use super::metrics::Metrics;
-use super::queue::{Key, Queue};
-use super::scene::Leaving;
+use super::mesh::meshes::Meshes;
+use super::process::events::Events;
+use super::process::metrics::Metrics;
+use super::rollout::observe::Leaving;
 use super::secret::Secrets;
-use super::validate::Invalid;
+use super::stages::apply::Applier;
+use super::stages::validate::Invalid;
+use super::watch::caches::Caches;
+use super::watch::queue::{Key, Queue};
 use kube::Client;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;

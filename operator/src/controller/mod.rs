@@ -1,55 +1,32 @@
 //! `sfu-operator run`: carries out `SfuCluster` objects on Kubernetes.
 //!
-//! A reconcile is a straight line, a file a stage: [`dereference`] -> [`validate`] -> [`build`] (pure) -> [`apply`] ->
-//! [`status`]. What it needs to know comes from watches ([`caches`]), so that a cluster that is as desired costs no
-//! request. The meshes are looked after in tasks of their own ([`meshes`]) by the same driver as in local mode.
+//! A reconcile ([`reconcile`]) is a straight line, a file a stage ([`stages`], [`build`], [`rollout`]). What it needs to know
+//! comes from watches ([`watch`]), so that a cluster that is as desired costs no request. The meshes are looked after in
+//! tasks of their own ([`mesh`]) by the same driver as in local mode.
 
-mod act;
-mod adjust;
-mod apply;
 pub mod build;
-mod caches;
 mod context;
-mod dereference;
-mod events;
-mod last_good;
-mod lease;
-mod meshes;
-mod metrics;
-mod named_secrets;
-mod node_calls;
-mod owned_fields;
-mod pki;
-mod pod_trouble;
-mod queue;
+mod mesh;
+mod process;
 mod reconcile;
-mod release;
-mod retire;
-mod scene;
+mod rollout;
 mod secret;
-mod seen;
-mod server;
-mod stateful_set;
-mod status;
-mod targets;
-mod tell;
-mod upgrade;
-mod validate;
+mod stages;
+mod watch;
 mod work;
 
 use crate::cli::RunArgs;
 use build::Settings;
-use caches::Scope;
-use events::Events;
 use kube::{Client, Config};
-use lease::{Elector, Lost, Timing};
-use meshes::Way;
-use metrics::Metrics;
+use mesh::meshes::Way;
+use process::events::Events;
+use process::lease::{Elector, Lost, Timing};
+use process::metrics::Metrics;
 use sfumato_admin_api::program::log;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use watch::caches::Scope;
 use work::{Part, Work};
 
 /// Longest time to connect to the API server.
@@ -121,7 +98,7 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
         metrics: Arc::clone(&metrics),
     };
     let parts: Vec<Part> = scopes(args).into_iter().map(|scope| Part::new(scope, &way)).collect();
-    let (waiting, waits) = watch::channel(Some("the API server"));
+    let (waiting, waits) = tokio::sync::watch::channel(Some("the API server"));
     let listener = sfumato_admin_api::server::listen::bind(args.listen)
         .await
         .map_err(|source| RunError::Listen {
@@ -129,7 +106,7 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
             source,
         })?;
     let registry = metrics.registry(parts.iter().map(|part| Arc::clone(&part.meshes)).collect());
-    let serving = tokio::spawn(server::serve(listener, waits, registry));
+    let serving = tokio::spawn(process::server::serve(listener, waits, registry));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), listen = %args.listen, identity = args.identity, namespace, "started"
     );

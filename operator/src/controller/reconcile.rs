@@ -1,22 +1,22 @@
 //! A reconcile, stage by stage: dereference, validate, build, apply, status. The mesh is looked after in a task of its own.
 
-use super::apply::{ApplyError, error_code};
 use super::build::secret_keys::CA_CERT;
 use super::build::{self, MANAGER, Wish, fitting_lanes};
-use super::caches::{cluster_key, pods_of, resource};
 use super::context::Context;
-use super::dereference::{self, Given};
-use super::events::about;
-use super::last_good::last_good;
-use super::meshes::Credentials;
-use super::queue::Key;
+use super::mesh::meshes::Credentials;
+use super::mesh::targets::{is_node, targets};
+use super::process::events::about;
+use super::rollout::last_good::last_good;
+use super::rollout::{act, adjust};
 use super::secret::{self, Data, SecretError};
-use super::seen::Pod;
-use super::status::{self, Facts};
-use super::targets::{is_node, targets};
-use super::tell;
-use super::validate::{Invalid, id, validate};
-use super::{act, adjust};
+use super::stages::apply::{ApplyError, error_code};
+use super::stages::dereference::{self, Given};
+use super::stages::status::{self, Facts};
+use super::stages::status_events;
+use super::stages::validate::{Invalid, id, validate};
+use super::watch::caches::{cluster_key, pods_of, resource};
+use super::watch::queue::Key;
+use super::watch::seen::Pod;
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -277,7 +277,7 @@ async fn tell_status(
     context.metrics.status_written();
     context.remember(key, |memory| memory.written = Some(Instant::now()));
     let reference = about(&id(&object.metadata));
-    for note in tell::changes(before, &now) {
+    for note in status_events::changes(before, &now) {
         context.events.tell(&reference, note);
     }
     Ok(now)

@@ -1,17 +1,17 @@
 //! The work itself: for each scope its caches, its queue, and kube's scheduler between them.
 
-use super::apply::Applier;
 use super::build::Settings;
-use super::caches::{Caches, Scope, cluster_key, resource};
 use super::context::{Context, Memory};
-use super::events::Events;
-use super::lease::Standing;
-use super::meshes::{Meshes, Way};
-use super::metrics::Metrics;
-use super::queue::{self, Key, Queue};
+use super::mesh::meshes::{Meshes, Way};
+use super::process::events::Events;
+use super::process::kubernetes_release;
+use super::process::lease::Standing;
+use super::process::metrics::Metrics;
 use super::reconcile;
-use super::release;
 use super::secret::Secrets;
+use super::stages::apply::Applier;
+use super::watch::caches::{Caches, Scope, cluster_key, resource};
+use super::watch::queue::{self, Key, Queue};
 use futures::StreamExt;
 use kube::Client;
 use kube::api::DynamicObject;
@@ -113,7 +113,7 @@ impl Work {
         }
         self.waiting.send_replace(None);
         tracing::info!("all watches have shown what there is");
-        release::tell(&self.client).await;
+        kubernetes_release::tell(&self.client).await;
         while scopes.join_next().await.is_some() {}
     }
 }

@@ -262,5 +262,5 @@ fn is_lost(pod: &PodSeen) -> bool {
 }
 
 #[cfg(test)]
-#[path = "retire_tests.rs"]
+#[path = "rules_tests.rs"]
 mod tests;

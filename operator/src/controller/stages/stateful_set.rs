@@ -1,7 +1,7 @@
 //! What a change of a StatefulSet takes. Most of its spec cannot be changed: then it is made anew around its pods, or, where
 //! volumes hang on it, the change is refused.
 
-use super::seen::StatefulSet;
+use crate::controller::watch::seen::StatefulSet;
 
 /// What a change takes.
 #[derive(Debug, Clone, PartialEq, Eq)]

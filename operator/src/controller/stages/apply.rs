@@ -1,12 +1,12 @@
 //! Brings the live objects in line with the desired ones: server-side apply under one field manager, and only where a
 //! desired object, or what is applied of the live one, has changed since the last apply.
 
-use super::build::{Children, ClusterId, MANAGER, Redis};
-use super::caches::Caches;
-use super::owned_fields::{condense, digest};
-use super::queue::Key;
-use super::seen;
 use super::stateful_set::{Change, classify};
+use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
+use crate::controller::watch::caches::Caches;
+use crate::controller::watch::owned_fields::{condense, digest};
+use crate::controller::watch::queue::Key;
+use crate::controller::watch::seen;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};

@@ -1,6 +1,6 @@
 //! `sfu_operator_*`: what the operator counts of itself. No label has the name of a cluster: their number has no bound.
 
-use super::meshes::Meshes;
+use crate::controller::mesh::meshes::Meshes;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;

@@ -1,7 +1,7 @@
 //! From pods to the members of a mesh. Pure.
 
-use super::build::{ADMIN_PORT, Component, selector};
-use super::seen::Pod;
+use crate::controller::build::{ADMIN_PORT, Component, selector};
+use crate::controller::watch::seen::Pod;
 use kube::ResourceExt;
 use sfumato_mesh::Target;
 use std::net::IpAddr;
@@ -31,7 +31,9 @@ pub fn is_node(pod: &Pod) -> bool {
     let Some(labels) = &pod.metadata.labels else {
         return false;
     };
-    let cluster = labels.get(super::build::INSTANCE).map_or("", String::as_str);
+    let cluster = labels
+        .get(crate::controller::build::INSTANCE)
+        .map_or("", String::as_str);
     let wanted = selector(cluster, Component::Node).match_labels.unwrap_or_default();
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }

@@ -1,11 +1,11 @@
 //! One mesh task for each cluster, apart from the reconciles: a dead node's timeouts delay neither apply nor status, and
 //! nothing that the API server does delays healing.
 
-use super::metrics::Metrics;
 use super::node_calls::{Counted, ThroughApiServer};
-use super::queue::{Key, Queue};
-use super::seen::Pod;
 use super::targets::{NodeAccess, targets};
+use crate::controller::process::metrics::Metrics;
+use crate::controller::watch::queue::{Key, Queue};
+use crate::controller::watch::seen::Pod;
 use parking_lot::{Mutex, RwLock};
 use sfumato_admin_api::client::{HttpNodeAdmin, NodeAdmin};
 use sfumato_admin_api::client::{Straight, Transport};

@@ -137,7 +137,7 @@ impl Events {
 
 /// The object that an event is about.
 #[must_use]
-pub fn about(id: &super::build::ClusterId) -> ObjectReference {
+pub fn about(id: &crate::controller::build::ClusterId) -> ObjectReference {
     ObjectReference {
         api_version: Some(SfuCluster::api_version(&()).into_owned()),
         kind: Some(SfuCluster::kind(&()).into_owned()),

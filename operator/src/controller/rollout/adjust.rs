@@ -1,13 +1,13 @@
 //! Fits what was built to what runs: the number of nodes while some are still being emptied, and the templates that an
 //! upgrade policy keeps.
 
-use super::build::{Children, Wish};
-use super::context::Context;
-use super::queue::Key;
-use super::retire::{Retirement, retirement};
-use super::scene::{count_leaving, scene};
-use super::seen::Pod;
+use super::observe::{count_leaving, scene};
+use super::rules::{Retirement, retirement};
 use super::upgrade::{Part, keep};
+use crate::controller::build::{Children, Wish};
+use crate::controller::context::Context;
+use crate::controller::watch::queue::Key;
+use crate::controller::watch::seen::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};

@@ -1,6 +1,6 @@
 //! Whether the API server is of a release of Kubernetes that this operator was made for.
 
-use super::CONNECT_TIMEOUT;
+use crate::controller::CONNECT_TIMEOUT;
 use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::Client;
 use std::ops::RangeInclusive;

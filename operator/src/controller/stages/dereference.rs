@@ -1,11 +1,11 @@
 //! Reads what a manifest names and what is not in the caches: Secrets.
 
-use super::build::Wish;
-use super::context::Context;
 use super::named_secrets::named;
-use super::queue::Key;
-use super::reconcile::Error;
-use super::secret::{self, Data};
+use crate::controller::build::Wish;
+use crate::controller::context::Context;
+use crate::controller::reconcile::Error;
+use crate::controller::secret::{self, Data};
+use crate::controller::watch::queue::Key;
 use k8s_openapi::api::core::v1::{Event, Secret};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::ListParams;

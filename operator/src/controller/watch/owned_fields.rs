@@ -1,7 +1,7 @@
 //! Which fields of a live object are ours, as a digest. As the API server tells it, for every field of every manager, it is
 //! most of what an object takes in memory: every field is a map of its own.
 
-use super::build::MANAGER;
+use crate::controller::build::MANAGER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::core::ObjectMeta;
 use serde_json::Value;

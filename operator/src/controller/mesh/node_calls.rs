@@ -1,6 +1,6 @@
 //! Calls of nodes: counted, and for an operator outside the cluster through the API server, which reaches pods.
 
-use super::metrics::Metrics;
+use crate::controller::process::metrics::Metrics;
 use async_trait::async_trait;
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};

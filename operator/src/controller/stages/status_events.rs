@@ -1,7 +1,7 @@
 //! Which changes of a status are worth an event. Pure.
 
-use super::events::{Note, Tone};
 use super::pod_trouble::REASONS;
+use crate::controller::process::events::{Note, Tone};
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 

@@ -1,11 +1,11 @@
 //! What is known of the API server's objects: one watch for each kind, in memory, so that a reconcile that changes nothing
 //! asks the API server nothing.
 
-use super::build::{INSTANCE, MANAGED_BY, MANAGER};
-use super::meshes::Meshes;
 use super::owned_fields::condense;
 use super::queue::{Key, Queue};
 use super::seen::{Pod, StatefulSet};
+use crate::controller::build::{INSTANCE, MANAGED_BY, MANAGER};
+use crate::controller::mesh::meshes::Meshes;
 use crate::crd::SfuCluster;
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;

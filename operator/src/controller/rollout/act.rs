@@ -1,12 +1,12 @@
-//! Carries out what [`super::retire`] has decided: calls to nodes, evictions, deletions. Every act can be repeated, so one
+//! Carries out what [`super::rules`] has decided: calls to nodes, evictions, deletions. Every act can be repeated, so one
 //! that fails is only told: the next look decides again.
 
-use super::build::ClusterId;
-use super::context::Context;
-use super::events::{Note, Tone, about};
-use super::queue::Key;
-use super::retire::Act;
-use super::seen::{Anything, Pod};
+use super::rules::Act;
+use crate::controller::build::ClusterId;
+use crate::controller::context::Context;
+use crate::controller::process::events::{Note, Tone, about};
+use crate::controller::watch::queue::Key;
+use crate::controller::watch::seen::{Anything, Pod};
 use futures::future::join_all;
 use k8s_openapi::api::policy::v1::Eviction;
 use kube::Api;

@@ -1,10 +1,10 @@
 //! The last manifest that was in order, for an object that no longer is: what runs by it runs on, and so does the care for
 //! its mesh, also when the operator was restarted meanwhile.
 
-use super::build::Wish;
-use super::seen::StatefulSet;
 use super::upgrade::built_from;
-use super::validate::wish;
+use crate::controller::build::Wish;
+use crate::controller::stages::validate::wish;
+use crate::controller::watch::seen::StatefulSet;
 use crate::crd::SfuClusterSpec;
 use kube::api::DynamicObject;
 use kube::core::ObjectMeta;

@@ -1,6 +1,6 @@
 //! What asks for a reconcile: the objects themselves, their children, their meshes. Asking twice is asking once.
 
-use super::build::ClusterId;
+use crate::controller::build::ClusterId;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::controller::ReconcileRequest;

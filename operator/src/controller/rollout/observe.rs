@@ -1,9 +1,9 @@
-//! From pods, StatefulSet and mesh to what [`super::retire`] decides upon. Pure.
+//! From pods, StatefulSet and mesh to what [`super::rules`] decides upon. Pure.
 
-use super::retire::{NodeSeen, PodSeen, Scene};
-use super::seen::{Pod, StatefulSet};
-use super::status::is_ready;
-use super::targets::is_node;
+use super::rules::{NodeSeen, PodSeen, Scene};
+use crate::controller::mesh::targets::is_node;
+use crate::controller::stages::status::is_ready;
+use crate::controller::watch::seen::{Pod, StatefulSet};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use sfumato_admin_api::types::LinkState;

@@ -1,7 +1,7 @@
 //! Whether an object can be carried out. The API server has checked it against the schema of its day; this checks it
 //! against ours, which may be of another release.
 
-use super::build::{ClusterId, Wish};
+use crate::controller::build::{ClusterId, Wish};
 use crate::crd::{SfuCluster, SfuClusterSpec};
 use crate::manifest::{self, ManifestError, Problem, Unknown};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;

@@ -1,9 +1,9 @@
 //! What is told of a cluster. Pure: the same facts give the same status, so that nothing is written when nothing changed.
 
-use super::build::{Component, selector_text};
 use super::pod_trouble::trouble;
-use super::seen::Pod;
-use super::targets::is_node;
+use crate::controller::build::{Component, selector_text};
+use crate::controller::mesh::targets::is_node;
+use crate::controller::watch::seen::Pod;
 use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;

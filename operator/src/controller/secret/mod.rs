@@ -1,16 +1,18 @@
 //! The one Secret of a cluster with everything that is drawn by chance. It is created when it is absent and never built
 //! anew: what the nodes hold must stay valid.
 
-use super::build::secret_keys::{CA_CERT, PKI, REDIS_CONF, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
-use super::build::{Component, MANAGER, Wish, labels};
-use super::pki::{Pki, PkiError};
-use super::queue::Key;
+mod pki;
+
+use crate::controller::build::secret_keys::{CA_CERT, PKI, REDIS_CONF, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
+use crate::controller::build::{Component, MANAGER, Wish, labels};
+use crate::controller::watch::queue::Key;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
+use pki::{Pki, PkiError};
 use rand::RngExt;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
