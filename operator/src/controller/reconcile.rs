@@ -1,7 +1,7 @@
 //! A reconcile, stage by stage: dereference, validate, build, apply, status. The mesh is looked after in a task of its own.
 
 use super::build::secret_keys::CA_CERT;
-use super::build::{self, MANAGER, Wish, fitting_lanes};
+use super::build::{self, ClusterId, MANAGER, Wish, fitting_lanes};
 use super::context::Context;
 use super::mesh::meshes::Credentials;
 use super::mesh::targets::{is_node, targets};
@@ -13,7 +13,7 @@ use super::stages::apply::{ApplyError, error_code};
 use super::stages::dereference::{self, Given};
 use super::stages::status::{self, Facts};
 use super::stages::status_events;
-use super::stages::validate::{Invalid, id, validate};
+use super::stages::validate::{Invalid, validate};
 use super::watch::caches::{cluster_key, pods_of, resource};
 use super::watch::queue::Key;
 use super::watch::seen::Pod;
@@ -198,7 +198,7 @@ async fn leave_as_it_is(
     context: &Context,
 ) -> Result<Action, Error> {
     let before = told_before(object);
-    let set = ObjectRef::new(&id(&object.metadata).nodes()).within(&key.namespace);
+    let set = ObjectRef::new(&ClusterId::of(&object.metadata).nodes()).within(&key.namespace);
     let live = context.caches.stateful_sets.get(&set);
     let kept = live.and_then(|live| last_good(object, &live));
     if let Some(wish) = &kept {
@@ -276,7 +276,7 @@ async fn tell_status(
     }
     context.metrics.status_written();
     context.remember(key, |memory| memory.written = Some(Instant::now()));
-    let reference = about(&id(&object.metadata));
+    let reference = about(&ClusterId::of(&object.metadata));
     for note in status_events::changes(before, &now) {
         context.events.tell(&reference, note);
     }

@@ -1,8 +1,8 @@
 //! What nodes get from Secrets that the manifest names: keys for tokens, a CA for Redis, passwords for TURN. What may
 //! change without a restart is a file; a variable is as it was at the container's start.
 
-use super::Wish;
 use super::pods::{env, env_secret, mount, secret_volume};
+use super::wish::Wish;
 use crate::crd::SfuClusterSpec;
 use crate::crd::auth::TokenKeys;
 use crate::crd::ice::IceServerSpec;

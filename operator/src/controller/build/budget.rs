@@ -1,7 +1,7 @@
 //! One node at a time may be taken away by others, such as `kubectl drain`.
 
-use super::Wish;
 use super::labels::{Component, selector};
+use super::wish::Wish;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 

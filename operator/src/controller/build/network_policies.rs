@@ -2,7 +2,8 @@
 //! from those that need them.
 
 use super::labels::{Component, MANAGER, selecting, selector};
-use super::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, Settings, Wish};
+use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT};
+use super::wish::{Settings, Wish};
 use crate::crd::PORTS_PER_NODE;
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,

@@ -1,9 +1,11 @@
 //! The nodes: a StatefulSet whose pods the operator itself replaces (`OnDelete`), after it has emptied them.
 
+use super::access;
 use super::labels::{Component, labels, selector};
 use super::pods::{self, env, env_field, env_secret, http_probe, mount, secret_volume};
+use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT};
 use super::secret_keys::{CA_CERT, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
-use super::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, Settings, Wish, access};
+use super::wish::{Settings, Wish};
 use crate::crd::{FanOut, PORTS_PER_NODE, SfuClusterSpec};
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{

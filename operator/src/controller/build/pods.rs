@@ -1,6 +1,6 @@
 //! What all pods of a cluster have in common: they run without rights, on a file system that cannot be written.
 
-use super::Wish;
+use super::wish::Wish;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, EnvVarSource, HTTPGetAction, LocalObjectReference, ObjectFieldSelector,
     PodAffinityTerm, PodAntiAffinity, PodSecurityContext, Probe, SeccompProfile, SecretKeySelector, SecurityContext,

@@ -2,8 +2,10 @@
 
 use super::labels::{Component, labels, selecting, selector};
 use super::pods::{self, mount, secret_volume, tcp_probe};
+use super::ports::REDIS_PORT;
 use super::secret_keys::REDIS_CONF;
-use super::{REDIS_PORT, Redis, Settings, Wish, services};
+use super::services;
+use super::wish::{Settings, Wish};
 use crate::crd::redis::{ManagedRedis, RedisStorage};
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
@@ -16,6 +18,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 const CONFIG_DIR: &str = "/etc/redis";
 const DATA_DIR: &str = "/data";
 const GRACE_SECONDS: i64 = 10;
+
+/// A managed Redis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Redis {
+    /// Its one pod.
+    pub stateful_set: StatefulSet,
+    /// Its address.
+    pub service: Service,
+}
 
 /// Redis, unless the manifest names one that exists.
 pub fn redis(wish: &Wish, settings: &Settings) -> Option<Redis> {

@@ -1,7 +1,8 @@
 //! Addresses: of the nodes for the front door's first look, and of the front door.
 
 use super::labels::{Component, selecting};
-use super::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, Wish};
+use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT};
+use super::wish::Wish;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 

@@ -2,8 +2,9 @@
 
 use super::labels::{Component, labels, selector};
 use super::pods::{self, http_probe, mount, secret_volume};
+use super::ports::ADMIN_PORT;
 use super::secret_keys::{CA_CERT, TOKEN};
-use super::{ADMIN_PORT, Settings, Wish};
+use super::wish::{Settings, Wish};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{Affinity, ContainerPort, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -3,7 +3,6 @@
 
 use super::upgrade::built_from;
 use crate::controller::build::Wish;
-use crate::controller::stages::validate::wish;
 use crate::controller::watch::seen::StatefulSet;
 use crate::crd::SfuClusterSpec;
 use kube::api::DynamicObject;
@@ -21,7 +20,7 @@ pub fn last_good(object: &DynamicObject, live: &StatefulSet) -> Option<Wish> {
     // The number of nodes is in no pod template, so it is not written down with them.
     said["replicas"] = json!(live.spec.replicas?);
     let spec: SfuClusterSpec = serde_json::from_value(said).ok()?;
-    Some(wish(object, spec))
+    Some(Wish::new(object, spec))
 }
 
 #[cfg(test)]

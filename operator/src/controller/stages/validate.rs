@@ -1,13 +1,11 @@
 //! Whether an object can be carried out. The API server has checked it against the schema of its day; this checks it
 //! against ours, which may be of another release.
 
-use crate::controller::build::{ClusterId, Wish};
-use crate::crd::{SfuCluster, SfuClusterSpec};
+use crate::controller::build::Wish;
+use crate::crd::SfuCluster;
 use crate::manifest::{self, ManifestError, Problem, Unknown};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::ResourceExt;
 use kube::api::DynamicObject;
-use kube::{Resource, core::ObjectMeta};
+use kube::{Resource, ResourceExt};
 use std::fmt;
 
 /// What is wrong with an object.
@@ -42,34 +40,7 @@ pub fn validate(object: &DynamicObject) -> Result<Wish, Invalid> {
             problem: other.to_string(),
         },
     })?;
-    Ok(wish(object, cluster.spec))
-}
-
-/// The wish that this object has such a spec.
-#[must_use]
-pub fn wish(object: &DynamicObject, spec: SfuClusterSpec) -> Wish {
-    Wish {
-        id: id(&object.metadata),
-        owner: OwnerReference {
-            api_version: SfuCluster::api_version(&()).into_owned(),
-            kind: SfuCluster::kind(&()).into_owned(),
-            name: object.name_any(),
-            uid: object.uid().unwrap_or_default(),
-            controller: Some(true),
-            block_owner_deletion: Some(true),
-        },
-        spec,
-    }
-}
-
-/// Which cluster an object is.
-#[must_use]
-pub fn id(metadata: &ObjectMeta) -> ClusterId {
-    ClusterId {
-        namespace: metadata.namespace.clone().unwrap_or_default(),
-        name: metadata.name.clone().unwrap_or_default(),
-        uid: metadata.uid.clone().unwrap_or_default(),
-    }
+    Ok(Wish::new(object, cluster.spec))
 }
 
 fn read(object: &DynamicObject, spec: &serde_json::Value) -> Result<SfuCluster, Invalid> {

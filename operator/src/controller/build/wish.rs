@@ -1,0 +1,115 @@
+//! What is wanted of one cluster, and what the operator itself was told: all that objects are built from.
+
+use super::labels::{Component, labels};
+use crate::crd::{SfuCluster, SfuClusterSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::DynamicObject;
+use kube::{Resource, ResourceExt};
+
+/// Which cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClusterId {
+    /// Namespace of the object.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+    /// UID of the object: a cluster that was deleted and made again is another one.
+    pub uid: String,
+}
+
+/// What the operator was told at its start, the same for all clusters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Image of nodes whose manifest names none.
+    pub node_image: String,
+    /// Image of the front door where the manifest names none.
+    pub web_image: String,
+    /// Image of managed Redis where the manifest names none.
+    pub redis_image: String,
+    /// Namespace of the operator's own pods: who may reach the nodes' admin port. `None` when it does not run as a pod, or
+    /// reaches nodes through the API server: then the port is open to all, and guarded by token and TLS alone.
+    pub operator_namespace: Option<String>,
+}
+
+/// What is wanted of one cluster: a manifest that was found to be in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    /// Which cluster.
+    pub id: ClusterId,
+    /// The object, as the owner of everything that is built.
+    pub owner: OwnerReference,
+    /// Its spec.
+    pub spec: SfuClusterSpec,
+}
+
+impl ClusterId {
+    /// The cluster that an object is.
+    #[must_use]
+    pub fn of(object: &ObjectMeta) -> Self {
+        Self {
+            namespace: object.namespace.clone().unwrap_or_default(),
+            name: object.name.clone().unwrap_or_default(),
+            uid: object.uid.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The nodes' StatefulSet; its pods are this name with a number.
+    #[must_use]
+    pub fn nodes(&self) -> String {
+        self.name.clone()
+    }
+
+    /// The headless Service of the nodes, and their ServiceAccount.
+    #[must_use]
+    pub fn nodes_service(&self) -> String {
+        format!("{}-nodes", self.name)
+    }
+
+    /// The front door's Deployment and Service.
+    #[must_use]
+    pub fn web(&self) -> String {
+        format!("{}-web", self.name)
+    }
+
+    /// Redis' StatefulSet and Service.
+    #[must_use]
+    pub fn redis(&self) -> String {
+        format!("{}-redis", self.name)
+    }
+
+    /// The Secret with everything that the operator draws by chance: admin token, certificates, Redis' password.
+    #[must_use]
+    pub fn secret(&self) -> String {
+        format!("{}-admin", self.name)
+    }
+}
+
+impl Wish {
+    /// The wish that this object has such a spec.
+    #[must_use]
+    pub fn new(object: &DynamicObject, spec: SfuClusterSpec) -> Self {
+        Self {
+            id: ClusterId::of(&object.metadata),
+            owner: OwnerReference {
+                api_version: SfuCluster::api_version(&()).into_owned(),
+                kind: SfuCluster::kind(&()).into_owned(),
+                name: object.name_any(),
+                uid: object.uid().unwrap_or_default(),
+                controller: Some(true),
+                block_owner_deletion: Some(true),
+            },
+            spec,
+        }
+    }
+
+    /// Metadata of a child.
+    pub(super) fn meta(&self, name: String, component: Component) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name),
+            namespace: Some(self.id.namespace.clone()),
+            labels: Some(labels(&self.id.name, component)),
+            owner_references: Some(vec![self.owner.clone()]),
+            ..ObjectMeta::default()
+        }
+    }
+}
