@@ -18,8 +18,10 @@ mod work;
 use crate::cli::RunArgs;
 use build::Settings;
 use kube::{Client, Config};
+use mesh::gauges::MeshGauges;
 use mesh::meshes::Way;
 use process::events::Events;
+use process::kubernetes_release::CONNECT_TIMEOUT;
 use process::lease::{Elector, Lost, Timing};
 use process::metrics::Metrics;
 use sfumato_admin_api::program::log;
@@ -29,8 +31,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use watch::caches::Scope;
 use work::{Part, Work};
 
-/// Longest time to connect to the API server.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence of the API server on an open connection: a little longer than a watch that it ends by itself.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// Name of the Lease.
@@ -105,7 +105,9 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
             address: args.listen,
             source,
         })?;
-    let registry = metrics.registry(parts.iter().map(|part| Arc::clone(&part.meshes)).collect());
+    let mut registry = metrics.registry();
+    let meshes = parts.iter().map(|part| Arc::clone(&part.meshes)).collect();
+    registry.register_collector(Box::new(MeshGauges::new(meshes)));
     let serving = tokio::spawn(process::server::serve(listener, waits, registry));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), listen = %args.listen, identity = args.identity, namespace, "started"

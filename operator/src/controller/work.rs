@@ -113,7 +113,7 @@ impl Work {
         }
         self.waiting.send_replace(None);
         tracing::info!("all watches have shown what there is");
-        kubernetes_release::tell(&self.client).await;
+        kubernetes_release::check(&self.client).await;
         while scopes.join_next().await.is_some() {}
     }
 }

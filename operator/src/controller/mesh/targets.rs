@@ -1,7 +1,7 @@
 //! From pods to the members of a mesh. Pure.
 
-use crate::controller::build::{ADMIN_PORT, Component, selector};
-use crate::controller::watch::seen::Pod;
+use crate::controller::build::ADMIN_PORT;
+use crate::controller::watch::seen::{Pod, is_node};
 use kube::ResourceExt;
 use sfumato_mesh::Target;
 use std::net::IpAddr;
@@ -23,19 +23,6 @@ impl From<crate::cli::Access> for NodeAccess {
             crate::cli::Access::Proxy => Self::Proxy,
         }
     }
-}
-
-/// Whether a pod is a media node of its cluster.
-#[must_use]
-pub fn is_node(pod: &Pod) -> bool {
-    let Some(labels) = &pod.metadata.labels else {
-        return false;
-    };
-    let cluster = labels
-        .get(crate::controller::build::INSTANCE)
-        .map_or("", String::as_str);
-    let wanted = selector(cluster, Component::Node).match_labels.unwrap_or_default();
-    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// The nodes among these pods that can be in the mesh: those that have an address and whose containers have not ended for

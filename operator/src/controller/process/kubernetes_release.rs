@@ -1,15 +1,17 @@
 //! Whether the API server is of a release of Kubernetes that this operator was made for.
 
-use crate::controller::CONNECT_TIMEOUT;
 use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::Client;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
+/// Longest time to connect to the API server, and to hear which release it is of.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Releases of Kubernetes that this one was made for: 1.x.
 const MINORS: RangeInclusive<u32> = 33..=37;
 
-/// Writes to the log whether it is; it works on in any case.
-pub async fn tell(client: &Client) {
+/// Writes to the log whether it is; the operator works on in any case.
+pub async fn check(client: &Client) {
     let Ok(Ok(version)) = tokio::time::timeout(CONNECT_TIMEOUT, client.apiserver_version()).await else {
         tracing::warn!("the API server does not say of which release it is");
         return;

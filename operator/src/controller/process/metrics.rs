@@ -1,15 +1,11 @@
 //! `sfu_operator_*`: what the operator counts of itself. No label has the name of a cluster: their number has no bound.
 
-use crate::controller::mesh::meshes::Meshes;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Upper bounds of the reconcile durations, in seconds.
@@ -55,7 +51,7 @@ impl Metrics {
 
     /// Puts them under their names.
     #[must_use]
-    pub fn registry(&self, meshes: Vec<Arc<Meshes>>) -> Registry {
+    pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("sfu_operator");
         registry.register(
             "reconciles",
@@ -84,7 +80,6 @@ impl Metrics {
             "calls of nodes' admin API by operation and outcome",
             self.admin_calls.clone(),
         );
-        registry.register_collector(Box::new(OfClusters(meshes)));
         registry
     }
 
@@ -115,43 +110,5 @@ impl Metrics {
     /// Whether this process carries out SfuClusters.
     pub fn set_leader(&self, leader: bool) {
         self.leader.set(i64::from(leader));
-    }
-}
-
-/// Read from meshes and queues when somebody asks, so that no count can disagree with them.
-struct OfClusters(Vec<Arc<Meshes>>);
-
-impl std::fmt::Debug for OfClusters {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("OfClusters")
-    }
-}
-
-impl Collector for OfClusters {
-    fn encode(&self, mut out: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let pairs = || self.0.iter().map(|meshes| meshes.pairs());
-        let waiting: usize = self.0.iter().map(|meshes| meshes.queue().depth()).sum();
-        for (name, help, value) in [
-            (
-                "queue_depth",
-                "clusters whose reconcile was asked for and has not begun",
-                waiting as u64,
-            ),
-            (
-                "mesh_pairs_desired",
-                "node pairs that there should be, over all clusters",
-                pairs().map(|(desired, _)| desired).sum(),
-            ),
-            (
-                "mesh_pairs_established",
-                "node pairs whose links are all fresh at both ends",
-                pairs().map(|(_, established)| established).sum(),
-            ),
-        ] {
-            #[allow(clippy::cast_precision_loss)] // At most 496 pairs a cluster.
-            let gauge = ConstGauge::new(value as f64);
-            gauge.encode(out.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
-        }
-        Ok(())
     }
 }

@@ -1,9 +1,7 @@
 //! From pods, StatefulSet and mesh to what [`super::rules`] decides upon. Pure.
 
 use super::rules::{NodeSeen, PodSeen, Scene};
-use crate::controller::mesh::targets::is_node;
-use crate::controller::stages::status::is_ready;
-use crate::controller::watch::seen::{Pod, StatefulSet};
+use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_ready};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use sfumato_admin_api::types::LinkState;

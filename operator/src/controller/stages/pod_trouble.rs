@@ -1,7 +1,6 @@
 //! Why a pod does not get anywhere, in the words of Kubernetes, and what to do about it. Pure.
 
-use super::status::is_ready;
-use crate::controller::watch::seen::Pod;
+use crate::controller::watch::seen::{Pod, is_ready};
 use kube::ResourceExt;
 use std::sync::Arc;
 

@@ -2,8 +2,7 @@
 
 use super::pod_trouble::trouble;
 use crate::controller::build::{Component, selector_text};
-use crate::controller::mesh::targets::is_node;
-use crate::controller::watch::seen::Pod;
+use crate::controller::watch::seen::{Pod, is_node, is_ready};
 use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -105,13 +104,6 @@ fn node(pod: &Pod, mesh: &MeshSnapshot) -> NodeStatus {
         viewers: count(report.map_or(0, |report| report.viewers)),
         name,
     }
-}
-
-/// Whether a pod takes sessions: its condition says so, and it is not being deleted.
-#[must_use]
-pub fn is_ready(pod: &Pod) -> bool {
-    let mut conditions = pod.status.conditions.iter();
-    pod.metadata.deletion_timestamp.is_none() && conditions.any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 /// A condition before it gets its times.

@@ -1,6 +1,7 @@
 //! Live objects, as far as anybody looks at them. The API server's own types know hundreds of fields, and reading all of
 //! them would be most of this program.
 
+use crate::controller::build::{Component, INSTANCE, selector};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::{apps, core};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -160,6 +161,24 @@ impl StatefulSet {
     pub fn of(desired: &apps::v1::StatefulSet) -> serde_json::Result<Self> {
         serde_json::from_value(serde_json::to_value(desired)?)
     }
+}
+
+/// Whether a pod is a media node of its cluster.
+#[must_use]
+pub fn is_node(pod: &Pod) -> bool {
+    let Some(labels) = &pod.metadata.labels else {
+        return false;
+    };
+    let cluster = labels.get(INSTANCE).map_or("", String::as_str);
+    let wanted = selector(cluster, Component::Node).match_labels.unwrap_or_default();
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Whether a pod takes sessions: its condition says so, and it is not being deleted.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    let mut conditions = pod.status.conditions.iter();
+    pod.metadata.deletion_timestamp.is_none() && conditions.any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 /// Makes a view a resource of the kind that it is a view of.
