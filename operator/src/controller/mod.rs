@@ -15,11 +15,12 @@ mod stages;
 mod watch;
 mod work;
 
-use crate::cli::RunArgs;
+use crate::cli::{Access, RunArgs};
 use build::Settings;
 use kube::{Client, Config};
 use mesh::gauges::MeshGauges;
 use mesh::meshes::Way;
+use mesh::targets::NodeAccess;
 use process::events::Events;
 use process::kubernetes_release::CONNECT_TIMEOUT;
 use process::lease::{Elector, Lost, Timing};
@@ -93,7 +94,7 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
         .unwrap_or_else(|| client.default_namespace().to_owned());
     let metrics = Arc::new(Metrics::new());
     let way = Way {
-        access: args.node_access.into(),
+        access: node_access(args),
         api_server: client.clone(),
         metrics: Arc::clone(&metrics),
     };
@@ -154,6 +155,13 @@ fn scopes(args: &RunArgs) -> Vec<Scope> {
         vec![Scope::All]
     } else {
         args.watch_namespaces.iter().cloned().map(Scope::Namespace).collect()
+    }
+}
+
+fn node_access(args: &RunArgs) -> NodeAccess {
+    match args.node_access {
+        Access::Direct => NodeAccess::Direct,
+        Access::Proxy => NodeAccess::Proxy,
     }
 }
 

@@ -10,7 +10,7 @@ use super::process::metrics::Metrics;
 use super::reconcile;
 use super::secret::Secrets;
 use super::stages::apply::Applier;
-use super::watch::caches::{Caches, Scope, cluster_key, resource};
+use super::watch::caches::{Caches, Listener, Scope, cluster_key, resource};
 use super::watch::queue::{self, Key, Queue};
 use futures::StreamExt;
 use kube::Client;
@@ -89,7 +89,8 @@ impl Work {
         let mut synced = Vec::new();
         for part in self.parts {
             let mut tasks = JoinSet::new();
-            let caches = Caches::watch(&self.client, &part.scope, &part.queue, &part.meshes, &mut tasks);
+            let listener: Arc<dyn Listener> = part.meshes.clone();
+            let caches = Caches::watch(&self.client, &part.scope, &part.queue, &listener, &mut tasks);
             let (told, shown) = oneshot::channel();
             synced.push(shown);
             let context = Arc::new(Context {

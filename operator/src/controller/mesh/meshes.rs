@@ -4,6 +4,7 @@
 use super::node_calls::{Counted, ThroughApiServer};
 use super::targets::{NodeAccess, targets};
 use crate::controller::process::metrics::Metrics;
+use crate::controller::watch::caches::Listener;
 use crate::controller::watch::queue::{Key, Queue};
 use crate::controller::watch::seen::Pod;
 use parking_lot::{Mutex, RwLock};
@@ -161,18 +162,6 @@ impl Meshes {
         Ok(())
     }
 
-    /// Tells a mesh which pods there are.
-    pub fn retarget(&self, key: &Key, pods: &[Arc<Pod>]) {
-        if let Some(mesh) = self.running.lock().get(key) {
-            let now = Some(targets(pods, self.way.access));
-            mesh.targets.send_if_modified(|told| {
-                let changed = *told != now;
-                *told = now;
-                changed
-            });
-        }
-    }
-
     /// A mesh as it is; empty when it is not looked after yet.
     #[must_use]
     pub fn snapshot(&self, key: &Key) -> MeshSnapshot {
@@ -192,16 +181,6 @@ impl Meshes {
             .map(|mesh| Arc::new(mesh.client.http.clone()) as _)
     }
 
-    /// Leaves a mesh to itself: its cluster is gone.
-    pub fn end(&self, key: &Key) {
-        self.running.lock().remove(key);
-    }
-
-    /// Leaves all meshes to themselves that `keep` does not name.
-    pub fn keep_only(&self, keep: impl Fn(&Key) -> bool) {
-        self.running.lock().retain(|key, _| keep(key));
-    }
-
     /// Pairs that there should be and pairs that are whole, over all clusters.
     #[must_use]
     pub fn pairs(&self) -> (u64, u64) {
@@ -213,6 +192,27 @@ impl Meshes {
                 established + u64::from(snapshot.established_pairs),
             )
         })
+    }
+}
+
+impl Listener for Meshes {
+    fn pods_changed(&self, key: &Key, pods: &[Arc<Pod>]) {
+        if let Some(mesh) = self.running.lock().get(key) {
+            let now = Some(targets(pods, self.way.access));
+            mesh.targets.send_if_modified(|told| {
+                let changed = *told != now;
+                *told = now;
+                changed
+            });
+        }
+    }
+
+    fn cluster_deleted(&self, key: &Key) {
+        self.running.lock().remove(key);
+    }
+
+    fn clusters_listed(&self, exists: &dyn Fn(&Key) -> bool) {
+        self.running.lock().retain(|key, _| exists(key));
     }
 }
 

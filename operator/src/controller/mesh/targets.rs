@@ -16,15 +16,6 @@ pub enum NodeAccess {
     Proxy,
 }
 
-impl From<crate::cli::Access> for NodeAccess {
-    fn from(access: crate::cli::Access) -> Self {
-        match access {
-            crate::cli::Access::Direct => Self::Direct,
-            crate::cli::Access::Proxy => Self::Proxy,
-        }
-    }
-}
-
 /// The nodes among these pods that can be in the mesh: those that have an address and whose containers have not ended for
 /// good. Also those that are not ready or are being deleted: they have links until they are gone.
 #[must_use]

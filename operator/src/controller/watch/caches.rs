@@ -5,7 +5,6 @@ use super::owned_fields::condense;
 use super::queue::{Key, Queue};
 use super::seen::{Pod, StatefulSet};
 use crate::controller::build::{INSTANCE, MANAGED_BY, MANAGER};
-use crate::controller::mesh::meshes::Meshes;
 use crate::crd::SfuCluster;
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
@@ -55,6 +54,16 @@ pub struct Caches {
     pub policies: Store<PartialObjectMeta<NetworkPolicy>>,
 }
 
+/// Who is told of a change at once, and not only with the next reconcile: the meshes.
+pub trait Listener: Send + Sync {
+    /// A cluster has these pods now.
+    fn pods_changed(&self, key: &Key, pods: &[Arc<Pod>]);
+    /// A cluster's object was deleted.
+    fn cluster_deleted(&self, key: &Key);
+    /// Clusters may have been deleted while nobody watched: those that `exists` denies are gone.
+    fn clusters_listed(&self, exists: &dyn Fn(&Key) -> bool);
+}
+
 /// The kind SfuCluster, for untyped access.
 #[must_use]
 pub fn resource() -> ApiResource {
@@ -75,7 +84,13 @@ where
 impl Caches {
     /// Begins to watch. The watches end with `tasks`.
     #[must_use]
-    pub fn watch(client: &Client, scope: &Scope, queue: &Queue, meshes: &Arc<Meshes>, tasks: &mut JoinSet<()>) -> Self {
+    pub fn watch(
+        client: &Client,
+        scope: &Scope,
+        queue: &Queue,
+        listener: &Arc<dyn Listener>,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
         let (clusters, writer) = {
             let writer = Writer::new(resource());
             (writer.as_reader(), writer)
@@ -85,7 +100,7 @@ impl Caches {
             scope.clone(),
             writer,
             queue.clone(),
-            Arc::clone(meshes),
+            Arc::clone(listener),
         ));
         let asker = Asker {
             clusters: clusters.clone(),
@@ -94,10 +109,10 @@ impl Caches {
         let (pods, pods_writer) = reflector::store();
         let followed = FollowedPods {
             store: pods.clone(),
-            meshes: Arc::clone(meshes),
+            listener: Arc::clone(listener),
         };
         tasks.spawn(follow(api(client, scope), pods_writer, asker.clone(), move |key| {
-            followed.retarget(key);
+            followed.tell(key);
         }));
         Self {
             clusters,
@@ -170,13 +185,12 @@ impl Asker {
 
 struct FollowedPods {
     store: Store<Pod>,
-    meshes: Arc<Meshes>,
+    listener: Arc<dyn Listener>,
 }
 
 impl FollowedPods {
-    /// Tells the mesh of a cluster at once: it does not wait for a reconcile.
-    fn retarget(&self, key: &Key) {
-        self.meshes.retarget(key, &pods_of(&self.store, key));
+    fn tell(&self, key: &Key) {
+        self.listener.pods_changed(key, &pods_of(&self.store, key));
     }
 }
 
@@ -213,7 +227,7 @@ async fn follow_clusters(
     scope: Scope,
     writer: Writer<DynamicObject>,
     queue: Queue,
-    meshes: Arc<Meshes>,
+    listener: Arc<dyn Listener>,
 ) {
     let api: Api<DynamicObject> = match &scope {
         Scope::All => Api::all_with(client, &resource()),
@@ -239,12 +253,12 @@ async fn follow_clusters(
             Ok(Event::Delete(object)) => {
                 if let Some(key) = cluster_key(&object) {
                     tracing::info!(namespace = key.namespace, cluster = key.name, "the cluster was deleted");
-                    meshes.end(&key);
+                    listener.cluster_deleted(&key);
                 }
             }
             Ok(Event::InitDone) => {
                 let there = asker.ask_all();
-                meshes.keep_only(|key| there.contains(key) || !scope.holds(key));
+                listener.clusters_listed(&|key| there.contains(key) || !scope.holds(key));
             }
             Ok(Event::Init | Event::InitApply(_)) => {}
             Err(error) => complain("SfuCluster", &error),
