@@ -5,6 +5,7 @@ use super::build::Wish;
 use super::mesh::meshes::Meshes;
 use super::process::events::Events;
 use super::process::metrics::Metrics;
+use super::remark::Remark;
 use super::rollout::observe::Leaving;
 use super::secret::Secrets;
 use super::stages::apply::Applier;
@@ -57,8 +58,8 @@ pub struct Memory {
     pub written: Option<Instant>,
     /// Since when pods have been on their way out.
     pub leaving: Leaving,
-    /// When the Secrets that the manifest names were looked at, and what was wrong with them: reason and message.
-    pub named_secrets: Option<(Instant, Option<(&'static str, String)>)>,
+    /// When the Secrets that the manifest names were looked at, and what was wrong with them.
+    pub named_secrets: Option<(Instant, Option<Remark>)>,
     /// Failures in a row.
     pub failures: u32,
 }

@@ -9,6 +9,7 @@ mod context;
 mod mesh;
 mod process;
 mod reconcile;
+mod remark;
 mod rollout;
 mod secret;
 mod stages;

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::mesh::meshes::Credentials;
 use super::mesh::targets::targets;
 use super::process::events::about;
+use super::remark::Remark;
 use super::rollout::last_good::last_good;
 use super::rollout::{act, adjust};
 use super::secret::{self, Data, SecretError};
@@ -170,7 +171,7 @@ async fn carry_out(
         applied
     };
     let degraded = match &applied {
-        Err(error) => Some((Error::reason_of(error), error.to_string())),
+        Err(error) => Some(Remark::new(Error::reason_of(error), error.to_string())),
         Ok(()) => trouble,
     };
     let facts = Facts {
@@ -213,7 +214,10 @@ async fn leave_as_it_is(
         pods,
         mesh: &mesh,
         paused: false,
-        degraded: Some(("InvalidSpec", format!("{invalid}; what ran before runs on"))),
+        degraded: Some(Remark::new(
+            "InvalidSpec",
+            format!("{invalid}; what ran before runs on"),
+        )),
         progress: None,
         upgrade: None,
     };

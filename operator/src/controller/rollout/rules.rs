@@ -5,6 +5,7 @@
 //! until the new one is ready and all pairs are linked. Scale-downs empty all surplus nodes at once, and the StatefulSet
 //! shrinks from the highest number as they become empty. The nodes themselves end their publishers at the deadline.
 
+use crate::controller::remark::Remark;
 use sfumato_admin_api::types::DrainReason;
 use std::time::Duration;
 
@@ -96,8 +97,8 @@ pub struct Retirement {
     pub replicas: i32,
     /// What to do, in any order.
     pub acts: Vec<Act>,
-    /// Reason and message, while something is under way.
-    pub progress: Option<(&'static str, String)>,
+    /// What is under way, if anything is.
+    pub progress: Option<Remark>,
     /// Pods on their way out.
     pub leaving: Vec<String>,
 }
@@ -148,7 +149,7 @@ fn scale_down(scene: &Scene, decided: &mut Retirement) {
             .filter(|p| p.ordinal < decided.replicas)
             .map(|p| p.name.as_str())
             .collect();
-        decided.progress = Some((
+        decided.progress = Some(Remark::new(
             "ScalingDown",
             format!("emptying {} before the scale-down", names.join(", ")),
         ));
@@ -175,7 +176,7 @@ fn roll(scene: &Scene, decided: &mut Retirement) {
         decided.acts.push(evict(pod));
     }
     if let Some(first) = broken.first() {
-        decided.progress = Some((
+        decided.progress = Some(Remark::new(
             "Rolling",
             format!("replacing {}, which does not run; {left}", first.name),
         ));
@@ -190,7 +191,7 @@ fn roll(scene: &Scene, decided: &mut Retirement) {
     };
     let victim = begun.or_else(|| outdated.iter().rev().find(|pod| others_well(pod)));
     let Some(victim) = victim else {
-        decided.progress = Some((
+        decided.progress = Some(Remark::new(
             "Rolling",
             format!("waiting until all nodes are ready and linked; {left}"),
         ));
@@ -199,10 +200,10 @@ fn roll(scene: &Scene, decided: &mut Retirement) {
     decided.leaving.push(victim.name.clone());
     if may_go(victim, DrainReason::Roll, scene.deadline) {
         decided.acts.push(evict(victim));
-        decided.progress = Some(("Rolling", format!("replacing {}; {left}", victim.name)));
+        decided.progress = Some(Remark::new("Rolling", format!("replacing {}; {left}", victim.name)));
     } else {
         ask(victim, DrainReason::Roll, &mut decided.acts);
-        decided.progress = Some(("Rolling", format!("emptying {}; {left}", victim.name)));
+        decided.progress = Some(Remark::new("Rolling", format!("emptying {}; {left}", victim.name)));
     }
 }
 

@@ -78,7 +78,7 @@ fn a_scale_down_empties_all_surplus_nodes_at_once_and_keeps_them_meanwhile() {
         decided.acts,
         [drain(3, DrainReason::ScaleDown), drain(4, DrainReason::ScaleDown)]
     );
-    assert_eq!(decided.progress.unwrap().0, "ScalingDown");
+    assert_eq!(decided.progress.unwrap().reason, "ScalingDown");
 }
 
 #[test]

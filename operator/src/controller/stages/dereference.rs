@@ -4,6 +4,7 @@ use super::named_secrets::named;
 use crate::controller::build::Wish;
 use crate::controller::context::Context;
 use crate::controller::reconcile::Error;
+use crate::controller::remark::Remark;
 use crate::controller::secret::{self, Data};
 use crate::controller::watch::queue::Key;
 use k8s_openapi::api::core::v1::{Event, Secret};
@@ -22,8 +23,8 @@ const RECENT: SignedDuration = SignedDuration::from_secs(300);
 pub struct Given {
     /// The admin Secret.
     pub secret: Data,
-    /// Something that the manifest names and that is not there: reason and message.
-    pub trouble: Option<(&'static str, String)>,
+    /// Something that the manifest names and that is not there.
+    pub trouble: Option<Remark>,
 }
 
 /// Reads it. `nodes` is the number of pods of nodes; `busy`: something is not as desired, so look closely.
@@ -57,7 +58,7 @@ fn lacks_pods(wish: &Wish, nodes: usize) -> bool {
 }
 
 /// Why the StatefulSet controller makes no pods: quotas and Pod Security admission are told in events only.
-async fn refused_pods(wish: &Wish, context: &Context) -> Result<Option<(&'static str, String)>, Error> {
+async fn refused_pods(wish: &Wish, context: &Context) -> Result<Option<Remark>, Error> {
     let set = ObjectRef::new(&wish.id.nodes()).within(&wish.id.namespace);
     let Some(live) = context.caches.stateful_sets.get(&set) else {
         return Ok(None);
@@ -84,17 +85,13 @@ async fn refused_pods(wish: &Wish, context: &Context) -> Result<Option<(&'static
     Ok(refusal.map(|message| {
         let advice =
             "change the quota, the Pod Security label or the admission policy of the namespace that refuses them";
-        ("PodsRefused", format!("{message}; {advice}"))
+        Remark::new("PodsRefused", format!("{message}; {advice}"))
     }))
 }
 
 /// What is wrong with the Secrets that the manifest names, as seen a moment ago: nobody tells of changes of Secrets, and
 /// looking at them costs requests.
-async fn known_trouble_with_secrets(
-    wish: &Wish,
-    busy: bool,
-    context: &Context,
-) -> Result<Option<(&'static str, String)>, Error> {
+async fn known_trouble_with_secrets(wish: &Wish, busy: bool, context: &Context) -> Result<Option<Remark>, Error> {
     let key = Key::from(&wish.id);
     let believed = secret::believed(busy);
     let known = context.remember(&key, |memory| memory.named_secrets.clone());
@@ -111,7 +108,7 @@ async fn known_trouble_with_secrets(
 }
 
 /// What is wrong with the first Secret that the manifest names and nodes cannot use.
-async fn trouble_with_secrets(wish: &Wish, context: &Context) -> Result<Option<(&'static str, String)>, Error> {
+async fn trouble_with_secrets(wish: &Wish, context: &Context) -> Result<Option<Remark>, Error> {
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &wish.id.namespace);
     for named in named(wish) {
         let name = &named.reference.name;

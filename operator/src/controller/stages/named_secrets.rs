@@ -1,6 +1,7 @@
 //! Secrets that a manifest names: which there are, and what is wrong with what is in them. Pure.
 
 use crate::controller::build::Wish;
+use crate::controller::remark::Remark;
 use crate::crd::auth::TokenKeys;
 use crate::crd::redis::SecretKeyRef;
 use k8s_openapi::api::core::v1::Secret;
@@ -62,21 +63,21 @@ pub fn named(wish: &Wish) -> Vec<Named<'_>> {
 impl Named<'_> {
     /// What is wrong with it, and what to do; `live` is the Secret, if there is one.
     #[must_use]
-    pub fn trouble(&self, live: Option<&Secret>) -> Option<(&'static str, String)> {
+    pub fn trouble(&self, live: Option<&Secret>) -> Option<Remark> {
         let (field, name, key) = (&self.field, &self.reference.name, &self.reference.key);
         let Some(secret) = live else {
             let message = format!("{field}: there is no Secret {name} in this namespace: create it with the key {key}");
-            return Some(("SecretMissing", message));
+            return Some(Remark::new("SecretMissing", message));
         };
         let value = secret.data.as_ref().and_then(|data| data.get(key));
         let value = value.map(|value| value.0.trim_ascii()).unwrap_or_default();
         if value.is_empty() {
             let what = self.holds.what();
             let message = format!("{field}: the Secret {name} has no key {key}, or it is empty: put {what} into it");
-            return Some(("SecretMissing", message));
+            return Some(Remark::new("SecretMissing", message));
         }
         let problem = self.holds.problem(value)?;
-        Some((
+        Some(Remark::new(
             "SecretUnusable",
             format!("{field}: the key {key} of the Secret {name} {problem}"),
         ))
@@ -168,10 +169,10 @@ mod tests {
         let wish = wish();
         let url = &named(&wish)[0];
         let told = |live: Option<&Secret>| url.trouble(live).unwrap();
-        assert!(told(None).1.contains("there is no Secret mine"));
+        assert!(told(None).message.contains("there is no Secret mine"));
         // Base64 of a space, of `http://a` and of `redis://a`.
-        assert_eq!(told(Some(&secret(json!({ "url": "IA==" })))).0, "SecretMissing");
-        let (reason, message) = told(Some(&secret(json!({ "url": "aHR0cDovL2E=" }))));
+        assert_eq!(told(Some(&secret(json!({ "url": "IA==" })))).reason, "SecretMissing");
+        let Remark { reason, message } = told(Some(&secret(json!({ "url": "aHR0cDovL2E=" }))));
         assert_eq!(reason, "SecretUnusable");
         assert!(
             message.starts_with("spec.redis.external.urlSecretRef: the key url of the Secret mine"),

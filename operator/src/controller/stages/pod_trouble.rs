@@ -1,5 +1,6 @@
 //! Why a pod does not get anywhere, in the words of Kubernetes, and what to do about it. Pure.
 
+use crate::controller::remark::Remark;
 use crate::controller::watch::seen::{Pod, is_ready};
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -18,24 +19,24 @@ const UNPULLED: [&str; 6] = [
     "RegistryUnavailable",
 ];
 
-/// Reason and message for the first of these pods that does not get anywhere.
+/// What is to be said of the first of these pods that does not get anywhere.
 #[must_use]
-pub fn trouble<'a>(pods: impl IntoIterator<Item = &'a Arc<Pod>>) -> Option<(&'static str, String)> {
+pub fn trouble<'a>(pods: impl IntoIterator<Item = &'a Arc<Pod>>) -> Option<Remark> {
     let waiting = pods.into_iter().filter(|pod| !is_ready(pod));
     waiting
         .filter_map(|pod| without_host(pod).or_else(|| not_started(pod)))
         .next()
 }
 
-fn without_host(pod: &Pod) -> Option<(&'static str, String)> {
+fn without_host(pod: &Pod) -> Option<Remark> {
     let mut conditions = pod.status.conditions.iter();
     let condition = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
     let (name, words) = (pod.name_any(), condition.message.as_deref().unwrap_or(""));
     let advice = "add hosts that fit, or change nodeSelector, tolerations, affinity or resources";
-    Some(("NoHost", format!("{name} has no host: {words}; {advice}")))
+    Some(Remark::new("NoHost", format!("{name} has no host: {words}; {advice}")))
 }
 
-fn not_started(pod: &Pod) -> Option<(&'static str, String)> {
+fn not_started(pod: &Pod) -> Option<Remark> {
     let containers = pod.status.container_statuses.iter();
     let (why, waiting) = containers
         .filter_map(|container| container.state.waiting.as_ref())
@@ -44,14 +45,14 @@ fn not_started(pod: &Pod) -> Option<(&'static str, String)> {
     let (name, words) = (pod.name_any(), waiting.message.as_deref().unwrap_or(""));
     Some(if UNPULLED.contains(&why) {
         let advice = "check the image's name, the registry and imagePullSecrets";
-        (
+        Remark::new(
             "ImageNotPulled",
             format!("{name} cannot pull its image ({why}): {words}; {advice}"),
         )
     } else if why == "CrashLoopBackOff" {
         let advice = format!("`kubectl logs {name} --previous` shows why");
-        ("Crashing", format!("{name} ends again and again: {words}; {advice}"))
+        Remark::new("Crashing", format!("{name} ends again and again: {words}; {advice}"))
     } else {
-        ("NotStarted", format!("{name} does not start ({why}): {words}"))
+        Remark::new("NotStarted", format!("{name} does not start ({why}): {words}"))
     })
 }

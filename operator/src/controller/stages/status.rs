@@ -2,6 +2,7 @@
 
 use super::pod_trouble::trouble;
 use crate::controller::build::{Component, selector_text};
+use crate::controller::remark::Remark;
 use crate::controller::watch::seen::{Pod, is_node, is_ready};
 use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -31,10 +32,10 @@ pub struct Facts<'a> {
     pub mesh: &'a MeshSnapshot,
     /// Whether changes are stopped.
     pub paused: bool,
-    /// What needs a person: reason and message.
-    pub degraded: Option<(&'static str, String)>,
-    /// What is under way: reason and message.
-    pub progress: Option<(&'static str, String)>,
+    /// What needs a person.
+    pub degraded: Option<Remark>,
+    /// What is under way.
+    pub progress: Option<Remark>,
     /// The image that nodes would get if they were upgraded.
     pub upgrade: Option<String>,
 }
@@ -62,7 +63,7 @@ pub fn status(facts: &Facts<'_>, before: &SfuClusterStatus, now: Timestamp) -> S
         },
         conditions: conditions(facts, &pods, ready, desired, pairs)
             .into_iter()
-            .map(|told| told.condition(facts.generation, before, now))
+            .map(|draft| draft.condition(facts.generation, before, now))
             .collect(),
         nodes_summary,
         nodes,
@@ -107,23 +108,21 @@ fn node(pod: &Pod, mesh: &MeshSnapshot) -> NodeStatus {
 }
 
 /// A condition before it gets its times.
-struct Told {
+struct Draft {
     kind: &'static str,
     status: &'static str,
-    reason: &'static str,
-    message: String,
+    remark: Remark,
 }
 
-fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usize, pairs: usize) -> Vec<Told> {
+fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usize, pairs: usize) -> Vec<Draft> {
     let nodes_ready = ready == desired && pods.len() == desired;
     let mesh = facts.mesh;
     let mesh_ready =
         mesh.is_whole() && mesh.members.len() == desired && usize::try_from(mesh.established_pairs) == Ok(pairs);
-    let redis = redis(mesh);
-    let (nodes_reason, nodes_message) = if nodes_ready {
-        ("AllReady", format!("all {desired} nodes are ready"))
+    let nodes = if nodes_ready {
+        Remark::new("AllReady", format!("all {desired} nodes are ready"))
     } else {
-        let count = || ("NotAllReady", format!("{ready} of {desired} nodes are ready"));
+        let count = || Remark::new("NotAllReady", format!("{ready} of {desired} nodes are ready"));
         trouble(pods.iter().copied()).unwrap_or_else(count)
     };
     // Of front door and Redis nothing else tells.
@@ -136,82 +135,74 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
     } else if nodes_ready {
         mesh_message.clone()
     } else {
-        nodes_message.clone()
+        nodes.message.clone()
     };
-    let mut told = vec![
+    let paused = || Remark::new("Paused", "spec.paused is set: nothing is applied, drained or rolled");
+    let upgrade = |image: &String| {
+        let advice = "set spec.image, or upgradePolicy to Automatic";
+        let message = format!("the operator's own release would run {image}: {advice}");
+        Remark::new("OtherImage", message)
+    };
+    vec![
         yes_or_no("Ready", all, ("AsDesired", "NotYet"), summary),
-        yes_or_no("NodesReady", nodes_ready, (nodes_reason, nodes_reason), nodes_message),
+        yes_or_no("NodesReady", nodes_ready, (nodes.reason, nodes.reason), nodes.message),
         yes_or_no("MeshReady", mesh_ready, ("AllLinked", "NotAllLinked"), mesh_message),
-        redis,
-    ];
-    let mut flag = |kind, (reason, message): (&'static str, Option<String>), otherwise: (&'static str, &str)| {
-        let holds = message.is_some();
-        told.push(Told {
-            kind,
-            status: if holds { "True" } else { "False" },
-            reason: if holds { reason } else { otherwise.0 },
-            message: message.unwrap_or_else(|| otherwise.1.to_owned()),
-        });
-    };
-    let split = |what: &Option<(&'static str, String)>| match what {
-        Some((reason, message)) => (*reason, Some(message.clone())),
-        None => ("None", None),
-    };
-    flag(
-        "Progressing",
-        split(&facts.progress),
-        ("Settled", "nothing is under way"),
-    );
-    flag("Degraded", split(&degraded), ("AsExpected", "nothing needs a person"));
-    let paused = facts
-        .paused
-        .then(|| "spec.paused is set: nothing is applied, drained or rolled".to_owned());
-    flag("Paused", ("Paused", paused), ("Active", "spec.paused is not set"));
-    let upgrade = facts.upgrade.as_ref().map(|image| {
-        format!("the operator's own release would run {image}: set spec.image, or upgradePolicy to Automatic")
-    });
-    flag(
-        "UpgradeAvailable",
-        ("OtherImage", upgrade),
-        ("UpToDate", "the nodes run what they would get anew"),
-    );
-    told
+        redis(mesh),
+        flag(
+            "Progressing",
+            facts.progress.clone(),
+            ("Settled", "nothing is under way"),
+        ),
+        flag("Degraded", degraded, ("AsExpected", "nothing needs a person")),
+        flag(
+            "Paused",
+            facts.paused.then(paused),
+            ("Active", "spec.paused is not set"),
+        ),
+        flag(
+            "UpgradeAvailable",
+            facts.upgrade.as_ref().map(upgrade),
+            ("UpToDate", "the nodes run what they would get anew"),
+        ),
+    ]
 }
 
-fn redis(mesh: &MeshSnapshot) -> Told {
+fn redis(mesh: &MeshSnapshot) -> Draft {
     let reports: Vec<_> = mesh.members.iter().filter_map(MemberSnapshot::current).collect();
     let away: Vec<_> = reports.iter().filter(|report| !report.redis).collect();
     let why = away.iter().find_map(|report| report.redis_problem.as_ref());
-    let (status, reason, message) = match (reports.len(), away.len()) {
+    let (status, remark) = match (reports.len(), away.len()) {
         (0, _) => (
             "Unknown",
-            "NoNodes",
-            "no node has said whether it reaches Redis".to_owned(),
+            Remark::new("NoNodes", "no node has said whether it reaches Redis"),
         ),
-        (_, 0) => ("True", "Reached", "every node reaches Redis".to_owned()),
+        (_, 0) => ("True", Remark::new("Reached", "every node reaches Redis")),
         (all, without) if why.is_some_and(|why| why.contains("certificate")) => (
             "False",
-            "CertificateRefused",
-            format!(
-                "{without} of {all} nodes refuse the certificate of Redis{}: put the CA that it comes from into \
-                 spec.redis.external.caSecretRef; what plays goes on",
-                because(why)
+            Remark::new(
+                "CertificateRefused",
+                format!(
+                    "{without} of {all} nodes refuse the certificate of Redis{}: put the CA that it comes from into \
+                     spec.redis.external.caSecretRef; what plays goes on",
+                    because(why)
+                ),
             ),
         ),
         (all, without) => (
             "False",
-            "NotReached",
-            format!(
-                "{without} of {all} nodes do not reach Redis{}; what plays goes on",
-                because(why)
+            Remark::new(
+                "NotReached",
+                format!(
+                    "{without} of {all} nodes do not reach Redis{}; what plays goes on",
+                    because(why)
+                ),
             ),
         ),
     };
-    Told {
+    Draft {
         kind: "RedisReady",
         status,
-        reason,
-        message,
+        remark,
     }
 }
 
@@ -219,26 +210,33 @@ fn because(why: Option<&String>) -> String {
     why.map(|why| format!(" ({why})")).unwrap_or_default()
 }
 
-fn yes_or_no(kind: &'static str, holds: bool, reasons: (&'static str, &'static str), message: String) -> Told {
-    Told {
+/// A condition with a reason for either case, and one message.
+fn yes_or_no(kind: &'static str, holds: bool, (yes, no): (&'static str, &'static str), message: String) -> Draft {
+    Draft {
         kind,
         status: if holds { "True" } else { "False" },
-        reason: if holds { reasons.0 } else { reasons.1 },
-        message,
+        remark: Remark::new(if holds { yes } else { no }, message),
     }
 }
 
-impl Told {
+/// A condition that holds when there is something to say.
+fn flag(kind: &'static str, holds: Option<Remark>, otherwise: (&'static str, &str)) -> Draft {
+    Draft {
+        kind,
+        status: if holds.is_some() { "True" } else { "False" },
+        remark: holds.unwrap_or_else(|| Remark::new(otherwise.0, otherwise.1)),
+    }
+}
+
+impl Draft {
     fn condition(self, generation: Option<i64>, before: &SfuClusterStatus, now: Timestamp) -> Condition {
-        let same = before
-            .conditions
-            .iter()
-            .find(|c| c.type_ == self.kind && c.status == self.status);
+        let Self { kind, status, remark } = self;
+        let same = before.conditions.iter().find(|c| c.type_ == kind && c.status == status);
         Condition {
-            type_: self.kind.to_owned(),
-            status: self.status.to_owned(),
-            reason: self.reason.to_owned(),
-            message: self.message.chars().take(MAX_MESSAGE).collect(),
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: remark.reason.to_owned(),
+            message: remark.message.chars().take(MAX_MESSAGE).collect(),
             observed_generation: generation,
             last_transition_time: same.map_or(Time(now), |c| c.last_transition_time.clone()),
         }

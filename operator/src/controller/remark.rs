@@ -1,0 +1,18 @@
+//! How a state is told: one word for machines, one sentence for people.
+
+/// Reason and message of a condition or an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// What one filters by: `ImageNotPulled`. One of a closed set.
+    pub reason: &'static str,
+    /// What is the case, and what to do.
+    pub message: String,
+}
+
+impl Remark {
+    /// A remark with these words.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { reason, message }
+    }
+}
