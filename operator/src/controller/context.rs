@@ -1,65 +1,49 @@
 //! What every reconcile shares.
 
 use super::build::Settings;
-use super::build::Wish;
 use super::mesh::meshes::Meshes;
-use super::process::events::Events;
 use super::process::metrics::Metrics;
-use super::remark::Remark;
+use super::rollout::act::Actor;
 use super::rollout::observe::Leaving;
-use super::secret::Secrets;
 use super::stages::apply::Applier;
-use super::stages::validate::Invalid;
+use super::stages::dereference::Dereferencer;
+use super::stages::validate::Validator;
+use super::stages::write_status::StatusWriter;
 use super::watch::caches::Caches;
 use super::watch::queue::{Key, Queue};
-use kube::Client;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// First pause after a failure, doubled with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What every reconcile shares.
+/// What every reconcile of a scope shares.
 pub struct Context {
-    /// The API server.
-    pub client: Client,
-    /// The command line.
     pub settings: Settings,
-    /// What there is.
     pub caches: Caches,
-    /// The meshes.
     pub meshes: Arc<Meshes>,
     /// Where reconciles are asked for.
     pub queue: Queue,
-    /// The admin Secrets.
-    pub secrets: Secrets,
-    /// What was applied.
-    pub applier: Applier,
-    /// Where events go.
-    pub events: Events,
-    /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Held while an object is checked: one after the other.
-    pub validating: tokio::sync::Mutex<()>,
+    // The stages that reach outside, or remember something. They stand in the order in which they are called.
+    pub validator: Validator,
+    pub dereferencer: Dereferencer,
+    pub applier: Applier,
+    pub actor: Actor,
+    pub status_writer: StatusWriter,
     /// What is remembered of each cluster. Nothing that matters is lost with it.
     pub memories: Mutex<BTreeMap<Key, Memory>>,
 }
 
-/// What is remembered of a cluster between two reconciles.
+/// What is remembered of a cluster between two reconciles, besides what the stages remember themselves.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// Whether the object of this UID and generation was in order.
-    pub validated: Option<(String, i64, Result<Wish, Invalid>)>,
-    /// When counts were last written into the status.
-    pub written: Option<Instant>,
     /// Since when pods have been on their way out.
     pub leaving: Leaving,
-    /// When the Secrets that the manifest names were looked at, and what was wrong with them.
-    pub named_secrets: Option<(Instant, Option<Remark>)>,
     /// Failures in a row.
     pub failures: u32,
 }
@@ -70,12 +54,14 @@ impl Context {
         change(self.memories.lock().entry(key.clone()).or_default())
     }
 
-    /// Forgets clusters that are gone.
+    /// Forgets a cluster that is gone.
     pub fn forget(&self, key: &Key) {
         self.queue.begun(key);
-        self.memories.lock().remove(key);
-        self.secrets.keep_only(|other| other != key);
+        self.validator.forget(key);
+        self.dereferencer.forget(key);
         self.applier.forget(key);
+        self.status_writer.forget(key);
+        self.memories.lock().remove(key);
     }
 
     /// How long to wait after one more failure of a cluster: each has its own count, so that a broken one delays no other.

@@ -6,6 +6,7 @@
 
 pub mod build;
 mod context;
+mod error;
 mod mesh;
 mod process;
 mod reconcile;

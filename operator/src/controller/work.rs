@@ -1,15 +1,19 @@
 //! The work itself: for each scope its caches, its queue, and kube's scheduler between them.
 
 use super::build::Settings;
-use super::context::{Context, Memory};
+use super::context::Context;
+use super::error::Error;
 use super::mesh::meshes::{Meshes, Way};
 use super::process::events::Events;
 use super::process::kubernetes_release;
 use super::process::lease::Standing;
 use super::process::metrics::Metrics;
-use super::reconcile;
-use super::secret::Secrets;
+use super::reconcile::reconcile;
+use super::rollout::act::Actor;
 use super::stages::apply::Applier;
+use super::stages::dereference::Dereferencer;
+use super::stages::validate::Validator;
+use super::stages::write_status::StatusWriter;
 use super::watch::caches::{Caches, Listener, Scope, cluster_key, resource};
 use super::watch::queue::{self, Key, Queue};
 use futures::StreamExt;
@@ -17,7 +21,6 @@ use kube::Client;
 use kube::api::DynamicObject;
 use kube::runtime::controller::{Action, Config as Concurrency, Error as Failure, applier};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -93,18 +96,19 @@ impl Work {
             let caches = Caches::watch(&self.client, &part.scope, &part.queue, &listener, &mut tasks);
             let (told, shown) = oneshot::channel();
             synced.push(shown);
+            let client = || self.client.clone();
             let context = Arc::new(Context {
-                client: self.client.clone(),
                 settings: self.settings.clone(),
                 caches,
+                validator: Validator::default(),
+                dereferencer: Dereferencer::new(client()),
+                applier: Applier::new(client()),
+                actor: Actor::new(client(), Arc::clone(&part.meshes), self.events.clone()),
+                status_writer: StatusWriter::new(client(), self.events.clone(), Arc::clone(&self.metrics)),
                 meshes: part.meshes,
                 queue: part.queue,
-                secrets: Secrets::default(),
-                applier: Applier::new(self.client.clone()),
-                events: self.events.clone(),
                 metrics: Arc::clone(&self.metrics),
-                validating: tokio::sync::Mutex::new(()),
-                memories: Mutex::new(BTreeMap::<Key, Memory>::new()),
+                memories: Mutex::default(),
             });
             scopes.spawn(work(context, part.requests, tasks, told));
         }
@@ -134,7 +138,7 @@ async fn work(
         .map(move |key| Ok::<_, Infallible>(queue::request(&key, &resource)));
     let clusters = context.caches.clusters.clone();
     applier(
-        |object, context| Box::pin(reconcile::reconcile(object, context)),
+        |object, context| Box::pin(reconcile(object, context)),
         after_failure,
         Arc::clone(&context),
         clusters,
@@ -160,7 +164,7 @@ async fn work(
 }
 
 #[allow(clippy::needless_pass_by_value)] // kube's signature.
-fn after_failure(object: Arc<DynamicObject>, error: &reconcile::Error, context: Arc<Context>) -> Action {
+fn after_failure(object: Arc<DynamicObject>, error: &Error, context: Arc<Context>) -> Action {
     let Some(key) = cluster_key(&object) else {
         return Action::await_change();
     };

@@ -3,7 +3,10 @@
 
 use super::node_calls::{Counted, ThroughApiServer};
 use super::targets::{NodeAccess, targets};
+use crate::controller::build::secret_keys::CA_CERT;
+use crate::controller::build::{Wish, fitting_lanes};
 use crate::controller::process::metrics::Metrics;
+use crate::controller::secret::{self, Data};
 use crate::controller::watch::caches::Listener;
 use crate::controller::watch::queue::{Key, Queue};
 use crate::controller::watch::seen::Pod;
@@ -12,7 +15,7 @@ use sfumato_admin_api::client::{HttpNodeAdmin, NodeAdmin};
 use sfumato_admin_api::client::{Straight, Transport};
 use sfumato_admin_api::files::TlsError;
 use sfumato_admin_api::files::{TokenSource, TrustedCa};
-use sfumato_mesh::{MeshHandle, MeshOptions, MeshSnapshot, MeshTask, Target};
+use sfumato_mesh::{MeshHandle, MeshOptions, MeshSnapshot, MeshTask, PlanOptions, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -48,11 +51,29 @@ pub struct Way {
 
 /// What the nodes of a cluster accept, and how they are known.
 #[derive(Clone)]
-pub struct Credentials {
-    /// Admin token.
-    pub token: String,
+struct Credentials {
+    token: String,
     /// CAs of the admin listeners, PEM.
-    pub ca: String,
+    ca: String,
+}
+
+impl Credentials {
+    fn of(secret: &Data) -> Self {
+        Self {
+            token: secret::current_token(secret),
+            ca: secret::text(secret, CA_CERT).unwrap_or_default(),
+        }
+    }
+}
+
+fn options(wish: &Wish) -> MeshOptions {
+    MeshOptions {
+        plan: PlanOptions {
+            lanes: fitting_lanes(&wish.spec),
+            link_grace: wish.spec.mesh.link_grace.0,
+        },
+        ..MeshOptions::default()
+    }
 }
 
 /// A client whose credentials can be replaced while it is used.
@@ -118,20 +139,15 @@ impl Meshes {
         self.way.access
     }
 
-    /// Sees to it that the mesh of a cluster is looked after with these options and credentials.
+    /// Sees to it that the mesh of a cluster is looked after, as the wish wants it, with what its admin Secret holds.
     ///
     /// # Errors
     /// When the CA cannot be used.
-    pub fn look_after(
-        &self,
-        key: &Key,
-        uid: &str,
-        options: MeshOptions,
-        pods: &[Arc<Pod>],
-        credentials: Credentials,
-    ) -> Result<(), TlsError> {
+    pub fn look_after(&self, wish: &Wish, secret: &Data, pods: &[Arc<Pod>]) -> Result<(), TlsError> {
+        let (key, uid) = (Key::from(&wish.id), &wish.id.uid);
+        let (options, credentials) = (options(wish), Credentials::of(secret));
         let mut running = self.running.lock();
-        let client = match running.get(key).filter(|mesh| mesh.uid == uid) {
+        let client = match running.get(&key).filter(|mesh| mesh.uid == *uid) {
             Some(mesh) => {
                 mesh.client.update(credentials)?;
                 if mesh.options == options && !mesh.forward.is_finished() {
@@ -142,7 +158,7 @@ impl Meshes {
             }
             None => Client::new(credentials, &self.way)?,
         };
-        running.remove(key);
+        running.remove(&key);
         let admin: Arc<dyn NodeAdmin> = Arc::new(client.http.clone());
         let (sender, receiver) = watch::channel(Some(targets(pods, self.way.access)));
         // Everything that is logged about this mesh says whose it is.
@@ -151,14 +167,14 @@ impl Meshes {
         let snapshots = handle.snapshots.clone();
         let forward = tokio::spawn(forward(handle, key.clone(), self.queue.clone()));
         let mesh = Running {
-            uid: uid.to_owned(),
+            uid: uid.clone(),
             options,
             client,
             targets: sender,
             snapshots,
             forward,
         };
-        running.insert(key.clone(), mesh);
+        running.insert(key, mesh);
         Ok(())
     }
 

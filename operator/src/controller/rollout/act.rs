@@ -2,150 +2,163 @@
 //! that fails is only told: the next look decides again.
 
 use super::rules::Act;
-use crate::controller::build::ClusterId;
-use crate::controller::context::Context;
-use crate::controller::process::events::{Note, Tone, about};
+use crate::controller::build::{ClusterId, Wish};
+use crate::controller::mesh::meshes::Meshes;
+use crate::controller::mesh::targets::targets;
+use crate::controller::process::events::{Events, Note, Tone, about};
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Anything, Pod};
 use futures::future::join_all;
 use k8s_openapi::api::policy::v1::Eviction;
-use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
-use sfumato_admin_api::client::{AdminError, NodeAdmin};
+use kube::{Api, Client};
+use sfumato_admin_api::client::NodeAdmin;
 use sfumato_admin_api::types::{DrainReason, DrainRequest};
 use sfumato_mesh::Target;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Carries out all acts side by side.
-pub async fn carry_out(acts: &[Act], id: &ClusterId, targets: &[Target], deadline: Duration, context: &Context) {
-    let key = Key::from(id);
-    let Some(admin) = context.meshes.admin(&key) else {
-        return;
-    };
-    join_all(acts.iter().map(|act| one(act, id, targets, deadline, &admin, context))).await;
+/// Carries acts out.
+pub struct Actor {
+    client: Client,
+    meshes: Arc<Meshes>,
+    events: Events,
 }
 
-async fn one(
-    act: &Act,
-    id: &ClusterId,
-    targets: &[Target],
+/// The nodes of one cluster, as acts reach them.
+struct Nodes<'a> {
+    id: &'a ClusterId,
+    targets: Vec<Target>,
+    admin: Arc<dyn NodeAdmin>,
+    /// How long publishers may stay.
     deadline: Duration,
-    admin: &Arc<dyn NodeAdmin>,
-    context: &Context,
-) {
-    let done = match act {
-        Act::Drain(pod, reason) => drain(pod, *reason, targets, deadline, admin).await,
-        Act::Undrain(pod, reason) => undrain(pod, *reason, targets, admin).await,
-        Act::Evict { pod, uid } => evict(pod, uid, id, context).await,
-        Act::ForceDelete { pod, uid } => force_delete(pod, uid, id, context).await,
-    };
-    match done {
-        Ok(Some(note)) => context.events.tell(&about(id), note),
-        Ok(None) => {}
-        Err(why) => tracing::info!(
-            namespace = id.namespace,
-            cluster = id.name,
-            ?act,
-            error = why,
-            "not yet"
-        ),
+}
+
+impl Actor {
+    #[must_use]
+    pub fn new(client: Client, meshes: Arc<Meshes>, events: Events) -> Self {
+        Self { client, meshes, events }
+    }
+
+    /// Carries out all acts on these pods of a cluster, side by side.
+    pub async fn carry_out(&self, acts: &[Act], wish: &Wish, pods: &[Arc<Pod>]) {
+        // There is none when the cluster was deleted meanwhile.
+        let Some(admin) = self.meshes.admin(&Key::from(&wish.id)) else {
+            return;
+        };
+        let nodes = Nodes {
+            id: &wish.id,
+            targets: targets(pods, self.meshes.access()),
+            admin,
+            deadline: wish.spec.drain.deadline.0,
+        };
+        join_all(acts.iter().map(|act| self.one(act, &nodes))).await;
+    }
+
+    async fn one(&self, act: &Act, nodes: &Nodes<'_>) {
+        let done = match act {
+            Act::Drain(pod, reason) => nodes.drain(pod, *reason).await,
+            Act::Undrain(pod, reason) => nodes.undrain(pod, *reason).await,
+            Act::Evict { pod, uid } => self.evict(pod, uid, nodes.id).await,
+            Act::ForceDelete { pod, uid } => self.force_delete(pod, uid, nodes.id).await,
+        };
+        match done {
+            Ok(Some(note)) => self.events.tell(&about(nodes.id), note),
+            Ok(None) => {}
+            Err(why) => tracing::info!(
+                namespace = nodes.id.namespace,
+                cluster = nodes.id.name,
+                ?act,
+                error = why,
+                "not yet"
+            ),
+        }
+    }
+
+    /// The client library's own eviction writes its options under a wrong key, which would drop the precondition.
+    async fn evict(&self, pod: &str, uid: &str, id: &ClusterId) -> Done {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &id.namespace);
+        let eviction = Eviction {
+            metadata: ObjectMeta {
+                name: Some(pod.to_owned()),
+                namespace: Some(id.namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            delete_options: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions {
+                preconditions: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Preconditions {
+                    uid: Some(uid.to_owned()),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+        };
+        let params = PostParams::default();
+        let answer: kube::Result<Anything> = api.create_subresource("eviction", pod, &params, &eviction).await;
+        let note = Note {
+            tone: Tone::Normal,
+            reason: "Replacing",
+            action: "Rolling",
+            text: format!("{pod} is replaced"),
+        };
+        removed(answer, note)
+    }
+
+    async fn force_delete(&self, pod: &str, uid: &str, id: &ClusterId) -> Done {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &id.namespace);
+        let params = DeleteParams {
+            grace_period_seconds: Some(0),
+            ..DeleteParams::default()
+        }
+        .preconditions(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        });
+        let note = Note {
+            tone: Tone::Warning,
+            reason: "HostLost",
+            action: "Replacing",
+            text: format!("{pod} was removed: its host is lost, and neither the operator nor another node hears it"),
+        };
+        removed(api.delete(pod, &params).await, note)
     }
 }
 
 type Done = Result<Option<Note>, String>;
 
-fn url<'a>(pod: &str, targets: &'a [Target]) -> Result<&'a str, String> {
-    let target = targets.iter().find(|target| target.name.as_str() == pod);
-    target
-        .map(|target| target.admin_url.as_str())
-        .ok_or_else(|| format!("{pod} has no address"))
-}
-
-async fn drain(
-    pod: &str,
-    reason: DrainReason,
-    targets: &[Target],
-    deadline: Duration,
-    admin: &Arc<dyn NodeAdmin>,
-) -> Done {
-    let request = DrainRequest {
-        reason,
-        deadline_seconds: Some(deadline.as_secs()),
-    };
-    admin
-        .drain(url(pod, targets)?, &request)
-        .await
-        .map_err(|e: AdminError| e.to_string())?;
-    Ok(Some(Note {
-        tone: Tone::Normal,
-        reason: "Draining",
-        action: "Draining",
-        text: format!(
-            "{pod} takes no new sessions and is emptied within {} s ({reason})",
-            deadline.as_secs()
-        ),
-    }))
-}
-
-async fn undrain(pod: &str, reason: DrainReason, targets: &[Target], admin: &Arc<dyn NodeAdmin>) -> Done {
-    admin
-        .undrain(url(pod, targets)?, reason)
-        .await
-        .map_err(|e| e.to_string())?;
-    Ok(Some(Note {
-        tone: Tone::Normal,
-        reason: "DrainLifted",
-        action: "Draining",
-        text: format!("{pod} is wanted again ({reason})"),
-    }))
-}
-
-/// The client library's own eviction writes its options under a wrong key, which would drop the precondition.
-async fn evict(pod: &str, uid: &str, id: &ClusterId, context: &Context) -> Done {
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &id.namespace);
-    let eviction = Eviction {
-        metadata: ObjectMeta {
-            name: Some(pod.to_owned()),
-            namespace: Some(id.namespace.clone()),
-            ..ObjectMeta::default()
-        },
-        delete_options: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions {
-            preconditions: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Preconditions {
-                uid: Some(uid.to_owned()),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
-    };
-    let params = PostParams::default();
-    let answer: kube::Result<Anything> = api.create_subresource("eviction", pod, &params, &eviction).await;
-    let note = Note {
-        tone: Tone::Normal,
-        reason: "Replacing",
-        action: "Rolling",
-        text: format!("{pod} is replaced"),
-    };
-    removed(answer, note)
-}
-
-async fn force_delete(pod: &str, uid: &str, id: &ClusterId, context: &Context) -> Done {
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &id.namespace);
-    let params = DeleteParams {
-        grace_period_seconds: Some(0),
-        ..DeleteParams::default()
+impl Nodes<'_> {
+    async fn drain(&self, pod: &str, reason: DrainReason) -> Done {
+        let deadline = self.deadline.as_secs();
+        let request = DrainRequest {
+            reason,
+            deadline_seconds: Some(deadline),
+        };
+        let drained = self.admin.drain(self.url(pod)?, &request).await;
+        drained.map_err(|error| error.to_string())?;
+        Ok(Some(Note {
+            tone: Tone::Normal,
+            reason: "Draining",
+            action: "Draining",
+            text: format!("{pod} takes no new sessions and is emptied within {deadline} s ({reason})"),
+        }))
     }
-    .preconditions(Preconditions {
-        uid: Some(uid.to_owned()),
-        resource_version: None,
-    });
-    let note = Note {
-        tone: Tone::Warning,
-        reason: "HostLost",
-        action: "Replacing",
-        text: format!("{pod} was removed: its host is lost, and neither the operator nor another node hears it"),
-    };
-    removed(api.delete(pod, &params).await, note)
+
+    async fn undrain(&self, pod: &str, reason: DrainReason) -> Done {
+        let undrained = self.admin.undrain(self.url(pod)?, reason).await;
+        undrained.map_err(|error| error.to_string())?;
+        Ok(Some(Note {
+            tone: Tone::Normal,
+            reason: "DrainLifted",
+            action: "Draining",
+            text: format!("{pod} is wanted again ({reason})"),
+        }))
+    }
+
+    fn url(&self, pod: &str) -> Result<&str, String> {
+        let target = self.targets.iter().find(|target| target.name.as_str() == pod);
+        target
+            .map(|target| target.admin_url.as_str())
+            .ok_or_else(|| format!("{pod} has no address"))
+    }
 }
 
 /// What the API server says of the removal of one pod. One that is gone, or replaced already, is no news.

@@ -1,73 +1,59 @@
 //! Fits what was built to what runs: the number of nodes while some are still being emptied, and the templates that an
 //! upgrade policy keeps.
 
-use super::observe::{count_leaving, scene};
-use super::rules::{Retirement, retirement};
-use super::upgrade::{Part, keep};
+use super::upgrade::{PodKind, keep};
 use crate::controller::build::{Children, Wish};
-use crate::controller::context::Context;
-use crate::controller::watch::queue::Key;
-use crate::controller::watch::seen::Pod;
-use k8s_openapi::jiff::Timestamp;
+use crate::controller::watch::caches::Caches;
 use kube::core::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
-use sfumato_mesh::MeshSnapshot;
-use std::sync::Arc;
-use std::time::Instant;
 
-/// Who has to leave, and how far that is.
-pub fn retire(key: &Key, wish: &Wish, pods: &[Arc<Pod>], mesh: &MeshSnapshot, context: &Context) -> Retirement {
-    let set = ObjectRef::new(&wish.id.nodes()).within(&wish.id.namespace);
-    let live = context.caches.stateful_sets.get(&set);
-    let deadline = wish.spec.drain.deadline.0;
-    let now = (Timestamp::now(), Instant::now());
-    context.remember(key, |memory| {
-        let scene = scene(
-            wish.spec.replicas,
-            deadline,
-            live.as_deref(),
-            pods,
-            mesh,
-            &memory.leaving,
-            now,
-        );
-        let decided = retirement(&scene);
-        count_leaving(&mut memory.leaving, &scene, &decided.leaving, now.1);
-        decided
-    })
+/// What is to be applied.
+#[derive(Debug)]
+#[must_use]
+pub struct Prepared {
+    pub children: Children,
+    /// An image of this release that is kept back.
+    pub upgrade: Option<String>,
 }
 
-/// Keeps as many nodes as are not empty yet.
-pub fn keep_nodes(children: &mut Children, replicas: i32) {
-    if let Some(spec) = &mut children.nodes.spec {
-        spec.replicas = Some(replicas);
+/// Fits what was built of a wish to what runs: `replicas` nodes for now, and templates as the upgrade policy says.
+pub fn adjust(mut children: Children, wish: &Wish, replicas: i32, caches: &Caches) -> Prepared {
+    if let Some(nodes) = &mut children.nodes.spec {
+        nodes.replicas = Some(replicas);
     }
+    let upgrade = keep_templates(&mut children, wish, caches);
+    Prepared { children, upgrade }
 }
 
 /// Keeps the templates of what runs, where the upgrade policy says so. Answers an image that is kept back.
-pub fn keep_templates(children: &mut Children, wish: &Wish, context: &Context) -> Option<String> {
+fn keep_templates(children: &mut Children, wish: &Wish, caches: &Caches) -> Option<String> {
     let spec = &wish.spec;
-    let sets = &context.caches.stateful_sets;
+    let sets = &caches.stateful_sets;
     let mut kept_back = None;
     if let Some(nodes) = &mut children.nodes.spec {
         let live = live(sets, &wish.id.nodes(), wish);
         let metadata = &mut children.nodes.metadata;
-        let part = (spec, Part::Nodes);
-        kept_back = keep(metadata, &mut nodes.template, live.as_ref(), part);
+        let kind = (spec, PodKind::Nodes);
+        kept_back = keep(metadata, &mut nodes.template, live.as_ref(), kind);
     }
     if let Some(redis) = &mut children.redis
         && let Some(redis_spec) = &mut redis.stateful_set.spec
     {
         let live = live(sets, &wish.id.redis(), wish);
         let metadata = &mut redis.stateful_set.metadata;
-        let image = keep(metadata, &mut redis_spec.template, live.as_ref(), (spec, Part::Redis));
+        let image = keep(
+            metadata,
+            &mut redis_spec.template,
+            live.as_ref(),
+            (spec, PodKind::Redis),
+        );
         kept_back = kept_back.or(image);
     }
     if let Some(web) = &mut children.web.spec {
-        let live = live(&context.caches.deployments, &wish.id.web(), wish);
+        let live = live(&caches.deployments, &wish.id.web(), wish);
         let metadata = &mut children.web.metadata;
-        let image = keep(metadata, &mut web.template, live.as_ref(), (spec, Part::Web));
+        let image = keep(metadata, &mut web.template, live.as_ref(), (spec, PodKind::Web));
         kept_back = kept_back.or(image);
     }
     kept_back

@@ -26,7 +26,7 @@ pub fn last_good(object: &DynamicObject, live: &StatefulSet) -> Option<Wish> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::upgrade::{Part, keep};
+    use super::super::upgrade::{PodKind, keep};
     use super::*;
     use k8s_openapi::api::core::v1::PodTemplateSpec;
 
@@ -46,7 +46,7 @@ mod tests {
             &mut metadata,
             &mut PodTemplateSpec::default(),
             None,
-            (&spec, Part::Nodes),
+            (&spec, PodKind::Nodes),
         );
         let mut metadata = json!(metadata);
         metadata["ownerReferences"] = json!([{ "apiVersion": "v", "kind": "k", "name": "live", "uid": owner }]);

@@ -1,8 +1,9 @@
-//! How running nodes follow what is wanted: who has to leave, in which order, and which pod template is kept.
+//! How running nodes follow what is wanted: what is seen of them ([`observe`]), who has to leave, and when ([`rules`]), what
+//! is done about it ([`act`]), and which pod templates are kept meanwhile ([`adjust`]).
 
 pub mod act;
 pub mod adjust;
 pub mod last_good;
 pub mod observe;
-mod rules;
+pub mod rules;
 mod upgrade;

@@ -1,6 +1,7 @@
 //! From pods, StatefulSet and mesh to what [`super::rules`] decides upon. Pure.
 
-use super::rules::{NodeSeen, PodSeen, Scene};
+use super::rules::{Observation, ObservedNode, ObservedPod};
+use crate::controller::build::Wish;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_ready};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -18,45 +19,48 @@ const REVISION: &str = "controller-revision-hash";
 /// Since when pods have been on their way out, by UID.
 pub type Leaving = BTreeMap<String, Instant>;
 
-/// What is seen of a cluster.
+/// What is seen of a cluster. `live` is the nodes' StatefulSet.
 #[must_use]
-pub fn scene(
-    desired: i32,
-    deadline: Duration,
-    stateful_set: Option<&StatefulSet>,
+pub fn observe(
+    wish: &Wish,
+    live: Option<&StatefulSet>,
     pods: &[Arc<Pod>],
     mesh: &MeshSnapshot,
     leaving: &Leaving,
     (now, instant): (Timestamp, Instant),
-) -> Scene {
-    let mut seen: Vec<PodSeen> = pods
+) -> Observation {
+    let mut observed: Vec<ObservedPod> = pods
         .iter()
         .filter(|pod| is_node(pod))
-        .filter_map(|pod| pod_seen(pod, mesh, leaving, now, instant))
+        .filter_map(|pod| observed_pod(pod, mesh, leaving, now, instant))
         .collect();
-    seen.sort_by_key(|pod| pod.ordinal);
-    let status = stateful_set.map(|set| &set.status);
+    observed.sort_by_key(|pod| pod.ordinal);
     // A revision that the StatefulSet controller has not computed anew yet would make every pod look up to date.
-    let current =
-        status.filter(|status| status.observed_generation == stateful_set.and_then(|s| s.metadata.generation));
-    Scene {
-        desired,
-        live: stateful_set.and_then(|set| set.spec.replicas),
-        update_revision: current.and_then(|status| status.update_revision.clone()),
-        deadline,
-        mesh_whole: mesh.is_whole() && mesh.members.len() == seen.len(),
-        pods: seen,
+    let current = live.filter(|live| live.status.observed_generation == live.metadata.generation);
+    Observation {
+        desired: wish.spec.replicas,
+        live: live.and_then(|live| live.spec.replicas),
+        update_revision: current.and_then(|live| live.status.update_revision.clone()),
+        deadline: wish.spec.drain.deadline.0,
+        mesh_whole: mesh.is_whole() && mesh.members.len() == observed.len(),
+        pods: observed,
     }
 }
 
-fn pod_seen(pod: &Pod, mesh: &MeshSnapshot, leaving: &Leaving, now: Timestamp, instant: Instant) -> Option<PodSeen> {
+fn observed_pod(
+    pod: &Pod,
+    mesh: &MeshSnapshot,
+    leaving: &Leaving,
+    now: Timestamp,
+    instant: Instant,
+) -> Option<ObservedPod> {
     let name = pod.name_any();
     let ordinal = name.rsplit_once('-')?.1.parse().ok()?;
     let uid = pod.uid()?;
     let member = mesh.members.iter().find(|member| member.name.as_str() == name);
     let over = |ends: Timestamp| Duration::try_from(now.duration_since(ends)).ok();
     let grace_ended = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-    Some(PodSeen {
+    Some(ObservedPod {
         ordinal,
         revision: pod.labels().get(REVISION).cloned(),
         ready: is_ready(pod),
@@ -66,7 +70,7 @@ fn pod_seen(pod: &Pod, mesh: &MeshSnapshot, leaving: &Leaving, now: Timestamp, i
             .annotations()
             .get(DRAIN_ANNOTATION)
             .and_then(|value| value.parse().ok()),
-        node: member.and_then(MemberSnapshot::current).map(|report| NodeSeen {
+        node: member.and_then(MemberSnapshot::current).map(|report| ObservedNode {
             reasons: report.drain.reasons.clone(),
             sessions: report.publishers.saturating_add(report.viewers),
         }),
@@ -88,15 +92,15 @@ fn is_heard(name: &str, mesh: &MeshSnapshot) -> bool {
 }
 
 /// Keeps count of the time that pods have been on their way out.
-pub fn count_leaving(leaving: &mut Leaving, scene: &Scene, names: &[String], now: Instant) {
+pub fn count_leaving(leaving: &mut Leaving, observation: &Observation, names: &[String], now: Instant) {
     let on_their_way = |uid: &String| {
-        scene
+        observation
             .pods
             .iter()
             .any(|pod| pod.uid == *uid && names.contains(&pod.name))
     };
     leaving.retain(|uid, _| on_their_way(uid));
-    for pod in scene.pods.iter().filter(|pod| names.contains(&pod.name)) {
+    for pod in observation.pods.iter().filter(|pod| names.contains(&pod.name)) {
         leaving.entry(pod.uid.clone()).or_insert(now);
     }
 }

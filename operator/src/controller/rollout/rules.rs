@@ -16,7 +16,7 @@ pub const LOST_AFTER: Duration = Duration::from_secs(30);
 
 /// What is seen of a cluster.
 #[derive(Debug, Clone, Default)]
-pub struct Scene {
+pub struct Observation {
     /// Nodes that are wanted.
     pub desired: i32,
     /// Nodes that the StatefulSet is told to have at present; `None` when there is none yet.
@@ -28,12 +28,12 @@ pub struct Scene {
     /// Whether every pair of nodes is linked.
     pub mesh_whole: bool,
     /// Its pods, ordered by number.
-    pub pods: Vec<PodSeen>,
+    pub pods: Vec<ObservedPod>,
 }
 
 /// What is seen of a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PodSeen {
+pub struct ObservedPod {
     /// Its name.
     pub name: String,
     /// Its number.
@@ -51,7 +51,7 @@ pub struct PodSeen {
     /// What its annotation `sfumato.dev/drain` says.
     pub drain_wanted: Option<bool>,
     /// What its node says; `None` when it does not answer.
-    pub node: Option<NodeSeen>,
+    pub node: Option<ObservedNode>,
     /// Whether another node hears it.
     pub heard: bool,
     /// How long it has been on its way out, as far as this process has seen.
@@ -60,7 +60,7 @@ pub struct PodSeen {
 
 /// What a node says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NodeSeen {
+pub struct ObservedNode {
     /// Why it is being emptied.
     pub reasons: Vec<DrainReason>,
     /// Sessions that are left.
@@ -92,7 +92,7 @@ pub enum Act {
 
 /// What is to be done now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Retirement {
+pub struct Decision {
     /// Number of nodes that the StatefulSet is to have for now.
     pub replicas: i32,
     /// What to do, in any order.
@@ -105,17 +105,17 @@ pub struct Retirement {
 
 /// Decides what is to be done now.
 #[must_use]
-pub fn retirement(scene: &Scene) -> Retirement {
-    let mut decided = Retirement {
-        replicas: scene.desired,
-        ..Retirement::default()
+pub fn decide(observed: &Observation) -> Decision {
+    let mut decided = Decision {
+        replicas: observed.desired,
+        ..Decision::default()
     };
-    scale_down(scene, &mut decided);
+    scale_down(observed, &mut decided);
     if decided.leaving.is_empty() {
-        roll(scene, &mut decided);
+        roll(observed, &mut decided);
     }
-    for pod in &scene.pods {
-        lift(pod, scene, &decided.leaving, &mut decided.acts);
+    for pod in &observed.pods {
+        lift(pod, observed, &decided.leaving, &mut decided.acts);
         by_hand(pod, &mut decided.acts);
         if is_lost(pod) {
             decided.acts.push(Act::ForceDelete {
@@ -127,11 +127,15 @@ pub fn retirement(scene: &Scene) -> Retirement {
     decided
 }
 
-fn scale_down(scene: &Scene, decided: &mut Retirement) {
-    let Some(live) = scene.live.filter(|live| *live > scene.desired) else {
+fn scale_down(observed: &Observation, decided: &mut Decision) {
+    let Some(live) = observed.live.filter(|live| *live > observed.desired) else {
         return;
     };
-    let surplus: Vec<&PodSeen> = scene.pods.iter().filter(|pod| pod.ordinal >= scene.desired).collect();
+    let surplus: Vec<&ObservedPod> = observed
+        .pods
+        .iter()
+        .filter(|pod| pod.ordinal >= observed.desired)
+        .collect();
     for pod in &surplus {
         decided.leaving.push(pod.name.clone());
         ask(pod, DrainReason::ScaleDown, &mut decided.acts);
@@ -139,11 +143,11 @@ fn scale_down(scene: &Scene, decided: &mut Retirement) {
     // A StatefulSet gives up its highest numbers first: it can shrink as far as those are done.
     let done = |ordinal: &i32| {
         let pod = surplus.iter().find(|pod| pod.ordinal == *ordinal);
-        pod.is_none_or(|pod| may_go(pod, DrainReason::ScaleDown, scene.deadline))
+        pod.is_none_or(|pod| may_go(pod, DrainReason::ScaleDown, observed.deadline))
     };
-    let shrink = (scene.desired..live).rev().take_while(done).count();
+    let shrink = (observed.desired..live).rev().take_while(done).count();
     decided.replicas = live - i32::try_from(shrink).unwrap_or(0);
-    if decided.replicas > scene.desired {
+    if decided.replicas > observed.desired {
         let names: Vec<&str> = surplus
             .iter()
             .filter(|p| p.ordinal < decided.replicas)
@@ -156,11 +160,11 @@ fn scale_down(scene: &Scene, decided: &mut Retirement) {
     }
 }
 
-fn roll(scene: &Scene, decided: &mut Retirement) {
-    let Some(revision) = &scene.update_revision else {
+fn roll(observed: &Observation, decided: &mut Decision) {
+    let Some(revision) = &observed.update_revision else {
         return;
     };
-    let outdated: Vec<&PodSeen> = scene
+    let outdated: Vec<&ObservedPod> = observed
         .pods
         .iter()
         .filter(|pod| !pod.deleting && pod.revision.is_some() && pod.revision.as_ref() != Some(revision))
@@ -168,9 +172,13 @@ fn roll(scene: &Scene, decided: &mut Retirement) {
     if outdated.is_empty() {
         return;
     }
-    let left = format!("{} of {} nodes have an older template", outdated.len(), scene.desired);
+    let left = format!(
+        "{} of {} nodes have an older template",
+        outdated.len(),
+        observed.desired
+    );
     // Those that serve nobody cost nothing, and one of them may be why the rest is not well.
-    let broken: Vec<&&PodSeen> = outdated.iter().filter(|pod| !pod.ready && pod.node.is_none()).collect();
+    let broken: Vec<&&ObservedPod> = outdated.iter().filter(|pod| !pod.ready && pod.node.is_none()).collect();
     for pod in &broken {
         decided.leaving.push(pod.name.clone());
         decided.acts.push(evict(pod));
@@ -183,10 +191,10 @@ fn roll(scene: &Scene, decided: &mut Retirement) {
         return;
     }
     let begun = outdated.iter().find(|pod| has(pod, DrainReason::Roll));
-    let others_well = |victim: &PodSeen| {
-        let others = scene.pods.iter().filter(|pod| pod.name != victim.name);
-        scene.mesh_whole
-            && scene.pods.len() == usize::try_from(scene.desired).unwrap_or(0)
+    let others_well = |victim: &ObservedPod| {
+        let others = observed.pods.iter().filter(|pod| pod.name != victim.name);
+        observed.mesh_whole
+            && observed.pods.len() == usize::try_from(observed.desired).unwrap_or(0)
             && others.into_iter().all(|p| p.ready)
     };
     let victim = begun.or_else(|| outdated.iter().rev().find(|pod| others_well(pod)));
@@ -198,7 +206,7 @@ fn roll(scene: &Scene, decided: &mut Retirement) {
         return;
     };
     decided.leaving.push(victim.name.clone());
-    if may_go(victim, DrainReason::Roll, scene.deadline) {
+    if may_go(victim, DrainReason::Roll, observed.deadline) {
         decided.acts.push(evict(victim));
         decided.progress = Some(Remark::new("Rolling", format!("replacing {}; {left}", victim.name)));
     } else {
@@ -208,7 +216,7 @@ fn roll(scene: &Scene, decided: &mut Retirement) {
 }
 
 /// Whether a node that was asked to empty itself is done: it is empty, or does not run, or has had its time.
-fn may_go(pod: &PodSeen, reason: DrainReason, deadline: Duration) -> bool {
+fn may_go(pod: &ObservedPod, reason: DrainReason, deadline: Duration) -> bool {
     let out_of_time = pod.leaving_for >= deadline.saturating_add(PATIENCE);
     match &pod.node {
         Some(node) => (node.reasons.contains(&reason) && node.sessions == 0) || out_of_time,
@@ -216,17 +224,17 @@ fn may_go(pod: &PodSeen, reason: DrainReason, deadline: Duration) -> bool {
     }
 }
 
-fn has(pod: &PodSeen, reason: DrainReason) -> bool {
+fn has(pod: &ObservedPod, reason: DrainReason) -> bool {
     pod.node.as_ref().is_some_and(|node| node.reasons.contains(&reason))
 }
 
-fn ask(pod: &PodSeen, reason: DrainReason, acts: &mut Vec<Act>) {
+fn ask(pod: &ObservedPod, reason: DrainReason, acts: &mut Vec<Act>) {
     if pod.node.is_some() && !has(pod, reason) {
         acts.push(Act::Drain(pod.name.clone(), reason));
     }
 }
 
-fn evict(pod: &PodSeen) -> Act {
+fn evict(pod: &ObservedPod) -> Act {
     Act::Evict {
         pod: pod.name.clone(),
         uid: pod.uid.clone(),
@@ -234,19 +242,19 @@ fn evict(pod: &PodSeen) -> Act {
 }
 
 /// A node that was on its way out and is wanted again stays. Only reasons of ours are lifted.
-fn lift(pod: &PodSeen, scene: &Scene, leaving: &[String], acts: &mut Vec<Act>) {
+fn lift(pod: &ObservedPod, observed: &Observation, leaving: &[String], acts: &mut Vec<Act>) {
     if leaving.contains(&pod.name) || pod.deleting {
         return;
     }
     for reason in [DrainReason::ScaleDown, DrainReason::Roll] {
-        if has(pod, reason) && pod.ordinal < scene.desired {
+        if has(pod, reason) && pod.ordinal < observed.desired {
             acts.push(Act::Undrain(pod.name.clone(), reason));
         }
     }
 }
 
 /// The annotation holds across restarts of the container, which forgets.
-fn by_hand(pod: &PodSeen, acts: &mut Vec<Act>) {
+fn by_hand(pod: &ObservedPod, acts: &mut Vec<Act>) {
     match pod.drain_wanted {
         Some(true) => ask(pod, DrainReason::Manual, acts),
         Some(false) if has(pod, DrainReason::Manual) => {
@@ -258,7 +266,7 @@ fn by_hand(pod: &PodSeen, acts: &mut Vec<Act>) {
 
 /// Nobody has heard of it for long enough after its time. Removing its object is safe even if it still runs: it holds no
 /// volume, and its successor is another incarnation.
-fn is_lost(pod: &PodSeen) -> bool {
+fn is_lost(pod: &ObservedPod) -> bool {
     pod.overdue.is_some_and(|overdue| overdue >= LOST_AFTER) && pod.node.is_none() && !pod.heard
 }
 

@@ -4,24 +4,24 @@ use super::*;
 const OLD: &str = "live-old";
 const NEW: &str = "live-new";
 
-fn pod(ordinal: i32, revision: &str) -> PodSeen {
-    PodSeen {
+fn pod(ordinal: i32, revision: &str) -> ObservedPod {
+    ObservedPod {
         name: format!("live-{ordinal}"),
         ordinal,
         uid: format!("uid-{ordinal}"),
         revision: Some(revision.to_owned()),
         ready: true,
         heard: true,
-        node: Some(NodeSeen {
+        node: Some(ObservedNode {
             reasons: Vec::new(),
             sessions: 2,
         }),
-        ..PodSeen::default()
+        ..ObservedPod::default()
     }
 }
 
-fn scene(desired: i32, pods: Vec<PodSeen>) -> Scene {
-    Scene {
+fn observed(desired: i32, pods: Vec<ObservedPod>) -> Observation {
+    Observation {
         desired,
         live: Some(i32::try_from(pods.len()).unwrap()),
         update_revision: Some(NEW.to_owned()),
@@ -31,8 +31,8 @@ fn scene(desired: i32, pods: Vec<PodSeen>) -> Scene {
     }
 }
 
-fn draining(mut pod: PodSeen, reason: DrainReason, sessions: u32) -> PodSeen {
-    pod.node = Some(NodeSeen {
+fn draining(mut pod: ObservedPod, reason: DrainReason, sessions: u32) -> ObservedPod {
+    pod.node = Some(ObservedNode {
         reasons: vec![reason],
         sessions,
     });
@@ -52,27 +52,27 @@ fn evicted(ordinal: i32) -> Act {
 
 #[test]
 fn with_nothing_to_do_nothing_is_done() {
-    let decided = retirement(&scene(3, (0..3).map(|n| pod(n, NEW)).collect()));
+    let decided = decide(&observed(3, (0..3).map(|n| pod(n, NEW)).collect()));
     assert_eq!(
         decided,
-        Retirement {
+        Decision {
             replicas: 3,
-            ..Retirement::default()
+            ..Decision::default()
         }
     );
 }
 
 #[test]
 fn scaling_up_and_the_first_start_wait_for_nothing() {
-    let mut first = scene(3, Vec::new());
+    let mut first = observed(3, Vec::new());
     first.live = None;
-    assert_eq!(retirement(&first).replicas, 3);
-    assert_eq!(retirement(&scene(5, (0..3).map(|n| pod(n, NEW)).collect())).replicas, 5);
+    assert_eq!(decide(&first).replicas, 3);
+    assert_eq!(decide(&observed(5, (0..3).map(|n| pod(n, NEW)).collect())).replicas, 5);
 }
 
 #[test]
 fn a_scale_down_empties_all_surplus_nodes_at_once_and_keeps_them_meanwhile() {
-    let decided = retirement(&scene(3, (0..5).map(|n| pod(n, NEW)).collect()));
+    let decided = decide(&observed(3, (0..5).map(|n| pod(n, NEW)).collect()));
     assert_eq!(decided.replicas, 5);
     assert_eq!(
         decided.acts,
@@ -83,23 +83,23 @@ fn a_scale_down_empties_all_surplus_nodes_at_once_and_keeps_them_meanwhile() {
 
 #[test]
 fn the_stateful_set_shrinks_as_far_as_its_highest_numbers_are_empty() {
-    let mut pods: Vec<PodSeen> = (0..3).map(|n| pod(n, NEW)).collect();
+    let mut pods: Vec<ObservedPod> = (0..3).map(|n| pod(n, NEW)).collect();
     pods.extend([(3, 0), (4, 1), (5, 0)].map(|(n, left)| draining(pod(n, NEW), DrainReason::ScaleDown, left)));
-    let decided = retirement(&scene(3, pods.clone()));
+    let decided = decide(&observed(3, pods.clone()));
     assert_eq!(
         (decided.replicas, decided.acts),
         (5, vec![]),
         "live-4 still has a session, so live-3 stays as well"
     );
     pods[4] = draining(pod(4, NEW), DrainReason::ScaleDown, 0);
-    assert_eq!(retirement(&scene(3, pods)).replicas, 3);
+    assert_eq!(decide(&observed(3, pods)).replicas, 3);
 }
 
 #[test]
 fn an_empty_node_that_was_not_asked_yet_is_asked_first() {
-    let mut pods: Vec<PodSeen> = (0..3).map(|n| pod(n, NEW)).collect();
-    pods[2].node = Some(NodeSeen::default());
-    let decided = retirement(&scene(2, pods));
+    let mut pods: Vec<ObservedPod> = (0..3).map(|n| pod(n, NEW)).collect();
+    pods[2].node = Some(ObservedNode::default());
+    let decided = decide(&observed(2, pods));
     assert_eq!(
         (decided.replicas, decided.acts),
         (3, vec![drain(2, DrainReason::ScaleDown)])
@@ -108,106 +108,103 @@ fn an_empty_node_that_was_not_asked_yet_is_asked_first() {
 
 #[test]
 fn surplus_that_does_not_run_holds_nothing_up() {
-    let mut pods: Vec<PodSeen> = (0..3).map(|n| pod(n, NEW)).collect();
+    let mut pods: Vec<ObservedPod> = (0..3).map(|n| pod(n, NEW)).collect();
     (pods[2].node, pods[2].ready) = (None, false);
-    assert_eq!(retirement(&scene(2, pods)).replicas, 2);
+    assert_eq!(decide(&observed(2, pods)).replicas, 2);
 }
 
 #[test]
 fn a_node_that_is_ready_and_silent_gets_its_time() {
-    let mut pods: Vec<PodSeen> = (0..3).map(|n| pod(n, NEW)).collect();
+    let mut pods: Vec<ObservedPod> = (0..3).map(|n| pod(n, NEW)).collect();
     pods[2].node = None;
-    assert_eq!(retirement(&scene(2, pods.clone())).replicas, 3);
+    assert_eq!(decide(&observed(2, pods.clone())).replicas, 3);
     pods[2].leaving_for = Duration::from_secs(10) + PATIENCE;
-    assert_eq!(retirement(&scene(2, pods)).replicas, 2);
+    assert_eq!(decide(&observed(2, pods)).replicas, 2);
 }
 
 #[test]
 fn scaling_up_again_in_mid_drain_keeps_the_pod_and_lifts_the_reason() {
-    let mut pods: Vec<PodSeen> = (0..4).map(|n| pod(n, NEW)).collect();
+    let mut pods: Vec<ObservedPod> = (0..4).map(|n| pod(n, NEW)).collect();
     pods[3] = draining(pod(3, NEW), DrainReason::ScaleDown, 1);
-    let decided = retirement(&scene(4, pods));
+    let decided = decide(&observed(4, pods));
     assert_eq!(decided.replicas, 4);
     assert_eq!(decided.acts, [Act::Undrain("live-3".into(), DrainReason::ScaleDown)]);
 }
 
 #[test]
 fn a_roll_empties_the_highest_node_first_and_then_replaces_it() {
-    let mut pods: Vec<PodSeen> = (0..3).map(|n| pod(n, OLD)).collect();
-    assert_eq!(retirement(&scene(3, pods.clone())).acts, [drain(2, DrainReason::Roll)]);
+    let mut pods: Vec<ObservedPod> = (0..3).map(|n| pod(n, OLD)).collect();
+    assert_eq!(decide(&observed(3, pods.clone())).acts, [drain(2, DrainReason::Roll)]);
     pods[2] = draining(pod(2, OLD), DrainReason::Roll, 1);
-    assert_eq!(retirement(&scene(3, pods.clone())).acts, [], "one publisher is left");
+    assert_eq!(decide(&observed(3, pods.clone())).acts, [], "one publisher is left");
     pods[2] = draining(pod(2, OLD), DrainReason::Roll, 0);
-    assert_eq!(retirement(&scene(3, pods)).acts, [evicted(2)]);
+    assert_eq!(decide(&observed(3, pods)).acts, [evicted(2)]);
 }
 
 #[test]
 fn a_roll_goes_on_only_when_the_new_node_is_ready_and_every_pair_is_linked() {
     let pods = vec![pod(0, OLD), pod(1, OLD), pod(2, NEW)];
-    let mut lacking = scene(3, pods.clone());
+    let mut lacking = observed(3, pods.clone());
     lacking.mesh_whole = false;
-    assert_eq!(retirement(&lacking).acts, []);
-    let mut starting = scene(3, pods.clone());
+    assert_eq!(decide(&lacking).acts, []);
+    let mut starting = observed(3, pods.clone());
     starting.pods[2].ready = false;
-    assert_eq!(retirement(&starting).acts, []);
-    let mut away = scene(3, pods.clone());
+    assert_eq!(decide(&starting).acts, []);
+    let mut away = observed(3, pods.clone());
     away.pods.pop();
-    assert_eq!(retirement(&away).acts, []);
-    assert_eq!(retirement(&scene(3, pods)).acts, [drain(1, DrainReason::Roll)]);
+    assert_eq!(decide(&away).acts, []);
+    assert_eq!(decide(&observed(3, pods)).acts, [drain(1, DrainReason::Roll)]);
 }
 
 #[test]
 fn a_roll_that_was_begun_goes_on_with_the_same_node() {
     // The node being emptied is not ready, and so is its pod; nothing but its own emptying is waited for.
-    let mut pods: Vec<PodSeen> = (0..3).map(|n| pod(n, OLD)).collect();
+    let mut pods: Vec<ObservedPod> = (0..3).map(|n| pod(n, OLD)).collect();
     pods[1] = draining(pod(1, OLD), DrainReason::Roll, 0);
     pods[1].ready = false;
-    assert_eq!(retirement(&scene(3, pods)).acts, [evicted(1)]);
+    assert_eq!(decide(&observed(3, pods)).acts, [evicted(1)]);
 }
 
 #[test]
 fn outdated_nodes_that_do_not_run_are_replaced_first_and_at_once() {
-    let mut pods: Vec<PodSeen> = (0..3).map(|n| pod(n, OLD)).collect();
+    let mut pods: Vec<ObservedPod> = (0..3).map(|n| pod(n, OLD)).collect();
     (pods[0].ready, pods[0].node) = (false, None);
-    let mut scene = scene(3, pods);
-    scene.mesh_whole = false;
-    assert_eq!(retirement(&scene).acts, [evicted(0)]);
+    let mut observed = observed(3, pods);
+    observed.mesh_whole = false;
+    assert_eq!(decide(&observed).acts, [evicted(0)]);
 }
 
 #[test]
 fn a_new_template_that_does_not_start_stops_the_roll_at_the_first_node() {
     let mut pods = vec![pod(0, OLD), pod(1, OLD), pod(2, NEW)];
     (pods[2].ready, pods[2].node) = (false, None);
-    assert_eq!(retirement(&scene(3, pods)).acts, []);
+    assert_eq!(decide(&observed(3, pods)).acts, []);
 }
 
 #[test]
 fn the_reason_of_a_roll_is_lifted_when_the_template_is_taken_back() {
-    let mut pods: Vec<PodSeen> = (0..3).map(|n| pod(n, NEW)).collect();
+    let mut pods: Vec<ObservedPod> = (0..3).map(|n| pod(n, NEW)).collect();
     pods[2] = draining(pod(2, NEW), DrainReason::Roll, 1);
     assert_eq!(
-        retirement(&scene(3, pods)).acts,
+        decide(&observed(3, pods)).acts,
         [Act::Undrain("live-2".into(), DrainReason::Roll)]
     );
 }
 
 #[test]
 fn a_drain_by_hand_is_asked_for_by_annotation_and_lifted_by_annotation_only() {
-    let mut pods: Vec<PodSeen> = (0..3).map(|n| pod(n, NEW)).collect();
+    let mut pods: Vec<ObservedPod> = (0..3).map(|n| pod(n, NEW)).collect();
     pods[0].drain_wanted = Some(true);
-    assert_eq!(
-        retirement(&scene(3, pods.clone())).acts,
-        [drain(0, DrainReason::Manual)]
-    );
+    assert_eq!(decide(&observed(3, pods.clone())).acts, [drain(0, DrainReason::Manual)]);
     pods[0] = draining(pod(0, NEW), DrainReason::Manual, 1);
     assert_eq!(
-        retirement(&scene(3, pods.clone())).acts,
+        decide(&observed(3, pods.clone())).acts,
         [],
         "somebody set it by the admin API"
     );
     pods[0].drain_wanted = Some(false);
     assert_eq!(
-        retirement(&scene(3, pods)).acts,
+        decide(&observed(3, pods)).acts,
         [Act::Undrain("live-0".into(), DrainReason::Manual)]
     );
 }
@@ -217,23 +214,23 @@ fn a_pod_of_a_lost_host_is_removed_when_nobody_has_heard_of_it_for_long_enough()
     let mut lost = pod(1, NEW);
     (lost.deleting, lost.ready, lost.node, lost.heard) = (true, false, None, false);
     lost.overdue = Some(LOST_AFTER);
-    let acts = |pod: PodSeen| retirement(&scene(3, vec![self::pod(0, NEW), pod, self::pod(2, NEW)])).acts;
+    let acts = |pod: ObservedPod| decide(&observed(3, vec![self::pod(0, NEW), pod, self::pod(2, NEW)])).acts;
     let gone = Act::ForceDelete {
         pod: "live-1".into(),
         uid: "uid-1".into(),
     };
     assert_eq!(acts(lost.clone()), [gone]);
-    let answers = PodSeen {
-        node: Some(NodeSeen::default()),
+    let answers = ObservedPod {
+        node: Some(ObservedNode::default()),
         ..lost.clone()
     };
     assert_eq!(acts(answers), [], "it answers");
-    let heard = PodSeen {
+    let heard = ObservedPod {
         heard: true,
         ..lost.clone()
     };
     assert_eq!(acts(heard), [], "a peer hears it");
-    let early = PodSeen {
+    let early = ObservedPod {
         overdue: Some(LOST_AFTER - Duration::from_secs(1)),
         ..lost
     };

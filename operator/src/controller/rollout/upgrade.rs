@@ -20,7 +20,7 @@ const WITH_WEB: [&str; 3] = ["web", "imagePullPolicy", "imagePullSecrets"];
 
 /// Which template is meant: each is built from another part of the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum PodKind {
     /// Nodes.
     Nodes,
     /// Managed Redis.
@@ -29,7 +29,7 @@ pub enum Part {
     Web,
 }
 
-impl Part {
+impl PodKind {
     /// The part of a manifest that the template is built from.
     fn of(self, spec: &SfuClusterSpec) -> Value {
         let mut value = serde_json::to_value(spec).unwrap_or_default();
@@ -71,11 +71,11 @@ pub fn keep(
     metadata: &mut ObjectMeta,
     template: &mut PodTemplateSpec,
     live: Option<&ObjectMeta>,
-    (spec, part): (&SfuClusterSpec, Part),
+    (spec, kind): (&SfuClusterSpec, PodKind),
 ) -> Option<String> {
     let wanted = image(template).unwrap_or_default();
-    let built_from = part.of(spec);
-    let named = |manifest: &Value| manifest.pointer(part.image_field()).is_some();
+    let built_from = kind.of(spec);
+    let named = |manifest: &Value| manifest.pointer(kind.image_field()).is_some();
     let said = live.and_then(|live| Some((annotation(live, FROM)?, annotation(live, TEMPLATE)?)));
     let said =
         said.and_then(|(from, template)| Some((from, serde_json::from_value::<PodTemplateSpec>(template).ok()?)));
@@ -83,7 +83,7 @@ pub fn keep(
     if let Some((from, kept)) = said
         && spec.upgrade_policy == UpgradePolicy::Manual
     {
-        if is_same(&from, &built_from, &part.of(&SfuClusterSpec::default())) {
+        if is_same(&from, &built_from, &kind.of(&SfuClusterSpec::default())) {
             available = (kept != *template).then_some(wanted);
             *template = kept;
         } else if !named(&from)
@@ -159,13 +159,18 @@ mod tests {
     /// The live object after this release has applied its template.
     fn applied(template: &PodTemplateSpec, spec: &SfuClusterSpec) -> ObjectMeta {
         let mut metadata = ObjectMeta::default();
-        keep(&mut metadata, &mut template.clone(), None, (spec, Part::Nodes));
+        keep(&mut metadata, &mut template.clone(), None, (spec, PodKind::Nodes));
         metadata
     }
 
     fn kept(built: &PodTemplateSpec, live: &ObjectMeta, spec: &SfuClusterSpec) -> (PodTemplateSpec, Option<String>) {
         let mut built = built.clone();
-        let available = keep(&mut ObjectMeta::default(), &mut built, Some(live), (spec, Part::Nodes));
+        let available = keep(
+            &mut ObjectMeta::default(),
+            &mut built,
+            Some(live),
+            (spec, PodKind::Nodes),
+        );
         (built, available)
     }
 

@@ -76,9 +76,9 @@ impl Secrets {
         Ok(data)
     }
 
-    /// Forgets clusters that are gone.
-    pub fn keep_only(&self, keep: impl Fn(&Key) -> bool) {
-        self.read.lock().retain(|key, _| keep(key));
+    /// Forgets a cluster that is gone.
+    pub fn forget(&self, cluster: &Key) {
+        self.read.lock().remove(cluster);
     }
 }
 

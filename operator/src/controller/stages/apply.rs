@@ -1,8 +1,10 @@
 //! Brings the live objects in line with the desired ones: server-side apply under one field manager, and only where a
 //! desired object, or what is applied of the live one, has changed since the last apply.
 
-use super::stateful_set::{Change, classify};
+use super::stateful_set::{SetUpdate, classify};
 use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
+use crate::controller::remark::Remark;
+use crate::controller::rollout::adjust::Prepared;
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::owned_fields::{condense, digest};
 use crate::controller::watch::queue::Key;
@@ -75,10 +77,33 @@ fn words(error: &kube::Error) -> String {
     }
 }
 
+impl ApplyError {
+    /// The same as a condition says it.
+    #[must_use]
+    pub fn remark(&self) -> Remark {
+        let reason = match self {
+            Self::Taken { .. } => "NameTaken",
+            Self::Unchangeable { .. } => "StorageRefused",
+            Self::Refused { .. } | Self::Unwritable { .. } => "ApplyRefused",
+        };
+        Remark::new(reason, self.to_string())
+    }
+}
+
+/// What has become of a cluster's children.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Applied {
+    /// An image of this release that was kept back.
+    pub upgrade: Option<String>,
+    /// Of the children that could not be applied, the first. All others were.
+    pub refused: Option<ApplyError>,
+}
+
 /// Applies children, and remembers what it has applied.
 pub struct Applier {
     client: Client,
-    applied: Mutex<HashMap<Name, Applied>>,
+    applied: Mutex<HashMap<Name, LastApply>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -88,8 +113,9 @@ struct Name {
     name: String,
 }
 
+/// What was applied last under a name, and what the API server made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Applied {
+struct LastApply {
     cluster: Key,
     uid: Option<String>,
     desired: Hash,
@@ -113,12 +139,10 @@ impl Applier {
         self.applied.lock().retain(|_, applied| applied.cluster != *cluster);
     }
 
-    /// Applies all children of a cluster and removes those that are not wanted any more. Goes on after a failure, so that
-    /// one bad child does not keep the others away; the first failure is answered.
-    ///
-    /// # Errors
-    /// The first child that could not be applied.
-    pub async fn apply_all(&self, id: &ClusterId, children: &Children, caches: &Caches) -> Result<(), ApplyError> {
+    /// Applies all children of a cluster and removes those that are not wanted any more. Goes on after a refusal, so that
+    /// one bad child does not keep the others away.
+    pub async fn apply(&self, id: &ClusterId, prepared: &Prepared, caches: &Caches) -> Applied {
+        let Prepared { children, upgrade } = prepared;
         // Without `..`: a child that nobody applies does not compile.
         let Children {
             account,
@@ -131,22 +155,22 @@ impl Applier {
             policies,
         } = children;
         let mut results = vec![
-            self.apply(id, account, &caches.accounts).await,
-            self.apply(id, nodes_service, &caches.services).await,
+            self.apply_one(id, account, &caches.accounts).await,
+            self.apply_one(id, nodes_service, &caches.services).await,
         ];
         for policy in policies {
-            results.push(self.apply(id, policy, &caches.policies).await);
+            results.push(self.apply_one(id, policy, &caches.policies).await);
         }
         if let Some(Redis { stateful_set, service }) = redis {
-            results.push(self.apply(id, service, &caches.services).await);
+            results.push(self.apply_one(id, service, &caches.services).await);
             results.push(self.apply_set(id, stateful_set, &caches.stateful_sets).await);
         }
         if let Some(budget) = budget {
-            results.push(self.apply(id, budget, &caches.budgets).await);
+            results.push(self.apply_one(id, budget, &caches.budgets).await);
         }
         results.push(self.apply_set(id, nodes, &caches.stateful_sets).await);
-        results.push(self.apply(id, web_service, &caches.services).await);
-        results.push(self.apply(id, web, &caches.deployments).await);
+        results.push(self.apply_one(id, web_service, &caches.services).await);
+        results.push(self.apply_one(id, web, &caches.deployments).await);
 
         let redis_name = redis.iter().map(|redis| redis.service.name_any());
         let sets = redis_name.clone().chain([nodes.name_any()]).collect();
@@ -159,7 +183,10 @@ impl Applier {
         results.push(self.sweep(id, &caches.services, &services).await);
         results.push(self.sweep(id, &caches.budgets, &budgets).await);
         results.push(self.sweep(id, &caches.policies, &kept_policies).await);
-        results.into_iter().collect()
+        Applied {
+            upgrade: upgrade.clone(),
+            refused: results.into_iter().find_map(Result::err),
+        }
     }
 
     /// Applies a StatefulSet, or first removes the object around its pods where it cannot be changed.
@@ -176,10 +203,10 @@ impl Applier {
             name: name.clone(),
             source,
         })?;
-        let change = live.as_ref().map_or(Change::Patch, |live| classify(live, &view));
-        match (change, live) {
-            (Change::Refuse(field), _) => Err(ApplyError::Unchangeable { kind, name, field }),
-            (Change::Recreate(field), Some(live)) if live.metadata.deletion_timestamp.is_none() => {
+        let update = live.as_ref().map_or(SetUpdate::Patch, |live| classify(live, &view));
+        match (update, live) {
+            (SetUpdate::Refuse(field), _) => Err(ApplyError::Unchangeable { kind, name, field }),
+            (SetUpdate::Recreate(field), Some(live)) if live.metadata.deletion_timestamp.is_none() => {
                 tracing::info!(
                     namespace = id.namespace,
                     cluster = id.name,
@@ -201,8 +228,8 @@ impl Applier {
                     Err(source) => Err(ApplyError::Refused { kind, name, source }),
                 }
             }
-            (Change::Recreate(_), Some(_)) => Ok(()),
-            _ => self.apply(id, desired, cache).await,
+            (SetUpdate::Recreate(_), Some(_)) => Ok(()),
+            _ => self.apply_one(id, desired, cache).await,
         }
     }
 
@@ -210,7 +237,7 @@ impl Applier {
     ///
     /// # Errors
     /// When the API server refuses, or the name is taken.
-    async fn apply<K, L>(&self, id: &ClusterId, desired: &K, cache: &Store<L>) -> Result<(), ApplyError>
+    async fn apply_one<K, L>(&self, id: &ClusterId, desired: &K, cache: &Store<L>) -> Result<(), ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + Clone + Debug + 'static,
         L: Resource<DynamicType = ()> + Clone + 'static,
@@ -229,7 +256,7 @@ impl Applier {
         let hash: Hash = Sha256::digest(serde_json::to_vec(desired).map_err(unwritable)?).into();
         let live = cache.get(&ObjectRef::new(&name.name).within(&name.namespace));
         if let Some(live) = &live {
-            let now = Applied {
+            let now = LastApply {
                 cluster: cluster.clone(),
                 uid: live.uid(),
                 desired: hash,
@@ -271,7 +298,7 @@ impl Applier {
             object = name.name,
             "applied"
         );
-        let applied = Applied {
+        let applied = LastApply {
             cluster,
             uid: live.uid(),
             desired: hash,
@@ -316,8 +343,7 @@ impl Applier {
 }
 
 /// HTTP status of an API error.
-#[must_use]
-pub fn error_code(error: &kube::Error) -> Option<u16> {
+fn error_code(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),
         _ => None,

@@ -1,17 +1,18 @@
-//! Reads what a manifest names and what is not in the caches: Secrets.
+//! Reads what a manifest names and what is not in the caches: Secrets, and why pods are refused.
 
 use super::named_secrets::named;
 use crate::controller::build::Wish;
-use crate::controller::context::Context;
-use crate::controller::reconcile::Error;
 use crate::controller::remark::Remark;
-use crate::controller::secret::{self, Data};
+use crate::controller::secret::{Data, SecretError, Secrets, believed};
 use crate::controller::watch::queue::Key;
+use crate::controller::watch::seen::{Pod, StatefulSet, is_node};
 use k8s_openapi::api::core::v1::{Event, Secret};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::ListParams;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Events that are read at once: more of one kind about one object are merged by their writer.
@@ -19,106 +20,151 @@ const MAX_EVENTS: u32 = 20;
 /// Refusals of pods that are older are over: the StatefulSet controller tries again within minutes.
 const RECENT: SignedDuration = SignedDuration::from_secs(300);
 
+#[derive(Debug, thiserror::Error)]
+pub enum DereferenceError {
+    /// The admin Secret, or one that the manifest names.
+    #[error("the Secret {name} cannot be used: {source}")]
+    Secret { name: String, source: SecretError },
+    /// Those of a StatefulSet.
+    #[error("events cannot be read: {0}")]
+    Events(#[source] kube::Error),
+}
+
 /// What was found.
-pub struct Given {
-    /// The admin Secret.
+#[derive(Debug)]
+pub struct Dereferenced {
+    /// What the admin Secret holds.
     pub secret: Data,
-    /// Something that the manifest names and that is not there.
+    /// What nodes need and do not get: a Secret that the manifest names, or the permission to exist.
     pub trouble: Option<Remark>,
 }
 
-/// Reads it. `nodes` is the number of pods of nodes; `busy`: something is not as desired, so look closely.
-///
-/// # Errors
-/// When the API server does not let us.
-pub async fn dereference(wish: &Wish, nodes: usize, busy: bool, context: &Context) -> Result<Given, Error> {
-    let secret = admin_secret(wish, busy, context).await?;
-    let trouble = known_trouble_with_secrets(wish, busy, context).await?;
-    let trouble = match trouble {
-        None if lacks_pods(wish, nodes) => refused_pods(wish, context).await?,
-        found => found,
-    };
-    Ok(Given { secret, trouble })
+/// Reads Secrets, and remembers for a while what it has read: nobody tells of changes of Secrets, and looking at them
+/// costs requests.
+pub struct Dereferencer {
+    client: Client,
+    admin_secrets: Secrets,
+    named_secrets: Mutex<BTreeMap<Key, Looked>>,
 }
 
-/// The admin Secret, made or completed where that is needed.
-///
-/// # Errors
-/// When the API server does not let us.
-pub async fn admin_secret(wish: &Wish, busy: bool, context: &Context) -> Result<Data, Error> {
-    let secret = context.secrets.ensure(&context.client, wish, busy).await;
-    secret.map_err(|source| Error::Secret {
-        name: wish.id.secret(),
-        source,
-    })
+/// When the Secrets that a manifest names were looked at, and what was wrong with them.
+struct Looked {
+    at: Instant,
+    trouble: Option<Remark>,
 }
 
-fn lacks_pods(wish: &Wish, nodes: usize) -> bool {
-    i32::try_from(nodes).unwrap_or(i32::MAX) < wish.spec.replicas
-}
-
-/// Why the StatefulSet controller makes no pods: quotas and Pod Security admission are told in events only.
-async fn refused_pods(wish: &Wish, context: &Context) -> Result<Option<Remark>, Error> {
-    let set = ObjectRef::new(&wish.id.nodes()).within(&wish.id.namespace);
-    let Some(live) = context.caches.stateful_sets.get(&set) else {
-        return Ok(None);
-    };
-    let api: Api<Event> = Api::namespaced(context.client.clone(), &wish.id.namespace);
-    let of = format!(
-        "involvedObject.uid={},reason=FailedCreate",
-        live.uid().unwrap_or_default()
-    );
-    let found = api.list(&ListParams::default().fields(&of).limit(MAX_EVENTS)).await;
-    let found = found.map_err(Error::Events)?;
-    // An old refusal may have been mended since.
-    let is_recent = |event: &Event| {
-        let at = event.last_timestamp.as_ref().map(|time| time.0);
-        at.is_some_and(|at| Timestamp::now().duration_since(at) < RECENT)
-    };
-    // Each pod is refused in its own words: always the same one is told, or every look would tell another.
-    let refusal = found
-        .items
-        .into_iter()
-        .filter(is_recent)
-        .filter_map(|event| event.message)
-        .min();
-    Ok(refusal.map(|message| {
-        let advice =
-            "change the quota, the Pod Security label or the admission policy of the namespace that refuses them";
-        Remark::new("PodsRefused", format!("{message}; {advice}"))
-    }))
-}
-
-/// What is wrong with the Secrets that the manifest names, as seen a moment ago: nobody tells of changes of Secrets, and
-/// looking at them costs requests.
-async fn known_trouble_with_secrets(wish: &Wish, busy: bool, context: &Context) -> Result<Option<Remark>, Error> {
-    let key = Key::from(&wish.id);
-    let believed = secret::believed(busy);
-    let known = context.remember(&key, |memory| memory.named_secrets.clone());
-    if let Some((at, trouble)) = known
-        && at.elapsed() < believed
-    {
-        return Ok(trouble);
-    }
-    let trouble = trouble_with_secrets(wish, context).await?;
-    context.remember(&key, |memory| {
-        memory.named_secrets = Some((Instant::now(), trouble.clone()));
-    });
-    Ok(trouble)
-}
-
-/// What is wrong with the first Secret that the manifest names and nodes cannot use.
-async fn trouble_with_secrets(wish: &Wish, context: &Context) -> Result<Option<Remark>, Error> {
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &wish.id.namespace);
-    for named in named(wish) {
-        let name = &named.reference.name;
-        let live = api.get_opt(name).await.map_err(|source| Error::Secret {
-            name: name.clone(),
-            source: source.into(),
-        })?;
-        if let Some(trouble) = named.trouble(live.as_ref()) {
-            return Ok(Some(trouble));
+impl Dereferencer {
+    /// Has read nothing yet.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            admin_secrets: Secrets::default(),
+            named_secrets: Mutex::default(),
         }
     }
-    Ok(None)
+
+    /// Forgets a cluster that is gone.
+    pub fn forget(&self, cluster: &Key) {
+        self.admin_secrets.forget(cluster);
+        self.named_secrets.lock().remove(cluster);
+    }
+
+    /// Reads what belongs to a wish. `live` is the nodes' StatefulSet, and `pods` are all pods of the cluster; `busy`:
+    /// something is not as desired, so look closely.
+    ///
+    /// # Errors
+    /// When the API server does not let us.
+    pub async fn dereference(
+        &self,
+        wish: &Wish,
+        live: Option<&StatefulSet>,
+        pods: &[Arc<Pod>],
+        busy: bool,
+    ) -> Result<Dereferenced, DereferenceError> {
+        let secret = self.admin_secret(wish, busy).await?;
+        let trouble = match (self.known_trouble_with_secrets(wish, busy).await?, live) {
+            (None, Some(live)) if lacks_pods(wish, pods) => self.refused_pods(wish, live).await?,
+            (found, _) => found,
+        };
+        Ok(Dereferenced { secret, trouble })
+    }
+
+    /// The admin Secret, made or completed where that is needed.
+    ///
+    /// # Errors
+    /// When the API server does not let us.
+    pub async fn admin_secret(&self, wish: &Wish, busy: bool) -> Result<Data, DereferenceError> {
+        let secret = self.admin_secrets.ensure(&self.client, wish, busy).await;
+        secret.map_err(|source| DereferenceError::Secret {
+            name: wish.id.secret(),
+            source,
+        })
+    }
+
+    /// Why the StatefulSet controller makes no pods: quotas and Pod Security admission are told in events only.
+    async fn refused_pods(&self, wish: &Wish, live: &StatefulSet) -> Result<Option<Remark>, DereferenceError> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &wish.id.namespace);
+        let of = format!(
+            "involvedObject.uid={},reason=FailedCreate",
+            live.uid().unwrap_or_default()
+        );
+        let found = api.list(&ListParams::default().fields(&of).limit(MAX_EVENTS)).await;
+        let found = found.map_err(DereferenceError::Events)?;
+        // An old refusal may have been mended since.
+        let is_recent = |event: &Event| {
+            let at = event.last_timestamp.as_ref().map(|time| time.0);
+            at.is_some_and(|at| Timestamp::now().duration_since(at) < RECENT)
+        };
+        // Each pod is refused in its own words: always the same one is told, or every look would tell another.
+        let refusal = found
+            .items
+            .into_iter()
+            .filter(is_recent)
+            .filter_map(|event| event.message)
+            .min();
+        Ok(refusal.map(|message| {
+            let advice =
+                "change the quota, the Pod Security label or the admission policy of the namespace that refuses them";
+            Remark::new("PodsRefused", format!("{message}; {advice}"))
+        }))
+    }
+
+    /// What is wrong with the Secrets that the manifest names, as seen a moment ago.
+    async fn known_trouble_with_secrets(&self, wish: &Wish, busy: bool) -> Result<Option<Remark>, DereferenceError> {
+        let key = Key::from(&wish.id);
+        if let Some(looked) = self.named_secrets.lock().get(&key)
+            && looked.at.elapsed() < believed(busy)
+        {
+            return Ok(looked.trouble.clone());
+        }
+        let trouble = self.trouble_with_secrets(wish).await?;
+        let looked = Looked {
+            at: Instant::now(),
+            trouble: trouble.clone(),
+        };
+        self.named_secrets.lock().insert(key, looked);
+        Ok(trouble)
+    }
+
+    /// What is wrong with the first Secret that the manifest names and nodes cannot use.
+    async fn trouble_with_secrets(&self, wish: &Wish) -> Result<Option<Remark>, DereferenceError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &wish.id.namespace);
+        for named in named(wish) {
+            let name = &named.reference.name;
+            let live = api.get_opt(name).await.map_err(|source| DereferenceError::Secret {
+                name: name.clone(),
+                source: source.into(),
+            })?;
+            if let Some(trouble) = named.trouble(live.as_ref()) {
+                return Ok(Some(trouble));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn lacks_pods(wish: &Wish, pods: &[Arc<Pod>]) -> bool {
+    let nodes = pods.iter().filter(|pod| is_node(pod)).count();
+    i32::try_from(nodes).unwrap_or(i32::MAX) < wish.spec.replicas
 }

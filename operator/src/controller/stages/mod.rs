@@ -1,4 +1,5 @@
-//! The stages of a reconcile that touch an object or its children, a file each.
+//! The stages of a reconcile that read and write objects, a file each; [`crate::controller::reconcile`] calls them in turn.
+//! Each has an error of its own.
 
 pub mod apply;
 pub mod dereference;
@@ -6,5 +7,6 @@ mod named_secrets;
 mod pod_trouble;
 mod stateful_set;
 pub mod status;
-pub mod status_events;
+mod status_events;
 pub mod validate;
+pub mod write_status;

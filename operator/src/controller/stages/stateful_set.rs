@@ -5,7 +5,7 @@ use crate::controller::watch::seen::StatefulSet;
 
 /// What a change takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum SetUpdate {
     /// An apply.
     Patch,
     /// Deleting the object without its pods, and making it again: it takes them over. Names the field.
@@ -16,30 +16,30 @@ pub enum Change {
 
 /// Classifies the change from `live` to `desired`.
 #[must_use]
-pub fn classify(live: &StatefulSet, desired: &StatefulSet) -> Change {
+pub fn classify(live: &StatefulSet, desired: &StatefulSet) -> SetUpdate {
     let (live, desired) = (&live.spec, &desired.spec);
     if live.volume_claim_templates != desired.volume_claim_templates {
-        return Change::Refuse("volumeClaimTemplates");
+        return SetUpdate::Refuse("volumeClaimTemplates");
     }
     if live.selector != desired.selector {
-        return Change::Recreate("selector");
+        return SetUpdate::Recreate("selector");
     }
     if differs(desired.service_name.as_ref(), live.service_name.as_ref()) {
-        return Change::Recreate("serviceName");
+        return SetUpdate::Recreate("serviceName");
     }
     if differs(
         desired.pod_management_policy.as_ref(),
         live.pod_management_policy.as_ref(),
     ) {
-        return Change::Recreate("podManagementPolicy");
+        return SetUpdate::Recreate("podManagementPolicy");
     }
     if differs(
         desired.revision_history_limit.as_ref(),
         live.revision_history_limit.as_ref(),
     ) {
-        return Change::Recreate("revisionHistoryLimit");
+        return SetUpdate::Recreate("revisionHistoryLimit");
     }
-    Change::Patch
+    SetUpdate::Patch
 }
 
 /// What we do not say is the API server's to choose.
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn numbers_and_templates_are_patched() {
         let other = json!({ "replicas": 9, "template": { "spec": { "containers": [], "hostname": "x" } } });
-        assert_eq!(classify(&set(json!({})), &set(other)), Change::Patch);
+        assert_eq!(classify(&set(json!({})), &set(other)), SetUpdate::Patch);
     }
 
     #[test]
@@ -87,7 +87,7 @@ mod tests {
         ] {
             assert_eq!(
                 classify(&set(json!({})), &set(json!({ field: value }))),
-                Change::Recreate(field)
+                SetUpdate::Recreate(field)
             );
         }
     }
@@ -96,11 +96,11 @@ mod tests {
     fn volumes_are_left_to_people() {
         assert_eq!(
             classify(&set(claim("1Gi")), &set(claim("2Gi"))),
-            Change::Refuse("volumeClaimTemplates")
+            SetUpdate::Refuse("volumeClaimTemplates")
         );
         assert_eq!(
             classify(&set(claim("1Gi")), &set(json!({}))),
-            Change::Refuse("volumeClaimTemplates")
+            SetUpdate::Refuse("volumeClaimTemplates")
         );
     }
 
@@ -109,6 +109,6 @@ mod tests {
         let mut filled = claim("1Gi");
         filled["volumeClaimTemplates"][0]["spec"]["volumeMode"] = json!("Filesystem");
         filled["volumeClaimTemplates"][0]["status"] = json!({ "phase": "Pending" });
-        assert_eq!(classify(&set(filled), &set(claim("1Gi"))), Change::Patch);
+        assert_eq!(classify(&set(filled), &set(claim("1Gi"))), SetUpdate::Patch);
     }
 }

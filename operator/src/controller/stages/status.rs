@@ -8,6 +8,7 @@ use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use kube::api::DynamicObject;
 use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,20 @@ pub struct Facts<'a> {
     pub progress: Option<Remark>,
     /// The image that nodes would get if they were upgraded.
     pub upgrade: Option<String>,
+}
+
+/// The status that an object has.
+#[must_use]
+pub fn written(object: &DynamicObject) -> SfuClusterStatus {
+    let status = object.data.get("status").cloned().unwrap_or_default();
+    serde_json::from_value(status).unwrap_or_default()
+}
+
+/// Whether something is not as desired.
+#[must_use]
+pub fn is_busy(status: &SfuClusterStatus) -> bool {
+    let holds = |kind| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");
+    !holds("Ready") || holds("Degraded")
 }
 
 /// The status that these facts make. Conditions keep the time of their last transition from `before`.
@@ -115,8 +130,19 @@ struct Draft {
 }
 
 fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usize, pairs: usize) -> Vec<Draft> {
+    // Without `..`: a fact that nobody tells does not compile.
+    let Facts {
+        name: _,
+        generation: _,
+        desired: _,
+        pods: all_pods,
+        mesh,
+        paused,
+        degraded,
+        progress,
+        upgrade,
+    } = facts;
     let nodes_ready = ready == desired && pods.len() == desired;
-    let mesh = facts.mesh;
     let mesh_ready =
         mesh.is_whole() && mesh.members.len() == desired && usize::try_from(mesh.established_pairs) == Ok(pairs);
     let nodes = if nodes_ready {
@@ -126,8 +152,8 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
         trouble(pods.iter().copied()).unwrap_or_else(count)
     };
     // Of front door and Redis nothing else tells.
-    let others = facts.pods.iter().filter(|pod| !is_node(pod));
-    let degraded = facts.degraded.clone().or_else(|| trouble(others));
+    let others = all_pods.iter().filter(|pod| !is_node(pod));
+    let degraded = degraded.clone().or_else(|| trouble(others));
     let mesh_message = format!("{} of {pairs} node pairs are linked", mesh.established_pairs);
     let all = nodes_ready && mesh_ready;
     let summary = if all {
@@ -137,8 +163,8 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
     } else {
         nodes.message.clone()
     };
-    let paused = || Remark::new("Paused", "spec.paused is set: nothing is applied, drained or rolled");
-    let upgrade = |image: &String| {
+    let is_paused = || Remark::new("Paused", "spec.paused is set: nothing is applied, drained or rolled");
+    let kept_back = |image: &String| {
         let advice = "set spec.image, or upgradePolicy to Automatic";
         let message = format!("the operator's own release would run {image}: {advice}");
         Remark::new("OtherImage", message)
@@ -148,20 +174,12 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
         yes_or_no("NodesReady", nodes_ready, (nodes.reason, nodes.reason), nodes.message),
         yes_or_no("MeshReady", mesh_ready, ("AllLinked", "NotAllLinked"), mesh_message),
         redis(mesh),
-        flag(
-            "Progressing",
-            facts.progress.clone(),
-            ("Settled", "nothing is under way"),
-        ),
+        flag("Progressing", progress.clone(), ("Settled", "nothing is under way")),
         flag("Degraded", degraded, ("AsExpected", "nothing needs a person")),
-        flag(
-            "Paused",
-            facts.paused.then(paused),
-            ("Active", "spec.paused is not set"),
-        ),
+        flag("Paused", paused.then(is_paused), ("Active", "spec.paused is not set")),
         flag(
             "UpgradeAvailable",
-            facts.upgrade.as_ref().map(upgrade),
+            upgrade.as_ref().map(kept_back),
             ("UpToDate", "the nodes run what they would get anew"),
         ),
     ]

@@ -2,10 +2,13 @@
 //! against ours, which may be of another release.
 
 use crate::controller::build::Wish;
+use crate::controller::watch::queue::Key;
 use crate::crd::SfuCluster;
 use crate::manifest::{self, ManifestError, Problem, Unknown};
 use kube::api::DynamicObject;
 use kube::{Resource, ResourceExt};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What is wrong with an object.
@@ -20,6 +23,53 @@ pub struct Invalid {
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.problem)
+    }
+}
+
+/// Checks objects, each once for each of its generations.
+#[derive(Default)]
+pub struct Validator {
+    /// Held while an object is checked.
+    turn: tokio::sync::Mutex<()>,
+    known: Mutex<BTreeMap<Key, Known>>,
+}
+
+/// What was found of an object of this UID and generation.
+struct Known {
+    uid: String,
+    generation: i64,
+    result: Result<Wish, Invalid>,
+}
+
+impl Validator {
+    /// Forgets a cluster that is gone.
+    pub fn forget(&self, cluster: &Key) {
+        self.known.lock().remove(cluster);
+    }
+
+    /// The wish in an object.
+    ///
+    /// # Errors
+    /// The first field that cannot be carried out.
+    pub async fn validate(&self, key: &Key, object: &DynamicObject) -> Result<Wish, Invalid> {
+        let uid = object.uid().unwrap_or_default();
+        let generation = object.metadata.generation.unwrap_or(0);
+        if let Some(known) = self.known.lock().get(key)
+            && known.uid == uid
+            && known.generation == generation
+        {
+            return known.result.clone();
+        }
+        // It computes for long: with many clusters at once, a new leader would not get to renew its Lease beside it.
+        let _turn = self.turn.lock().await;
+        let result = tokio::task::block_in_place(|| validate(object));
+        let known = Known {
+            uid,
+            generation,
+            result: result.clone(),
+        };
+        self.known.lock().insert(key.clone(), known);
+        result
     }
 }
 

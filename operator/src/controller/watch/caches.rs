@@ -4,7 +4,7 @@
 use super::owned_fields::condense;
 use super::queue::{Key, Queue};
 use super::seen::{Pod, StatefulSet};
-use crate::controller::build::{INSTANCE, MANAGED_BY, MANAGER};
+use crate::controller::build::{ClusterId, INSTANCE, MANAGED_BY, MANAGER};
 use crate::crd::SfuCluster;
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
@@ -16,7 +16,7 @@ use kube::api::DynamicObject;
 use kube::core::{ApiResource, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -126,6 +126,13 @@ impl Caches {
         }
     }
 
+    /// The StatefulSet of a cluster's nodes.
+    #[must_use]
+    pub fn nodes_of(&self, id: &ClusterId) -> Option<Arc<StatefulSet>> {
+        self.stateful_sets
+            .get(&ObjectRef::new(&id.nodes()).within(&id.namespace))
+    }
+
     /// Returns once every watch has shown what there is. Nothing is planned or applied before.
     pub async fn synced(&self) {
         // An error would mean that the writing task has ended; then its scope ends as well.
@@ -142,7 +149,7 @@ impl Caches {
     }
 }
 
-/// Pods of one cluster.
+/// Pods of one cluster, ordered by name.
 #[must_use]
 pub fn pods_of(pods: &Store<Pod>, key: &Key) -> Vec<Arc<Pod>> {
     let mut found = pods.state_filter(|pod| key_of(pod).as_ref() == Some(key));
