@@ -48,7 +48,7 @@ pub enum Standing {
 
 /// What to do about a Lease as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LeaseAction {
     /// Write ourselves into it.
     Take,
     /// Write that we are still there.
@@ -59,15 +59,15 @@ pub enum Verdict {
 
 /// Judges a Lease. `unchanged` is how long it has looked like this to us.
 #[must_use]
-pub fn evaluate(spec: Option<&LeaseSpec>, me: &str, unchanged: Duration) -> Verdict {
+pub fn evaluate(spec: Option<&LeaseSpec>, me: &str, unchanged: Duration) -> LeaseAction {
     let Some(spec) = spec else {
-        return Verdict::Take;
+        return LeaseAction::Take;
     };
     match spec.holder_identity.as_deref() {
-        None | Some("") => Verdict::Take,
-        Some(holder) if holder == me => Verdict::Renew,
-        Some(_) if unchanged >= lasts(spec) => Verdict::Take,
-        Some(_) => Verdict::Leave,
+        None | Some("") => LeaseAction::Take,
+        Some(holder) if holder == me => LeaseAction::Renew,
+        Some(_) if unchanged >= lasts(spec) => LeaseAction::Take,
+        Some(_) => LeaseAction::Leave,
     }
 }
 
@@ -80,7 +80,7 @@ fn lasts(spec: &LeaseSpec) -> Duration {
 /// How long to wait before the next look: who follows looks again when the Lease runs out, and not up to `retry` later.
 fn pause(spec: Option<&LeaseSpec>, me: &str, unchanged: Duration, retry: Duration) -> Duration {
     match spec {
-        Some(spec) if evaluate(Some(spec), me, unchanged) == Verdict::Leave => {
+        Some(spec) if evaluate(Some(spec), me, unchanged) == LeaseAction::Leave => {
             retry.min(lasts(spec).saturating_sub(unchanged))
         }
         _ => retry,
@@ -218,7 +218,7 @@ impl Elector {
         let live = self.api.get_opt(&self.name).await?;
         self.saw(live);
         let spec = self.seen.as_ref().and_then(|lease| lease.spec.as_ref());
-        if evaluate(spec, &self.me, self.since.elapsed()) == Verdict::Leave {
+        if evaluate(spec, &self.me, self.since.elapsed()) == LeaseAction::Leave {
             self.standing.send_replace(Standing::Follower);
             return Ok(());
         }
@@ -300,9 +300,9 @@ mod tests {
 
     #[test]
     fn a_lease_of_nobody_is_taken() {
-        assert_eq!(evaluate(None, "me", after(0)), Verdict::Take);
-        assert_eq!(evaluate(Some(&LeaseSpec::default()), "me", after(0)), Verdict::Take);
-        assert_eq!(evaluate(Some(&held_by("", 15)), "me", after(0)), Verdict::Take);
+        assert_eq!(evaluate(None, "me", after(0)), LeaseAction::Take);
+        assert_eq!(evaluate(Some(&LeaseSpec::default()), "me", after(0)), LeaseAction::Take);
+        assert_eq!(evaluate(Some(&held_by("", 15)), "me", after(0)), LeaseAction::Take);
     }
 
     #[test]
@@ -310,10 +310,10 @@ mod tests {
         let lease = held_by("other", 15);
         assert_eq!(
             evaluate(Some(&lease), "me", Duration::from_millis(14_999)),
-            Verdict::Leave
+            LeaseAction::Leave
         );
-        assert_eq!(evaluate(Some(&lease), "me", after(15)), Verdict::Take);
-        assert_eq!(evaluate(Some(&held_by("other", 1)), "me", after(1)), Verdict::Take);
+        assert_eq!(evaluate(Some(&lease), "me", after(15)), LeaseAction::Take);
+        assert_eq!(evaluate(Some(&held_by("other", 1)), "me", after(1)), LeaseAction::Take);
     }
 
     #[test]
@@ -330,13 +330,19 @@ mod tests {
     fn what_the_other_host_calls_the_time_does_not_matter() {
         let mut lease = held_by("other", 15);
         lease.renew_time = Some(MicroTime(Timestamp::UNIX_EPOCH));
-        assert_eq!(evaluate(Some(&lease), "me", after(1)), Verdict::Leave);
+        assert_eq!(evaluate(Some(&lease), "me", after(1)), LeaseAction::Leave);
     }
 
     #[test]
     fn a_nonsense_duration_is_taken_for_the_usual_one() {
-        assert_eq!(evaluate(Some(&held_by("other", -1)), "me", after(14)), Verdict::Leave);
-        assert_eq!(evaluate(Some(&held_by("other", -1)), "me", after(15)), Verdict::Take);
+        assert_eq!(
+            evaluate(Some(&held_by("other", -1)), "me", after(14)),
+            LeaseAction::Leave
+        );
+        assert_eq!(
+            evaluate(Some(&held_by("other", -1)), "me", after(15)),
+            LeaseAction::Take
+        );
     }
 
     #[test]
