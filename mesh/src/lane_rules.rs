@@ -61,7 +61,7 @@ impl fmt::Display for Reason {
 
 /// What to do about a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LaneAction {
     /// It is as it should be, or may still become so.
     Leave,
     /// Make it whole.
@@ -97,12 +97,12 @@ fn fault(a: Option<&End<'_>>, b: Option<&End<'_>>, grace: Duration) -> Option<Re
 }
 
 /// Decides one lane of a living pair.
-pub fn judge(a: Option<&End<'_>>, b: Option<&End<'_>>, grace: Duration) -> Verdict {
+pub fn judge(a: Option<&End<'_>>, b: Option<&End<'_>>, grace: Duration) -> LaneAction {
     match fault(a, b, grace) {
-        None => Verdict::Leave,
+        None => LaneAction::Leave,
         Some(reason) => {
             let remake = matches!(reason, Reason::Silent(_));
-            Verdict::Make {
+            LaneAction::Make {
                 a: action(a, b, remake),
                 b: action(b, a, remake),
                 reason,
@@ -171,13 +171,13 @@ mod tests {
         }
     }
 
-    fn decide(a: Option<&LinkReport>, b: Option<&LinkReport>, age: Duration) -> Verdict {
+    fn decide(a: Option<&LinkReport>, b: Option<&LinkReport>, age: Duration) -> LaneAction {
         let end = |link| End { link, age };
         judge(a.map(end).as_ref(), b.map(end).as_ref(), GRACE)
     }
 
-    fn make(a: EndAction, b: EndAction, reason: Reason) -> Verdict {
-        Verdict::Make { a, b, reason }
+    fn make(a: EndAction, b: EndAction, reason: Reason) -> LaneAction {
+        LaneAction::Make { a, b, reason }
     }
 
     use EndAction::{Ensure, Keep, Replace};
@@ -189,14 +189,14 @@ mod tests {
         let younger = link("b", Some("a"), Stale, 9_000);
         assert_eq!(
             decide(Some(&a), Some(&younger), Duration::from_millis(999)),
-            Verdict::Leave
+            LaneAction::Leave
         );
         assert_eq!(
             decide(Some(&a), Some(&younger), Duration::from_secs(1)),
             make(Replace(id("a")), Replace(id("b")), Reason::Silent(GRACE))
         );
         let connecting = link("b", Some("a"), Connecting, 0);
-        assert_eq!(decide(Some(&a), Some(&connecting), Duration::ZERO), Verdict::Leave);
+        assert_eq!(decide(Some(&a), Some(&connecting), Duration::ZERO), LaneAction::Leave);
     }
 
     #[test]
@@ -209,11 +209,11 @@ mod tests {
         ] {
             assert_eq!(
                 decide(Some(&a), other.as_ref(), Duration::from_secs(99)),
-                Verdict::Leave
+                LaneAction::Leave
             );
             assert_eq!(
                 decide(other.as_ref(), Some(&a), Duration::from_secs(99)),
-                Verdict::Leave
+                LaneAction::Leave
             );
         }
     }

@@ -3,7 +3,7 @@
 //! It knows no history and no clock. What it wants is always the same, the full mesh of the members that answer; what it
 //! may touch is bounded by what both ends say of a link now.
 
-use crate::lane_rules::{End, Verdict, is_established, is_whole, judge, may_close};
+use crate::lane_rules::{End, LaneAction, is_established, is_whole, judge, may_close};
 use sfumato_admin_api::types::{Lane, LinkId, LinkReport, NodeName, NodeReport, Peer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,12 +41,12 @@ pub struct Observed {
     /// Where the caller reaches its admin API, which need not be where its peers do.
     pub admin_url: String,
     /// What it says. `None` while it does not answer: then no step touches any of its links, at either end.
-    pub report: Option<Seen>,
+    pub report: Option<AgedReport>,
 }
 
 /// A report and how old it is.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct AgedReport {
     /// What the node said.
     pub report: Arc<NodeReport>,
     /// How long ago.
@@ -108,7 +108,7 @@ fn ends_to<'a>(report: &'a NodeReport, peer: &'a Peer, lane: Lane) -> impl Itera
 /// A member with its links by peer.
 struct Member<'a> {
     observed: &'a Observed,
-    seen: Option<&'a Seen>,
+    seen: Option<&'a AgedReport>,
     links: BTreeMap<&'a NodeName, Vec<&'a LinkReport>>,
 }
 
@@ -162,8 +162,8 @@ fn pair_step(a: &Member<'_>, b: &Member<'_>, options: &PlanOptions) -> Option<Pa
     let judged = |lane| {
         let (x, y) = lane_ends(a, b, lane);
         match judge(x.as_ref(), y.as_ref(), options.link_grace) {
-            Verdict::Leave => None,
-            Verdict::Make { a, b, reason } => Some(LaneStep { lane, a, b, reason }),
+            LaneAction::Leave => None,
+            LaneAction::Make { a, b, reason } => Some(LaneStep { lane, a, b, reason }),
         }
     };
     let lanes: Vec<LaneStep> = (0..a.lanes(b, options)).map(Lane).filter_map(judged).collect();
@@ -184,7 +184,7 @@ fn pair_step(a: &Member<'_>, b: &Member<'_>, options: &PlanOptions) -> Option<Pa
 
 /// Of one living member's ends to another, those that nobody wants.
 fn surplus(own: &Member<'_>, other: &Member<'_>, options: &PlanOptions) -> Vec<LinkId> {
-    let Some(Seen { age, .. }) = own.seen else {
+    let Some(AgedReport { age, .. }) = own.seen else {
         return Vec::new();
     };
     let lanes = own.lanes(other, options);

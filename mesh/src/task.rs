@@ -5,7 +5,7 @@
 
 use crate::backoff::{Backoff, Hold};
 use crate::drive::{DriveOptions, Outcome, drive_step};
-use crate::plan::{Observed, PairId, PlanOptions, Seen, Step, plan};
+use crate::plan::{AgedReport, Observed, PairId, PlanOptions, Step, plan};
 use crate::poll::{News, What, poll};
 use crate::snapshot::{Established, MemberSnapshot, MeshSnapshot};
 use crate::target::Target;
@@ -338,7 +338,7 @@ impl Mesh {
         let observe = |m: &Member| Observed {
             name: m.target.name.clone(),
             admin_url: m.target.admin_url.clone(),
-            report: m.last.as_ref().filter(|_| m.reachable).map(|last| Seen {
+            report: m.last.as_ref().filter(|_| m.reachable).map(|last| AgedReport {
                 report: Arc::clone(&last.report),
                 age: now.saturating_duration_since(last.received),
             }),

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sfumato_admin_api::client::NodeAdmin;
 use sfumato_admin_api::types::{EndAction, Incarnation, Lane, LinkReport, LinkState, NodeName};
-use sfumato_mesh::plan::{PairStep, Seen};
+use sfumato_mesh::plan::{AgedReport, PairStep};
 use sfumato_mesh::{MeshOptions, MeshTask, Observed, PlanOptions, Step, plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -281,7 +281,7 @@ fn wild_world(seed: u64) -> Vec<Observed> {
             });
         }
         let age = Duration::from_millis(random.random_range(0..20_000));
-        member.report = Some(Seen {
+        member.report = Some(AgedReport {
             report: Arc::new(report),
             age,
         });

@@ -2,7 +2,7 @@
 
 use super::{State, World};
 use sfumato_admin_api::types::{EndAction, LinkId, LinkState, NodeName};
-use sfumato_mesh::plan::{CloseStep, PairEnd, PairId, PairStep, Seen};
+use sfumato_mesh::plan::{AgedReport, CloseStep, PairEnd, PairId, PairStep};
 use sfumato_mesh::{DriveOptions, Observed, Outcome, PlanOptions, Step, drive, plan};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ impl World {
             let now = Instant::now();
             let seen = |s: &State, name: &NodeName| {
                 let node = s.nodes.get(name).filter(|n| n.up && !s.hidden.contains(name))?;
-                Some(Seen {
+                Some(AgedReport {
                     report: Arc::new(node.report(now)),
                     age: Duration::ZERO,
                 })

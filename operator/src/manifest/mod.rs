@@ -9,7 +9,7 @@ mod schema;
 use crate::crd::SfuCluster;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{CustomResourceExt, Resource};
-pub use schema::{Problem, Unknown};
+pub use schema::{FieldProblem, Unknown};
 use serde_json::Value;
 
 /// Why a manifest was refused. The origin is the file's name as the user gave it.
@@ -49,7 +49,7 @@ pub enum ManifestError {
 /// The first thing that is wrong, with the path of its field.
 pub fn parse(origin: &str, text: &str) -> Result<SfuCluster, ManifestError> {
     let value = only_document(origin, text)?;
-    let at = |problem: Problem| field_error(origin, problem.path, problem.text);
+    let at = |problem: FieldProblem| field_error(origin, problem.path, problem.text);
     check_type(&value).map_err(at)?;
     check_metadata(&value).map_err(at)?;
 
@@ -69,7 +69,7 @@ pub fn parse(origin: &str, text: &str) -> Result<SfuCluster, ManifestError> {
 ///
 /// # Errors
 /// The first field that is out of bounds.
-pub fn check_schema(spec: &Value, unknowns: Unknown) -> Result<(), Problem> {
+pub fn check_schema(spec: &Value, unknowns: Unknown) -> Result<(), FieldProblem> {
     spec_schema().map_or(Ok(()), |schema| schema::check(&schema, spec, "spec", unknowns))
 }
 
@@ -115,9 +115,12 @@ fn only_document(origin: &str, text: &str) -> Result<Value, ManifestError> {
     }
 }
 
-fn check_type(value: &Value) -> Result<(), Problem> {
+fn check_type(value: &Value) -> Result<(), FieldProblem> {
     let Some(object) = value.as_object() else {
-        return Err(Problem::at("(top level)", "is not an object: an SfuCluster is wanted"));
+        return Err(FieldProblem::at(
+            "(top level)",
+            "is not an object: an SfuCluster is wanted",
+        ));
     };
     for (field, wanted) in [
         ("apiVersion", SfuCluster::api_version(&()).into_owned()),
@@ -126,9 +129,12 @@ fn check_type(value: &Value) -> Result<(), Problem> {
         match object.get(field).and_then(Value::as_str) {
             Some(found) if found == wanted => {}
             Some(found) => {
-                return Err(Problem::at(field, format!("is `{found}`, and `{wanted}` is wanted")));
+                return Err(FieldProblem::at(
+                    field,
+                    format!("is `{found}`, and `{wanted}` is wanted"),
+                ));
             }
-            None => return Err(Problem::at(field, format!("is missing: write `{wanted}`"))),
+            None => return Err(FieldProblem::at(field, format!("is missing: write `{wanted}`"))),
         }
     }
     // `status` is taken and ignored, so that the output of `kubectl get -o yaml` works as it is.
@@ -139,7 +145,7 @@ fn check_type(value: &Value) -> Result<(), Problem> {
     }
 }
 
-fn check_metadata(value: &Value) -> Result<(), Problem> {
+fn check_metadata(value: &Value) -> Result<(), FieldProblem> {
     let metadata = value.get("metadata").unwrap_or(&Value::Null);
     if let Some(object) = metadata.as_object() {
         let schema = schemars::schema_for!(ObjectMeta);
@@ -159,14 +165,17 @@ fn check_metadata(value: &Value) -> Result<(), Problem> {
     };
     let rule = "1 to 63 of a-z, 0-9 and `-`, not at the ends";
     match metadata.get("name") {
-        None => Err(Problem::at("metadata.name", format!("is missing: {rule}"))),
+        None => Err(FieldProblem::at("metadata.name", format!("is missing: {rule}"))),
         Some(name) if name.as_str().is_some_and(is_label) => Ok(()),
-        Some(name) => Err(Problem::at("metadata.name", format!("{name} is not allowed: {rule}"))),
+        Some(name) => Err(FieldProblem::at(
+            "metadata.name",
+            format!("{name} is not allowed: {rule}"),
+        )),
     }?;
     match metadata.get("namespace") {
         None => Ok(()),
         Some(name) if name.as_str().is_some_and(is_label) => Ok(()),
-        Some(name) => Err(Problem::at(
+        Some(name) => Err(FieldProblem::at(
             "metadata.namespace",
             format!("{name} is not allowed: {rule}"),
         )),

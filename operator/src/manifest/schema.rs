@@ -5,14 +5,14 @@ use serde_json::Value;
 
 /// What is wrong with one field.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct FieldProblem {
     /// Path of the field.
     pub path: String,
     /// What is wrong, and what is allowed.
     pub text: String,
 }
 
-impl Problem {
+impl FieldProblem {
     /// A problem of the field at `path`.
     pub fn at(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -32,7 +32,7 @@ pub enum Unknown {
 }
 
 /// Checks `value` against `schema`, depth first in the schema's order; the first problem wins.
-pub fn check(schema: &Value, value: &Value, path: &str, unknowns: Unknown) -> Result<(), Problem> {
+pub fn check(schema: &Value, value: &Value, path: &str, unknowns: Unknown) -> Result<(), FieldProblem> {
     match value {
         Value::Object(fields) => {
             check_length(
@@ -57,7 +57,7 @@ pub fn check(schema: &Value, value: &Value, path: &str, unknowns: Unknown) -> Re
         }
         // serde would take a list for an object, field by field.
         Value::Array(_) if schema.get("type").and_then(Value::as_str) == Some("object") => {
-            Err(Problem::at(path, "is a list, and an object is wanted"))
+            Err(FieldProblem::at(path, "is a list, and an object is wanted"))
         }
         Value::Array(items) => {
             check_length(schema, ("minItems", "maxItems"), items.len(), "entries", path)?;
@@ -77,16 +77,16 @@ pub fn check(schema: &Value, value: &Value, path: &str, unknowns: Unknown) -> Re
     }
 }
 
-fn check_length(schema: &Value, names: (&str, &str), length: usize, of: &str, path: &str) -> Result<(), Problem> {
+fn check_length(schema: &Value, names: (&str, &str), length: usize, of: &str, path: &str) -> Result<(), FieldProblem> {
     // Lengths of schemas are far below 2^53, and may be written as floats.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let bound = |name| schema.get(name).and_then(Value::as_f64).map(|bound| bound as usize);
     match (bound(names.0), bound(names.1)) {
-        (Some(least), _) if length < least => Err(Problem::at(
+        (Some(least), _) if length < least => Err(FieldProblem::at(
             path,
             format!("must have at least {least} {of}, and has {length}"),
         )),
-        (_, Some(most)) if length > most => Err(Problem::at(
+        (_, Some(most)) if length > most => Err(FieldProblem::at(
             path,
             format!("must have at most {most} {of}, and has {length}"),
         )),
@@ -95,7 +95,7 @@ fn check_length(schema: &Value, names: (&str, &str), length: usize, of: &str, pa
 }
 
 /// The problem of a field that does not exist, with what was probably meant.
-pub fn unknown<'a>(path: &str, key: &str, known: impl Iterator<Item = &'a str>) -> Problem {
+pub fn unknown<'a>(path: &str, key: &str, known: impl Iterator<Item = &'a str>) -> FieldProblem {
     let full = if path.is_empty() {
         key.to_owned()
     } else {
@@ -112,10 +112,10 @@ pub fn unknown<'a>(path: &str, key: &str, known: impl Iterator<Item = &'a str>) 
         Some(similar) => format!("did you mean `{similar}`?"),
         None => format!("known here: {}", known.join(", ")),
     };
-    Problem::at(full, format!("unknown field; {hint}"))
+    FieldProblem::at(full, format!("unknown field; {hint}"))
 }
 
-fn check_bounds(schema: &Value, number: &serde_json::Number, path: &str) -> Result<(), Problem> {
+fn check_bounds(schema: &Value, number: &serde_json::Number, path: &str) -> Result<(), FieldProblem> {
     let bound = |name| schema.get(name).and_then(Value::as_f64);
     let (minimum, maximum) = (bound("minimum"), bound("maximum"));
     let Some(value) = number.as_f64() else {
@@ -130,10 +130,10 @@ fn check_bounds(schema: &Value, number: &serde_json::Number, path: &str) -> Resu
         (None, Some(maximum)) => format!("at most {maximum}"),
         (None, None) => return Ok(()),
     };
-    Err(Problem::at(path, format!("must be {allowed}, and is {number}")))
+    Err(FieldProblem::at(path, format!("must be {allowed}, and is {number}")))
 }
 
-fn check_choice(schema: &Value, text: &str, path: &str) -> Result<(), Problem> {
+fn check_choice(schema: &Value, text: &str, path: &str) -> Result<(), FieldProblem> {
     let Some(choices) = schema.get("enum").and_then(Value::as_array) else {
         return Ok(());
     };
@@ -141,7 +141,7 @@ fn check_choice(schema: &Value, text: &str, path: &str) -> Result<(), Problem> {
     if choices.contains(&text) {
         return Ok(());
     }
-    Err(Problem::at(
+    Err(FieldProblem::at(
         path,
         format!("must be {}, and is `{text}`", choices.join(" or ")),
     ))

@@ -4,7 +4,7 @@
 use crate::controller::build::Wish;
 use crate::controller::watch::queue::Key;
 use crate::crd::SfuCluster;
-use crate::manifest::{self, ManifestError, Problem, Unknown};
+use crate::manifest::{self, FieldProblem, ManifestError, Unknown};
 use kube::api::DynamicObject;
 use kube::{Resource, ResourceExt};
 use parking_lot::Mutex;
@@ -82,7 +82,8 @@ impl Validator {
 pub fn validate(object: &DynamicObject) -> Result<Wish, Invalid> {
     let spec = object.data.get("spec").cloned().unwrap_or_default();
     let cluster = read(object, &spec)?;
-    manifest::check_schema(&spec, Unknown::Ignore).map_err(|Problem { path, text }| Invalid { path, problem: text })?;
+    manifest::check_schema(&spec, Unknown::Ignore)
+        .map_err(|FieldProblem { path, text }| Invalid { path, problem: text })?;
     manifest::check_rules("", &cluster).map_err(|error| match error {
         ManifestError::Field { path, problem, .. } => Invalid { path, problem },
         other => Invalid {
