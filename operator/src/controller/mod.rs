@@ -1,8 +1,16 @@
 //! `sfu-operator run`: carries out `SfuCluster` objects on Kubernetes.
 //!
-//! A reconcile ([`reconcile`]) is a straight line, a file a stage ([`stages`], [`build`], [`rollout`]). What it needs to know
-//! comes from watches ([`watch`]), so that a cluster that is as desired costs no request. The meshes are looked after in
-//! tasks of their own ([`mesh`]) by the same driver as in local mode.
+//! Begin with [`reconcile`], where all stages stand in one function. From the bottom up, and a room knows only those below it:
+//!
+//! - [`build`]: from a wish to the objects that carry it out; pure
+//! - [`watch`]: what the API server has, in memory, so that a cluster that is as desired costs no request; and the queue of
+//!   clusters that are to be looked at
+//! - [`process`]: what belongs to this process: its Lease, listener, metrics, events
+//! - [`secret`]: the one Secret of a cluster that is drawn by chance
+//! - [`mesh`]: the meshes, in tasks of their own, by the same driver as in local mode
+//! - [`rollout`]: who has to leave, and when; which pod templates are kept
+//! - [`stages`]: the other stages: validate, dereference, apply, write the status
+//! - [`reconcile`]: calls them in turn; [`context`] is what it holds, [`work`] schedules it
 
 pub mod build;
 mod context;
@@ -36,35 +44,22 @@ use work::{Part, Work};
 
 /// Longest silence of the API server on an open connection: a little longer than a watch that it ends by itself.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
-/// Name of the Lease.
 pub const LEASE: &str = "sfu-operator";
 
 /// Why the operator ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is no way to the API server.
     #[error("no API server is known: {0}; run as a pod with a ServiceAccount, or set KUBECONFIG")]
     NoConfig(#[source] kube::config::InferConfigError),
-    /// The client could not be made.
     #[error("the client of the API server cannot be made: {0}")]
     Client(#[source] kube::Error),
-    /// The health listener.
     #[error("cannot listen on {address}: {source}; choose another --listen")]
     Listen {
-        /// Where.
         address: std::net::SocketAddr,
-        /// Why not.
         source: std::io::Error,
     },
-    /// Something of the system.
     #[error("cannot {what}: {source}")]
-    System {
-        /// What was attempted.
-        what: &'static str,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-    /// The election.
+    System { what: &'static str, source: std::io::Error },
     #[error(transparent)]
     Lost(#[from] Lost),
 }
