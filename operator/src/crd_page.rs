@@ -22,7 +22,6 @@ Every field of `sfumato.dev/v1alpha1`, kind `SfuCluster`, short name `sfu`. The 
 
 ";
 
-/// The page.
 #[must_use]
 pub fn markdown() -> String {
     let crd = serde_json::to_value(SfuCluster::crd()).unwrap_or_default();

@@ -15,14 +15,8 @@ pub enum CrdsError {
     /// The types could not be written as YAML.
     #[error("cannot write the SfuCluster CRD as YAML: {0}")]
     Yaml(String),
-    /// A file could not be written.
     #[error("cannot write {path}: {source}; does the directory exist, and may you write there?")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
 }
 
 /// File name of the SfuCluster CRD: plural and group, as `kubectl get crd` shows it.

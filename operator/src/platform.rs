@@ -7,7 +7,6 @@ use tokio::sync::watch;
 
 /// Where nodes run.
 pub trait Platform {
-    /// Why a wish was refused.
     type Refused: std::error::Error;
 
     /// Takes `cluster` as what is wanted from now on. The work is carried on by [`Self::next_event`]; a refusal leaves
@@ -28,10 +27,8 @@ pub trait Platform {
     async fn next_event(&mut self) -> Event;
 }
 
-/// A node that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeState {
-    /// Its name.
     pub name: String,
     /// Whether it takes sessions.
     pub ready: bool,

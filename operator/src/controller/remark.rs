@@ -10,7 +10,6 @@ pub struct Remark {
 }
 
 impl Remark {
-    /// A remark with these words.
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { reason, message }

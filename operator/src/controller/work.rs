@@ -32,12 +32,10 @@ pub struct Part {
     scope: Scope,
     queue: Queue,
     requests: mpsc::UnboundedReceiver<Key>,
-    /// The meshes of its clusters.
     pub meshes: Arc<Meshes>,
 }
 
 impl Part {
-    /// Nothing of it runs yet.
     #[must_use]
     pub fn new(scope: Scope, way: &Way) -> Self {
         let (queue, requests) = Queue::new();
@@ -52,13 +50,9 @@ impl Part {
 
 /// Everything that is to be carried out.
 pub struct Work {
-    /// The API server.
     pub client: Client,
-    /// The command line.
     pub settings: Settings,
-    /// Where events go.
     pub events: Events,
-    /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What `/readyz` waits for.
     pub waiting: watch::Sender<Option<&'static str>>,

@@ -15,7 +15,6 @@ use serde_json::Value;
 /// Why a manifest was refused. The origin is the file's name as the user gave it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// The text is not YAML.
     #[error("{origin}: not readable as YAML: {problem}")]
     Yaml {
         /// Where the text came from.
@@ -28,7 +27,6 @@ pub enum ManifestError {
     Documents {
         /// Where the text came from.
         origin: String,
-        /// How many it holds.
         found: usize,
     },
     /// A field is unknown, missing, of the wrong type, out of bounds, or in conflict with another.
@@ -38,7 +36,6 @@ pub enum ManifestError {
         origin: String,
         /// Path of the field: `spec.mesh.beatInterval`.
         path: String,
-        /// What is wrong, and what is allowed.
         problem: String,
     },
 }

@@ -3,17 +3,13 @@
 
 use serde_json::Value;
 
-/// What is wrong with one field.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FieldProblem {
-    /// Path of the field.
     pub path: String,
-    /// What is wrong, and what is allowed.
     pub text: String,
 }
 
 impl FieldProblem {
-    /// A problem of the field at `path`.
     pub fn at(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             path: path.into(),

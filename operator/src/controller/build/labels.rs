@@ -15,11 +15,8 @@ const COMPONENT: &str = "app.kubernetes.io/component";
 /// What a child belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Component {
-    /// Media nodes.
     Node,
-    /// Front door.
     Web,
-    /// Redis.
     Redis,
 }
 

@@ -30,13 +30,11 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 pub struct Children {
     /// Identity of the nodes' pods, without any right.
     pub account: ServiceAccount,
-    /// The nodes.
     pub nodes: StatefulSet,
     /// The names of the nodes in DNS.
     pub nodes_service: Service,
     /// How many nodes may be away at a time by the will of somebody else.
     pub budget: Option<PodDisruptionBudget>,
-    /// The front door.
     pub web: Deployment,
     /// The front door's address.
     pub web_service: Service,
@@ -46,7 +44,6 @@ pub struct Children {
     pub policies: Vec<NetworkPolicy>,
 }
 
-/// Builds the objects of a cluster.
 #[must_use]
 pub fn build(wish: &Wish, settings: &Settings) -> Children {
     Children {

@@ -30,7 +30,6 @@ pub fn account(wish: &Wish) -> ServiceAccount {
     }
 }
 
-/// The nodes.
 pub fn stateful_set(wish: &Wish, settings: &Settings) -> StatefulSet {
     StatefulSet {
         metadata: wish.meta(wish.id.nodes(), Component::Node),

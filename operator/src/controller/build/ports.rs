@@ -6,5 +6,4 @@ pub const CLIENT_PORT: i32 = 3001;
 pub const ADMIN_PORT: i32 = 4001;
 /// TCP port of a node's health and metrics listener.
 pub const HEALTH_PORT: i32 = 5001;
-/// TCP port of Redis.
 pub const REDIS_PORT: i32 = 6379;

@@ -19,12 +19,9 @@ const CONFIG_DIR: &str = "/etc/redis";
 const DATA_DIR: &str = "/data";
 const GRACE_SECONDS: i64 = 10;
 
-/// A managed Redis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Redis {
-    /// Its one pod.
     pub stateful_set: StatefulSet,
-    /// Its address.
     pub service: Service,
 }
 

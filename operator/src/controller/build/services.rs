@@ -26,7 +26,6 @@ pub fn nodes(wish: &Wish) -> Service {
     }
 }
 
-/// The front door.
 pub fn web(wish: &Wish) -> Service {
     let service = &wish.spec.web.service;
     let mut metadata = wish.meta(wish.id.web(), Component::Web);

@@ -14,7 +14,6 @@ pub const LISTEN_PORT: i32 = 2020;
 /// How long open requests of a pod that ends may take, in seconds.
 const GRACE_SECONDS: i64 = 15;
 
-/// The front door.
 pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
     let web = &wish.spec.web;
     let image = web.image.clone().unwrap_or_else(|| settings.web_image.clone());

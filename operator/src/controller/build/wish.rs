@@ -6,12 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::api::DynamicObject;
 use kube::{Resource, ResourceExt};
 
-/// Which cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClusterId {
-    /// Namespace of the object.
     pub namespace: String,
-    /// Name of the object.
     pub name: String,
     /// UID of the object: a cluster that was deleted and made again is another one.
     pub uid: String,
@@ -34,16 +31,13 @@ pub struct Settings {
 /// What is wanted of one cluster: a manifest that was found to be in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wish {
-    /// Which cluster.
     pub id: ClusterId,
     /// The object, as the owner of everything that is built.
     pub owner: OwnerReference,
-    /// Its spec.
     pub spec: SfuClusterSpec,
 }
 
 impl ClusterId {
-    /// The cluster that an object is.
     #[must_use]
     pub fn of(object: &ObjectMeta) -> Self {
         Self {

@@ -21,7 +21,6 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// The meshes of all clusters.
 pub struct Meshes {
     way: Way,
     queue: Queue,
@@ -43,7 +42,6 @@ struct Running {
 pub struct Way {
     /// Straight, or through the API server.
     pub access: NodeAccess,
-    /// The API server.
     pub api_server: kube::Client,
     /// Where calls are counted.
     pub metrics: Arc<Metrics>,
@@ -117,7 +115,6 @@ impl Drop for Running {
 }
 
 impl Meshes {
-    /// None yet.
     #[must_use]
     pub fn new(way: Way, queue: Queue) -> Self {
         Self {
@@ -133,7 +130,6 @@ impl Meshes {
         &self.queue
     }
 
-    /// How nodes are reached.
     #[must_use]
     pub fn access(&self) -> NodeAccess {
         self.way.access

@@ -19,7 +19,6 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Counts the calls of `calls`.
     #[must_use]
     pub fn new(calls: Arc<dyn Transport>, metrics: Arc<Metrics>) -> Self {
         Self { calls, metrics }
@@ -63,7 +62,6 @@ fn operation(url: &str) -> &'static str {
 pub struct ThroughApiServer(Client);
 
 impl ThroughApiServer {
-    /// By this client.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self(client)

@@ -1,6 +1,7 @@
 //! Events: what `kubectl describe` shows below an object. Repetitions are merged, by kube's recorder; what says something
 //! new for the same reason is an event of its own.
 
+use crate::controller::build::ClusterId;
 use crate::crd::SfuCluster;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -27,7 +28,6 @@ pub enum Tone {
 /// How long a repetition is merged: as long as kube's recorder remembers.
 const MERGED: Duration = Duration::from_secs(6 * 60);
 
-/// Writes events.
 #[derive(Clone)]
 pub struct Events {
     client: Client,
@@ -48,13 +48,11 @@ struct Last {
 /// Something worth an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// Good or bad.
     pub tone: Tone,
     /// Word by which it is found: `MeshWhole`.
     pub reason: &'static str,
     /// What the operator was doing: `Linking`.
     pub action: &'static str,
-    /// What happened, for people.
     pub text: String,
 }
 
@@ -135,9 +133,8 @@ impl Events {
     }
 }
 
-/// The object that an event is about.
 #[must_use]
-pub fn about(id: &crate::controller::build::ClusterId) -> ObjectReference {
+pub fn about(id: &ClusterId) -> ObjectReference {
     ObjectReference {
         api_version: Some(SfuCluster::api_version(&()).into_owned()),
         kind: Some(SfuCluster::kind(&()).into_owned()),

@@ -14,7 +14,6 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Times of an election.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// After this long without a renewal others may take over.

@@ -11,7 +11,6 @@ use std::time::Duration;
 /// Upper bounds of the reconcile durations, in seconds.
 const BUCKETS: [f64; 8] = [0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0];
 
-/// What is counted.
 #[derive(Debug)]
 pub struct Metrics {
     reconciles: Family<Outcome, Counter>,
@@ -36,7 +35,6 @@ struct Call {
 }
 
 impl Metrics {
-    /// All at zero.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -49,7 +47,6 @@ impl Metrics {
         }
     }
 
-    /// Puts them under their names.
     #[must_use]
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("sfu_operator");
@@ -83,7 +80,6 @@ impl Metrics {
         registry
     }
 
-    /// A reconcile has ended.
     pub fn reconciled(&self, result: &str, reason: &str, took: Duration) {
         let outcome = Outcome {
             result: result.to_owned(),
@@ -93,12 +89,10 @@ impl Metrics {
         self.duration.observe(took.as_secs_f64());
     }
 
-    /// A status was written.
     pub fn status_written(&self) {
         self.status_writes.inc();
     }
 
-    /// A node was called.
     pub fn called(&self, op: &str, outcome: &str) {
         let call = Call {
             op: op.to_owned(),

@@ -10,6 +10,7 @@ use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Anything, Pod};
 use futures::future::join_all;
 use k8s_openapi::api::policy::v1::Eviction;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::{Api, Client};
 use sfumato_admin_api::client::NodeAdmin;
@@ -18,7 +19,6 @@ use sfumato_mesh::Target;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Carries acts out.
 pub struct Actor {
     client: Client,
     meshes: Arc<Meshes>,
@@ -84,8 +84,8 @@ impl Actor {
                 namespace: Some(id.namespace.clone()),
                 ..ObjectMeta::default()
             },
-            delete_options: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions {
-                preconditions: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Preconditions {
+            delete_options: Some(meta::DeleteOptions {
+                preconditions: Some(meta::Preconditions {
                     uid: Some(uid.to_owned()),
                     ..Default::default()
                 }),

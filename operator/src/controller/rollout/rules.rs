@@ -14,10 +14,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How long after the end of its grace a pod that is being deleted is taken for lost with its host.
 pub const LOST_AFTER: Duration = Duration::from_secs(30);
 
-/// What is seen of a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct Observation {
-    /// Nodes that are wanted.
     pub desired: i32,
     /// Nodes that the StatefulSet is told to have at present; `None` when there is none yet.
     pub live: Option<i32>,
@@ -27,26 +25,19 @@ pub struct Observation {
     pub deadline: Duration,
     /// Whether every pair of nodes is linked.
     pub mesh_whole: bool,
-    /// Its pods, ordered by number.
     pub pods: Vec<ObservedPod>,
 }
 
-/// What is seen of a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObservedPod {
-    /// Its name.
     pub name: String,
-    /// Its number.
     pub ordinal: i32,
-    /// Its UID.
     pub uid: String,
     /// Revision of the template that it was made from.
     pub revision: Option<String>,
-    /// Whether it takes sessions.
     pub ready: bool,
     /// How long ago the grace of its deletion ended, if it is being deleted and that has ended.
     pub overdue: Option<Duration>,
-    /// Whether it is being deleted.
     pub deleting: bool,
     /// What its annotation `sfumato.dev/drain` says.
     pub drain_wanted: Option<bool>,
@@ -63,7 +54,6 @@ pub struct ObservedPod {
 pub struct ObservedNode {
     /// Why it is being emptied.
     pub reasons: Vec<DrainReason>,
-    /// Sessions that are left.
     pub sessions: u32,
 }
 
@@ -75,35 +65,22 @@ pub enum Act {
     /// Lift a reason.
     Undrain(String, DrainReason),
     /// Have a pod replaced. The UID keeps it from hitting its successor.
-    Evict {
-        /// The pod.
-        pod: String,
-        /// Its UID.
-        uid: String,
-    },
+    Evict { pod: String, uid: String },
     /// Remove the pod of a lost host: its kubelet will never say that it is gone.
-    ForceDelete {
-        /// The pod.
-        pod: String,
-        /// Its UID.
-        uid: String,
-    },
+    ForceDelete { pod: String, uid: String },
 }
 
-/// What is to be done now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decision {
     /// Number of nodes that the StatefulSet is to have for now.
     pub replicas: i32,
     /// What to do, in any order.
     pub acts: Vec<Act>,
-    /// What is under way, if anything is.
     pub progress: Option<Remark>,
     /// Pods on their way out.
     pub leaving: Vec<String>,
 }
 
-/// Decides what is to be done now.
 #[must_use]
 pub fn decide(observed: &Observation) -> Decision {
     let mut decided = Decision {

@@ -21,11 +21,8 @@ const WITH_WEB: [&str; 3] = ["web", "imagePullPolicy", "imagePullSecrets"];
 /// Which template is meant: each is built from another part of the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodKind {
-    /// Nodes.
     Nodes,
-    /// Managed Redis.
     Redis,
-    /// The front door.
     Web,
 }
 

@@ -22,13 +22,10 @@ const BELIEVED: Duration = Duration::from_secs(60);
 /// The same while something is not as desired: somebody may have deleted it.
 const BELIEVED_WHEN_BUSY: Duration = Duration::from_secs(5);
 
-/// Why a cluster has no usable Secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The API server refused.
     #[error(transparent)]
     Api(#[from] kube::Error),
-    /// No certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
 }

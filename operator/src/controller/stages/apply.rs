@@ -25,46 +25,29 @@ use std::fmt::Debug;
 /// Why a child could not be brought in line.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The API server refused.
     #[error("{kind} {name} cannot be applied: {}", words(source))]
     Refused {
-        /// Kind of the child.
         kind: String,
-        /// Its name.
         name: String,
-        /// What the API server says.
         source: kube::Error,
     },
-    /// Something of somebody else has the name.
     #[error(
         "{kind} {name} exists and does not belong to this cluster: rename or remove it, or name the cluster otherwise"
     )]
-    Taken {
-        /// Kind of the child.
-        kind: String,
-        /// Its name.
-        name: String,
-    },
+    Taken { kind: String, name: String },
     /// A field that cannot be changed without losing something.
     #[error(
         "{kind} {name}: {field} cannot be changed, since volumes hang on it: take the change back, or delete the {kind} and its volumes yourself"
     )]
     Unchangeable {
-        /// Kind of the child.
         kind: String,
-        /// Its name.
         name: String,
-        /// The field.
         field: &'static str,
     },
-    /// It could not be written as JSON.
     #[error("{kind} {name} cannot be written: {source}")]
     Unwritable {
-        /// Kind of the child.
         kind: String,
-        /// Its name.
         name: String,
-        /// Why.
         source: serde_json::Error,
     },
 }
@@ -125,7 +108,6 @@ struct LastApply {
 type Hash = [u8; 32];
 
 impl Applier {
-    /// Has applied nothing yet.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self {
@@ -342,7 +324,6 @@ impl Applier {
     }
 }
 
-/// HTTP status of an API error.
 fn error_code(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),

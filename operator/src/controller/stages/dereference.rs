@@ -30,10 +30,8 @@ pub enum DereferenceError {
     Events(#[source] kube::Error),
 }
 
-/// What was found.
 #[derive(Debug)]
 pub struct Dereferenced {
-    /// What the admin Secret holds.
     pub secret: Data,
     /// What nodes need and do not get: a Secret that the manifest names, or the permission to exist.
     pub trouble: Option<Remark>,
@@ -54,7 +52,6 @@ struct Looked {
 }
 
 impl Dereferencer {
-    /// Has read nothing yet.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self {

@@ -14,12 +14,10 @@ const MIN_TOKEN_SECRET: usize = 32;
 pub struct Named<'a> {
     /// Path of the field that names it.
     pub field: String,
-    /// Where it is.
     pub reference: &'a SecretKeyRef,
     holds: Holds,
 }
 
-/// What the key is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holds {
     RedisUrl,

@@ -6,7 +6,6 @@ use crate::controller::watch::seen::StatefulSet;
 /// What a change takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetUpdate {
-    /// An apply.
     Patch,
     /// Deleting the object without its pods, and making it again: it takes them over. Names the field.
     Recreate(&'static str),

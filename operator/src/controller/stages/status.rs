@@ -18,24 +18,17 @@ pub const COUNTS_EVERY: Duration = Duration::from_secs(15);
 /// Longest message of a condition, in characters. The API server allows 32768.
 const MAX_MESSAGE: usize = 1_000;
 
-/// What is known of a cluster.
 #[derive(Debug)]
 pub struct Facts<'a> {
-    /// Name of the cluster.
     pub name: &'a str,
-    /// Generation of the object.
     pub generation: Option<i64>,
-    /// Nodes that are wanted.
     pub desired: i32,
-    /// Its pods.
     pub pods: &'a [Arc<Pod>],
-    /// Its mesh.
     pub mesh: &'a MeshSnapshot,
     /// Whether changes are stopped.
     pub paused: bool,
     /// What needs a person.
     pub degraded: Option<Remark>,
-    /// What is under way.
     pub progress: Option<Remark>,
     /// The image that nodes would get if they were upgraded.
     pub upgrade: Option<String>,

@@ -11,12 +11,10 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What is wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
     /// Path of the field: `spec.mesh.beatInterval`.
     pub path: String,
-    /// What is wrong, and what is allowed.
     pub problem: String,
 }
 

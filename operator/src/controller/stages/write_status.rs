@@ -28,7 +28,6 @@ pub struct StatusWriter {
 }
 
 impl StatusWriter {
-    /// Has written nothing yet.
     #[must_use]
     pub fn new(client: Client, events: Events, metrics: Arc<Metrics>) -> Self {
         Self {

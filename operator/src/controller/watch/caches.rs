@@ -27,9 +27,7 @@ use tokio::task::JoinSet;
 /// Where SfuClusters are looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// In every namespace.
     All,
-    /// In one.
     Namespace(String),
 }
 
@@ -42,15 +40,11 @@ pub struct Caches {
     pub pods: Store<Pod>,
     /// Nodes and Redis.
     pub stateful_sets: Store<StatefulSet>,
-    /// Front doors.
     pub deployments: Store<PartialObjectMeta<Deployment>>,
     /// Addresses.
     pub services: Store<PartialObjectMeta<Service>>,
-    /// Identities of nodes.
     pub accounts: Store<PartialObjectMeta<ServiceAccount>>,
-    /// Disruption budgets.
     pub budgets: Store<PartialObjectMeta<PodDisruptionBudget>>,
-    /// Network policies.
     pub policies: Store<PartialObjectMeta<NetworkPolicy>>,
 }
 

@@ -13,9 +13,7 @@ use tokio::sync::mpsc;
 /// Namespace and name of an SfuCluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
 }
 
@@ -34,7 +32,6 @@ impl std::fmt::Display for Key {
     }
 }
 
-/// The place where reconciles are asked for.
 #[derive(Debug, Clone)]
 pub struct Queue {
     sender: mpsc::UnboundedSender<Key>,

@@ -11,89 +11,66 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// A pod.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Pod {
-    /// Its metadata.
     pub metadata: ObjectMeta,
-    /// What is wanted.
     pub spec: PodSpec,
-    /// How it is.
     pub status: PodStatus,
 }
 
-/// What is wanted of a pod.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
-    /// Host that it was given to.
     pub node_name: Option<String>,
 }
 
-/// How a pod is.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed`.
     pub phase: Option<String>,
-    /// Its first address.
     #[serde(rename = "podIP")]
     pub pod_ip: Option<String>,
     /// `Ready` and others.
     pub conditions: Vec<PodCondition>,
-    /// Its containers.
     pub container_statuses: Vec<ContainerStatus>,
 }
 
-/// A condition of a pod.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct PodCondition {
-    /// Which.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False`, `Unknown`.
     pub status: String,
-    /// For people.
     pub message: Option<String>,
 }
 
-/// How a container is.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct ContainerStatus {
-    /// What it is doing.
     pub state: ContainerState,
 }
 
-/// What a container is doing.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct ContainerState {
-    /// It does not run yet.
     pub waiting: Option<Waiting>,
 }
 
-/// Why a container does not run yet.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct Waiting {
-    /// One word.
     pub reason: Option<String>,
-    /// For people.
     pub message: Option<String>,
 }
 
-/// A StatefulSet.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StatefulSet {
-    /// Its metadata.
     pub metadata: ObjectMeta,
-    /// What is wanted.
     pub spec: SetSpec,
-    /// How it is.
     pub status: SetStatus,
 }
 
@@ -101,9 +78,7 @@ pub struct StatefulSet {
 #[derive(Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SetSpec {
-    /// Number of pods.
     pub replicas: Option<i32>,
-    /// Which pods are its own.
     pub selector: LabelSelector,
     /// Service that names them.
     pub service_name: Option<String>,
@@ -119,35 +94,26 @@ pub struct SetSpec {
 #[derive(Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(default)]
 pub struct Claim {
-    /// Its name.
     pub metadata: ClaimName,
-    /// Its size and class.
     pub spec: ClaimSpec,
 }
 
-/// Name of a volume.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct ClaimName {
-    /// Its name.
     pub name: String,
 }
 
-/// Size and class of a volume.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClaimSpec {
-    /// Its size.
     pub resources: Value,
-    /// Its class.
     pub storage_class_name: Option<String>,
 }
 
-/// How a StatefulSet is.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SetStatus {
-    /// Generation that its controller has seen.
     pub observed_generation: Option<i64>,
     /// Revision of the template that new pods get.
     pub update_revision: Option<String>,
