@@ -13,7 +13,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 
 /// What has become of the file.
 #[derive(Debug)]
-pub enum Change {
+pub enum FileChange {
     /// It says something else now.
     Text(Vec<u8>),
     /// It cannot be read any more; told once.
@@ -47,7 +47,7 @@ impl Follower {
     }
 
     /// Waits for the next change; for ever when there is no file. Cancel safe.
-    pub async fn changed(&mut self) -> Change {
+    pub async fn changed(&mut self) -> FileChange {
         let Some(path) = self.path.clone() else {
             return std::future::pending().await;
         };
@@ -70,14 +70,14 @@ struct Judge {
 }
 
 impl Judge {
-    fn see(&mut self, reading: io::Result<Vec<u8>>) -> Option<Change> {
+    fn see(&mut self, reading: io::Result<Vec<u8>>) -> Option<FileChange> {
         let text = match reading {
             Ok(text) => text,
             // Some editors remove a file for a moment.
             Err(error) => {
                 self.pending = None;
                 let told = std::mem::replace(&mut self.unreadable, true);
-                return (!told).then_some(Change::Unreadable(error));
+                return (!told).then_some(FileChange::Unreadable(error));
             }
         };
         self.unreadable = false;
@@ -91,7 +91,7 @@ impl Judge {
         }
         self.pending = None;
         self.known = Some(text.clone());
-        Some(Change::Text(text))
+        Some(FileChange::Text(text))
     }
 }
 
@@ -109,8 +109,8 @@ mod tests {
 
     fn see(judge: &mut Judge, text: &str) -> Option<String> {
         match judge.see(Ok(text.as_bytes().to_vec()))? {
-            Change::Text(text) => Some(String::from_utf8_lossy(&text).into_owned()),
-            Change::Unreadable(error) => Some(error.to_string()),
+            FileChange::Text(text) => Some(String::from_utf8_lossy(&text).into_owned()),
+            FileChange::Unreadable(error) => Some(error.to_string()),
         }
     }
 

@@ -6,13 +6,15 @@
 
 mod backoff;
 mod child;
-mod drain_tale;
+mod drain_progress;
 mod error;
 mod exit;
 mod follow;
 mod keeper;
 pub mod layout;
 mod leaving;
+mod mesh_progress;
+mod messages;
 mod next_steps;
 mod port_holder;
 mod ports;
@@ -26,7 +28,6 @@ mod signals;
 mod state_dir;
 mod summary;
 mod wish;
-mod words;
 
 use crate::cli::LocalArgs;
 use crate::crd::SfuCluster;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What is there under one ordinal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct NodeNow {
     /// Where it is in its life.
     pub phase: Phase,
     /// Whether it runs as is wanted now: same program, same arguments.
@@ -17,7 +17,7 @@ pub struct Seen {
     pub done: bool,
 }
 
-impl Seen {
+impl NodeNow {
     fn is_drained_for(&self, reason: DrainReason) -> bool {
         self.reasons.contains(&reason)
     }
@@ -25,7 +25,7 @@ impl Seen {
 
 /// What to do with one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum NodeStep {
     /// Start it.
     Start(u16),
     /// Have it emptied for this reason, which it does not know of yet.
@@ -36,7 +36,7 @@ pub enum Step {
     End(u16),
 }
 
-impl Step {
+impl NodeStep {
     /// Whether it takes this node away, at once or by draining it first.
     #[must_use]
     pub fn leaves(self, ordinal: u16) -> bool {
@@ -54,11 +54,11 @@ impl Step {
 /// the next only when all are ready and the mesh is whole again, so that the rest carries on. Nodes that are not ready
 /// have nothing to lose and go at once.
 #[must_use]
-pub fn next_steps(wanted: &BTreeSet<u16>, there: &BTreeMap<u16, Seen>, mesh_is_whole: bool) -> Vec<Step> {
-    let mut steps: Vec<Step> = wanted
+pub fn next_steps(wanted: &BTreeSet<u16>, there: &BTreeMap<u16, NodeNow>, mesh_is_whole: bool) -> Vec<NodeStep> {
+    let mut steps: Vec<NodeStep> = wanted
         .iter()
         .filter(|ordinal| !there.contains_key(ordinal))
-        .map(|o| Step::Start(*o))
+        .map(|o| NodeStep::Start(*o))
         .collect();
     let mut calm = steps.is_empty();
     let alive = || there.iter().rev().filter(|(_, seen)| seen.phase != Phase::Stopping);
@@ -69,10 +69,10 @@ pub fn next_steps(wanted: &BTreeSet<u16>, there: &BTreeMap<u16, Seen>, mesh_is_w
             continue;
         }
         if seen.is_drained_for(DrainReason::ScaleDown) {
-            steps.push(Step::Lift(ordinal, DrainReason::ScaleDown));
+            steps.push(NodeStep::Lift(ordinal, DrainReason::ScaleDown));
         }
         if seen.current && seen.is_drained_for(DrainReason::Roll) {
-            steps.push(Step::Lift(ordinal, DrainReason::Roll));
+            steps.push(NodeStep::Lift(ordinal, DrainReason::Roll));
         }
     }
     if !calm {
@@ -82,7 +82,7 @@ pub fn next_steps(wanted: &BTreeSet<u16>, there: &BTreeMap<u16, Seen>, mesh_is_w
     steps.extend(
         outdated()
             .filter(|(_, seen)| seen.phase != Phase::Ready)
-            .map(|(o, _)| Step::End(*o)),
+            .map(|(o, _)| NodeStep::End(*o)),
     );
     let begun = outdated().find(|(_, seen)| seen.phase == Phase::Ready && seen.is_drained_for(DrainReason::Roll));
     let quiet = mesh_is_whole && there.values().all(|seen| seen.phase == Phase::Ready);
@@ -93,13 +93,13 @@ pub fn next_steps(wanted: &BTreeSet<u16>, there: &BTreeMap<u16, Seen>, mesh_is_w
 }
 
 /// The next step of a node that should go.
-fn leave(ordinal: u16, seen: &Seen, reason: DrainReason) -> Option<Step> {
+fn leave(ordinal: u16, seen: &NodeNow, reason: DrainReason) -> Option<NodeStep> {
     if seen.phase != Phase::Ready || seen.done {
-        Some(Step::End(ordinal))
+        Some(NodeStep::End(ordinal))
     } else if seen.is_drained_for(reason) {
         None
     } else {
-        Some(Step::Drain(ordinal, reason))
+        Some(NodeStep::Drain(ordinal, reason))
     }
 }
 

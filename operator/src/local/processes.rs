@@ -6,11 +6,11 @@
 use super::keeper::{Host, Keeper, News, Order, Phase, State};
 use super::layout::{Layout, NodePlan, Site, WebPlan};
 use super::leaving::{Asking, Leaving};
-use super::next_steps::{Seen, Step, next_steps};
+use super::messages;
+use super::next_steps::{NodeNow, NodeStep, next_steps};
 use super::port_holder::Protocol;
 use super::ports::{self, PortError, PortUse};
 use super::probe::Probe;
-use super::words;
 use crate::crd::SfuCluster;
 use crate::platform::{Event, NodeState, Platform};
 use sfumato_admin_api::client::NodeAdmin;
@@ -102,14 +102,14 @@ impl Platform for Processes {
             return std::future::pending().await;
         };
         self.step();
-        words::event(&news)
+        messages::event(&news)
     }
 }
 
 impl Processes {
     /// What has happened meanwhile, without waiting and without doing what is due.
     pub fn past_event(&mut self) -> Option<Event> {
-        self.news.try_recv().ok().map(|news| words::event(&news))
+        self.news.try_recv().ok().map(|news| messages::event(&news))
     }
 
     /// Nothing runs yet. `news` is the other end of the host's channel.
@@ -220,7 +220,7 @@ impl Processes {
         let seen = |(ordinal, node): (&u16, &Node)| {
             let report = self.report(node);
             let deadline = node.plan.drain_deadline;
-            let seen = Seen {
+            let seen = NodeNow {
                 phase: node.keeper.state().phase,
                 current: plans.get(ordinal).is_none_or(|plan| *plan == node.plan),
                 reasons: report.map(|report| report.drain.reasons.clone()).unwrap_or_default(),
@@ -243,9 +243,12 @@ impl Processes {
         self.tell_targets();
     }
 
-    fn take(&mut self, step: Step, plans: &BTreeMap<u16, NodePlan>) {
-        let (Step::Start(ordinal) | Step::Drain(ordinal, _) | Step::Lift(ordinal, _) | Step::End(ordinal)) = step;
-        if let Step::Start(_) = step {
+    fn take(&mut self, step: NodeStep, plans: &BTreeMap<u16, NodePlan>) {
+        let (NodeStep::Start(ordinal)
+        | NodeStep::Drain(ordinal, _)
+        | NodeStep::Lift(ordinal, _)
+        | NodeStep::End(ordinal)) = step;
+        if let NodeStep::Start(_) = step {
             if let Some(plan) = plans.get(&ordinal) {
                 self.start_node(plan.clone());
             }
@@ -261,8 +264,8 @@ impl Processes {
             terminal: &self.host.terminal,
         };
         match step {
-            Step::Start(_) => {}
-            Step::Drain(_, reason) => {
+            NodeStep::Start(_) => {}
+            NodeStep::Drain(_, reason) => {
                 let deadline_seconds = Some(node.plan.drain_deadline.as_secs());
                 let request = DrainRequest {
                     reason,
@@ -270,8 +273,8 @@ impl Processes {
                 };
                 node.leaving.drain(asking, request);
             }
-            Step::Lift(_, reason) => node.leaving.lift(asking, reason),
-            Step::End(_) => node.keeper.order(Order::Stop(node.plan.drain_deadline + END_SLACK)),
+            NodeStep::Lift(_, reason) => node.leaving.lift(asking, reason),
+            NodeStep::End(_) => node.keeper.order(Order::Stop(node.plan.drain_deadline + END_SLACK)),
         }
     }
 

@@ -1,16 +1,18 @@
 //! One run of a cluster: from the first process to the last. Waits for whatever comes first (a process, the mesh, the
 //! manifest, the user), does what follows from it, and tells.
 
+mod difference;
 mod telling;
 
 use crate::cli::LocalArgs;
 use crate::crd::SfuCluster;
 use crate::crd::status::SfuClusterStatus;
-use crate::local::drain_tale::DrainTale;
+use crate::local::drain_progress::DrainProgress;
 use crate::local::error::LocalError;
-use crate::local::follow::{Change, Follower};
+use crate::local::follow::{FileChange, Follower};
 use crate::local::keeper::{Host, Keeper, Order, Phase};
 use crate::local::layout::{self, Site};
+use crate::local::mesh_progress::MeshProgress;
 use crate::local::probe::Probe;
 use crate::local::processes::Processes;
 use crate::local::redis_server::Redis;
@@ -18,9 +20,9 @@ use crate::local::report::StatusFile;
 use crate::local::signals::Signals;
 use crate::local::state_dir::StateDir;
 use crate::local::wish::{self, WishError};
-use crate::local::words::MeshTale;
 use crate::platform::{Event, Platform};
 use crate::terminal::Terminal;
+use difference::difference;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
 use sfumato_mesh::{MeshHandle, MeshOptions, MeshTask, PlanOptions};
@@ -53,8 +55,8 @@ pub struct Session<'a> {
     redis_keeper: Option<Keeper>,
     processes: Processes,
     mesh: Option<Mesh>,
-    tale: MeshTale,
-    drain_tale: DrainTale,
+    mesh_progress: MeshProgress,
+    drain_progress: DrainProgress,
     status: SfuClusterStatus,
     status_file: Option<StatusFile>,
     started: Instant,
@@ -97,8 +99,8 @@ impl<'a> Session<'a> {
             redis,
             redis_keeper: None,
             mesh: None,
-            tale: MeshTale::new(Instant::now()),
-            drain_tale: DrainTale::default(),
+            mesh_progress: MeshProgress::new(Instant::now()),
+            drain_progress: DrainProgress::default(),
             status: SfuClusterStatus::default(),
             status_file: args.status_json.as_deref().map(StatusFile::new),
             started: Instant::now(),
@@ -228,13 +230,13 @@ impl<'a> Session<'a> {
         show(self.terminal, event);
     }
 
-    async fn follow(&mut self, change: Change) {
+    async fn follow(&mut self, change: FileChange) {
         let Some(path) = self.args.file.as_deref() else {
             return;
         };
         let outcome = match change {
-            Change::Text(text) => self.adopt(path, &text).await.map_err(|error| error.to_string()),
-            Change::Unreadable(source) => Err(WishError::Read {
+            FileChange::Text(text) => self.adopt(path, &text).await.map_err(|error| error.to_string()),
+            FileChange::Unreadable(source) => Err(WishError::Read {
                 path: path.to_owned(),
                 source,
             }
@@ -250,7 +252,7 @@ impl<'a> Session<'a> {
     async fn adopt(&mut self, path: &Path, text: &[u8]) -> Result<String, LocalError> {
         let new = wish::from_text(self.args, path, text)?;
         wish::check_change(path, &self.cluster, &new)?;
-        let told = telling::difference(&self.cluster, &new);
+        let told = difference(&self.cluster, &new);
         self.processes.apply(&new).await?;
         self.cluster = new;
         self.link();

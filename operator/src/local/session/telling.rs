@@ -1,13 +1,13 @@
 //! What a session says: lines, the summary, and the status file.
 
+use super::difference::nodes;
 use super::{MESH_PATIENCE, PATIENCE, Session};
-use crate::crd::SfuCluster;
 use crate::local::keeper::Phase;
 use crate::local::layout;
+use crate::local::messages::seconds;
 use crate::local::processes::ProcessView;
 use crate::local::report;
 use crate::local::summary::{self, Summary};
-use crate::local::words::seconds;
 use crate::platform::Platform;
 use k8s_openapi::jiff::Timestamp;
 use sfumato_mesh::MeshSnapshot;
@@ -42,10 +42,10 @@ impl Session<'_> {
         self.processes.observe(mesh.clone());
         // First the file, then the lines: a script that waits for a line finds the file up to date.
         self.report(&mesh);
-        if let Some(line) = self.tale.line(&mesh, now) {
+        if let Some(line) = self.mesh_progress.line(&mesh, now) {
             self.terminal.say(&line);
         }
-        for line in self.drain_tale.lines(&mesh, now) {
+        for line in self.drain_progress.lines(&mesh, now) {
             self.terminal.say(&line);
         }
         let settled = self.processes.is_settled();
@@ -125,27 +125,5 @@ impl Session<'_> {
             draining: false,
         });
         redis.chain(self.processes.view()).collect()
-    }
-}
-
-fn nodes(count: i32) -> String {
-    if count == 1 {
-        "1 node".to_owned()
-    } else {
-        format!("{count} nodes")
-    }
-}
-
-/// What a new version of the manifest means.
-pub(super) fn difference(old: &SfuCluster, new: &SfuCluster) -> String {
-    let mut same_size = old.spec.clone();
-    same_size.replicas = new.spec.replicas;
-    let resized = old.spec.replicas != new.spec.replicas;
-    let size = format!("{} -> {}", old.spec.replicas, nodes(new.spec.replicas));
-    match (resized, same_size == new.spec) {
-        (false, true) => "nothing to do".to_owned(),
-        (true, true) => size,
-        (true, false) => format!("{size}, and what runs takes over the other fields one by one"),
-        (false, false) => "what runs takes over the new fields one by one".to_owned(),
     }
 }

@@ -30,8 +30,8 @@ fn mesh(reasons: &[&str], publishers: u32, viewers: u32) -> MeshSnapshot {
 #[test]
 fn a_drain_is_told_from_its_begin_to_the_empty_node_without_a_line_for_every_viewer() {
     let start = Instant::now();
-    let mut tale = DrainTale::default();
-    let mut lines = |mesh: &MeshSnapshot, ms| tale.lines(mesh, start + Duration::from_millis(ms));
+    let mut progress = DrainProgress::default();
+    let mut lines = |mesh: &MeshSnapshot, ms| progress.lines(mesh, start + Duration::from_millis(ms));
     assert!(lines(&mesh(&[], 1, 9), 0).is_empty());
     assert_eq!(
         lines(&mesh(&["scaleDown"], 1, 9), 0),
@@ -57,11 +57,11 @@ fn a_drain_is_told_from_its_begin_to_the_empty_node_without_a_line_for_every_vie
 #[test]
 fn a_drain_that_is_taken_back_is_told_and_the_end_of_a_node_is_not() {
     let start = Instant::now();
-    let mut tale = DrainTale::default();
+    let mut progress = DrainProgress::default();
     assert_eq!(
-        tale.lines(&mesh(&["manual"], 0, 0), start),
+        progress.lines(&mesh(&["manual"], 0, 0), start),
         ["sfu-3 is drained (manual): nobody is on it"]
     );
-    assert_eq!(tale.lines(&mesh(&[], 0, 0), start), ["sfu-3 takes sessions again"]);
-    assert!(tale.lines(&mesh(&["sigterm"], 0, 0), start).is_empty());
+    assert_eq!(progress.lines(&mesh(&[], 0, 0), start), ["sfu-3 takes sessions again"]);
+    assert!(progress.lines(&mesh(&["sigterm"], 0, 0), start).is_empty());
 }

@@ -1,6 +1,6 @@
 //! Tells how the draining of nodes comes along. Pure.
 
-use super::words::seconds;
+use super::messages::seconds;
 use sfumato_admin_api::types::{DrainReason, NodeName, NodeReport};
 use sfumato_mesh::MeshSnapshot;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(2);
 
 /// What was told of each node that is drained.
 #[derive(Debug, Default)]
-pub struct DrainTale {
+pub struct DrainProgress {
     told: BTreeMap<NodeName, Told>,
 }
 
@@ -23,7 +23,7 @@ struct Told {
     viewers: u32,
 }
 
-impl DrainTale {
+impl DrainProgress {
     /// The lines that have become due.
     pub fn lines(&mut self, mesh: &MeshSnapshot, now: Instant) -> Vec<String> {
         // A node that is gone has been told of by its end.
@@ -86,5 +86,5 @@ fn count(number: u32, what: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "drain_tale_tests.rs"]
+#[path = "drain_progress_tests.rs"]
 mod tests;

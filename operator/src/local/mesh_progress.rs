@@ -1,43 +1,12 @@
-//! What happens, in words.
+//! Tells how the mesh comes along. Pure.
 
-use super::keeper::{News, What};
-use crate::platform::Event;
+use super::messages::seconds;
 use sfumato_mesh::MeshSnapshot;
-use std::time::{Duration, Instant};
-
-/// What people are told of a process.
-#[must_use]
-pub fn event(news: &News) -> Event {
-    let name = &news.name;
-    match &news.what {
-        What::Started => Event::Silent,
-        What::Ready { pid, after } => Event::Good(format!("{name} is ready (pid {pid}, after {})", seconds(*after))),
-        What::Died { exit, restart_in } => {
-            Event::Bad(format!("{name} died: {exit}; restarting in {}", seconds(*restart_in)))
-        }
-        What::NotStarted { why, restart_in } => Event::Bad(format!("{why}; trying again in {}", seconds(*restart_in))),
-        What::Stopped { killed: false } => Event::Good(format!("{name} has ended")),
-        What::Stopped { killed: true } => Event::Bad(format!("{name} did not end in time and was killed")),
-    }
-}
-
-/// A duration as people read it: `0.25 s`, `0.8 s`, `12 s`.
-#[must_use]
-pub fn seconds(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let hundredths = (seconds * 100.0).round();
-    if seconds >= 10.0 {
-        format!("{seconds:.0} s")
-    } else if hundredths % 10.0 == 0.0 || seconds >= 1.0 {
-        format!("{seconds:.1} s")
-    } else {
-        format!("{seconds:.2} s")
-    }
-}
+use std::time::Instant;
 
 /// Turns the mesh's snapshots into a line whenever something worth telling has changed.
 #[derive(Debug)]
-pub struct MeshTale {
+pub struct MeshProgress {
     /// Pairs established and desired, as told last.
     told: Option<(u32, u32)>,
     /// Since when something is missing.
@@ -46,7 +15,7 @@ pub struct MeshTale {
     was_whole: bool,
 }
 
-impl MeshTale {
+impl MeshProgress {
     /// The mesh is not there yet at `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
@@ -93,8 +62,8 @@ impl MeshTale {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::local::exit::{Exit, How};
     use sfumato_mesh::MemberSnapshot;
+    use std::time::Duration;
 
     fn mesh(established_pairs: u32, reachable: &[bool]) -> MeshSnapshot {
         let member = |(i, reachable): (usize, &bool)| MemberSnapshot {
@@ -114,40 +83,11 @@ mod tests {
     }
 
     #[test]
-    fn a_death_names_signal_last_line_and_wait() {
-        let exit = Exit {
-            how: How::Signal(9),
-            last_line: Some("bye".into()),
-            lived: Duration::ZERO,
-        };
-        let what = What::Died {
-            exit,
-            restart_in: Duration::from_millis(250),
-        };
-        assert_eq!(
-            event(&News {
-                name: "sfu-2".into(),
-                what
-            }),
-            Event::Bad("sfu-2 died: signal 9 (SIGKILL), last line: bye; restarting in 0.25 s".into())
-        );
-    }
-
-    #[test]
-    fn durations_are_short() {
-        let text = |ms| seconds(Duration::from_millis(ms));
-        assert_eq!(
-            [0, 250, 500, 800, 1_000, 1_234, 12_345].map(text),
-            ["0.0 s", "0.25 s", "0.5 s", "0.8 s", "1.0 s", "1.2 s", "12 s"]
-        );
-    }
-
-    #[test]
-    fn the_tale_of_a_mesh_that_forms_breaks_and_heals() {
+    fn a_mesh_that_forms_breaks_and_heals_is_told_at_each_turn() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut tale = MeshTale::new(start);
-        let mut line = |mesh: MeshSnapshot, ms| tale.line(&mesh, at(ms));
+        let mut progress = MeshProgress::new(start);
+        let mut line = |mesh: MeshSnapshot, ms| progress.line(&mesh, at(ms));
         assert_eq!(line(mesh(0, &[]), 0), None);
         assert_eq!(line(mesh(0, &[false; 3]), 10), None, "nobody is up yet: no news");
         assert_eq!(
@@ -176,19 +116,19 @@ mod tests {
     #[test]
     fn a_node_that_does_not_answer_is_not_a_whole_mesh() {
         let start = Instant::now();
-        let mut tale = MeshTale::new(start);
+        let mut progress = MeshProgress::new(start);
         assert_eq!(
-            tale.line(&mesh(3, &[true; 3]), start).as_deref(),
+            progress.line(&mesh(3, &[true; 3]), start).as_deref(),
             Some("mesh 3/3 whole (after 0.0 s)")
         );
         assert_eq!(
-            tale.line(&mesh(3, &[true, true, false]), start),
+            progress.line(&mesh(3, &[true, true, false]), start),
             None,
             "nothing is known to be lost"
         );
         let later = start + Duration::from_secs(1);
         assert_eq!(
-            tale.line(&mesh(3, &[true; 3]), later).as_deref(),
+            progress.line(&mesh(3, &[true; 3]), later).as_deref(),
             Some("mesh 3/3 whole (after 1.0 s)")
         );
     }
