@@ -5,7 +5,6 @@ mod run;
 pub use run::{Access, ManifestsArgs, RunArgs};
 
 use crate::crd::duration::GoDuration;
-use crate::local::layout::ClientKeys;
 use clap::{Args, Parser, Subcommand};
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
 use sfumato_admin_api::program::option_values::{ip_address, whole_number};
@@ -185,22 +184,6 @@ pub struct LocalArgs {
 }
 
 impl LocalArgs {
-    /// What publishers' and viewers' tokens are checked with.
-    #[must_use]
-    pub fn client_keys(&self) -> Option<ClientKeys> {
-        // The nodes are told an absolute path: it is in their command lines, which people copy.
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let secret = self
-            .auth_secret_file
-            .as_ref()
-            .map(|path| ClientKeys::Secret(absolute(path)));
-        secret.or_else(|| {
-            self.auth_jwks_file
-                .as_ref()
-                .map(|path| ClientKeys::Jwks(absolute(path)))
-        })
-    }
-
     /// The address of the Redis that is started, when one is.
     #[must_use]
     pub fn own_redis(&self) -> Option<SocketAddr> {

@@ -1,6 +1,7 @@
 //! From a manifest to the processes of one machine: names, ports and arguments. Pure.
 
 use super::child::Program;
+use super::client_keys::ClientKeys;
 use crate::crd::duration::GoDuration;
 use crate::crd::{FanOut, MAX_NODES, PORTS_PER_NODE, SfuCluster};
 use sfumato_admin_api::program::log::LogFormat;
@@ -44,15 +45,6 @@ pub struct Site {
     pub cores: i32,
     /// Nodes that the front door is told of: those of the start.
     pub seeds: u16,
-}
-
-/// File that holds what tokens of publishers and viewers are checked with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientKeys {
-    /// A shared secret.
-    Secret(PathBuf),
-    /// A JSON Web Key Set.
-    Jwks(PathBuf),
 }
 
 /// A media node: what to run, and where it listens.

@@ -6,12 +6,13 @@
 
 mod backoff;
 mod child;
+mod client_keys;
 mod drain_progress;
 mod error;
 mod exit;
 mod follow;
 mod keeper;
-pub mod layout;
+mod layout;
 mod leaving;
 mod mesh_progress;
 mod messages;
@@ -32,7 +33,8 @@ mod wish;
 use crate::cli::LocalArgs;
 use crate::crd::SfuCluster;
 use crate::terminal::Terminal;
-use error::LocalError;
+use client_keys::ClientKeys;
+pub use error::LocalError;
 use layout::{Layout, Site};
 use rand::RngExt;
 use redis_server::Redis;
@@ -129,7 +131,7 @@ impl Ready {
             log_format: args.log_format,
             uid: format!("{:016x}", rand::rng().random::<u64>()),
             media_ips: args.media_ip.clone(),
-            client_keys: args.client_keys(),
+            client_keys: ClientKeys::of(args),
             drain_deadline: args.drain_deadline,
             cores: i32::try_from(cores).unwrap_or(i32::MAX),
             seeds: layout::replicas(cluster),

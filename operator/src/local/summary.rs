@@ -1,6 +1,7 @@
 //! The block that is shown once everything is up: where things are, and what to try next. Pure.
 
-use super::layout::{ClientKeys, Layout, NodePlan};
+use super::client_keys::ClientKeys;
+use super::layout::{Layout, NodePlan};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;

@@ -4,7 +4,7 @@ use crate::cli::LocalArgs;
 use crate::crd::auth::TokenKeys;
 use crate::crd::ice::IceServerSpec;
 use crate::crd::{SfuCluster, SfuClusterSpec};
-use crate::local::layout::ClientKeys;
+use crate::local::client_keys::ClientKeys;
 use crate::manifest::{self, ManifestError};
 use std::path::{Path, PathBuf};
 
@@ -101,7 +101,7 @@ fn check_secrets(args: &LocalArgs, origin: &str, spec: &SfuClusterSpec) -> Resul
             problem: format!("local mode has no Secrets: {what}"),
         })
     };
-    match (spec.auth.keys(), args.client_keys()) {
+    match (spec.auth.keys(), ClientKeys::of(args)) {
         (None, _) | (Some(TokenKeys::Secret(_)), Some(ClientKeys::Secret(_))) => {}
         (Some(TokenKeys::Jwks(_)), Some(ClientKeys::Jwks(_))) => {}
         (Some(keys @ TokenKeys::Secret(_)), _) => {
