@@ -11,23 +11,14 @@ use std::time::SystemTime;
 /// Shortest secret, in bytes, as media nodes demand it (RFC 7518 section 3.2).
 const MIN_SECRET: usize = 32;
 
-/// No token can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The secret file cannot be read.
     #[error("cannot read the secret in {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The secret is of no use.
+    Unreadable { path: PathBuf, source: std::io::Error },
     #[error(
         "the first line of {path} holds {length} characters: a secret has at least {MIN_SECRET}, for example from `openssl rand -hex 32`"
     )]
     Short {
-        /// The file.
         path: PathBuf,
         /// Characters on its first line.
         length: usize,
@@ -35,7 +26,6 @@ pub enum TokenError {
     /// It would allow nothing.
     #[error("the token would allow nothing: name streams with --publish or --play, such as --play demo")]
     Useless,
-    /// The claims cannot be written.
     #[error("the token's claims cannot be written: {0}")]
     Claims(#[from] serde_json::Error),
 }

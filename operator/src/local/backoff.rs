@@ -4,7 +4,6 @@ use std::time::Duration;
 
 /// Wait before the first restart: short, since the mesh must be whole within 2 s after the node is ready again.
 pub const FIRST: Duration = Duration::from_millis(250);
-/// Longest wait.
 pub const LONGEST: Duration = Duration::from_secs(10);
 /// A process that has lived this long was well: the next restart is quick again.
 pub const WELL_AFTER: Duration = Duration::from_secs(10);

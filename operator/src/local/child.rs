@@ -14,14 +14,12 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-/// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// Name that people know it by: `sfu-1`, `web`, `redis`.
     pub name: String,
     /// File to execute.
     pub bin: PathBuf,
-    /// Its arguments.
     pub args: Vec<String>,
     /// Whether its lines are shown; they are kept in any case.
     pub shown: bool,
@@ -41,7 +39,6 @@ const MAX_LINE: u64 = 16 * 1024;
 /// How long to wait for the rest of a dead process's output: another process may hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// A process that runs.
 #[derive(Debug)]
 pub struct Life {
     child: Child,
@@ -124,13 +121,11 @@ impl Life {
         })
     }
 
-    /// Its process id.
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// When it was started.
     #[must_use]
     pub fn since(&self) -> Instant {
         self.since

@@ -11,13 +11,10 @@ pub enum LocalError {
     /// The manifest, or what the options make of it.
     #[error(transparent)]
     Wish(#[from] WishError),
-    /// A program is missing.
     #[error(transparent)]
     Program(#[from] MissingProgram),
-    /// A port cannot be had.
     #[error(transparent)]
     Port(#[from] PortError),
-    /// The directory of the run.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
     /// `--redis-url` is no URL of a Redis.
@@ -28,7 +25,6 @@ pub enum LocalError {
     RedisAway {
         /// Its address, without user and password.
         address: String,
-        /// What the client says.
         why: String,
     },
     /// The Redis that was started died, or never answered.
@@ -36,17 +32,11 @@ pub enum LocalError {
     RedisNotUp {
         /// Where it should listen.
         address: String,
-        /// How it ended.
         why: String,
     },
     /// The system refuses what a supervisor needs.
     #[error("cannot {what}: {source}")]
-    System {
-        /// What was attempted.
-        what: &'static str,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    System { what: &'static str, source: std::io::Error },
     /// Never seen.
     #[error("the mesh task has ended by itself, which is a fault of this program: please report it")]
     MeshEnded,

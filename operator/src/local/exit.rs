@@ -6,10 +6,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
-    /// Signal or exit code.
     pub how: How,
     /// The last line that it wrote and that was not empty: on stderr, or else on stdout.
     pub last_line: Option<String>,
@@ -17,10 +15,8 @@ pub struct Exit {
     pub lived: Duration,
 }
 
-/// Signal or exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// Ended by this signal.
     Signal(i32),
     /// Ended by itself.
     Code(i32),

@@ -27,12 +27,9 @@ pub struct Host {
     pub news: mpsc::UnboundedSender<News>,
 }
 
-/// Something that happened to a process.
 #[derive(Debug)]
 pub struct News {
-    /// Name of the process.
     pub name: String,
-    /// What happened.
     pub what: What,
 }
 
@@ -41,23 +38,18 @@ pub struct News {
 pub enum What {
     /// It runs, and is not ready yet.
     Started,
-    /// It is ready.
     Ready {
-        /// Its process id.
         pid: i32,
         /// Time since it was started.
         after: Duration,
     },
     /// It ended although nobody had asked.
     Died {
-        /// How.
         exit: Exit,
         /// Time to the next start.
         restart_in: Duration,
     },
-    /// It could not be started at all.
     NotStarted {
-        /// Why.
         why: String,
         /// Time to the next attempt.
         restart_in: Duration,
@@ -72,7 +64,6 @@ pub enum What {
 /// What a keeper is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Keep it running.
     Run,
     /// End it in order, a node by draining it: SIGTERM, and SIGKILL after this time.
     Stop(Duration),
@@ -114,11 +105,8 @@ impl Phase {
 /// State of a process, for those who look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    /// Where it is in its life.
     pub phase: Phase,
-    /// Its process id while it runs.
     pub pid: Option<i32>,
-    /// How often it was started again.
     pub restarts: u32,
     /// How it died last, or why it could not be started.
     pub trouble: Option<String>,
@@ -157,7 +145,6 @@ impl Keeper {
         }
     }
 
-    /// What it is doing now.
     #[must_use]
     pub fn state(&self) -> State {
         self.state.borrow().clone()

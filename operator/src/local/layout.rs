@@ -17,9 +17,7 @@ const MOST_DEFAULT_WORKERS: i32 = 4;
 /// What the machine and the command line give, the same for the whole run.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// Media node program.
     pub node_bin: PathBuf,
-    /// Front door program.
     pub web_bin: PathBuf,
     /// WHIP and WHEP port of the first node.
     pub client_port_base: u16,
@@ -27,9 +25,7 @@ pub struct Site {
     pub admin_port_base: u16,
     /// Health port of the first node.
     pub health_port_base: u16,
-    /// Redis of the cluster.
     pub redis_url: String,
-    /// File with the admin token.
     pub token_file: PathBuf,
     /// How children write.
     pub log_format: LogFormat,
@@ -41,7 +37,6 @@ pub struct Site {
     pub client_keys: Option<ClientKeys>,
     /// How long publishers may stay on a node that is drained.
     pub drain_deadline: Duration,
-    /// Cores of this machine.
     pub cores: i32,
     /// Nodes that the front door is told of: those of the start.
     pub seeds: u16,
@@ -60,13 +55,11 @@ pub struct NodePlan {
     pub health: SocketAddr,
     /// First media port; worker w has this plus w.
     pub media_port: u16,
-    /// Number of workers.
     pub workers: u16,
     /// Whether media may come over TCP.
     pub tcp: bool,
     /// How long publishers may stay when it is drained.
     pub drain_deadline: Duration,
-    /// What to run.
     pub program: Program,
 }
 
@@ -75,16 +68,13 @@ pub struct NodePlan {
 pub struct WebPlan {
     /// Dashboard, WHIP and WHEP.
     pub listen: SocketAddr,
-    /// What to run.
     pub program: Program,
 }
 
 /// All processes that a manifest means, Redis apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// By ordinal.
     pub nodes: Vec<NodePlan>,
-    /// The front door.
     pub web: WebPlan,
     /// What publishers' and viewers' tokens are checked with.
     pub client_keys: Option<ClientKeys>,
@@ -105,13 +95,11 @@ impl Layout {
     }
 }
 
-/// Number of nodes.
 #[must_use]
 pub fn replicas(cluster: &SfuCluster) -> u16 {
     port(cluster.spec.replicas.min(MAX_NODES))
 }
 
-/// Workers of each node.
 #[must_use]
 pub fn workers(cluster: &SfuCluster, cores: i32) -> i32 {
     cluster

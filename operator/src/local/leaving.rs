@@ -10,11 +10,8 @@ use tokio::task::JoinHandle;
 /// Whom to ask, and where to tell when that fails.
 #[derive(Clone, Copy)]
 pub struct Asking<'a> {
-    /// Name of the node.
     pub name: &'a str,
-    /// Base URL of its admin listener.
     pub url: &'a str,
-    /// The client.
     pub admin: &'a Arc<dyn NodeAdmin>,
     /// Where failures are shown; the caller tries again.
     pub terminal: &'a Terminal,
@@ -23,7 +20,6 @@ pub struct Asking<'a> {
 /// What we know of one node's leaving.
 #[derive(Debug, Default)]
 pub struct Leaving {
-    /// Since when it is to leave.
     since: Option<Instant>,
     call: Option<JoinHandle<()>>,
 }

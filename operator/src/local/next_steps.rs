@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What is there under one ordinal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeNow {
-    /// Where it is in its life.
     pub phase: Phase,
     /// Whether it runs as is wanted now: same program, same arguments.
     pub current: bool,
@@ -26,7 +25,6 @@ impl NodeNow {
 /// What to do with one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeStep {
-    /// Start it.
     Start(u16),
     /// Have it emptied for this reason, which it does not know of yet.
     Drain(u16, DrainReason),

@@ -4,12 +4,9 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-/// UDP or TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
-    /// Transmission Control Protocol.
     Tcp,
-    /// User Datagram Protocol.
     Udp,
 }
 

@@ -10,11 +10,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 /// A port that a process will listen on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortUse {
-    /// Its number.
     pub port: u16,
-    /// UDP or TCP.
     pub protocol: Protocol,
-    /// Who will listen there.
     pub who: String,
     /// What for.
     pub what: &'static str,
@@ -22,15 +19,12 @@ pub struct PortUse {
     pub option: &'static str,
 }
 
-/// A port cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PortError {
     /// Two of our own processes would listen on it.
     #[error("{protocol} port {port} is planned twice, for {first} and for {second}: move one with {option}")]
     Twice {
-        /// Its number.
         port: u16,
-        /// UDP or TCP.
         protocol: Protocol,
         /// Who and what for.
         first: String,
@@ -39,17 +33,13 @@ pub enum PortError {
         /// The option that moves the second.
         option: &'static str,
     },
-    /// Somebody else listens on it.
     #[error(
         "{protocol} port {port} is in use{}, and {who} needs it for {what}: end that program or choose another port with {option}",
         holder.as_deref().map(|h| format!(" by {h}")).unwrap_or_default()
     )]
     InUse {
-        /// Its number.
         port: u16,
-        /// UDP or TCP.
         protocol: Protocol,
-        /// Who needs it.
         who: String,
         /// What for.
         what: &'static str,
@@ -61,17 +51,13 @@ pub enum PortError {
     /// The system does not give it to us.
     #[error("{who} cannot listen on {protocol} port {port} for {what} ({why}): choose another port with {option}")]
     Refused {
-        /// Its number.
         port: u16,
-        /// UDP or TCP.
         protocol: Protocol,
-        /// Who needs it.
         who: String,
         /// What for.
         what: &'static str,
         /// The option that chooses another.
         option: &'static str,
-        /// What the system says.
         why: String,
     },
 }

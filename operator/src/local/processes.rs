@@ -60,9 +60,7 @@ struct Web {
 /// A process, for the summary and the status file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessView {
-    /// Its name.
     pub name: String,
-    /// What it is doing.
     pub state: State,
     /// Whether it is a node that is being emptied.
     pub draining: bool,
@@ -152,7 +150,6 @@ impl Processes {
         nodes.chain(web).map(view).collect()
     }
 
-    /// What is wanted.
     #[must_use]
     pub fn layout(&self) -> Option<&Layout> {
         self.wanted.as_ref()

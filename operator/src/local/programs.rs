@@ -3,7 +3,6 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// A program is not there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MissingProgram {
     /// A program named by an option cannot be executed.
@@ -17,14 +16,11 @@ pub enum MissingProgram {
     /// A program of ours is not beside this one.
     #[error("{name} is not in {directory}: build it (make build), or name it with {option}")]
     Sibling {
-        /// Its name.
         name: &'static str,
-        /// Where it should be.
         directory: PathBuf,
         /// The option that names it.
         option: &'static str,
     },
-    /// There is no Redis.
     #[error(
         "redis-server is not on the PATH: install it (apt install redis-server), name it with --redis-bin, or use a Redis that runs with --redis-url"
     )]

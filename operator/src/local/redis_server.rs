@@ -11,7 +11,6 @@ use std::time::Duration;
 /// How long the Redis of `--redis-url` may take to answer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
 
-/// The Redis of a run.
 #[derive(Debug, Clone)]
 pub struct Redis {
     /// URL for the nodes.

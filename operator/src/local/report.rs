@@ -88,7 +88,6 @@ pub struct StatusFile {
 }
 
 impl StatusFile {
-    /// Will keep `path`.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self {

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 /// Letters of the admin token: 62 possibilities each, 256 bits and more together.
 const TOKEN_LENGTH: usize = 44;
 
-/// The directory of one run.
 #[derive(Debug)]
 pub struct StateDir {
     root: PathBuf,
@@ -18,7 +17,6 @@ pub struct StateDir {
     temporary: bool,
 }
 
-/// The directory could not be prepared.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot prepare {path}: {source}; name another directory with --state-dir")]
 pub struct StateDirError {
@@ -81,7 +79,6 @@ impl StateDir {
         self.root.join("redis")
     }
 
-    /// File with the admin token.
     #[must_use]
     pub fn token_file(&self) -> PathBuf {
         self.root.join("admin-token")

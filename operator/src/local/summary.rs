@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-/// What the summary tells.
 #[derive(Debug)]
 pub struct Summary<'a> {
     /// Nodes and front door.
@@ -21,7 +20,6 @@ pub struct Summary<'a> {
     pub file: Option<&'a Path>,
 }
 
-/// Writes the summary.
 #[must_use]
 pub fn text(summary: &Summary<'_>) -> String {
     let nodes = &summary.layout.nodes;

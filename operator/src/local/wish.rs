@@ -11,23 +11,15 @@ use std::path::{Path, PathBuf};
 /// What the user wants cannot be made out.
 #[derive(Debug, thiserror::Error)]
 pub enum WishError {
-    /// The file cannot be read.
     #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// The manifest is wrong, or does not go with the options.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A field that cannot follow a change.
     #[error("{origin}: {path}: cannot change while the cluster runs (it is {now}): end the cluster and start it anew")]
     Fixed {
-        /// The file.
         origin: String,
-        /// The field.
         path: &'static str,
         /// Its value at the start.
         now: String,

@@ -44,7 +44,6 @@ const MESH_PATIENCE: Duration = Duration::from_secs(10);
 /// How often time alone is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
-/// One run of a cluster.
 pub struct Session<'a> {
     args: &'a LocalArgs,
     terminal: &'a Terminal,
@@ -71,7 +70,6 @@ struct Mesh {
 }
 
 impl<'a> Session<'a> {
-    /// Nothing runs yet.
     #[must_use]
     pub fn new(
         args: &'a LocalArgs,
