@@ -110,11 +110,13 @@ struct Mesh {
     in_flight: BTreeSet<(NodeName, NodeName)>,
     drives: FuturesUnordered<BoxFuture<'static, Outcome>>,
     established: Established,
-    news: (mpsc::Sender<News>, mpsc::Receiver<News>),
+    news_tx: mpsc::Sender<News>,
+    news_rx: mpsc::Receiver<News>,
 }
 
 impl Mesh {
     fn new(admin: Arc<dyn NodeAdmin>, options: MeshOptions, snapshot: watch::Sender<MeshSnapshot>) -> Self {
+        let (news_tx, news_rx) = mpsc::channel(NEWS_QUEUE);
         Self {
             admin,
             options,
@@ -127,7 +129,8 @@ impl Mesh {
             in_flight: BTreeSet::new(),
             drives: FuturesUnordered::new(),
             established: Established::default(),
-            news: mpsc::channel(NEWS_QUEUE),
+            news_tx,
+            news_rx,
         }
     }
 
@@ -145,12 +148,12 @@ impl Mesh {
                     }
                     Err(_) => return warn!("the mesh is not looked after any more: the source of its members has ended"),
                 },
-                Some(news) = self.news.1.recv() => self.hear(news),
+                Some(news) = self.news_rx.recv() => self.hear(news),
                 Some(outcome) = self.drives.next() => self.finish(outcome),
                 () = tokio::time::sleep_until(wake) => {}
             }
             // Whatever else has come in the meantime goes into the same plan.
-            while let Ok(news) = self.news.1.try_recv() {
+            while let Ok(news) = self.news_rx.try_recv() {
                 self.hear(news);
             }
         }
@@ -178,7 +181,7 @@ impl Mesh {
                 target.clone(),
                 self.pollings,
                 Arc::clone(&self.admin),
-                self.news.0.clone(),
+                self.news_tx.clone(),
             );
             let poll = tokio::spawn(poll);
             self.members.insert(

@@ -6,15 +6,6 @@
 //! bare_mediasoup --listen 127.0.0.1:2050 --media-port 2060 [--across-a-pipe]
 //! ```
 
-#![allow(dead_code, reason = "the node's modules have more than this program needs")]
-
-#[path = "../src/ice.rs"]
-mod ice;
-#[path = "../src/problem.rs"]
-mod problem;
-#[path = "../src/sdp/mod.rs"]
-mod sdp;
-
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -24,10 +15,10 @@ use clap::Parser;
 use mediasoup::prelude::*;
 use mediasoup::types::data_structures::{DtlsFingerprint, ListenInfo, Protocol};
 use parking_lot::Mutex;
-use sdp::capabilities::{track_kind, viewer_capabilities};
-use sdp::codec::{StreamCodec, main_router_codecs, payload_type};
-use sdp::offer::Offer;
-use sdp::{answer, lines};
+use sfu_node::sdp::capabilities::{track_kind, viewer_capabilities};
+use sfu_node::sdp::codec::{StreamCodec, main_router_codecs, payload_type};
+use sfu_node::sdp::offer::Offer;
+use sfu_node::sdp::{answer, lines};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -153,7 +144,7 @@ impl Server {
         let transport = self.publishers.transport().await?;
         let mut tracks = Vec::new();
         for section in &offer.sections {
-            let track = sdp::publish::publish(section, "")?;
+            let track = sfu_node::sdp::publish::publish(section, "")?;
             let producer = transport
                 .produce(ProducerOptions::new(track.kind, track.rtp.clone()))
                 .await?;

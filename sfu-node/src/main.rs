@@ -1,66 +1,11 @@
 //! `sfu-node`: one media node of a Sfumato cluster.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
-mod access;
-mod beat;
-mod beats;
-mod claims;
-mod coalesce;
-mod deadline;
-mod drain;
-mod emptying;
-mod events;
-mod fanout;
-mod flights;
-mod holding;
-mod http;
-mod ice;
-mod ice_server;
-mod layers;
-mod limits;
-mod link;
-mod links;
-mod listed_map;
-mod names;
-mod negotiate;
-mod node;
-mod objects;
-mod options;
-mod ownership;
-mod pipe;
-mod presence;
-mod problem;
-mod publication_log;
-mod redis_link;
-mod sdp;
-mod session;
-mod session_end;
-mod stats;
-mod sync;
-mod tasks;
-#[cfg(test)]
-mod tests;
-mod tls;
-mod worker;
-
 use clap::{CommandFactory, Parser};
-use options::Options;
-use session::EndReason;
-use sfumato_admin_api::client::HttpNodeAdmin;
-use sfumato_admin_api::files::{TokenFile, TokenSource, TrustedCa};
+use sfu_node::http;
+use sfu_node::options::Options;
 use sfumato_admin_api::program::log;
-use sfumato_admin_api::server::listen;
-use sfumato_admin_api::types::DrainReason;
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-
-/// Longest wait for open requests when the node ends.
-const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     // `sfu-node openapi` prints the admin API; it is for this project's own documents, so it is no flag.
@@ -87,7 +32,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(run(options));
+    let outcome = runtime.block_on(sfu_node::run(options));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -100,7 +45,7 @@ fn main() -> ExitCode {
 
 #[allow(clippy::print_stdout)] // its output is its purpose
 fn print_openapi() -> ExitCode {
-    match http::openapi::yaml() {
+    match http::admin::openapi::yaml() {
         Ok(yaml) => {
             print!("{yaml}");
             ExitCode::SUCCESS
@@ -108,135 +53,6 @@ fn print_openapi() -> ExitCode {
         Err(error) => {
             eprintln!("sfu-node openapi: {error}");
             ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(options: Options) -> Result<(), String> {
-    let (tokens, source): (Option<http::admin::Tokens>, TokenSource) = match &options.admin_token_file {
-        Some(path) => {
-            let file =
-                TokenFile::open(path).map_err(|error| format!("--admin-token-file {}: {error}", path.display()))?;
-            let source = file.source();
-            (Some(Arc::new(move || file.tokens())), source)
-        }
-        None => (None, TokenSource::fixed("")),
-    };
-    let clients = bind("--listen", options.listen).await?;
-    let admin = bind("--admin-listen", options.admin_listen).await?;
-    let health = bind("--health-listen", options.health_listen).await?;
-    let admin = match (&options.admin_tls_cert, &options.admin_tls_key) {
-        (Some(cert), Some(key)) => {
-            let files = tls::KeyFiles {
-                cert: cert.clone(),
-                key: key.clone(),
-            };
-            let listener = tls::TlsListener::start(admin, files)
-                .map_err(|error| format!("--admin-tls-cert, --admin-tls-key: {error}"))?;
-            Either::Tls(listener)
-        }
-        _ => Either::Plain(admin),
-    };
-    let peers = match &options.admin_ca {
-        Some(path) => {
-            let ca = TrustedCa::follow(path).map_err(|error| format!("--admin-ca: {error}"))?;
-            HttpNodeAdmin::with_ca(source, &ca)
-        }
-        None => HttpNodeAdmin::new(source),
-    };
-    let (node, inbox) = node::Node::start(options, peers)
-        .await
-        .map_err(|error| error.to_string())?;
-    tasks::start(&node, inbox);
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let mut servers = tokio::task::JoinSet::new();
-    let clients_app = http::clients::router(Arc::clone(&node), tokens.clone());
-    let admin_app = http::admin::router(Arc::clone(&node), tokens);
-    for (listener, app) in [
-        (Either::Plain(clients), clients_app),
-        (admin, admin_app),
-        (Either::Plain(health), http::health::router(Arc::clone(&node))),
-    ] {
-        let mut stopped = stopped.clone();
-        let ended = async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        match listener {
-            Either::Plain(listener) => {
-                let service = app.into_make_service_with_connect_info::<SocketAddr>();
-                servers.spawn(async move { axum::serve(listener, service).with_graceful_shutdown(ended).await });
-            }
-            Either::Tls(listener) => {
-                servers.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(ended).await });
-            }
-        }
-    }
-    node.set_started();
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"), node = %node.me.name, incarnation = %node.me.incarnation,
-        listen = %node.options.listen, admin_listen = %node.options.admin_listen, workers = node.workers.len(), "ready"
-    );
-    let outcome = wait_for_the_end(&node).await;
-    // Both kinds of long poll are answered now, or peers would hold their connections to the end of their wait.
-    node.drain_for(DrainReason::Sigterm, Duration::ZERO);
-    node.touch_readiness();
-    let _ = stop.send(true);
-    for session in node.sessions.all() {
-        let id = session.id.clone();
-        drop(session);
-        node.end_session(&id, EndReason::NodeEnds).await;
-    }
-    // Long polls are answered by the change above; what is still open after this is cut.
-    let _ = tokio::time::timeout(SHUTDOWN_DEADLINE, async {
-        while servers.join_next().await.is_some() {}
-    })
-    .await;
-    tracing::info!(node = %node.me.name, "ended");
-    outcome
-}
-
-/// A listener with or without TLS.
-enum Either {
-    Plain(TcpListener),
-    Tls(tls::TlsListener),
-}
-
-async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    listen::bind(address)
-        .await
-        .map_err(|error| format!("{flag} {address}: {error}; choose another address or stop what uses it"))
-}
-
-/// SIGTERM drains the node and ends it once it is empty; a second signal, or SIGINT, ends it at once. A dead worker ends it
-/// with an error, so that it is restarted.
-async fn wait_for_the_end(node: &Arc<node::Node>) -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("listening for signals: {error}"));
-    let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let mut fatal = node.fatal.subscribe();
-    let mut signals = 0;
-    loop {
-        tokio::select! {
-            _ = term.recv() => {
-                signals += 1;
-                if signals > 1 {
-                    tracing::info!("SIGTERM again: ending at once");
-                    return Ok(());
-                }
-                let deadline = node.options.drain_deadline;
-                tracing::info!(
-                    "SIGTERM: ends when empty, at the latest in {}; once more to end at once",
-                    humantime::format_duration(deadline)
-                );
-                node.drain_for(DrainReason::Sigterm, deadline);
-            }
-            _ = int.recv() => {
-                tracing::info!("SIGINT: ending at once");
-                return Ok(());
-            }
-            () = node.emptied() => return Ok(()),
-            why = fatal.wait_for(Option::is_some) => {
-                return Err(why.ok().and_then(|why| why.clone()).unwrap_or_else(|| "a media worker ended".to_owned()));
-            }
         }
     }
 }

@@ -5,5 +5,7 @@ mod node_admin;
 mod transport;
 
 pub use http::HttpNodeAdmin;
-pub use node_admin::{AdminError, CALL_DEADLINE, CONNECT_DEADLINE, LONG_POLL_SLACK, MAX_ANSWER_BYTES, NodeAdmin, Reach};
+pub use node_admin::{
+    AdminError, CALL_DEADLINE, CONNECT_DEADLINE, LONG_POLL_SLACK, MAX_ANSWER_BYTES, NodeAdmin, Reach,
+};
 pub use transport::{Request, Straight, Transport, TransportError, secret_header};

@@ -1,7 +1,9 @@
 //! The `wait` parameter of long polls, written and read in one place so that client and servers agree.
 
-use crate::types::MAX_WAIT_SECONDS;
 use std::time::Duration;
+
+/// Longest wait that a long poll may ask for, in seconds.
+pub const MAX_WAIT_SECONDS: u64 = 30;
 
 /// A `wait` that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

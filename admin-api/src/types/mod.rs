@@ -3,12 +3,20 @@
 //! Conventions: JSON, camelCase, durations in milliseconds, unknown fields are ignored (releases N and N-1 work together),
 //! errors are problem details (RFC 9457) as [`Problem`]. Every call is idempotent.
 
-mod api;
 mod drain;
+mod links;
 mod long_poll;
+mod names;
+mod node_report;
+mod problem;
+mod publications;
 mod sessions;
 
-pub use api::*;
 pub use drain::*;
+pub use links::*;
 pub use long_poll::*;
+pub use names::*;
+pub use node_report::*;
+pub use problem::*;
+pub use publications::*;
 pub use sessions::*;

@@ -1,6 +1,6 @@
 //! Sessions of a node in the admin API: who publishes and who watches, and how it goes.
 
-use crate::types::{PublicationId, SessionHandle, StreamName};
+use super::names::{PublicationId, SessionHandle, StreamName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

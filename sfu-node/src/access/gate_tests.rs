@@ -1,4 +1,6 @@
 use super::*;
+use crate::http::problem::Problem;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -35,8 +37,8 @@ fn ask(gate: &Gate, authorization: Option<&str>, query: Option<&str>) -> Result<
     }
     let stream = "demo".parse().unwrap();
     gate.admit(Action::Publish, &stream, &headers, query)
-        .map_err(|problem| {
-            let response = problem.into_response();
+        .map_err(|refused| {
+            let response = Problem::from(refused).into_response();
             let challenge = &response.headers()[header::WWW_AUTHENTICATE];
             (response.status(), challenge.to_str().unwrap().to_owned())
         })

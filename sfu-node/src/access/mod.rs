@@ -7,15 +7,35 @@ mod presented;
 
 pub use options::AccessOptions;
 
-use crate::problem::Problem;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::HeaderMap;
 use keys::Keys;
-use presented::{Fault, MAX_TOKEN, QUERY, presented};
+use presented::presented;
+pub use presented::{Fault, MAX_TOKEN, QUERY};
 use sfumato_admin_api::files::FollowedFile;
 use sfumato_admin_api::server::client_token::{Access, Action, Denied, TokenRules, check};
 use sfumato_admin_api::types::StreamName;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
+
+/// Why a request was not let in (RFC 6750 section 3.1).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAdmitted {
+    /// The request presents its token in a way that cannot be used.
+    #[error("{}", match .0 {
+        Fault::Twice => format!("send the token once: in the Authorization header or as `{QUERY}` in the query"),
+        Fault::Unreadable => format!("a token is text of at most {MAX_TOKEN} bytes"),
+    })]
+    Unusable(Fault),
+    /// There is no token, and one is needed.
+    #[error("a token that allows to {} is needed: send `Authorization: Bearer TOKEN`, or `?{QUERY}=TOKEN` in the URL", .0.claim())]
+    Missing(Action),
+    /// The token is not valid: signature, dates, issuer or audience.
+    #[error("{0}")]
+    Invalid(String),
+    /// The token is valid, and does not allow this.
+    #[error("{0}: ask for a token that does")]
+    Insufficient(String),
+}
 
 /// Lets clients in, or not.
 pub enum Gate {
@@ -48,73 +68,27 @@ impl Gate {
         Ok(Self::Tokens { keys, rules })
     }
 
-    /// The rights of a request, or the answer that refuses it (RFC 6750 section 3).
+    /// The rights of a request.
     pub fn admit(
         &self,
         action: Action,
         stream: &StreamName,
         headers: &HeaderMap,
         query: Option<&str>,
-    ) -> Result<Access, Problem> {
+    ) -> Result<Access, NotAdmitted> {
         let Self::Tokens { keys, rules } = self else {
             return Ok(Access::default());
         };
-        let token = presented(headers, query).map_err(bad_request)?;
+        let token = presented(headers, query).map_err(NotAdmitted::Unusable)?;
         let Some(token) = token else {
-            return Err(missing(action));
+            return Err(NotAdmitted::Missing(action));
         };
-        let claims = keys::verify(token, keys.versions(Instant::now()).iter()).map_err(invalid)?;
+        let claims = keys::verify(token, keys.versions(Instant::now()).iter()).map_err(NotAdmitted::Invalid)?;
         check(&claims, rules, action, stream, SystemTime::now()).map_err(|denied| match denied {
-            Denied::Invalid(why) => invalid(why),
-            insufficient @ Denied::Insufficient { .. } => refuse(
-                StatusCode::FORBIDDEN,
-                "Forbidden",
-                Some("insufficient_scope"),
-                format!("{insufficient}: ask for a token that does"),
-            ),
+            Denied::Invalid(why) => NotAdmitted::Invalid(why),
+            insufficient @ Denied::Insufficient { .. } => NotAdmitted::Insufficient(insufficient.to_string()),
         })
     }
-}
-
-fn bad_request(fault: Fault) -> Problem {
-    let detail = match fault {
-        Fault::Twice => format!("send the token once: in the Authorization header or as `{QUERY}` in the query"),
-        Fault::Unreadable => format!("a token is text of at most {MAX_TOKEN} bytes"),
-    };
-    refuse(StatusCode::BAD_REQUEST, "Bad request", Some("invalid_request"), detail)
-}
-
-/// RFC 6750 section 3.1: a request without any token gets no error code.
-fn missing(action: Action) -> Problem {
-    let detail = format!(
-        "a token that allows to {} is needed: send `Authorization: Bearer TOKEN`, or `?{QUERY}=TOKEN` in the URL",
-        action.claim()
-    );
-    refuse(StatusCode::UNAUTHORIZED, "Unauthorized", None, detail)
-}
-
-fn invalid(why: String) -> Problem {
-    refuse(StatusCode::UNAUTHORIZED, "Unauthorized", Some("invalid_token"), why)
-}
-
-fn refuse(status: StatusCode, title: &'static str, error: Option<&str>, detail: String) -> Problem {
-    let mut challenge = "Bearer realm=\"sfumato\"".to_owned();
-    if let Some(error) = error {
-        // RFC 6750 section 3: neither quotes nor backslashes, nor anything beyond ASCII.
-        let plain: String = detail
-            .chars()
-            .map(|c| match c {
-                '"' | '\\' => '\'',
-                ' '..='~' => c,
-                _ => '?',
-            })
-            .collect();
-        challenge.push_str(&format!(", error=\"{error}\", error_description=\"{plain}\""));
-    }
-    let challenge = HeaderValue::from_str(&challenge).unwrap_or(HeaderValue::from_static("Bearer realm=\"sfumato\""));
-    Problem::new(status, title, detail)
-        .field("Authorization")
-        .header(header::WWW_AUTHENTICATE, challenge)
 }
 
 #[cfg(test)]

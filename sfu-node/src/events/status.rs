@@ -56,7 +56,6 @@ impl Activity {
 /// One event, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its name.
     pub kind: EventKind,
     /// Its data: JSON on one line.
     pub data: String,

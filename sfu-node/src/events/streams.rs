@@ -2,8 +2,6 @@
 
 use super::kind::EventKind;
 use super::status::{Event, Status, events};
-use crate::problem::Problem;
-use axum::http::StatusCode;
 use futures::Stream;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -11,6 +9,11 @@ use tokio::sync::watch;
 
 /// Most event streams that a session may have open.
 pub const MAX_STREAMS: usize = 4;
+
+/// A session has as many event streams as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this session has {MAX_STREAMS} event streams already: DELETE one of them first")]
+pub struct TooManyStreams;
 
 /// A wish to leave: asked once, told on every stream of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,16 +46,11 @@ impl EventStreams {
     /// Opens a stream and answers its id, the last part of its URL: unguessable, since an `EventSource` shows no token.
     ///
     /// # Errors
-    /// 429 when the session has [`MAX_STREAMS`].
-    pub fn open(&self, wanted: BTreeSet<EventKind>) -> Result<String, Problem> {
+    /// When the session has [`MAX_STREAMS`].
+    pub fn open(&self, wanted: BTreeSet<EventKind>) -> Result<String, TooManyStreams> {
         let mut open = self.open.lock();
         if open.len() >= MAX_STREAMS {
-            let detail = format!("this session has {MAX_STREAMS} event streams already: DELETE one of them first");
-            return Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "Too many event streams",
-                detail,
-            ));
+            return Err(TooManyStreams);
         }
         let id = uuid::Uuid::new_v4().simple().to_string();
         let readers = watch::Sender::new(0);

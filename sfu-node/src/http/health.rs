@@ -24,9 +24,13 @@ pub fn router(node: Arc<Node>) -> Router {
 }
 
 async fn ready(State(node): State<Arc<Node>>) -> Response {
-    if node.is_ready() {
+    if node.state.is_ready() {
         return "ready\n".into_response();
     }
-    let why = if node.is_draining() { "draining\n" } else { "starting\n" };
+    let why = if node.state.is_draining() {
+        "draining\n"
+    } else {
+        "starting\n"
+    };
     (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
 }

@@ -1,7 +1,6 @@
 //! `/metrics` in the OpenMetrics text format. What there is, is told in docs/metrics.md; a test compares.
 
 use crate::node::Node;
-use crate::stats::LinkSums;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
@@ -12,7 +11,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use sfumato_admin_api::types::SessionRole;
-use sfumato_admin_api::types::{LinkReport, LinkState, NodeReport};
+use sfumato_admin_api::types::{LinkState, NodeReport};
 use std::fmt::Error;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -44,12 +43,6 @@ pub async fn scrape(node: &Node, registry: &Registry) -> Response {
 /// Reads the node's state when it is scraped, so that no gauge can disagree with the report.
 #[derive(Debug)]
 struct NodeCollector(Weak<Node>);
-
-impl std::fmt::Debug for Node {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Node({})", self.me.name)
-    }
-}
 
 impl Collector for NodeCollector {
     fn encode(&self, out: DescriptorEncoder<'_>) -> Result<(), Error> {
@@ -145,6 +138,7 @@ fn sessions(out: &mut Writer<'_>, node: &Node) -> Result<(), Error> {
 fn workers(out: &mut Writer<'_>, node: &Node) -> Result<(), Error> {
     let loads = node
         .workers
+        .all()
         .iter()
         .map(|worker| ([("worker", worker.index.to_string())], worker.load()));
     out.gauges(
@@ -154,6 +148,7 @@ fn workers(out: &mut Writer<'_>, node: &Node) -> Result<(), Error> {
     )?;
     let profiles = node
         .workers
+        .all()
         .iter()
         .map(|worker| ([("worker", worker.index.to_string())], worker.profile_count() as f64));
     out.gauges(
@@ -181,7 +176,7 @@ fn links(out: &mut Writer<'_>, node: &Node, report: &NodeReport) -> Result<(), E
         "longest round trip of a link, by beats",
         worst.unwrap_or(0) as f64 / 1e6,
     )?;
-    let sums = link_sums(node);
+    let sums = node.links.sums(Instant::now());
     out.counter(
         "link_packets_received",
         "RTP packets of streams received over links",
@@ -195,14 +190,4 @@ fn links(out: &mut Writer<'_>, node: &Node, report: &NodeReport) -> Result<(), E
     out.counter("link_sent_bytes", "bytes sent over links", sums.bytes_sent)?;
     out.counter("link_received_bytes", "bytes received over links", sums.bytes_received)?;
     out.counter("link_beats_received", "beats received over links", sums.beats_received)
-}
-
-/// Present links and those before them; a link leaves under the same lock, so that it is on exactly one side.
-fn link_sums(node: &Node) -> LinkSums {
-    let links = node.links.lock();
-    let now = Instant::now();
-    let mut sums = *node.tally.links_before.lock();
-    let present: Vec<LinkReport> = links.values().map(|link| link.report(now)).collect();
-    present.iter().for_each(|link| sums.add(link));
-    sums
 }

@@ -5,7 +5,7 @@ pub mod clients;
 pub mod health;
 
 mod metrics;
-pub mod openapi;
 mod path;
-mod sessions;
-mod test_faults;
+pub mod problem;
+mod refusals;
+pub mod tls;

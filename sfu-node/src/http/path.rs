@@ -1,6 +1,6 @@
 //! Path parameters whose errors are problem details: `/whip/%FF` is not UTF-8.
 
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 use axum::extract::{FromRequestParts, Path as AxumPath};
 use axum::http::StatusCode;
 use axum::http::request::Parts;

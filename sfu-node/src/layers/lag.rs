@@ -15,7 +15,7 @@ pub const FLOOR_FOR: Duration = Duration::from_secs(5);
 
 /// What is to be done about a viewer that gets a lower layer than it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum FloorStep {
     /// Put a floor under the estimate at which this layer is sent.
     Try(u8),
     /// Take the floor away.
@@ -35,14 +35,14 @@ pub struct Lag {
 impl Lag {
     /// `sent` is the layer that is sent, none while no layer is (then mediasoup looks for more by itself); `wanted` the
     /// highest one that may be.
-    pub fn step(&mut self, sent: Option<u8>, wanted: u8, now: Instant) -> Option<Step> {
+    pub fn step(&mut self, sent: Option<u8>, wanted: u8, now: Instant) -> Option<FloorStep> {
         if let Some(start) = self.floor_since {
             if !lasted(start, FLOOR_FOR, now) {
                 return None;
             }
             self.floor_since = None;
             self.since = None;
-            return Some(Step::Lift);
+            return Some(FloorStep::Lift);
         }
         if sent.is_none_or(|sent| sent < self.tried) {
             self.trials.take_back();
@@ -58,7 +58,7 @@ impl Lag {
         self.floor_since = Some(now);
         self.tried = sent + 1;
         self.trials.begin(now);
-        Some(Step::Try(self.tried))
+        Some(FloorStep::Try(self.tried))
     }
 }
 
@@ -71,15 +71,15 @@ mod tests {
 
     /// What is done in so many seconds, with the second, for a line that carries layers up to `fits(second)`. Without a
     /// floor mediasoup never goes up; with one it sends what is asked for.
-    fn steps(seconds: u64, fits: impl Fn(u64) -> u8, wanted: u8) -> Vec<(u64, Step)> {
+    fn steps(seconds: u64, fits: impl Fn(u64) -> u8, wanted: u8) -> Vec<(u64, FloorStep)> {
         let (mut lag, start) = (Lag::default(), Instant::now());
         let (mut sent, mut floor, mut done) = (TOP, None, Vec::new());
         for second in 0..seconds {
             sent = floor.unwrap_or_else(|| sent.min(fits(second)));
             let step = lag.step(Some(sent), wanted, start + Duration::from_secs(second));
             match step {
-                Some(Step::Try(layer)) => floor = Some(layer),
-                Some(Step::Lift) => floor = None,
+                Some(FloorStep::Try(layer)) => floor = Some(layer),
+                Some(FloorStep::Lift) => floor = None,
                 None => {}
             }
             done.extend(step.map(|step| (second, step)));
@@ -102,10 +102,10 @@ mod tests {
         assert_eq!(
             done,
             [
-                (10, Step::Try(1)),
-                (15, Step::Lift),
-                (26, Step::Try(2)),
-                (31, Step::Lift)
+                (10, FloorStep::Try(1)),
+                (15, FloorStep::Lift),
+                (26, FloorStep::Try(2)),
+                (31, FloorStep::Lift)
             ]
         );
     }
@@ -115,7 +115,7 @@ mod tests {
         let done = steps(1200, |_| 1, TOP);
         let tried: Vec<u64> = done
             .iter()
-            .filter(|(_, step)| *step == Step::Try(2))
+            .filter(|(_, step)| *step == FloorStep::Try(2))
             .map(|(second, _)| *second)
             .collect();
         assert_eq!(done.len(), 2 * tried.len(), "{done:?}");
@@ -137,7 +137,7 @@ mod tests {
             second += 1;
             lag.step(Some(sent), TOP, start + Duration::from_secs(second))
         };
-        while step(&mut lag, 1) != Some(Step::Try(2)) {}
+        while step(&mut lag, 1) != Some(FloorStep::Try(2)) {}
         for _ in 0..=TRIAL.as_secs() {
             step(&mut lag, TOP);
         }

@@ -10,7 +10,6 @@ pub mod frame_size;
 pub mod lag;
 pub mod probe;
 pub mod request;
-pub mod task;
 mod trial;
 pub mod viewer;
 

@@ -3,8 +3,8 @@
 //! nodes are told by the peer sync.
 
 use super::frame_size::{self, FrameSize};
-use crate::beat::rtp_payload;
-use crate::deadline::{MediaError, within};
+use crate::media::deadline::{MediaError, within};
+use crate::media::rtp::{rtp_payload, ssrc};
 use crate::sdp::codec::{StreamCodec, payload_type};
 use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::RtpCapabilities;
@@ -72,9 +72,4 @@ impl SizeProbe {
     pub fn sizes(&self) -> Vec<Option<FrameSize>> {
         self.sizes.lock().clone()
     }
-}
-
-/// Source of an RTP packet (RFC 3550 section 5.1).
-fn ssrc(packet: &[u8]) -> Option<u32> {
-    packet.get(8..12)?.try_into().ok().map(u32::from_be_bytes)
 }

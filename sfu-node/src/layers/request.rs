@@ -4,9 +4,17 @@
 //! (`urn:ietf:params:whep:ext:core:layer`) at any time. Both stay in force while sizes become known and change.
 
 use super::Layer;
-use crate::problem::Problem;
-use axum::http::StatusCode;
 use serde::Deserialize;
+
+/// Why a request for layers was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct InvalidLayerRequest {
+    /// Field of the body or of the query.
+    pub field: String,
+    /// What is wrong with it, and what would be right.
+    pub detail: String,
+}
 
 /// Body of the layer extension. Everything is optional; without any wish the choice is the server's again. Unknown
 /// fields are ignored.
@@ -36,21 +44,21 @@ impl LayerRequest {
     /// Parses a body.
     ///
     /// # Errors
-    /// 400 naming the field.
-    pub fn parse(body: &[u8]) -> Result<Self, Problem> {
+    /// When it is malformed; the error names the field.
+    pub fn parse(body: &[u8]) -> Result<Self, InvalidLayerRequest> {
         // Serde would take an array for the fields in their order.
         if body.trim_ascii_start().first() != Some(&b'{') {
-            return Err(bad(format!("the body is no JSON object; {EXAMPLE}")).field("body"));
+            return Err(bad("body", format!("the body is no JSON object; {EXAMPLE}")));
         }
         let mut json = serde_json::Deserializer::from_slice(body);
         let request: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             let field = if path == "." { "body".to_owned() } else { path };
-            bad(format!("{}; {EXAMPLE}", error.inner())).field(field)
+            bad(field, format!("{}; {EXAMPLE}", error.inner()))
         })?;
         for (field, value) in [("maxWidth", request.max_width), ("maxHeight", request.max_height)] {
             if value == Some(0) {
-                return Err(bad(format!("{field} is a number of pixels, at least 1")).field(field));
+                return Err(bad(field, format!("{field} is a number of pixels, at least 1")));
             }
         }
         Ok(request)
@@ -59,20 +67,20 @@ impl LayerRequest {
     /// Checks the request against the layers that there are and the m-section that they are sent in.
     ///
     /// # Errors
-    /// 400 naming the field that names nothing.
-    pub fn check(&self, media: &MediaId, layers: &[Layer]) -> Result<(), Problem> {
+    /// When a field names what is not there.
+    pub fn check(&self, media: &MediaId, layers: &[Layer]) -> Result<(), InvalidLayerRequest> {
         if let Some(id) = &self.media_id
             && !media.is(id)
         {
             let detail = format!("`{}` is not the video of this session, which is {media}", shown(id));
-            return Err(bad(detail).field("mediaId"));
+            return Err(bad("mediaId", detail));
         }
         if let Some(rid) = &self.rid
             && !layers.iter().any(|layer| layer.rid.as_ref() == Some(rid))
         {
             let known: Vec<&str> = layers.iter().filter_map(|layer| layer.rid.as_deref()).collect();
             let detail = format!("there is no layer `{}`; the stream has {known:?}", shown(rid));
-            return Err(bad(detail).field("rid"));
+            return Err(bad("rid", detail));
         }
         if let Some(index) = self.spatial_layer_id
             && self.rid.is_none()
@@ -82,7 +90,7 @@ impl LayerRequest {
                 "there is no layer {index}; the stream has {} (0 is the lowest)",
                 layers.len()
             );
-            return Err(bad(detail).field("spatialLayerId"));
+            return Err(bad("spatialLayerId", detail));
         }
         Ok(())
     }
@@ -93,7 +101,6 @@ impl LayerRequest {
 pub struct MediaId {
     /// Its place in the SDP, from 0.
     pub index: usize,
-    /// Its mid.
     pub mid: String,
 }
 
@@ -112,8 +119,8 @@ impl std::fmt::Display for MediaId {
 /// The height of `?maxHeight=` in the query of a WHEP endpoint.
 ///
 /// # Errors
-/// 400 when it is no number of pixels.
-pub fn max_height(query: Option<&str>) -> Result<Option<u32>, Problem> {
+/// When it is no number of pixels.
+pub fn max_height(query: Option<&str>) -> Result<Option<u32>, InvalidLayerRequest> {
     let Some(text) = query
         .unwrap_or_default()
         .split('&')
@@ -130,7 +137,7 @@ pub fn max_height(query: Option<&str>) -> Result<Option<u32>, Problem> {
             "`{}` is no number of pixels: write for example ?maxHeight=360",
             shown(text)
         );
-        bad(detail).field("maxHeight")
+        bad("maxHeight", detail)
     })
 }
 
@@ -177,8 +184,9 @@ pub fn target(layers: &[Layer], request: &LayerRequest, url_max_height: Option<u
 
 const EXAMPLE: &str = r#"send for example {"mediaId":"0","rid":"h"}"#;
 
-fn bad(detail: String) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "Invalid layer request", detail)
+fn bad(field: impl Into<String>, detail: String) -> InvalidLayerRequest {
+    let field = field.into();
+    InvalidLayerRequest { field, detail }
 }
 
 fn shown(text: &str) -> String {
@@ -189,7 +197,6 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::layers::frame_size::FrameSize;
-    use axum::response::IntoResponse;
 
     /// `q` 320 x 180, `h` 640 x 360, `f` 1280 x 720.
     fn three() -> Vec<Layer> {
@@ -270,18 +277,8 @@ mod tests {
         assert_eq!(target(&layers, &LayerRequest::default(), Some(2000), None).spatial, 0);
     }
 
-    fn refused_field(problem: Problem) -> String {
-        let response = problem.into_response();
-        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-        let body = futures::executor::block_on(axum::body::to_bytes(response.into_body(), 10_000)).unwrap();
-        serde_json::from_slice::<serde_json::Value>(&body).unwrap()["field"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    }
-
     #[test]
-    fn a_malformed_request_is_400_and_names_its_field() {
+    fn a_malformed_request_is_refused_and_names_its_field() {
         for (body, field) in [
             ("", "body"),
             ("[1]", "body"),
@@ -292,16 +289,12 @@ mod tests {
             (r#"{"spatialLayerId":300}"#, "spatialLayerId"),
             (r#"{"mediaId":0}"#, "mediaId"),
         ] {
-            assert_eq!(
-                refused_field(LayerRequest::parse(body.as_bytes()).unwrap_err()),
-                field,
-                "{body}"
-            );
+            assert_eq!(LayerRequest::parse(body.as_bytes()).unwrap_err().field, field, "{body}");
         }
     }
 
     #[test]
-    fn a_request_for_what_there_is_not_is_400_and_names_its_field() {
+    fn a_request_for_what_there_is_not_is_refused_and_names_its_field() {
         let media = MediaId {
             index: 1,
             mid: "v".to_owned(),
@@ -320,12 +313,12 @@ mod tests {
             (r#"{"rid":"x"}"#, "rid"),
             (r#"{"spatialLayerId":3}"#, "spatialLayerId"),
         ] {
-            assert_eq!(refused_field(check(body).unwrap_err()), field, "{body}");
+            assert_eq!(check(body).unwrap_err().field, field, "{body}");
         }
     }
 
     #[test]
-    fn max_height_in_a_query_is_a_number_of_pixels_or_400() {
+    fn max_height_in_a_query_is_a_number_of_pixels_or_refused() {
         assert_eq!(max_height(None).unwrap(), None);
         assert_eq!(max_height(Some("a=b")).unwrap(), None);
         assert_eq!(max_height(Some("a=b&maxHeight=360")).unwrap(), Some(360));
@@ -337,11 +330,7 @@ mod tests {
             "maxHeight=high",
             "maxHeight=99999999999",
         ] {
-            assert_eq!(
-                refused_field(max_height(Some(query)).unwrap_err()),
-                "maxHeight",
-                "{query}"
-            );
+            assert_eq!(max_height(Some(query)).unwrap_err().field, "maxHeight", "{query}");
         }
     }
 }

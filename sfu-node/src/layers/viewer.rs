@@ -2,10 +2,9 @@
 
 use super::Layer;
 use super::controller::LossController;
-use super::lag::{Lag, Step};
-use super::request::{LayerRequest, MediaId, Target, target};
-use crate::deadline::{MediaError, within};
-use crate::problem::Problem;
+use super::lag::{FloorStep, Lag};
+use super::request::{InvalidLayerRequest, LayerRequest, MediaId, Target, target};
+use crate::media::deadline::{MediaError, within};
 use mediasoup::consumer::{ConsumerLayers, ConsumerRtpStreamStat, ConsumerType};
 use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::{RtcpFeedback, RtpCapabilities, RtpCodecParameters, RtpHeaderExtensionUri};
@@ -81,8 +80,8 @@ impl ViewerLayers {
     /// Takes the viewer's newest request in the place of the one before.
     ///
     /// # Errors
-    /// 400 when it names what is not there.
-    pub fn ask(&self, request: LayerRequest, layers: &[Layer]) -> Result<(), Problem> {
+    /// When it names what is not there.
+    pub fn ask(&self, request: LayerRequest, layers: &[Layer]) -> Result<(), InvalidLayerRequest> {
         request.check(&self.media, layers)?;
         self.wish.lock().request = request;
         Ok(())
@@ -94,7 +93,7 @@ impl ViewerLayers {
     }
 
     /// What is to be done where mediasoup sends less than it may.
-    pub async fn catch_up(&self, layers: &[Layer], now: Instant) -> Option<Step> {
+    pub async fn catch_up(&self, layers: &[Layer], now: Instant) -> Option<FloorStep> {
         let highest = layers.iter().rposition(|layer| layer.bitrate > 0)?;
         let wanted = self
             .told

@@ -9,8 +9,7 @@ mod rate;
 pub use capacity::{Full, InUse};
 pub use options::LimitOptions;
 
-use crate::problem::Problem;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use capacity::Room;
 use governor::clock::DefaultClock;
 use proxy::TrustedProxies;
@@ -19,8 +18,15 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// A client whose node is full should not come back sooner: places become free when sessions end.
-const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
+/// A client sends more requests than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more than {limit} requests a second come from this address (--max-request-rate): slow down")]
+pub struct TooFast {
+    /// Requests that one address may send in a second.
+    pub limit: u32,
+    /// How long it should wait.
+    pub wait: Duration,
+}
 
 /// The limits of a node, and what they need to remember.
 pub struct Limits {
@@ -76,37 +82,19 @@ impl Limits {
         self.room.for_viewer(viewers)
     }
 
-    /// Counts a request that costs something; the error is how long the client should wait. `front_door` says whether one of
+    /// Counts a request that costs something. `front_door` says whether one of
     /// our own passed it on.
-    pub fn request(&self, method: &Method, peer: IpAddr, front_door: bool, headers: &HeaderMap) -> Result<(), Problem> {
+    pub fn request(&self, method: &Method, peer: IpAddr, front_door: bool, headers: &HeaderMap) -> Result<(), TooFast> {
         if !matches!(*method, Method::POST | Method::PATCH | Method::DELETE) {
             return Ok(());
         }
         let client = self.proxies.client(peer, front_door, headers);
-        self.rate.admit(client.into()).map_err(|wait| {
-            let detail = format!(
-                "more than {} requests a second come from this address (--max-request-rate): slow down",
-                self.max_request_rate
-            );
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests", detail).retry_after(whole_seconds(wait))
-        })
+        let limit = self.max_request_rate;
+        self.rate.admit(client.into()).map_err(|wait| TooFast { limit, wait })
     }
 
     /// Forgets clients that have their whole allowance again.
     pub fn sweep(&self) {
         self.rate.forget();
     }
-}
-
-impl From<Full> for Problem {
-    fn from(full: Full) -> Self {
-        let detail = format!("{full}: ask another node, or come back later");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "No room", detail).retry_after(whole_seconds(RETRY_WHEN_FULL))
-    }
-}
-
-fn whole_seconds(wait: Duration) -> u32 {
-    u32::try_from(wait.as_millis().div_ceil(1_000))
-        .unwrap_or(u32::MAX)
-        .max(1)
 }

@@ -1,15 +1,14 @@
 //! Which track a viewer's m-section gets, and on which router: the main one where the payload types agree, else a profile
 //! router made for the viewer's.
 
+use super::Refusal;
+use crate::media::worker::{MediaWorker, ProfileError};
 use crate::node::Node;
-use crate::presence::{Presence, Seat};
-use crate::problem::Problem;
 use crate::sdp::SdpError;
 use crate::sdp::capabilities::track_kind;
 use crate::sdp::codec::{SUPPORTED, StreamCodec, payload_type};
 use crate::sdp::offer::{Offer, OfferedCodec, Section};
-use crate::worker::{MediaWorker, ProfileError};
-use axum::http::StatusCode;
+use crate::streams::local_stream::{LocalStream, Seat};
 use mediasoup::prelude::*;
 use sdp_types::Direction;
 use std::sync::Arc;
@@ -22,8 +21,8 @@ pub(super) struct Choice<'a> {
     pub(super) on_main: bool,
 }
 
-pub(super) fn choose_tracks<'a>(offer: &'a Offer, presence: &Presence) -> Result<Vec<Option<Choice<'a>>>, Problem> {
-    let tracks = presence.codecs();
+pub(super) fn choose_tracks<'a>(offer: &'a Offer, local: &LocalStream) -> Result<Vec<Option<Choice<'a>>>, Refusal> {
+    let tracks = local.codecs();
     let mut choices = Vec::with_capacity(offer.sections.len());
     for section in &offer.sections {
         let track = tracks
@@ -37,8 +36,7 @@ pub(super) fn choose_tracks<'a>(offer: &'a Offer, presence: &Presence) -> Result
         });
     }
     if choices.iter().all(Option::is_none) {
-        let detail = format!("{} has no track of a kind that the offer asks for", presence.stream);
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", detail).field("m="));
+        return Err(Refusal::NoTrack(local.stream.clone()));
     }
     Ok(choices)
 }
@@ -75,21 +73,20 @@ impl Node {
     /// there are too many of those already.
     pub(super) async fn seat(
         &self,
-        presence: &Arc<Presence>,
+        local: &Arc<LocalStream>,
         worker: &Arc<MediaWorker>,
         choices: &[Option<Choice<'_>>],
-    ) -> Result<Option<(Router, Seat)>, Problem> {
-        self.check_viewers(presence.viewers())?;
-        let listen = self.inner_listen();
+    ) -> Result<Option<(Router, Seat)>, Refusal> {
+        self.check_viewers(local.viewers())?;
         let chosen: Vec<&Choice<'_>> = choices.iter().flatten().collect();
         if chosen.iter().all(|choice| choice.on_main) {
-            let seat = presence.seat(&self.workers, worker, None, &listen).await?;
+            let seat = local.seat(&self.workers, worker, None).await?;
             return self.seated(seat).map(|seat| Some((worker.main.clone(), seat)));
         }
         // Every track of the stream goes to the profile router, watched or not: viewers share it.
         let mut key = Vec::new();
         let mut codecs = Vec::new();
-        for (track, (_, codec)) in presence.codecs().iter().enumerate() {
+        for (track, (_, codec)) in local.codecs().iter().enumerate() {
             let wanted = chosen
                 .iter()
                 .find(|choice| choice.track == track)
@@ -104,13 +101,13 @@ impl Node {
             Err(ProfileError::TooMany) => return Ok(None),
             Err(ProfileError::Media(error)) => return Err(error.into()),
         };
-        let seat = presence.seat(&self.workers, worker, Some(&router), &listen).await?;
+        let seat = local.seat(&self.workers, worker, Some(&router)).await?;
         self.seated(seat).map(|seat| Some((router, seat)))
     }
 
     /// Of several that came for the last seat at the same moment, none too many keeps one.
-    pub(super) fn seated(&self, seat: Seat) -> Result<Seat, Problem> {
-        self.check_viewers(seat.presence().viewers().saturating_sub(1))?;
+    pub(super) fn seated(&self, seat: Seat) -> Result<Seat, Refusal> {
+        self.check_viewers(seat.local().viewers().saturating_sub(1))?;
         Ok(seat)
     }
 }

@@ -1,22 +1,22 @@
 //! Offers of this server to players (draft-ietf-wish-whep): as a counter-offer where a player's own offer cannot be
 //! answered well, and for players that ask for one by an empty POST.
 
-use super::lifecycle::new_session_id;
-use super::offers::{OFFER_LIFE, OfferedTrack, PendingOffer};
-use super::play::Fetched;
-use super::{Answered, Given, short};
-use crate::deadline::within;
-use crate::ice::Condition;
+use super::play::Viewer;
+use super::transport::no_certificate;
+use super::{Answered, Given, Refusal};
+use crate::ids::{new_session_id, short};
 use crate::layers::request::MediaId;
+use crate::media::deadline::within;
 use crate::node::Node;
-use crate::presence::Presence;
-use crate::problem::Problem;
 use crate::sdp::capabilities::{all_capabilities, capabilities_of, track_kind};
 use crate::sdp::lines;
 use crate::sdp::player_answer::{PlayerAnswer, Taken, taken};
 use crate::sdp::server_offer::{self, Track};
-use crate::session::EndReason;
-use axum::http::StatusCode;
+use crate::sessions::end_reason::EndReason;
+use crate::sessions::ice::Condition;
+use crate::sessions::pending_offers::{OFFER_LIFE, OfferedTrack, PendingOffer};
+use crate::streams::carried::Fetched;
+use crate::streams::local_stream::LocalStream;
 use mediasoup::prelude::*;
 use sfumato_admin_api::types::{StreamName, TrackKind};
 use std::sync::Arc;
@@ -27,16 +27,15 @@ impl Node {
     pub(super) async fn offer(
         &self,
         stream: &StreamName,
-        presence: &Arc<Presence>,
-        fetched: Fetched,
+        local: &Arc<LocalStream>,
+        fetched: Option<Fetched>,
         kinds: &[TrackKind],
         given: Given,
         max_height: Option<u32>,
-    ) -> Result<Answered, Problem> {
-        self.check_viewers(presence.viewers())?;
-        let worker = self.worker_for_viewer(presence);
-        let listen = self.inner_listen();
-        let seat = self.seated(presence.seat(&self.workers, &worker, None, &listen).await?)?;
+    ) -> Result<Answered, Refusal> {
+        self.check_viewers(local.viewers())?;
+        let worker = self.workers.for_viewer(&local.workers());
+        let seat = self.seated(local.seat(&self.workers, &worker, None).await?)?;
         let transport = self.client_transport(&worker, &worker.main, true).await?;
         let mut tracks = Vec::new();
         for producer in &seat.producers {
@@ -55,12 +54,11 @@ impl Node {
             });
         }
         if tracks.is_empty() {
-            let detail = format!("{stream} has no track of a kind that the offer asks for");
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", detail).field("m="));
+            return Err(Refusal::NoTrack(stream.clone()));
         }
         let sdp = {
             let fingerprints = transport.dtls_parameters().fingerprints;
-            let ours = lines::Transport::of(&transport, &fingerprints)?;
+            let ours = lines::Transport::of(&transport, &fingerprints).ok_or_else(no_certificate)?;
             let written: Vec<Track<'_>> = tracks
                 .iter()
                 .map(|track| Track {
@@ -74,7 +72,7 @@ impl Node {
         let session = new_session_id();
         let offer = PendingOffer {
             stream: stream.clone(),
-            presence: Arc::clone(presence),
+            local: Arc::clone(local),
             fetched,
             seat,
             worker,
@@ -86,9 +84,7 @@ impl Node {
         };
         let etag = offer.etag();
         if !self.offers.add(session.clone(), offer) {
-            return Err(Problem::unavailable(
-                "too many offers of this node wait for an answer; try again",
-            ));
+            return Err(Refusal::TooManyOffers);
         }
         tracing::info!(%stream, session = %short(&session), "offered to a viewer");
         Ok(Answered {
@@ -106,14 +102,14 @@ impl Node {
         stream: &StreamName,
         body: &[u8],
         condition: &Condition,
-    ) -> Result<(), Problem> {
-        let offer = self.offers.take(id).ok_or_else(not_waiting)?;
+    ) -> Result<(), Refusal> {
+        let offer = self.offers.take(id).ok_or(Refusal::NoOffer)?;
         let checked = check(&offer, body, condition);
         let (answer, wanted) = match checked {
             Ok(checked) => checked,
-            Err(problem) => {
+            Err(refusal) => {
                 self.offers.put_back(id, offer);
-                return Err(problem);
+                return Err(refusal);
             }
         };
         let mut consumers = Vec::new();
@@ -135,10 +131,10 @@ impl Node {
             dtls_parameters: answer.dtls_parameters(),
         };
         let transport = offer.transport.clone();
-        let viewer = super::play::Viewer {
+        let viewer = Viewer {
             id: id.to_owned(),
             stream: stream.clone(),
-            presence: offer.presence,
+            local: offer.local,
             fetched: offer.fetched,
             seat: offer.seat,
             consumers,
@@ -159,24 +155,14 @@ impl Node {
     }
 }
 
-fn not_waiting() -> Problem {
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "No offer to answer",
-        "this session waits for no answer: it began with the player's own offer, or was answered already",
-    )
-    .field("Content-Type")
-}
-
 /// What the answer says, and what it takes of each track.
 fn check(
     offer: &PendingOffer,
     body: &[u8],
     condition: &Condition,
-) -> Result<(PlayerAnswer, Vec<Option<Taken>>), Problem> {
+) -> Result<(PlayerAnswer, Vec<Option<Taken>>), Refusal> {
     if *condition != Condition::Missing && !condition.names(&offer.etag()) {
-        let detail = "this is not the ETag of the offer that waits here: drop what belongs to the old one";
-        return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "Stale offer", detail).field("If-Match"));
+        return Err(Refusal::OtherOffer);
     }
     let sections: Vec<(&str, TrackKind)> = offer.tracks.iter().map(|t| (t.mid.as_str(), t.kind)).collect();
     let answer = PlayerAnswer::parse(body, &sections)?;
@@ -193,7 +179,7 @@ async fn consume(
     producer: &Producer,
     mid: &str,
     capabilities: RtpCapabilities,
-) -> Result<Consumer, Problem> {
+) -> Result<Consumer, Refusal> {
     let mut options = ConsumerOptions::new(producer.id(), capabilities);
     options.mid = Some(mid.to_owned());
     Ok(within("sending a track", transport.consume(options)).await?)

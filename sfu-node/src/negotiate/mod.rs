@@ -2,24 +2,21 @@
 
 mod choice;
 mod counter;
-mod lifecycle;
-mod offers;
 mod play;
 mod publish;
+mod refusal;
 mod restart;
 mod transport;
 
-pub use offers::{OFFER_LIFE, Offers};
+pub use refusal::Refusal;
 pub use restart::Patched;
 
+use crate::ids::SessionId;
 use crate::limits::{Full, InUse, Place};
 use crate::node::Node;
-use crate::problem::Problem;
 use crate::sdp::SdpError;
 use crate::sdp::offer::Offer;
-use crate::session::SessionId;
-use crate::stats::Refused;
-use sfumato_admin_api::types::SESSION_HANDLE;
+use crate::stats::tally::Refused;
 use sfumato_admin_api::types::TrackKind;
 
 /// What a client is answered with.
@@ -65,7 +62,7 @@ impl Node {
         }
     }
 
-    fn no_room(&self, full: Full) -> Problem {
+    fn no_room(&self, full: Full) -> Refusal {
         self.tally.refused(match full {
             Full::Sessions(_) => Refused::Sessions,
             Full::HalfOpen(_) => Refused::HalfOpen,
@@ -75,31 +72,21 @@ impl Node {
     }
 
     /// Whether a stream with so many viewers on this node may have one more.
-    fn check_viewers(&self, viewers: u32) -> Result<(), Problem> {
+    fn check_viewers(&self, viewers: u32) -> Result<(), Refusal> {
         self.limits.viewer(viewers).map_err(|full| self.no_room(full))
     }
 
     /// A place for a new session, if this node takes any and has room; held until the session is in the list.
-    fn take_place(&self) -> Result<Place<'_>, Problem> {
-        if self.is_ready() {
+    fn take_place(&self) -> Result<Place<'_>, Refusal> {
+        if self.state.is_ready() {
             return self.limits.place(|| self.in_use()).map_err(|full| self.no_room(full));
         }
         self.tally.refused(Refused::NotReady);
-        let why = if self.is_draining() {
-            "draining"
-        } else {
-            "not ready yet"
-        };
-        Err(Problem::unavailable(format!(
-            "{} is {why}: ask another node",
-            self.me.name
-        )))
+        Err(Refusal::NotReady {
+            node: self.me.name.clone(),
+            draining: self.state.is_draining(),
+        })
     }
-}
-
-/// Enough of a session id to follow it in a log, too little to use it.
-pub fn short(id: &str) -> &str {
-    id.get(..SESSION_HANDLE).unwrap_or(id)
 }
 
 fn one_of_each(offer: &Offer) -> Result<(), SdpError> {

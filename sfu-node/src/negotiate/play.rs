@@ -1,38 +1,34 @@
 //! WHEP: from a viewer's offer to a viewer (draft-ietf-wish-whep).
 
 use super::choice::choose_tracks;
-use super::lifecycle::{Descriptions, new_session_id};
-use super::{Answered, Client, Given, one_of_each, short};
-use crate::deadline::within;
-use crate::fanout::{Carried, Received, not_live};
-use crate::ice::Credentials;
+use super::{Answered, Client, Given, Refusal, one_of_each};
+use crate::ids::{SessionId, new_session_id, short};
 use crate::layers::request::MediaId;
 use crate::layers::viewer::{ViewerLayers, estimates_bandwidth};
-use crate::node::Node;
-use crate::presence::{Presence, Seat};
-use crate::problem::Problem;
+use crate::media::deadline::within;
+use crate::media::worker::MediaWorker;
+use crate::node::{Descriptions, Node, RelayError};
 use crate::sdp::capabilities::viewer_capabilities;
+use crate::sdp::credentials::Credentials;
 use crate::sdp::offer::{Offer, Section};
 use crate::sdp::server_offer::rtx;
 use crate::sdp::{SdpError, answer};
-use crate::session::{EndReason, Role, SessionId};
-use crate::worker::MediaWorker;
-use axum::http::StatusCode;
+use crate::sessions::end_reason::EndReason;
+use crate::sessions::session::Role;
+use crate::streams::carried::{Carried, Fetched};
+use crate::streams::local_stream::{LocalStream, Seat};
 use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::{RtpCapabilities, RtpHeaderExtensionUri};
 use sdp_types::Direction;
 use sfumato_admin_api::types::{PublicationId, StreamName, TrackKind};
 use std::sync::Arc;
 
-/// How a stream of another node came here; held, so that it stays while somebody is being set up.
-pub(super) type Fetched = Option<(Arc<Carried>, Arc<Received>)>;
-
 /// Everything of a viewer that negotiation yields.
 pub(super) struct Viewer {
     pub(super) id: SessionId,
     pub(super) stream: StreamName,
-    pub(super) presence: Arc<Presence>,
-    pub(super) fetched: Fetched,
+    pub(super) local: Arc<LocalStream>,
+    pub(super) fetched: Option<Fetched>,
     pub(super) seat: Seat,
     /// What it is sent, by m-section.
     pub(super) consumers: Vec<(MediaId, Consumer)>,
@@ -53,36 +49,29 @@ impl Node {
         stream: &StreamName,
         client: &Client,
         body: &[u8],
-    ) -> Result<Answered, Problem> {
+    ) -> Result<Answered, Refusal> {
         let _place = self.take_place()?;
         if body.is_empty() {
-            let (presence, fetched) = self.find_stream(stream).await?;
+            let (local, fetched) = self.find_stream(stream).await?;
             let kinds = [TrackKind::Audio, TrackKind::Video];
             return self
-                .offer(stream, &presence, fetched, &kinds, Given::Offer, client.max_height)
+                .offer(stream, &local, fetched, &kinds, Given::Offer, client.max_height)
                 .await;
         }
         let offer = Offer::parse(body)?;
         viewer_sections(&offer)?;
-        let (presence, fetched) = self.find_stream(stream).await?;
-        let choices = choose_tracks(&offer, &presence)?;
+        let (local, fetched) = self.find_stream(stream).await?;
+        let choices = choose_tracks(&offer, &local)?;
         let kinds: Vec<TrackKind> = offer.sections.iter().map(|section| section.kind).collect();
-        let worker = self.worker_for_viewer(&presence);
+        let worker = self.workers.for_viewer(&local.workers());
         let seated = if misreads_our_extensions(&offer, client) {
             None
         } else {
-            self.seat(&presence, &worker, &choices).await?
+            self.seat(&local, &worker, &choices).await?
         };
         let Some((router, seat)) = seated else {
             return self
-                .offer(
-                    stream,
-                    &presence,
-                    fetched,
-                    &kinds,
-                    Given::CounterOffer,
-                    client.max_height,
-                )
+                .offer(stream, &local, fetched, &kinds, Given::CounterOffer, client.max_height)
                 .await;
         };
         let capabilities: Vec<Option<RtpCapabilities>> = choices
@@ -109,9 +98,7 @@ impl Node {
             options.mid = (section.mid.len() <= 8).then(|| section.mid.clone());
             let consumer = within("sending a track", transport.consume(options))
                 .await
-                .map_err(|error| {
-                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error).field(section.field())
-                })?;
+                .map_err(|error| Refusal::track(section.field(), error))?;
             consumers.push((index, consumer));
         }
         let replies: Vec<answer::Reply<'_>> = (0..offer.sections.len())
@@ -142,7 +129,7 @@ impl Node {
         let viewer = Viewer {
             id: new_session_id(),
             stream: stream.clone(),
-            presence,
+            local,
             fetched,
             seat,
             consumers,
@@ -162,16 +149,14 @@ impl Node {
     }
 
     /// A negotiated viewer becomes a session; answers its id and ETag.
-    pub(super) async fn open_viewer(self: &Arc<Self>, viewer: Viewer) -> Result<(SessionId, String), Problem> {
-        let Viewer {
-            id, stream, presence, ..
-        } = viewer;
+    pub(super) async fn open_viewer(self: &Arc<Self>, viewer: Viewer) -> Result<(SessionId, String), Refusal> {
+        let Viewer { id, stream, local, .. } = viewer;
         let layers = viewer.consumers.iter().find_map(|(media, consumer)| {
             let layers = ViewerLayers::of(consumer, media.clone(), viewer.max_height);
             layers.map(Box::new)
         });
         if let Some(layers) = &layers {
-            layers.apply(&self.layers_of(&presence)).await?;
+            layers.apply(&self.layers_of(&local)).await?;
         }
         let role = Role::Viewer {
             layers,
@@ -183,44 +168,37 @@ impl Node {
             ours: &viewer.ours,
         };
         let etag = self.open_session(&id, &stream, role, descriptions, viewer.transport, viewer.worker);
-        self.touch();
+        self.state.touch();
         // The stream may have ended while this viewer was being set up; nobody would close it later.
         if !self.still_live(
-            &presence.publication,
-            viewer.fetched.as_ref().map(|(carried, _)| carried),
+            &local.publication,
+            viewer.fetched.as_ref().map(|fetched| &fetched.carried),
         ) {
             self.end_session(&id, EndReason::StreamEnded).await;
-            return Err(not_live(&stream));
+            return Err(RelayError::NotLive(stream).into());
         }
         tracing::info!(%stream, session = %short(&id), "viewer");
         Ok((id, etag))
     }
 
     /// The stream on this node: published here, carried here, or fetched now from its origin.
-    async fn find_stream(self: &Arc<Self>, stream: &StreamName) -> Result<(Arc<Presence>, Fetched), Problem> {
-        let own = self
-            .published
-            .lock()
-            .iter()
-            .filter(|(_, p)| p.presence.stream == *stream)
-            // Two for the moment of a take-over.
-            .max_by_key(|(id, p)| p.right(id))
-            .map(|(_, p)| Arc::clone(&p.presence));
-        if let Some(presence) = own {
-            return Ok((presence, None));
+    async fn find_stream(
+        self: &Arc<Self>,
+        stream: &StreamName,
+    ) -> Result<(Arc<LocalStream>, Option<Fetched>), RelayError> {
+        if let Some(local) = self.streams.published.of_stream(stream) {
+            return Ok((local, None));
         }
-        let (origin, publication) = self.peers.find(stream).ok_or_else(|| not_live(stream))?;
-        let (carried, received) = self.carry(&origin, &publication).await?;
-        Ok((Arc::clone(&received.presence), Some((carried, received))))
+        let found = self.streams.peers.find(stream);
+        let (origin, publication) = found.ok_or_else(|| RelayError::NotLive(stream.clone()))?;
+        let fetched = self.carry(&origin, &publication).await?;
+        Ok((Arc::clone(&fetched.received.local), Some(fetched)))
     }
 
     fn still_live(&self, publication: &PublicationId, carried: Option<&Arc<Carried>>) -> bool {
         match carried {
-            None => self.published.lock().contains_key(publication),
-            Some(carried) => self
-                .carried
-                .get(publication)
-                .is_some_and(|now| Arc::ptr_eq(&now, carried)),
+            None => self.streams.published.contains(publication),
+            Some(carried) => self.streams.carried.is_current(carried),
         }
     }
 }

@@ -1,18 +1,17 @@
 //! WHIP: from a publisher's offer to a publication (RFC 9725).
 
-use super::lifecycle::{Descriptions, new_session_id};
-use super::{Answered, Client, Given, one_of_each, short};
-use crate::deadline::within;
-use crate::names::taken_by_another;
-use crate::node::{Node, Published};
-use crate::ownership::LastRtp;
-use crate::presence::Presence;
-use crate::problem::Problem;
+use super::{Answered, Client, Given, Refusal, one_of_each};
+use crate::ids::{new_publication_id, new_session_id, short};
+use crate::media::deadline::within;
+use crate::names::claiming::NameTaken;
+use crate::names::rights::LastRtp;
+use crate::node::{Descriptions, Node};
 use crate::sdp::offer::Offer;
 use crate::sdp::publish::{Publish, publish};
 use crate::sdp::{SdpError, answer};
-use crate::session::Role;
-use axum::http::StatusCode;
+use crate::sessions::session::Role;
+use crate::streams::local_stream::LocalStream;
+use crate::streams::published::Published;
 use mediasoup::prelude::*;
 use sdp_types::Direction;
 use sfumato_admin_api::server::client_token::Access;
@@ -31,17 +30,17 @@ impl Node {
         client: &Client,
         body: &[u8],
         access: Access,
-    ) -> Result<Answered, Problem> {
+    ) -> Result<Answered, Refusal> {
         let _place = self.take_place()?;
         let offer = Offer::parse(body)?;
         if self.options.strict_whip {
             one_stream(&offer)?;
         }
         let tracks = publisher_tracks(&offer, client)?;
-        let id = PublicationId::try_from(uuid::Uuid::new_v4().simple().to_string())?;
+        let id = new_publication_id();
         let claim = self.claim_name(stream, &id, access).await?;
         match self
-            .publish_claimed(stream, &id, claim.right.generation, &offer, &tracks)
+            .publish_claimed(stream, &id, claim.right().generation, &offer, &tracks)
             .await
         {
             Ok(answered) => {
@@ -50,13 +49,13 @@ impl Node {
                 // Ends the publication that this one took the name from, or this one if somebody else was faster.
                 self.settle_names().await;
                 if self.sessions.get(&answered.session).is_none() {
-                    return Err(taken_by_another(stream));
+                    return Err(NameTaken::by_another(stream).into());
                 }
                 Ok(answered)
             }
-            Err(problem) => {
-                self.claims.release(stream, &id).await;
-                Err(problem)
+            Err(refusal) => {
+                self.names.redis.release(stream, &id).await;
+                Err(refusal)
             }
         }
     }
@@ -68,8 +67,8 @@ impl Node {
         generation: u64,
         offer: &Offer,
         tracks: &[Publish],
-    ) -> Result<Answered, Problem> {
-        let worker = self.worker_for_publisher();
+    ) -> Result<Answered, Refusal> {
+        let worker = self.workers.for_publisher();
         let transport = self.client_transport(&worker, &worker.main, true).await?;
         let most = u64::from(self.options.limits.max_publisher_bitrate) * 1_000;
         within("limiting a bitrate", transport.set_max_incoming_bitrate(most)).await?;
@@ -80,8 +79,8 @@ impl Node {
             let producer = within("receiving a track", transport.produce(options))
                 .await
                 .map_err(|error| {
-                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error)
-                        .field(format!("mid {}", track.rtp.mid.as_deref().unwrap_or_default()))
+                    let mid = track.rtp.mid.as_deref().unwrap_or_default();
+                    Refusal::track(format!("mid {mid}"), error)
                 })?;
             producers.push(producer);
         }
@@ -93,18 +92,17 @@ impl Node {
             })
             .collect();
         let sdp = self.connect_and_answer(offer, &replies, &transport).await?;
-        let presence = Presence::new(id.clone(), stream.clone(), worker.index, producers.clone());
-        let presence = Arc::new(presence);
-        self.probe_layers(&presence).await;
+        let local = LocalStream::new(id.clone(), stream.clone(), worker.index, producers.clone());
+        let local = Arc::new(local);
+        self.probe_layers(&local).await;
         let session = new_session_id();
         let published = Published {
-            presence,
+            local,
             generation,
             session: session.clone(),
             last_rtp: LastRtp::new(Instant::now()),
         };
-        self.published.lock().insert(id.clone(), published);
-        self.publication_began(id);
+        self.streams.published.insert(published);
         let role = Role::Publisher {
             publication: id.clone(),
             producers,
@@ -114,7 +112,7 @@ impl Node {
             ours: &sdp,
         };
         let etag = self.open_session(&session, stream, role, descriptions, transport, worker);
-        self.touch();
+        self.state.publication_began(id);
         Ok(Answered {
             session,
             sdp,

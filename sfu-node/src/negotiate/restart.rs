@@ -1,12 +1,12 @@
 //! PATCH of a session: trickle ICE, and ICE restart.
 
-use crate::deadline::within;
-use crate::ice::{Change, Condition, IceSession, Refused, judge};
-use crate::negotiate::short;
+use super::Refusal;
+use crate::ids::short;
+use crate::media::deadline::within;
 use crate::node::Node;
-use crate::problem::Problem;
 use crate::sdp::fragment::{self, Fragment};
-use crate::session::Session;
+use crate::sessions::ice::{Condition, IceSession, PatchAction, judge};
+use crate::sessions::session::Session;
 
 /// What a PATCH with a fragment is answered with.
 pub enum Patched {
@@ -24,13 +24,13 @@ pub enum Patched {
 impl Node {
     /// Takes a fragment (RFC 8840). Media and DTLS go on through a restart: the worker takes checks with the old credentials
     /// until the first one with the new comes, so a restart that fails, or that the client forgets, leaves all as it was.
-    pub async fn patch_ice(&self, session: &Session, body: &[u8], condition: &Condition) -> Result<Patched, Problem> {
+    pub async fn patch_ice(&self, session: &Session, body: &[u8], condition: &Condition) -> Result<Patched, Refusal> {
         let given = Fragment::parse(body)?;
         // Held to the end: two restarts at once would each believe that theirs are the present credentials.
         let mut ice = session.ice.lock().await;
         match judge(&given, condition, &ice, self.options.strict_whip)? {
-            Change::Trickle => Ok(Patched::Trickled),
-            Change::Restart(client) => {
+            PatchAction::Trickle => Ok(Patched::Trickled),
+            PatchAction::Restart(client) => {
                 let ours = within("restarting ICE", session.transport.restart_ice()).await?;
                 *ice = IceSession {
                     client: vec![client],
@@ -43,16 +43,5 @@ impl Node {
                 })
             }
         }
-    }
-}
-
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        let title = match refused.status.as_u16() {
-            412 => "Stale ICE session",
-            428 => "Precondition required",
-            _ => "Malformed fragment",
-        };
-        Problem::new(refused.status, title, refused.detail).field(refused.field)
     }
 }

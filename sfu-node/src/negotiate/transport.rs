@@ -1,12 +1,11 @@
 //! The transport of one client: made on a router, connected with the client's DTLS parameters.
 
-use crate::deadline::within;
+use crate::media::deadline::{MediaError, within};
+use crate::media::worker::MediaWorker;
 use crate::node::Node;
-use crate::problem::Problem;
 use crate::sdp::answer;
 use crate::sdp::lines::Transport;
 use crate::sdp::offer::Offer;
-use crate::worker::MediaWorker;
 use mediasoup::prelude::*;
 
 /// Bitrate that bandwidth estimation starts from, in bit/s: enough for a picture of 720 lines at once.
@@ -20,7 +19,7 @@ impl Node {
         worker: &MediaWorker,
         router: &Router,
         estimate: bool,
-    ) -> Result<WebRtcTransport, Problem> {
+    ) -> Result<WebRtcTransport, MediaError> {
         let mut options = WebRtcTransportOptions::new_with_server(worker.server.clone());
         options.enable_tcp = self.options.media_tcp;
         options.prefer_udp = true;
@@ -28,7 +27,7 @@ impl Node {
         options.initial_available_outgoing_bitrate = INITIAL_BITRATE;
         // mediasoup counts only binding requests, which some clients stop sending; silence is judged by bytes instead.
         options.ice_consent_timeout = 0;
-        Ok(within("opening a client transport", router.create_webrtc_transport(options)).await?)
+        within("opening a client transport", router.create_webrtc_transport(options)).await
     }
 
     pub(super) async fn connect_and_answer(
@@ -36,13 +35,20 @@ impl Node {
         offer: &Offer,
         replies: &[answer::Reply<'_>],
         transport: &WebRtcTransport,
-    ) -> Result<String, Problem> {
+    ) -> Result<String, MediaError> {
         let remote = WebRtcTransportRemoteParameters {
             dtls_parameters: offer.dtls_parameters(),
         };
         within("starting DTLS", transport.connect(remote)).await?;
         let fingerprints = transport.dtls_parameters().fingerprints;
-        let ours = Transport::of(transport, &fingerprints)?;
+        let ours = Transport::of(transport, &fingerprints).ok_or_else(no_certificate)?;
         Ok(answer::write(offer, replies, &ours, rand::random::<u64>() >> 1))
+    }
+}
+
+pub(super) fn no_certificate() -> MediaError {
+    MediaError::Refused {
+        what: "describing a transport",
+        cause: "the worker has no certificate".to_owned(),
     }
 }

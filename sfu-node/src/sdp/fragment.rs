@@ -3,7 +3,7 @@
 
 use super::SdpError;
 use super::lines::candidate_values;
-use super::offer::clip;
+use super::text::clip;
 use mediasoup::types::data_structures::{IceCandidate, IceParameters};
 
 /// What a client's fragment says.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sdp::SdpFault;
 use proptest::prelude::*;
 
 const TRICKLE: &str = "a=group:BUNDLE 0 1\r\n\
@@ -51,9 +52,13 @@ fn what_is_no_fragment_is_400_and_the_line_is_named() {
         ("a=candidate:1 1 udp 1 192.0.2.1 70000 typ host\r\n", "a=candidate"),
     ] {
         let error = Fragment::parse(text.as_bytes()).unwrap_err();
-        assert_eq!((error.status.as_u16(), error.field.as_str()), (400, field), "{text}");
+        assert_eq!(
+            (error.fault, error.field.as_str()),
+            (SdpFault::Malformed, field),
+            "{text}"
+        );
     }
-    assert_eq!(Fragment::parse(b"\xff\xfe").unwrap_err().status.as_u16(), 400);
+    assert_eq!(Fragment::parse(b"\xff\xfe").unwrap_err().fault, SdpFault::Malformed);
 }
 
 proptest! {

@@ -1,7 +1,6 @@
 //! Lines that offers and answers of this server share.
 
 use super::offer::OfferedCodec;
-use crate::problem::Problem;
 use mediasoup::prelude::WebRtcTransport;
 use mediasoup::types::data_structures::{DtlsFingerprint, IceCandidate, IceParameters, Protocol};
 use mediasoup::types::rtp_parameters::{RtcpFeedback, RtpCodecParameters, RtpParameters};
@@ -24,14 +23,13 @@ pub struct Transport<'a> {
 }
 
 impl<'a> Transport<'a> {
-    /// Our end of a mediasoup transport; `fingerprints` are those of its DTLS parameters.
-    pub fn of(transport: &'a WebRtcTransport, fingerprints: &'a [DtlsFingerprint]) -> Result<Self, Problem> {
+    /// Our end of a mediasoup transport; `fingerprints` are those of its DTLS parameters. None without any fingerprint.
+    pub fn of(transport: &'a WebRtcTransport, fingerprints: &'a [DtlsFingerprint]) -> Option<Self> {
         let fingerprint = fingerprints
             .iter()
             .find(|fingerprint| matches!(fingerprint, DtlsFingerprint::Sha256 { .. }))
-            .or(fingerprints.first())
-            .ok_or_else(|| Problem::internal("describing a transport", "the worker has no certificate"))?;
-        Ok(Self {
+            .or(fingerprints.first())?;
+        Some(Self {
             ice: transport.ice_parameters(),
             candidates: transport.ice_candidates(),
             fingerprint,

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod capabilities;
 pub mod codec;
+pub mod credentials;
 pub mod fragment;
 pub mod lines;
 pub mod offer;
@@ -11,16 +12,23 @@ pub mod player_answer;
 pub mod publish;
 pub mod server_offer;
 pub mod simulcast;
+mod text;
 
-use crate::problem::Problem;
-use axum::http::StatusCode;
+/// What is wrong with a description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SdpFault {
+    /// The text is not SDP.
+    Malformed,
+    /// It is SDP that this server cannot serve (RFC 9725 section 4.2).
+    Unsupported,
+}
 
 /// Why an offer was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct SdpError {
-    /// 400 for text that is not SDP, 422 for SDP that this server cannot serve (RFC 9725 section 4.2).
-    pub status: StatusCode,
+    /// Which of the two it is.
+    pub fault: SdpFault,
     /// Line or attribute at fault, as in SDP: `m=video (mid 1)`, `a=fingerprint`.
     pub field: String,
     /// What is wrong, and what would be right.
@@ -30,7 +38,7 @@ pub struct SdpError {
 impl SdpError {
     pub(crate) fn malformed(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            status: StatusCode::BAD_REQUEST,
+            fault: SdpFault::Malformed,
             field: field.into(),
             detail: detail.into(),
         }
@@ -38,20 +46,9 @@ impl SdpError {
 
     pub(crate) fn unsupported(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
+            fault: SdpFault::Unsupported,
             field: field.into(),
             detail: detail.into(),
         }
-    }
-}
-
-impl From<SdpError> for Problem {
-    fn from(error: SdpError) -> Self {
-        let title = if error.status == StatusCode::BAD_REQUEST {
-            "Malformed SDP"
-        } else {
-            "Unsupported SDP"
-        };
-        Problem::new(error.status, title, error.detail).field(error.field)
     }
 }

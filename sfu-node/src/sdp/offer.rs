@@ -3,7 +3,8 @@
 
 use super::SdpError;
 use super::simulcast::{Layer, layers};
-use crate::ice::Credentials;
+use super::text::clip;
+use crate::sdp::credentials::Credentials;
 use mediasoup::types::data_structures::{DtlsFingerprint, DtlsParameters, DtlsRole};
 use mediasoup::types::rtp_parameters::{RtcpFeedback, RtpHeaderExtensionUri};
 use sdp_types::{
@@ -483,9 +484,4 @@ impl Ssrcs {
         };
         Ok(out)
     }
-}
-
-/// Client text in a message is kept short.
-pub(super) fn clip(text: &str) -> String {
-    text.chars().take(64).collect()
 }

@@ -1,8 +1,9 @@
 //! A player's answer to an offer of this server.
 
 use super::SdpError;
-use super::offer::{self, Section, clip};
-use crate::ice::Credentials;
+use super::offer::{self, Section};
+use super::text::clip;
+use crate::sdp::credentials::Credentials;
 use mediasoup::types::data_structures::{DtlsFingerprint, DtlsParameters, DtlsRole};
 use mediasoup::types::rtp_parameters::{
     RtcpFeedback, RtpCodecParameters, RtpHeaderExtensionParameters, RtpHeaderExtensionUri, RtpParameters,

@@ -1,7 +1,7 @@
 //! Simulcast layers of a publisher's offer (RFC 8853), and which of them is the highest.
 
 use super::SdpError;
-use super::offer::clip;
+use super::text::clip;
 use sdp_types::Media;
 
 /// Most layers that a publisher may send.

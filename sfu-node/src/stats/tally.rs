@@ -1,12 +1,10 @@
 //! What is counted over the life of the node and never falls.
 
-use super::Counts;
-use crate::session::EndReason;
-use parking_lot::Mutex;
+use crate::media::counts::Counts;
+use crate::sessions::end_reason::EndReason;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-use sfumato_admin_api::types::LinkReport;
 use sfumato_admin_api::types::SessionRole;
 
 const ROLES: [SessionRole; 2] = [SessionRole::Publisher, SessionRole::Viewer];
@@ -57,32 +55,6 @@ impl Refused {
     }
 }
 
-/// Links that are gone, all together: what they have carried must not vanish from the sums.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LinkSums {
-    /// RTP packets received.
-    pub packets_received: u64,
-    /// RTP packets lost.
-    pub packets_lost: u64,
-    /// Bytes sent.
-    pub bytes_sent: u64,
-    /// Bytes received.
-    pub bytes_received: u64,
-    /// Beats received.
-    pub beats_received: u64,
-}
-
-impl LinkSums {
-    /// Adds a link.
-    pub fn add(&mut self, link: &LinkReport) {
-        self.packets_received += link.packets_received;
-        self.packets_lost += link.packets_lost;
-        self.bytes_sent += link.bytes_sent;
-        self.bytes_received += link.bytes_received;
-        self.beats_received += link.beats_received;
-    }
-}
-
 /// Counters.
 #[derive(Default)]
 pub struct Tally {
@@ -93,8 +65,6 @@ pub struct Tally {
     lost: Family<One, Counter>,
     nacks: Family<One, Counter>,
     key_frame_requests: Family<One, Counter>,
-    /// Links that are gone.
-    pub links_before: Mutex<LinkSums>,
 }
 
 fn role_label(role: SessionRole) -> One {

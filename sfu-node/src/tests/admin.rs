@@ -76,8 +76,8 @@ async fn no_damaged_admin_call_ends_a_worker_and_each_refusal_is_a_problem() {
         assert!(!problem.detail.is_empty());
     }
     assert!(refused > DAMAGED / 4, "only {refused} calls were refused");
-    node.workers[0].main.dump().await.unwrap();
-    assert!(node.fatal.borrow().is_none());
+    node.workers.get(0).main.dump().await.unwrap();
+    assert!(node.state.fatal.borrow().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Claims on a real `redis-server`.
 
-use crate::claims::{Claim, Claimed, Claims, Memory, Refreshed};
-use crate::ownership::MAX_GENERATION;
+use crate::names::redis_claims::{Claim, Claimed, Claims, Memory, Refreshed};
+use crate::names::rights::MAX_GENERATION;
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use redis::aio::MultiplexedConnection;

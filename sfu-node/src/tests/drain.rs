@@ -3,7 +3,8 @@
 use super::clients::Site;
 use super::links::put;
 use super::{node, node_with};
-use crate::session::{EndReason, Role};
+use crate::sessions::end_reason::EndReason;
+use crate::sessions::session::Role;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -71,10 +72,10 @@ async fn a_drained_node_refuses_sessions_says_so_everywhere_and_takes_them_again
 
     let (_, body) = call(&admin, Method::DELETE, "/admin/v1/drain?reason=manual", "").await;
     assert_eq!(reasons(&body), [DrainReason::Roll]);
-    assert!(!node.is_ready());
+    assert!(!node.state.is_ready());
     let (_, body) = call(&admin, Method::DELETE, "/admin/v1/drain?reason=roll", "").await;
     assert_eq!(body, json!({"reasons": []}));
-    assert!(node.is_ready());
+    assert!(node.state.is_ready());
     let (again, _) = call(&admin, Method::DELETE, "/admin/v1/drain?reason=roll", "").await;
     assert_eq!(again, StatusCode::OK, "lifting is idempotent");
 }
@@ -107,7 +108,7 @@ async fn what_cannot_be_a_drain_is_refused_by_the_name_of_its_field() {
             "{query}"
         );
     }
-    assert!(node.is_ready());
+    assert!(node.state.is_ready());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,10 +137,10 @@ async fn a_node_that_was_told_to_end_does_so_when_the_viewers_of_its_last_publis
     let publisher = publisher.unwrap().id.clone();
     site.node.drain_for(DrainReason::Sigterm, Duration::from_secs(60));
     let mut emptied = std::pin::pin!(site.node.emptied());
-    let link = site.node.links.lock().values().next().cloned().unwrap();
+    let link = site.node.links.all().remove(0);
     // The publisher is gone and its viewer is not for as long as this is held.
     let held = link.outgoing.lock().await;
-    let (node, mut revision) = (site.node.clone(), site.node.revision());
+    let (node, mut revision) = (site.node.clone(), site.node.state.revision());
     let before = *revision.borrow();
     let ending = tokio::spawn(async move { node.end_session(&publisher, EndReason::ClientAsked).await });
     let told = revision.wait_for(|now| *now != before);

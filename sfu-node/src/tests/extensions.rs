@@ -2,10 +2,10 @@
 //! viewers see of it is tested in `test/e2e/test_layers.py`.
 
 use super::clients::{Reply, Site};
-use crate::node::Published;
-use crate::ownership::LastRtp;
-use crate::presence::Presence;
-use crate::session_end::EndReason;
+use crate::names::rights::LastRtp;
+use crate::sessions::end_reason::EndReason;
+use crate::streams::local_stream::LocalStream;
+use crate::streams::published::Published;
 use axum::http::Method;
 use sfumato_admin_api::types::{PublicationId, StreamName};
 use std::sync::Arc;
@@ -111,12 +111,12 @@ async fn players_of_a_stream_that_is_published_anew_are_asked_to_reconnect() {
     let stream: StreamName = "demo".parse().unwrap();
     let id = PublicationId::try_from("second".to_owned()).unwrap();
     let second = Published {
-        presence: Arc::new(Presence::new(id.clone(), stream, 0, Vec::new())),
+        local: Arc::new(LocalStream::new(id, stream, 0, Vec::new())),
         generation: 9,
         session: "second".to_owned(),
         last_rtp: LastRtp::new(Instant::now()),
     };
-    site.node.published.lock().insert(id, second);
+    site.node.streams.published.insert(second);
     let heard = heard_at_the_end(&site, &viewer).await;
     assert!(heard.contains("event: reconnect\ndata: {}\n"), "{heard}");
 }

@@ -4,9 +4,9 @@
 use super::clients::{answer_to, fragment};
 use super::node;
 use super::offers::{CAPTURED, captured, damage, hurt};
-use crate::ice::Condition;
 use crate::negotiate::{Client, Patched};
-use crate::session::EndReason;
+use crate::sessions::end_reason::EndReason;
+use crate::sessions::ice::Condition;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::json;
@@ -27,7 +27,7 @@ fn browser() -> Client {
 }
 
 async fn objects(node: &crate::node::Node) -> (usize, usize, usize) {
-    let dump = node.workers[0].main.dump().await.unwrap();
+    let dump = node.workers.get(0).main.dump().await.unwrap();
     (
         dump.transport_ids.len(),
         dump.map_producer_id_consumer_ids.len(),
@@ -102,7 +102,7 @@ async fn no_damaged_offer_ends_a_worker_or_leaks_an_object() {
         );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    assert!(node.fatal.borrow().is_none());
+    assert!(node.state.fatal.borrow().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +141,7 @@ async fn no_damaged_answer_or_fragment_ends_a_worker_or_leaks_an_object() {
     assert!(restarted > 0, "no damaged fragment restarted ICE");
     node.end_session(&steady.session, EndReason::ClientAsked).await;
     settles_at(&node, before).await;
-    assert!(node.fatal.borrow().is_none());
+    assert!(node.state.fatal.borrow().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,7 +196,7 @@ fn put(node: &crate::node::Node, end: &serde_json::Value, remote: &serde_json::V
     .unwrap()
 }
 
-async fn ask(node: &Arc<crate::node::Node>, request: &PutLinks) -> Result<Links, crate::problem::Problem> {
+async fn ask(node: &Arc<crate::node::Node>, request: &PutLinks) -> Result<Links, crate::node::LinkError> {
     let peer: NodeName = "sfu-9".parse().unwrap();
     node.put_links(&peer, request).await
 }
@@ -237,16 +237,16 @@ async fn no_wrong_end_of_a_link_ends_a_worker() {
         let request = put(&node, &end, &remote);
         // Refused or accepted: what matters is that the node goes on.
         let _ = ask(&node, &request).await;
-        node.workers[0].main.dump().await.unwrap();
+        node.workers.get(0).main.dump().await.unwrap();
     }
-    assert!(node.fatal.borrow().is_none());
+    assert!(node.state.fatal.borrow().is_none());
     // The lane can still be made anew.
     let request = put(&node, &json!({"action": "ensure"}), &json!(null));
     assert!(ask(&node, &request).await.is_ok());
 }
 
 fn current(node: &crate::node::Node) -> Option<String> {
-    node.links.lock().keys().next().map(ToString::to_string)
+    node.links.all().first().map(|link| link.id.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,5 +265,5 @@ async fn a_link_is_made_once_however_often_it_is_asked_for_and_closed_by_its_own
     let second = ask(&node, &replace).await.unwrap();
     assert_ne!(second.links[0].id, first.links[0].id);
     assert!(ask(&node, &replace).await.is_err(), "a second leader saw what is gone");
-    assert_eq!(node.links.lock().len(), 1);
+    assert_eq!(node.links.all().len(), 1);
 }

@@ -3,7 +3,7 @@
 use super::clients::Site;
 use super::node_with;
 use crate::node::Node;
-use crate::tasks;
+use crate::node::start_tasks;
 use sfumato_admin_api::types::{EndAction, Lane, LaneRequest, LinkEnd, LinkState, NodeName, PutLinks, Subscribe};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(super) async fn put(at: &Arc<Node>, peer: &Node, encrypted: bool, remote: Op
 }
 
 async fn fresh(node: &Node) {
-    let state = || node.links.lock().values().next().map(|link| link.state());
+    let state = || node.links.all().first().map(|link| link.state());
     let turned = async {
         while state() != Some(LinkState::Fresh) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -43,8 +43,8 @@ async fn fresh(node: &Node) {
 async fn linked(first: &[&str], encrypted: bool) -> (bool, bool) {
     let (one, inbox) = node_with(first).await;
     let (other, other_inbox) = node_with(&["--name=sfu-9", "--link-encryption=false"]).await;
-    tasks::start(&one, inbox);
-    tasks::start(&other, other_inbox);
+    start_tasks(&one, inbox);
+    start_tasks(&other, other_inbox);
     let at_one = put(&one, &other, encrypted, None).await;
     let at_other = put(&other, &one, encrypted, Some(&at_one)).await;
     put(&one, &other, encrypted, Some(&at_other)).await;
@@ -71,9 +71,9 @@ async fn who_waits_for_the_report_to_name_a_subscriber_is_told_by_the_change_tha
     let end = put(&site.node, &other, true, None).await;
     site.open("/whip/demo", "chromium-whip").await;
     let node = &site.node;
-    let publication = node.published.lock().keys().next().cloned().unwrap();
+    let publication = node.streams.published.all()[0].publication.clone();
     let subscribers = || -> Vec<NodeName> { node.publication_reports().remove(0).subscribers };
-    let mut revision = node.revision();
+    let mut revision = node.state.revision();
     // What it waited on is let go of, or the next change would wait for this test.
     let named = async {
         let found = revision.wait_for(|_| subscribers() == [other.me.name.clone()]);
@@ -103,7 +103,7 @@ async fn a_report_names_every_subscriber_while_another_one_is_being_made() {
     let end = put(&site.node, &other, true, None).await;
     site.open("/whip/demo", "chromium-whip").await;
     let node = &site.node;
-    let publication = node.published.lock().keys().next().cloned().unwrap();
+    let publication = node.streams.published.all()[0].publication.clone();
     let request = Subscribe {
         subscriber: other.me.name.clone(),
         incarnation: other.me.incarnation.clone(),
@@ -113,7 +113,7 @@ async fn a_report_names_every_subscriber_while_another_one_is_being_made() {
         order: 1,
     };
     assert!(node.subscribe(&publication, &request).await.is_ok());
-    let link = node.links.lock()[&end.id].clone();
+    let link = node.links.get(&end.id).unwrap();
     let _held = link.outgoing.lock().await;
     assert_eq!(node.publication_reports()[0].subscribers, vec![other.me.name.clone()]);
 }

@@ -54,6 +54,6 @@ async fn node_with(more: &[&str]) -> (Arc<Node>, Inbox) {
     let (node, inbox) = Node::start(options, HttpNodeAdmin::new(TokenSource::fixed("")))
         .await
         .unwrap();
-    node.set_started();
+    node.state.set_started();
     (node, inbox)
 }

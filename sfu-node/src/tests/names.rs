@@ -3,11 +3,12 @@
 use super::claims::{Redis, claim};
 use super::offers::captured;
 use super::{node, node_with};
-use crate::claims::{Claim, Claims, Refreshed};
+use crate::http::problem::Problem;
+use crate::names::redis_claims::{Claim, Claims, Refreshed};
+use crate::names::rights::RTP_SILENCE;
 use crate::negotiate::Client;
 use crate::node::Node;
-use crate::ownership::RTP_SILENCE;
-use crate::session::EndReason;
+use crate::sessions::end_reason::EndReason;
 use axum::response::IntoResponse;
 use sfumato_admin_api::server::client_token::Access;
 use sfumato_admin_api::types::StreamName;
@@ -26,7 +27,7 @@ async fn publish(node: &Arc<Node>, access: Access) -> Result<String, u16> {
         .await;
     answered
         .map(|answered| answered.session)
-        .map_err(|problem| problem.into_response().status().as_u16())
+        .map_err(|refusal| Problem::from(refusal).into_response().status().as_u16())
 }
 
 fn forced() -> Access {
@@ -35,9 +36,9 @@ fn forced() -> Access {
 
 /// The one publication's generation.
 fn generation(node: &Node) -> u64 {
-    let published = node.published.lock();
-    assert_eq!(published.len(), 1);
-    published.values().map(|p| p.generation).sum()
+    let rights = node.streams.published.rights();
+    assert_eq!(rights.len(), 1);
+    rights[0].right.generation
 }
 
 #[tokio::test]
@@ -108,7 +109,7 @@ async fn a_better_claim_of_somebody_who_may_live_ends_the_publication_and_says_w
     assert_eq!(others.refresh(&demo(), &better).await, Refreshed::Ours);
     node.refresh_claims().await;
     assert_eq!(node.sessions.ended_recently(&session), Some(EndReason::NameLost));
-    assert!(node.published.lock().is_empty());
+    assert!(node.streams.published.count() == 0);
     assert_eq!(
         others.refresh(&demo(), &better).await,
         Refreshed::Ours,

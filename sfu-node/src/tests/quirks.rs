@@ -5,7 +5,7 @@ use super::clients::{SDP, SDPFRAG, Site, answer_to, trickle};
 use super::offers::captured;
 use crate::sdp::offer::Offer;
 use crate::sdp::publish::publish;
-use crate::session::EndReason;
+use crate::sessions::end_reason::EndReason;
 use axum::http::Method;
 use sfumato_admin_api::types::TrackKind;
 

@@ -3,7 +3,7 @@
 
 use super::clients::{BROWSER, Reply, SDP, SDPFRAG, Site, answer_to, restart, trickle, values};
 use super::offers::{CAPTURED, captured};
-use crate::session::Role;
+use crate::sessions::session::Role;
 use axum::http::Method;
 use std::time::{Duration, Instant};
 
@@ -323,7 +323,7 @@ async fn more_sets_of_payload_types_than_there_are_routers_get_a_counter_offer()
     // Each profile router is fed by a pipe, which takes two ports.
     let site = with_stream(&["--pipe-ports=27200-27299"]).await;
     let mut statuses = Vec::new();
-    for number in 0..=crate::worker::MAX_PROFILES {
+    for number in 0..=crate::media::worker::MAX_PROFILES {
         let offer = captured("firefox-whep").replace(":109 ", &format!(":{} ", 64 + number));
         let offer = offer.replace(" 109 ", &format!(" {} ", 64 + number));
         statuses.push(site.post("/whep/demo", &offer).await.status.as_u16());
@@ -336,18 +336,18 @@ async fn more_sets_of_payload_types_than_there_are_routers_get_a_counter_offer()
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_that_nobody_answers_is_gone_after_its_time_and_leaves_nothing() {
     let site = with_stream(&[]).await;
-    let transports = async || site.node.workers[0].main.dump().await.unwrap().transport_ids.len();
+    let transports = async || site.node.workers.get(0).main.dump().await.unwrap().transport_ids.len();
     let before = transports().await;
     let offer = asks_for_an_offer(&site).await;
     assert_eq!(transports().await, before + 1);
     let now = Instant::now();
     site.node
         .offers
-        .sweep(now + crate::negotiate::OFFER_LIFE - Duration::from_secs(1));
+        .sweep(now + crate::sessions::pending_offers::OFFER_LIFE - Duration::from_secs(1));
     assert_eq!(site.node.offers.count(), 1);
     site.node
         .offers
-        .sweep(now + crate::negotiate::OFFER_LIFE + Duration::from_secs(1));
+        .sweep(now + crate::sessions::pending_offers::OFFER_LIFE + Duration::from_secs(1));
     assert_eq!(site.node.offers.count(), 0);
     let late = site.patch(&offer.location(), &[SDP], &answer_to(&offer.body)).await;
     late.refused(404, "session");

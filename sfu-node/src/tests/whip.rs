@@ -210,7 +210,7 @@ async fn when_one_m_section_cannot_be_taken_none_is() {
         problem.detail.contains("H265") && problem.detail.contains("VP8"),
         "{problem:?}"
     );
-    assert_eq!(site.node.published.lock().len(), 0);
+    assert_eq!(site.node.streams.published.count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -378,7 +378,7 @@ async fn a_refused_restart_changes_nothing() {
     let tag = ("if-match", session.header("etag"));
     let reply = site.patch(&url, &[SDPFRAG, tag], &trickle("chromium-whip")).await;
     assert_eq!(reply.status, 204, "the tag of the answer is still the present one");
-    assert_eq!(site.node.published.lock().len(), 1, "the stream goes on");
+    assert_eq!(site.node.streams.published.count(), 1, "the stream goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

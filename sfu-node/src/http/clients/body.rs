@@ -1,6 +1,6 @@
 //! Bodies of requests: their declared type, their size, and the time they may take.
 
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use std::time::Duration;

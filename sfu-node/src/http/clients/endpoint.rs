@@ -2,13 +2,15 @@
 
 use super::body::{read, require_type};
 use super::links::links;
-use super::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
+use super::protocol::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
+use crate::access::NotAdmitted;
 use crate::http::path::Path;
+use crate::http::problem::Problem;
 use crate::layers::request;
-use crate::negotiate::{Answered, Client, Given, OFFER_LIFE};
+use crate::negotiate::{Answered, Client, Given};
 use crate::node::Node;
-use crate::problem::Problem;
-use crate::stats::Refused;
+use crate::sessions::pending_offers::OFFER_LIFE;
+use crate::stats::tally::Refused;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -31,12 +33,10 @@ pub(super) async fn create(
     let access = node
         .gate
         .admit(protocol.action(), &stream, &parts.headers, parts.uri.query())
-        .inspect_err(|problem| {
-            let forbidden = problem.status() == StatusCode::FORBIDDEN;
-            node.tally.refused(if forbidden {
-                Refused::Forbidden
-            } else {
-                Refused::Unauthorized
+        .inspect_err(|refused| {
+            node.tally.refused(match refused {
+                NotAdmitted::Insufficient(_) => Refused::Forbidden,
+                _ => Refused::Unauthorized,
             });
         })?;
     let declared = parts.headers.contains_key(header::CONTENT_TYPE);

@@ -2,14 +2,16 @@
 //! `/sse/{id}` is such a stream.
 
 use super::body::{read, require_type};
-use super::{Protocol, not_allowed, resource};
+use super::protocol::{self, Protocol, not_allowed};
+use super::resource;
 use crate::events::kind::{self, EventKind};
 use crate::events::status::{Event, layer_json};
 use crate::http::path::Path;
+use crate::http::problem::Problem;
+use crate::ids::SessionId;
 use crate::layers::request::LayerRequest;
 use crate::node::Node;
-use crate::problem::Problem;
-use crate::session::{Session, SessionId};
+use crate::sessions::session::Session;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -57,11 +59,11 @@ async fn layer(
     request: Request,
 ) -> Result<Response, Problem> {
     let session = viewer(&node, &stream, &id)?;
-    let (Some(layers), Some(presence)) = (session.layers(), session.watched()) else {
+    let (Some(layers), Some(local)) = (session.layers(), session.watched()) else {
         let detail = "the video of this session has one layer: there is nothing to choose";
         return Err(Problem::new(StatusCode::NOT_FOUND, "No layers", detail).field("layer"));
     };
-    let known = node.layers_of(presence);
+    let known = node.layers_of(local);
     match *request.method() {
         Method::POST => {}
         Method::GET => {
@@ -116,12 +118,9 @@ async fn event_stream(
     };
     match method {
         Method::GET => {
-            let presence = session.watched().ok_or_else(gone)?;
+            let local = session.watched().ok_or_else(gone)?;
             let media = session.layers().map(|layers| layers.media().index);
-            let read = session
-                .events
-                .read(&events, presence.follow(), media)
-                .ok_or_else(gone)?;
+            let read = session.events.read(&events, local.follow(), media).ok_or_else(gone)?;
             let mut first = true;
             let lines = read.map(move |event| {
                 let retry = std::mem::take(&mut first);
@@ -150,5 +149,9 @@ fn viewer(node: &Node, stream: &str, id: &str) -> Result<Arc<Session>, Problem> 
 }
 
 fn accepts_json() -> Response {
-    (StatusCode::OK, [(super::ACCEPT_POST, HeaderValue::from_static(JSON))]).into_response()
+    (
+        StatusCode::OK,
+        [(protocol::ACCEPT_POST, HeaderValue::from_static(JSON))],
+    )
+        .into_response()
 }

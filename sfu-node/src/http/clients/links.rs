@@ -1,9 +1,10 @@
 //! `Link` headers of a new session: ICE servers (RFC 9725 section 4.6), one header each, since published clients lose
 //! entries of a joined one; and the WHEP extensions of a viewer.
 
-use super::{Protocol, extensions};
+use super::extensions;
+use super::protocol::Protocol;
+use crate::ids::SessionId;
 use crate::node::Node;
-use crate::session::SessionId;
 use axum::http::HeaderValue;
 use sfumato_admin_api::types::StreamName;
 

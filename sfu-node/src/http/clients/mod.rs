@@ -6,50 +6,23 @@ mod endpoint;
 mod extensions;
 mod links;
 mod patch;
+mod protocol;
 mod resource;
 
 use crate::http::admin::Tokens;
+use crate::http::problem::Problem;
 use crate::node::Node;
-use crate::problem::Problem;
-use crate::stats::Refused;
+use crate::stats::tally::Refused;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, post};
-use sfumato_admin_api::server::client_token::Action;
+use protocol::Protocol;
 use sfumato_admin_api::server::forwarded;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-
-const SDP: &str = "application/sdp";
-const SDPFRAG: &str = "application/trickle-ice-sdpfrag";
-const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
-const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
-
-/// Which protocol an URL belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
-    Whip,
-    Whep,
-}
-
-impl Protocol {
-    fn path(self) -> &'static str {
-        match self {
-            Self::Whip => "whip",
-            Self::Whep => "whep",
-        }
-    }
-
-    fn action(self) -> Action {
-        match self {
-            Self::Whip => Action::Publish,
-            Self::Whep => Action::Play,
-        }
-    }
-}
 
 /// The client listener. Front doors prove themselves by one of the admin `tokens`.
 pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
@@ -92,17 +65,9 @@ async fn pace(
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
     let front_door = tokens.is_some_and(|tokens| forwarded::is_proven(request.headers(), &tokens()));
-    node.limits
-        .request(request.method(), peer, front_door, request.headers())
-        .inspect_err(|_| node.tally.refused(Refused::Rate))?;
+    let admitted = node
+        .limits
+        .request(request.method(), peer, front_door, request.headers());
+    admitted.inspect_err(|_| node.tally.refused(Refused::Rate))?;
     Ok(next.run(request).await)
-}
-
-fn not_allowed(method: &Method, allowed: &'static str) -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "Method not allowed",
-        format!("{method} is not allowed here: {allowed}"),
-    )
-    .header(header::ALLOW, HeaderValue::from_static(allowed))
 }

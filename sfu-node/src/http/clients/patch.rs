@@ -1,12 +1,12 @@
 //! PATCH of a session: trickle ICE, ICE restart, and the answer to an offer of this server.
 
 use super::body::{is_type, read, require_type};
-use super::{SDP, SDPFRAG};
-use crate::ice::Condition;
+use super::protocol::{SDP, SDPFRAG};
+use crate::http::problem::Problem;
 use crate::negotiate::Patched;
 use crate::node::Node;
-use crate::problem::Problem;
-use crate::session::Session;
+use crate::sessions::ice::Condition;
+use crate::sessions::session::Session;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sfumato_admin_api::types::StreamName;

@@ -1,11 +1,12 @@
 //! A session's URL: DELETE ends it, PATCH changes its ICE.
 
 use super::patch::{answer, patch};
-use super::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
+use super::protocol::{ACCEPT_PATCH, ACCEPT_POST, Protocol, SDP, SDPFRAG, not_allowed};
 use crate::http::path::Path;
+use crate::http::problem::Problem;
 use crate::node::Node;
-use crate::problem::Problem;
-use crate::session::{EndReason, Role, Session};
+use crate::sessions::end_reason::EndReason;
+use crate::sessions::session::{Role, Session};
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};

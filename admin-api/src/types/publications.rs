@@ -1,0 +1,196 @@
+//! Publications as nodes tell each other of them, names, and subscriptions.
+
+use super::links::Lane;
+use super::names::{Incarnation, LinkId, NodeName, PublicationId, StreamName};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Kind of a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TrackKind {
+    /// Sound.
+    Audio,
+    /// Pictures.
+    Video,
+}
+
+/// One track of a publication.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackReport {
+    /// Audio or video; a publication has at most one of each.
+    pub kind: TrackKind,
+    /// Codec as in SDP: `opus`, `VP8`, `H264`.
+    pub codec: String,
+    /// Simulcast layers from the lowest to the highest; none when there is only one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerReport>,
+}
+
+/// One simulcast layer of a video.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerReport {
+    /// The publisher's name for it (RFC 8851).
+    #[serde(default)]
+    pub rid: Option<String>,
+    /// Width of its pictures in pixels, as of its last key frame; absent before the first.
+    #[serde(default)]
+    pub width: Option<u32>,
+    /// Height of its pictures in pixels.
+    #[serde(default)]
+    pub height: Option<u32>,
+}
+
+/// A publication at its origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicationReport {
+    /// Id of this sending.
+    pub id: PublicationId,
+    /// Name under which it is watched.
+    pub stream: StreamName,
+    /// Claim on the name: the higher generation wins, on a tie the smaller publication id.
+    pub generation: u64,
+    /// Worker that receives it, counted from 0; it crosses on lane `worker mod lanes`.
+    pub worker: u16,
+    /// What is sent.
+    pub tracks: Vec<TrackReport>,
+    /// Viewers on the origin itself.
+    pub viewers: u32,
+    /// Nodes that it is carried to at present.
+    pub subscribers: Vec<NodeName>,
+}
+
+/// A publication of another node that this node carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CarriedReport {
+    /// Which publication.
+    pub publication: PublicationId,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its origin.
+    pub origin: NodeName,
+    /// Viewers on this node.
+    pub viewers: u32,
+    /// Lane that it crosses on.
+    pub lane: Lane,
+    /// RTP packets lost on the link, by the pipe producers' statistics.
+    pub packets_lost: u64,
+    /// RTP packets received over the link.
+    pub packets_received: u64,
+}
+
+/// `GET /admin/v1/publications?after=REVISION&wait=20s`: what a peer syncs. With `&changes=true` only what changed after
+/// that revision, if the node remembers it; else everything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Publications {
+    /// The life that answers.
+    pub incarnation: Incarnation,
+    /// Revision of the set.
+    pub revision: u64,
+    /// Whether the answering node takes new sessions, so that peers know where their viewers may go.
+    pub ready: bool,
+    /// Every publication whose origin is the answering node; with `changesSince` those that began or changed after it. Counts
+    /// of viewers, and who subscribes, are as of the answer and no change of their own.
+    pub publications: Vec<PublicationReport>,
+    /// The revision that this answer adds to; absent when it tells everything. Only for callers that asked for changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes_since: Option<u64>,
+    /// Publications that ended after `changesSince`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<PublicationId>,
+}
+
+/// `GET /admin/v1/names/{stream}`: who on this node holds a stream name. Asked by a node that wants to publish under it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NameReport {
+    /// The life that answers.
+    pub incarnation: Incarnation,
+    /// The publications that hold the name here, or are about to: none or one, and two during a take-over.
+    #[serde(default)]
+    pub holders: Vec<NameHolder>,
+}
+
+/// A publication that holds a name on its origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NameHolder {
+    /// Which.
+    pub publication: PublicationId,
+    /// Its right: the higher generation wins, on a tie the smaller publication id.
+    pub generation: u64,
+    /// Its offer is being answered at this moment.
+    #[serde(default)]
+    pub claiming: bool,
+    /// Time without RTP in milliseconds; from 3,000 on, another publisher may take the name over.
+    #[serde(default)]
+    pub silent_ms: u64,
+}
+
+/// `PUT /admin/v1/subscriptions/{publication}` at the origin: carry a publication over a link. Renewed every 2 s, dropped
+/// by the origin when not renewed for 10 s. Answers [`Subscribed`]; 404 for an unknown publication, 409 for a stale
+/// incarnation or link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscribe {
+    /// Who asks.
+    pub subscriber: NodeName,
+    /// The life that asks.
+    pub incarnation: Incarnation,
+    /// The origin's own end of the link.
+    pub link: LinkId,
+    /// Lane of that link.
+    pub lane: Lane,
+    /// Whether a viewer is connected: a pipe consumer made on demand starts paused and resumes with this.
+    pub active: bool,
+    /// Grows with each subscription of this life of the subscriber.
+    pub order: u64,
+}
+
+/// Renewal of all subscriptions of one subscriber at one origin: `POST /admin/v1/subscriptions/renew`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenewSubscriptions {
+    /// Who asks.
+    pub subscriber: NodeName,
+    /// The life that asks.
+    pub incarnation: Incarnation,
+    /// Every publication that the subscriber still carries over this link pair. What is not listed is dropped at once.
+    pub publications: Vec<PublicationId>,
+    /// The last [`Subscribe::order`] when the list was begun: what was subscribed to after that is not meant by its absence.
+    pub order: u64,
+}
+
+/// Answer to [`RenewSubscriptions`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenewedSubscriptions {
+    /// Publications that the origin does not carry to this subscriber: it closes them and subscribes anew if needed.
+    pub unknown: Vec<PublicationId>,
+}
+
+/// Answer to [`Subscribe`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscribed {
+    /// One entry a track.
+    pub tracks: Vec<SubscribedTrack>,
+}
+
+/// One track that crosses the link.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscribedTrack {
+    /// Identifies the pipe consumer; a repeated subscription answers the same id while it lives.
+    pub id: String,
+    /// Audio or video.
+    pub kind: TrackKind,
+    /// RTP parameters of the pipe consumer, in mediasoup's JSON shape.
+    #[schema(value_type = Object)]
+    pub rtp_parameters: serde_json::Value,
+}

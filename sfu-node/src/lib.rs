@@ -1,0 +1,37 @@
+//! A media node: publishers come by WHIP, viewers by WHEP, and streams cross to every other node over links.
+//!
+//! From the bottom up, each room knows only those before it:
+//!
+//! | rooms | what they hold |
+//! |---|---|
+//! | [`options`], `access`, `limits`, `ids` | how the node was started, who may do what, how much; ids that it draws |
+//! | [`sdp`], `media` | descriptions, parsed and written; mediasoup's workers and pipes |
+//! | `names`, `links`, `layers`, `events` | rights to names, links to other nodes, simulcast layers, what viewers are told |
+//! | `streams`, `sessions`, `stats` | publications on this node; WHIP and WHEP sessions; what is counted |
+//! | `node` | acts on all of these; the only one that knows several of them at once |
+//! | `negotiate` | from an offer to a session |
+//! | [`http`] | the three listeners, and which status each error becomes |
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod access;
+mod events;
+pub mod http;
+mod ids;
+mod layers;
+mod limits;
+mod links;
+mod media;
+mod names;
+mod negotiate;
+mod node;
+pub mod options;
+pub mod sdp;
+mod serve;
+mod sessions;
+mod stats;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+pub use serve::run;

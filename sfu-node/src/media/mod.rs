@@ -1,0 +1,10 @@
+//! mediasoup: workers with their routers, pipes between routers, and a deadline around every request.
+
+pub mod counts;
+pub mod deadline;
+pub mod pipe;
+pub mod rtp;
+mod thread_load;
+pub mod uses;
+pub mod worker;
+pub mod workers;

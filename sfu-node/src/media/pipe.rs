@@ -1,0 +1,172 @@
+//! The one way in which a publication hops from router to router: between nodes, between workers, and from a main router
+//! to a profile router.
+//!
+//! mediasoup's own `pipe_producer_to_router` is not used: it reuses the producer's id (which fails within one worker),
+//! makes a second copy when called twice, frees nothing when dropped, and takes ports from the worker's whole range.
+//! Here every hop has new ids, everything closes when it is dropped, and ports come from a range of their own.
+
+use crate::media::deadline::{MediaError, within};
+use mediasoup::prelude::*;
+use mediasoup::types::data_structures::{ListenInfo, Protocol};
+use mediasoup::types::rtp_parameters::{MediaKind, RtpCapabilities, RtpParameters};
+use mediasoup::types::srtp_parameters::SrtpParameters;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+
+/// Address of pipes inside this process. Not 127.0.0.1, so that they never take a port from the pipes to other nodes,
+/// which in local mode listen there.
+const INNER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+/// Where one end of a pipe listens.
+#[derive(Debug, Clone)]
+pub struct PipeListen {
+    /// Local address, as the other end sees it.
+    pub ip: IpAddr,
+    /// Ports to choose from.
+    pub ports: RangeInclusive<u16>,
+    /// SRTP AES-256-GCM; both ends must agree.
+    pub encrypted: bool,
+}
+
+impl PipeListen {
+    /// For pipes that stay inside this process: plain RTP on loopback.
+    pub fn inner(ports: RangeInclusive<u16>) -> Self {
+        Self {
+            ip: INNER_IP,
+            ports,
+            encrypted: false,
+        }
+    }
+}
+
+/// What the other end must know to connect.
+#[derive(Debug, Clone)]
+pub struct PipeAddress {
+    pub ip: IpAddr,
+    /// Its UDP port.
+    pub port: u16,
+    /// Its sending keys, when encrypted.
+    pub srtp: Option<SrtpParameters>,
+}
+
+/// One end of a pipe. Closes when dropped, with everything that crosses it.
+#[derive(Debug, Clone)]
+pub struct PipeEnd {
+    transport: PipeTransport,
+}
+
+impl PipeEnd {
+    /// Opens a socket on the router's worker.
+    pub async fn open(router: &Router, listen: &PipeListen) -> Result<Self, MediaError> {
+        let mut options = PipeTransportOptions::new(ListenInfo {
+            protocol: Protocol::Udp,
+            ip: listen.ip,
+            announced_address: None,
+            expose_internal_ip: false,
+            port: None,
+            port_range: Some(listen.ports.clone()),
+            flags: None,
+            send_buffer_size: Some(PIPE_SOCKET_BUFFER),
+            recv_buffer_size: Some(PIPE_SOCKET_BUFFER),
+        });
+        options.enable_rtx = true;
+        options.enable_srtp = listen.encrypted;
+        let transport = within("opening a pipe", router.create_pipe_transport(options)).await?;
+        Ok(Self { transport })
+    }
+
+    /// Where this end listens.
+    pub fn address(&self, ip: IpAddr) -> PipeAddress {
+        PipeAddress {
+            ip,
+            port: self.transport.tuple().local_port(),
+            srtp: self.transport.srtp_parameters(),
+        }
+    }
+
+    /// Connects to the other end; works once in the life of a pipe.
+    pub async fn connect(&self, remote: PipeAddress) -> Result<(), MediaError> {
+        let remote = PipeTransportRemoteParameters {
+            ip: remote.ip,
+            port: remote.port,
+            srtp_parameters: remote.srtp,
+        };
+        within("connecting a pipe", self.transport.connect(remote)).await
+    }
+
+    /// Sends a producer of this end's router; all its simulcast layers.
+    pub async fn send(&self, producer: ProducerId, paused: bool) -> Result<Consumer, MediaError> {
+        let mut options = ConsumerOptions::new(producer, RtpCapabilities::default());
+        options.paused = paused;
+        within("sending over a pipe", self.transport.consume(options)).await
+    }
+
+    /// Receives what the other end sends, as a new producer of this end's router. Key frame requests pass at once.
+    pub async fn receive(&self, kind: MediaKind, rtp: RtpParameters) -> Result<Producer, MediaError> {
+        let mut options = ProducerOptions::new(kind, rtp);
+        options.key_frame_request_delay = 0;
+        within("receiving from a pipe", self.transport.produce(options)).await
+    }
+
+    /// Bytes sent and received.
+    pub async fn bytes(&self) -> Result<(u64, u64), MediaError> {
+        let stats = within("reading pipe statistics", self.transport.get_stats()).await?;
+        Ok(stats.first().map_or((0, 0), |s| (s.bytes_sent, s.bytes_received)))
+    }
+
+    /// Calls back when the transport closes for whatever reason.
+    pub fn on_close(&self, callback: impl FnOnce() + Send + 'static) {
+        self.transport.on_close(Box::new(callback)).detach();
+    }
+}
+
+/// Socket buffer of a pipe in bytes: a second of 30 Mbit/s, so that a burst of key frames is not lost in the kernel
+/// (the kernel caps it at net.core.rmem_max).
+const PIPE_SOCKET_BUFFER: u32 = 4_000_000;
+
+/// A connected pipe between two routers of this process.
+#[derive(Debug)]
+pub struct InnerPipe {
+    near: PipeEnd,
+    far: PipeEnd,
+}
+
+impl InnerPipe {
+    /// Connects two routers.
+    pub async fn connect(from: &Router, to: &Router, listen: &PipeListen) -> Result<Self, MediaError> {
+        let (near, far) = tokio::try_join!(PipeEnd::open(from, listen), PipeEnd::open(to, listen))?;
+        tokio::try_join!(
+            near.connect(far.address(listen.ip)),
+            far.connect(near.address(listen.ip))
+        )?;
+        Ok(Self { near, far })
+    }
+
+    /// Carries a producer across, paused until [`Hop::resume`].
+    pub async fn carry(&self, producer: &Producer) -> Result<Hop, MediaError> {
+        let consumer = self.near.send(producer.id(), true).await?;
+        let producer = self
+            .far
+            .receive(consumer.kind(), consumer.rtp_parameters().clone())
+            .await?;
+        Ok(Hop { consumer, producer })
+    }
+}
+
+/// One producer carried over an [`InnerPipe`].
+#[derive(Debug)]
+pub struct Hop {
+    consumer: Consumer,
+    /// The producer on the far router.
+    pub producer: Producer,
+}
+
+impl Hop {
+    /// Lets media through, which asks for a key frame.
+    pub async fn resume(&self) -> Result<(), MediaError> {
+        if self.consumer.paused() {
+            within("resuming a pipe", self.consumer.resume()).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! What the peers publish, kept in memory by one long poll to each: level-triggered, so that a lost message delays a
+//! change and never loses it. A stream that ends at its origin ends here with the next answer, which is at once.
+
+use super::Node;
+use crate::streams::peers::{Learnt, UnknownBase};
+use sfumato_admin_api::types::{Peer, PublicationId};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long a peer may hold a long poll.
+const WAIT: Duration = Duration::from_secs(20);
+/// Pause after a failed poll.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Follows one incarnation of a peer until it is forgotten.
+async fn follow(node: Weak<Node>, peer: Peer) {
+    loop {
+        let Some(node_now) = node.upgrade() else { return };
+        let (admin, after) = (
+            Arc::clone(&node_now.peers_admin),
+            node_now.streams.peers.revision(&peer),
+        );
+        drop(node_now);
+        let answer = admin.publications(&peer.admin_url, after, WAIT).await;
+        let Some(node) = node.upgrade() else { return };
+        match answer {
+            Ok(answer) if answer.incarnation == peer.incarnation => {
+                node.streams.peers.set_ready(&peer, answer.ready);
+                match node.streams.peers.update(&peer, answer) {
+                    Ok(true) => {
+                        let publications = node.streams.peers.publications_of(&peer);
+                        let ids: Vec<PublicationId> = publications.into_iter().map(|p| p.id).collect();
+                        node.settle_names().await;
+                        node.drop_carried_except(&peer, &ids, "the stream ended").await;
+                        node.state.touch();
+                        node.carry_eagerly(&peer);
+                    }
+                    Ok(false) => {}
+                    Err(UnknownBase) => {
+                        tracing::debug!(peer = %peer.name, "changes of something else than what is known: asking for everything");
+                        drop(node);
+                        tokio::time::sleep(RETRY).await;
+                    }
+                }
+            }
+            Ok(_) => {
+                // Another life answers at this address: everything of the old one is over.
+                if node.streams.peers.replaced(&peer) {
+                    node.state.touch();
+                }
+                node.drop_carried_from(&peer, "its origin was restarted").await;
+                drop(node);
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error) => {
+                tracing::debug!(peer = %peer.name, %error, "asking a peer for its publications");
+                node.streams.peers.silent(&peer);
+                drop(node);
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+impl Node {
+    /// A link with this peer was asked for: follow what it publishes. A new incarnation replaces the old one.
+    pub fn learn_peer(self: &Arc<Self>, peer: &Peer) {
+        let follow = || tokio::spawn(follow(Arc::downgrade(self), peer.clone())).abort_handle();
+        match self.streams.peers.learn(peer, follow) {
+            Learnt::Known => return,
+            Learnt::New => {}
+            Learnt::Replaces(lost) => {
+                let node = Arc::clone(self);
+                tokio::spawn(async move { node.drop_carried_from(&lost, "its origin was restarted").await });
+            }
+        }
+        self.state.touch();
+    }
+
+    /// No link with this incarnation is left.
+    pub async fn forget_peer(self: &Arc<Self>, peer: &Peer, why: &'static str) {
+        if self.streams.peers.forget(peer) {
+            tracing::info!(peer = %peer.name, incarnation = %peer.incarnation, "peer forgotten: {why}");
+        }
+        self.drop_carried_from(peer, why).await;
+        self.state.touch();
+    }
+}

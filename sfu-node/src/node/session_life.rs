@@ -1,0 +1,138 @@
+//! The life of a session: opened with the answer, connected, ended.
+
+use super::Node;
+use super::inbox::TransportNews;
+use crate::ids::SessionId;
+use crate::ids::short;
+use crate::media::worker::MediaWorker;
+use crate::sdp::credentials::Credentials;
+use crate::sdp::fragment::BundleTag;
+use crate::sessions::end_reason::EndReason;
+use crate::sessions::ice::IceSession;
+use crate::sessions::session::{Role, Session};
+use mediasoup::prelude::*;
+use mediasoup::types::data_structures::DtlsState;
+use sfumato_admin_api::types::{PublicationId, StreamName};
+use std::sync::Arc;
+
+/// What a session keeps of the descriptions that it began with.
+pub struct Descriptions<'a> {
+    /// The client's ICE credentials.
+    pub client: Vec<Credentials>,
+    /// What this server wrote.
+    pub ours: &'a str,
+}
+
+impl Node {
+    /// Registers a session and follows its transport.
+    pub fn open_session(
+        &self,
+        id: &SessionId,
+        stream: &StreamName,
+        role: Role,
+        descriptions: Descriptions<'_>,
+        transport: WebRtcTransport,
+        worker: Arc<MediaWorker>,
+    ) -> String {
+        let ice = IceSession {
+            client: descriptions.client,
+            ours: transport.ice_parameters().clone(),
+        };
+        let etag = ice.etag();
+        let (inbox, key) = (self.inbox.clone(), id.clone());
+        transport
+            .on_dtls_state_change(move |state| {
+                let news = match state {
+                    DtlsState::Connected => TransportNews::Connected(key.clone()),
+                    DtlsState::Closed => TransportNews::Ended(key.clone(), EndReason::ClientClosed),
+                    DtlsState::Failed => TransportNews::Ended(key.clone(), EndReason::HandshakeFailed),
+                    DtlsState::New | DtlsState::Connecting => return,
+                };
+                // Nobody reads it any more when the node ends.
+                let _ = inbox.send(news);
+            })
+            .detach();
+        let session = Session::new(
+            id.clone(),
+            stream.clone(),
+            role,
+            ice,
+            BundleTag::of(descriptions.ours),
+            transport,
+            worker,
+        );
+        self.sessions.add(Arc::new(session));
+        etag
+    }
+
+    /// A session's transport is connected: media may flow.
+    pub async fn on_connected(self: &Arc<Self>, id: &str) {
+        let Some(session) = self.sessions.get(id) else { return };
+        session.set_connected();
+        let Role::Viewer { seat, .. } = &session.role else {
+            return;
+        };
+        let local = seat.local();
+        let carried = self.streams.carried.get(&local.publication);
+        let here = local.activate(seat.router());
+        let there = async {
+            if let Some(carried) = carried
+                && let Some(received) = carried.received()
+                && let Err(error) = self.activate_at_origin(&carried, &received).await
+            {
+                tracing::warn!(stream = %local.stream, %error, "asking the origin for media");
+            }
+        };
+        let (here, ()) = tokio::join!(here, there);
+        if let Err(error) = here {
+            tracing::warn!(stream = %local.stream, %error, "letting media through");
+        }
+    }
+
+    /// Asks the viewers of a publication that ends to open a new session, if the stream is published anew by now.
+    pub(crate) fn announce_another(&self, stream: &StreamName, ended: &PublicationId) {
+        if self.streams.is_published_anew(stream, ended) {
+            for viewer in self.sessions.viewers_of(ended) {
+                if let Some(session) = self.sessions.get(&viewer) {
+                    session.announce_reconnect(None);
+                }
+            }
+        }
+    }
+
+    /// Ends a session, and with a publisher's the stream.
+    pub async fn end_session(self: &Arc<Self>, id: &str, why: EndReason) {
+        let Some(session) = self.sessions.remove(id, why) else {
+            return;
+        };
+        self.tally.session_ended(session.role.kind(), why);
+        tracing::info!(stream = %session.stream, session = %short(id), "session ends: {why}");
+        if let Role::Publisher { publication, .. } = &session.role {
+            let publication = publication.clone();
+            let stream = session.stream.clone();
+            let published = self.streams.published.remove(&publication);
+            self.state.publication_ended(&publication);
+            self.drop_outgoing(&publication).await;
+            self.announce_another(&stream, &publication);
+            let mut ending = vec![Arc::clone(&session)];
+            for viewer in self.sessions.viewers_of(&publication) {
+                // Viewers are no publishers: this goes one level deep.
+                if let Some(viewer) = self.sessions.remove(&viewer, EndReason::StreamEnded) {
+                    self.tally.session_ended(viewer.role.kind(), EndReason::StreamEnded);
+                    ending.push(viewer);
+                }
+            }
+            self.last_look(&ending).await;
+            drop(ending);
+            drop(published);
+            drop(session);
+            // Once more, now that the viewers are gone as well: whoever waits for an empty node looks at each change alone.
+            self.state.touch();
+            self.names.redis.release(&stream, &publication).await;
+        } else {
+            self.last_look(std::slice::from_ref(&session)).await;
+            drop(session);
+            self.state.touch();
+        }
+    }
+}

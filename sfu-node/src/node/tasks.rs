@@ -1,0 +1,117 @@
+//! What a node does by itself: beats, states, leases, silent sessions, statistics.
+
+use super::Node;
+use super::emptying;
+use super::fanout::RENEW_EVERY;
+use super::inbox::{Inbox, TransportNews};
+use super::keep_names::RTP_SAMPLE_EVERY;
+use super::layer_rounds;
+use crate::media::deadline::within;
+use crate::sessions::end_reason::EndReason;
+use mediasoup::prelude::*;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::MissedTickBehavior;
+
+/// How often states of links are brought up to date.
+const STATES_EVERY: Duration = Duration::from_millis(100);
+/// How often leases, idle streams and statistics are looked at.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often sessions are asked for signs of life.
+const SESSIONS_EVERY: Duration = Duration::from_secs(3);
+
+/// Starts all tasks; they end with the process.
+pub fn start(node: &Arc<Node>, inbox: Inbox) {
+    for (index, sender) in (0..).zip(node.links.beat_senders()) {
+        let (sender, links) = (Arc::clone(sender), Arc::clone(node));
+        let echoes = move |now| links.links.echoes(index, now);
+        tokio::spawn(sender.run(node.options.beat_interval, echoes));
+    }
+    tokio::spawn(every(STATES_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
+        if node.links.refresh(Instant::now()) {
+            node.state.touch();
+        }
+    }));
+    tokio::spawn(every(SWEEP_EVERY, Arc::clone(node), sweep));
+    tokio::spawn(every(RENEW_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
+        node.renew_carried().await;
+    }));
+    let look = async |node: &Arc<Node>| node.empty_what_is_due().await;
+    tokio::spawn(every(emptying::LOOK_EVERY, Arc::clone(node), look));
+    tokio::spawn(every(SESSIONS_EVERY, Arc::clone(node), end_overdue));
+    tokio::spawn(every(RTP_SAMPLE_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
+        node.sample_publishers().await;
+    }));
+    tokio::spawn(every(layer_rounds::EVERY, Arc::clone(node), layer_rounds::round));
+    let sizes = Arc::clone(node);
+    tokio::spawn(async move {
+        let told = sizes.new_sizes.run(layer_rounds::TELL_SIZES_EVERY, |changed| {
+            sizes.state.publications_changed(&changed);
+        });
+        told.await
+    });
+    tokio::spawn(Arc::clone(node).keep_claims());
+    tokio::spawn(read_inbox(Arc::clone(node), inbox));
+}
+
+async fn every(period: Duration, node: Arc<Node>, job: impl AsyncFn(&Arc<Node>)) {
+    let mut tick = tokio::time::interval(period);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        job(&node).await;
+    }
+}
+
+async fn sweep(node: &Arc<Node>) {
+    let now = Instant::now();
+    node.limits.sweep();
+    node.workers.sample_loads();
+    node.sweep_leases(now).await;
+    node.sweep_carried(now).await;
+    let idle = node.options.copy_idle_timeout;
+    let streams = node.streams.local();
+    for local in &streams {
+        local.sweep(now, idle).await;
+    }
+    let in_use = |router| streams.iter().any(|local| local.is_on(router));
+    node.workers.sweep(now, idle, in_use).await;
+    node.sample_carried().await;
+    for link in node.links.all() {
+        link.sample().await;
+    }
+}
+
+async fn end_overdue(node: &Arc<Node>) {
+    node.offers.sweep(Instant::now());
+    for session in node.sessions.all() {
+        let bytes = if session.is_connected() {
+            let stats = within("reading session statistics", session.transport.get_stats()).await;
+            stats.ok().and_then(|s| s.first().map(|stat| stat.bytes_received))
+        } else {
+            None
+        };
+        let now = Instant::now();
+        let limit = node.options.limits.max_publisher_bitrate;
+        let too_much = bytes.is_some_and(|bytes| session.sends_too_much(bytes, limit, now));
+        let over = too_much.then_some(EndReason::SentTooMuch);
+        if let Some(why) = session.overdue(bytes, now).or(over) {
+            let id = session.id.clone();
+            drop(session);
+            node.end_session(&id, why).await;
+        }
+    }
+}
+
+async fn read_inbox(node: Arc<Node>, mut inbox: Inbox) {
+    while let Some(news) = inbox.recv().await {
+        let node = Arc::clone(&node);
+        // Not awaited here: giving a name back may wait for Redis, and nobody else's end must wait with it.
+        tokio::spawn(async move {
+            match news {
+                TransportNews::Connected(id) => node.on_connected(&id).await,
+                TransportNews::Ended(id, why) => node.end_session(&id, why).await,
+            }
+        });
+    }
+}

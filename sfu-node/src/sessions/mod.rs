@@ -1,0 +1,7 @@
+//! WHIP and WHEP sessions: what they hold, how they begin and how they end.
+
+pub mod drain;
+pub mod end_reason;
+pub mod ice;
+pub mod pending_offers;
+pub mod session;
