@@ -10,5 +10,5 @@ mapfile -t shell < <(scripts/shell-files.sh)
 cargo fmt --all "${check[@]}" || failed=1
 rustfmt "${check[@]}" third-party/static-openssl/src/main.rs || failed=1
 "$tools/lint/bin/shfmt" "$shfmt_mode" "${shell[@]}" || failed=1
-"$tools/lint/bin/ruff" format "${check[@]}" test || failed=1
+"$tools/lint/bin/ruff" format "${check[@]}" scripts test || failed=1
 exit $failed
