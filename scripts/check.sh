@@ -13,7 +13,7 @@ about() {
   case $1 in
     setup) echo "packages, Rust, third-party parts, tools" ;;
     formatting) echo "formatting: rustfmt, shfmt, ruff" ;;
-    lints) echo "lints: clippy, rustdoc, module circles, shellcheck, ruff, spelling" ;;
+    lints) echo "lints: clippy, rustdoc, module circles, layers, shellcheck, ruff, spelling" ;;
     build) echo "build" ;;
     generated) echo "generated files: crds/, docs/admin-api.yaml, docs/sfucluster.md" ;;
     unit) echo "unit and property tests" ;;
@@ -64,6 +64,7 @@ check_lints() {
   RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --workspace --no-deps --locked --quiet || failed=1
   python3 -m unittest discover --quiet --start-directory scripts || failed=1
   scripts/module-circles.py || failed=1
+  scripts/layers.py || failed=1
   "$tools/lint/bin/shellcheck" --external-sources "${shell_files[@]}" || failed=1
   "$tools/lint/bin/ruff" check scripts test || failed=1
   "$tools/lint/bin/typos" || failed=1
