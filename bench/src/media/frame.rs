@@ -1,7 +1,7 @@
 //! Frames with valid headers and nothing inside.
 
-use super::Codec;
 use super::bits::Bits;
+use super::codec::Codec;
 use super::stamp::{STAMP_LEN, Stamp};
 
 /// Width of the pictures that the frames claim to hold.

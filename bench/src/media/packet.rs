@@ -1,6 +1,6 @@
 //! The first bytes of an RTP payload: does a frame start here, is it a key frame, where does its own data begin.
 
-use super::Codec;
+use super::codec::Codec;
 
 /// What one RTP payload shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Works on RTP packets instead of assembled frames, so that hundreds of viewers fit in one process: a frame is counted as
 //! soon as all sequence numbers from its first packet to its marker have come, in whatever order.
 
-use super::Codec;
+use super::codec::Codec;
 use super::packet::inspect;
 use super::stamp::{STAMP_LEN, Stamp};
 use crate::figures::millis;

@@ -1,7 +1,7 @@
 //! How the WebRTC engine of a peer is set up.
 
-use super::PeerError;
 use super::engine::Engine;
+use super::error::PeerError;
 use crate::media::Codec;
 use socket2::SockRef;
 use std::net::{IpAddr, SocketAddr};

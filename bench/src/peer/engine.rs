@@ -3,7 +3,7 @@
 //! str0m's one rule: after every mutation all output is drained before the next one. [`Engine::wait`] feeds exactly one
 //! input, [`Engine::drain`] empties the output; the owner alternates between the two and looks at the events in between.
 
-use super::PeerError;
+use super::error::PeerError;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 use str0m::change::{SdpAnswer, SdpPendingOffer};

@@ -1,10 +1,9 @@
 //! The HTTP side that WHIP and WHEP share: POST an offer, take the answer, DELETE the session (RFC 9725, section 4).
 
-use super::PeerError;
+use super::error::{PeerError, Problem};
 use crate::figures::millis;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use std::fmt;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -21,21 +20,6 @@ pub enum Retry {
     No,
     /// On 409 (nothing live yet) and 503 (overload), for so long in all, after the pause that `Retry-After` names.
     For(Duration),
-}
-
-/// An error answer, as short as it can be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// HTTP status.
-    pub status: u16,
-    /// Body, cut.
-    pub body: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.status, self.body)
-    }
 }
 
 /// A session that the server has made.

@@ -1,8 +1,8 @@
 //! The task of a viewer: every packet is counted, none is kept.
 
-use super::PeerError;
 use super::engine::Engine;
-use super::session::{CloseReason, Running};
+use super::error::{CloseReason, PeerError};
+use super::session::Running;
 use crate::figures::millis;
 use crate::media::track::Arrival;
 use crate::media::{Codec, TrackMeter};

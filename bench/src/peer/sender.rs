@@ -1,9 +1,9 @@
 //! The task of a publisher: two clocks, one engine, key frames on request.
 
-use super::PeerError;
 use super::engine::Engine;
-use super::publisher::{PublisherOptions, PublisherReport};
-use super::session::{CloseReason, Running};
+use super::error::{CloseReason, PeerError};
+use super::options::{PublisherOptions, PublisherReport};
+use super::session::Running;
 use crate::figures::millis;
 use crate::media::{Codec, FrameMaker};
 use parking_lot::Mutex;

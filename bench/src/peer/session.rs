@@ -1,11 +1,10 @@
 //! What both kinds of peer have: a session on a server, a task that runs it, and an end with a reason.
 
-use super::PeerError;
 use super::engine::Engine;
+use super::error::{CloseReason, PeerError};
 use super::http;
 use reqwest::Url;
 use serde::Serialize;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,34 +12,6 @@ use str0m::{Event, IceConnectionState, Rtc};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-
-/// Why a session ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase", tag = "reason", content = "detail")]
-pub enum CloseReason {
-    /// This side closed it.
-    Local,
-    /// The server closed DTLS.
-    Remote,
-    /// ICE checks went unanswered for some seconds.
-    IceLost,
-    /// Nothing at all was received for as long as the options allow.
-    Silence,
-    /// The engine failed.
-    Failed(String),
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local => f.write_str("closed here"),
-            Self::Remote => f.write_str("closed by the server"),
-            Self::IceLost => f.write_str("ICE lost"),
-            Self::Silence => f.write_str("nothing received"),
-            Self::Failed(why) => write!(f, "failed: {why}"),
-        }
-    }
-}
 
 /// Where a session stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

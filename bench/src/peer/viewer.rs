@@ -1,9 +1,10 @@
 //! A WHEP viewer that counts instead of decoding.
 
 use super::config::{HeaderExtensions, Setup};
+use super::error::{CloseReason, PeerError};
+use super::http::{self, Retry};
 use super::receiver::{Counted, Incoming, Receiver};
-use super::session::{CloseReason, ConnectionState, Session};
-use super::{PeerError, Retry, http};
+use super::session::{ConnectionState, Session};
 use crate::media::{Codec, Delay, TrackMeter, TrackReport};
 use parking_lot::Mutex;
 use serde::Serialize;
