@@ -65,6 +65,7 @@ check_lints() {
   python3 -m unittest discover --quiet --start-directory scripts || failed=1
   scripts/module-circles.py || failed=1
   scripts/layers.py || failed=1
+  scripts/doc-paths.py || failed=1
   "$tools/lint/bin/shellcheck" --external-sources "${shell_files[@]}" || failed=1
   "$tools/lint/bin/ruff" check scripts test || failed=1
   "$tools/lint/bin/typos" || failed=1
