@@ -41,7 +41,6 @@ pub struct Hold {
 /// A lane that was connected by a drive, with the ids of its ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connected {
-    /// Which lane.
     pub lane: Lane,
     /// End at the node with the smaller name.
     pub a: LinkId,

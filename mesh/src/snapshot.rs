@@ -21,7 +21,6 @@ pub struct MeshSnapshot {
 /// One target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MemberSnapshot {
-    /// Its name.
     pub name: NodeName,
     /// The life that answered last.
     pub incarnation: Option<Incarnation>,

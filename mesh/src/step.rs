@@ -40,13 +40,11 @@ pub struct PairEnd {
 /// One lane of a [`PairStep`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneStep {
-    /// Which lane.
     pub lane: Lane,
     /// What `a` does with the end that it has.
     pub a: EndAction,
     /// What `b` does with the end that it has.
     pub b: EndAction,
-    /// Why.
     pub reason: Reason,
 }
 

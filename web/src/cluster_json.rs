@@ -132,7 +132,6 @@ pub struct Stream {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OnNode {
-    /// Which node.
     pub node: NodeName,
     /// Viewers there.
     pub viewers: u32,

@@ -17,7 +17,6 @@ const KEEPALIVE_RETRIES: u32 = 3;
 
 /// One call.
 pub struct Request<'a> {
-    /// Its method.
     pub method: Method,
     /// Its whole URL.
     pub url: &'a str,

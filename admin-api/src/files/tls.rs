@@ -27,7 +27,6 @@ pub enum TlsError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
     /// What is in it is no certificate, or no CA.

@@ -6,7 +6,6 @@ use crate::types::{EndAction, LaneRequest, LinkId};
 /// The end that a node holds for one (peer, peer incarnation, lane).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Existing<'a> {
-    /// Its id.
     pub id: &'a LinkId,
     /// The other end that it is connected to; a pipe connects only once in its life.
     pub remote: Option<&'a LinkId>,

@@ -34,7 +34,7 @@ pub enum PeerError {
         /// Where it went.
         url: String,
         /// Status and text.
-        problem: Problem,
+        problem: ErrorAnswer,
     },
     /// An SDP that str0m does not take.
     #[error("the {what} of {url} cannot be used: {source}")]
@@ -43,7 +43,6 @@ pub enum PeerError {
         what: &'static str,
         /// Whose.
         url: String,
-        /// Why not.
         #[source]
         source: str0m::RtcError,
     },
@@ -60,7 +59,6 @@ pub enum PeerError {
     Socket {
         /// Address that was asked for.
         bind: std::net::IpAddr,
-        /// Why not.
         #[source]
         source: std::io::Error,
     },
@@ -93,14 +91,14 @@ pub enum PeerError {
 
 /// An error answer, as short as it can be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ErrorAnswer {
     /// HTTP status.
     pub status: u16,
     /// Body, cut.
     pub body: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ErrorAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status, self.body)
     }

@@ -1,6 +1,6 @@
 //! The HTTP side that WHIP and WHEP share: POST an offer, take the answer, DELETE the session (RFC 9725, section 4).
 
-use super::error::{PeerError, Problem};
+use super::error::{ErrorAnswer, PeerError};
 use crate::figures::millis;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
@@ -177,7 +177,7 @@ async fn refused(method: &'static str, response: Response) -> PeerError {
     PeerError::Refused {
         method,
         url,
-        problem: Problem { status, body },
+        problem: ErrorAnswer { status, body },
     }
 }
 

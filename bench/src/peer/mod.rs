@@ -16,7 +16,7 @@ mod session;
 mod viewer;
 
 pub use config::HeaderExtensions;
-pub use error::{CloseReason, PeerError, Problem};
+pub use error::{CloseReason, ErrorAnswer, PeerError};
 pub(crate) use http::client;
 pub use http::{Retry, endpoint};
 pub use options::{PublisherOptions, PublisherReport};

@@ -29,7 +29,6 @@ pub enum RunError {
     Start {
         /// Path of the program.
         program: PathBuf,
-        /// Why not.
         #[source]
         source: std::io::Error,
     },
@@ -56,9 +55,7 @@ pub enum RunError {
     /// Files of the run.
     #[error("cannot use {path}: {source}")]
     File {
-        /// Which file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: std::io::Error,
     },
@@ -78,7 +75,6 @@ pub enum RunError {
         signal: &'static str,
         /// Whose.
         pid: u32,
-        /// Why not.
         why: String,
     },
 }

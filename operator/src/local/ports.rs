@@ -13,7 +13,6 @@ pub struct PortUse {
     pub port: u16,
     pub protocol: Protocol,
     pub who: String,
-    /// What for.
     pub what: &'static str,
     /// The option that chooses another.
     pub option: &'static str,
@@ -41,7 +40,6 @@ pub enum PortError {
         port: u16,
         protocol: Protocol,
         who: String,
-        /// What for.
         what: &'static str,
         /// The option that chooses another.
         option: &'static str,
@@ -54,7 +52,6 @@ pub enum PortError {
         port: u16,
         protocol: Protocol,
         who: String,
-        /// What for.
         what: &'static str,
         /// The option that chooses another.
         option: &'static str,
