@@ -61,7 +61,7 @@ check_lints() {
   scripts/tools.sh lint
   mapfile -t shell_files < <(scripts/shell-files.sh)
   scripts/cargo.sh clippy --workspace --all-targets --locked -- -D warnings || failed=1
-  RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --workspace --no-deps --locked --quiet || failed=1
+  RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --workspace --no-deps --document-private-items --locked --quiet || failed=1
   python3 -m unittest discover --quiet --start-directory scripts || failed=1
   scripts/module-circles.py || failed=1
   scripts/layers.py || failed=1

@@ -44,7 +44,7 @@ version=$(sed -n '/^name = "openssl-src"/{n;s/.*"\(.*\)"/\1/p}' "$here/static-op
 if [ "$(cat "$cache/openssl/version" 2>/dev/null)" != "$version" ]; then
   echo "  static OpenSSL ${version#*+} without kTLS into $cache/openssl (2 to 4 min)"
   rm -rf "$cache/openssl"
-  (cd "$here/static-openssl" && OPT_LEVEL=3 CARGO_TARGET_DIR="$cache/openssl-build" cargo run --locked --quiet -- "$cache/openssl") \
+  (cd "$here/static-openssl" && OPT_LEVEL=3 MAKEFLAGS="-j$(nproc)" CARGO_TARGET_DIR="$cache/openssl-build" cargo run --locked --quiet -- "$cache/openssl") \
     </dev/null >"$cache/openssl.log" 2>&1 || report "building OpenSSL" "$cache/openssl.log"
   rm -rf "$cache/openssl-build" "$cache/openssl/build"
   printf '%s\n' "$version" >"$cache/openssl/version"
