@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Crates whose lines are for users. `sfu-bench` is for developers.
 const CRATES: [&str; 5] = ["admin-api", "mesh", "operator", "sfu-node", "web"];
-const MACROS: [&str; 6] = ["trace!(", "debug!(", "info!(", "warn!(", "error!(", "info_span!("];
+const MACROS: [&str; 6] = ["trace!(", "debug!(", "info!(", "warn!(", "error!(", "error_span!("];
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
@@ -48,7 +48,7 @@ fn arguments(text: &str) -> Vec<String> {
 /// Names of the fields before the message, or behind the name of a span.
 fn fields(macro_name: &str, text: &str) -> Vec<String> {
     let arguments = arguments(text);
-    let (is_span, is_text) = (macro_name == "info_span!(", |argument: &String| {
+    let (is_span, is_text) = (macro_name == "error_span!(", |argument: &String| {
         argument.starts_with('"')
     });
     let fields: Box<dyn Iterator<Item = &String>> = if is_span {
@@ -112,6 +112,6 @@ fn every_field_of_a_log_line_is_in_the_table_of_fields_and_every_row_of_the_tabl
 fn fields_are_found_in_every_form_that_the_macros_take() {
     let text = r#"%stream, ?state, node = %f(a, b), lane = l[0], why, "a {}, b", c = 1);"#;
     assert_eq!(fields("info!(", text), ["stream", "state", "node", "lane", "why"]);
-    assert_eq!(fields("info_span!(", r#""mesh", cluster = key.name)"#), ["cluster"]);
+    assert_eq!(fields("error_span!(", r#""mesh", cluster = key.name)"#), ["cluster"]);
     assert_eq!(fields("warn!(", r#""only a \" message")"#), [""; 0]);
 }

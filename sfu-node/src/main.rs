@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            tracing::error!(error = %message, "ended");
+            log::ended("sfu-node", &message);
             ExitCode::FAILURE
         }
     }

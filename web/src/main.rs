@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            tracing::error!(error = %format!("{error}{cause}"), "ended");
+            log::ended("sfu-web", &format!("{error}{cause}"));
             ExitCode::FAILURE
         }
     }

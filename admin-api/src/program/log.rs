@@ -81,7 +81,12 @@ impl FromStr for LogFilter {
 
     fn from_str(text: &str) -> Result<Self, BadLogFilter> {
         let mut targets = Targets::new();
-        for part in text.split(',').map(str::trim) {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        // A variable that is there and empty, as manifests have it, asks for nothing special.
+        if parts.clone().next().is_none() {
+            targets = targets.with_default(LevelFilter::INFO);
+        }
+        for part in parts {
             let bad = || BadLogFilter(part.to_owned());
             let (module, name) = part
                 .split_once('=')
@@ -106,7 +111,17 @@ fn is_module(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'-'))
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'))
+}
+
+/// Says why a program ends with a failure: in its log, or, where the filter lets no error through, on standard error all the
+/// same. A program must not end in silence.
+pub fn ended(program: &str, why: &str) {
+    if tracing::enabled!(Level::ERROR) {
+        tracing::error!(error = why, "ended");
+    } else {
+        eprintln!("{program}: {why}");
+    }
 }
 
 /// Logs to standard error from now on, also what comes by the `log` crate, as mediasoup's lines do. To be called once.
@@ -269,6 +284,8 @@ mod tests {
             ("DEBUG", 2),
             (" error , sfu_web=debug", 1),
             ("info,sfu_web::door=trace", 2),
+            ("", 1),
+            ("info,", 1),
         ] {
             assert_eq!(logged(filter, LogFormat::Json).lines().count(), lines, "{filter}");
         }
@@ -278,9 +295,8 @@ mod tests {
     fn a_filter_that_means_nothing_is_refused_with_what_is_wrong_and_an_example() {
         for (filter, wrong) in [
             ("infoo", "infoo"),
-            ("", ""),
-            ("info,", ""),
             ("info,sfu_node", "sfu_node"),
+            ("sfu-node=debug", "sfu-node=debug"),
             ("info,sfu_node=loud", "sfu_node=loud"),
             ("=info", "=info"),
             ("a b=info", "a b=info"),

@@ -157,8 +157,8 @@ impl Meshes {
         running.remove(&key);
         let admin: Arc<dyn NodeAdmin> = Arc::new(client.http.clone());
         let (sender, receiver) = watch::channel(Some(targets(pods, self.way.access)));
-        // Everything that is logged about this mesh says whose it is.
-        let span = tracing::info_span!("mesh", namespace = key.namespace, cluster = key.name);
+        // Everything that is logged about this mesh says whose it is, also where only errors are logged.
+        let span = tracing::error_span!("mesh", namespace = key.namespace, cluster = key.name);
         let handle = span.in_scope(|| MeshTask::spawn(receiver, Arc::clone(&admin), options.clone()));
         let snapshots = handle.snapshots.clone();
         let forward = tokio::spawn(forward(handle, key.clone(), self.queue.clone()));
