@@ -140,6 +140,9 @@ pub enum Reach {
     NotConnected,
     /// The connection broke before the answer was complete: the call may have been carried out.
     Broken,
+    /// Something between does not reach the node, or lost the answer, and does not say which: the call may have been carried
+    /// out.
+    Unknown,
 }
 
 impl fmt::Display for Reach {
@@ -148,6 +151,9 @@ impl fmt::Display for Reach {
             Self::Refused => "the node cannot be reached (connection refused), so the call was not carried out",
             Self::NotConnected => "no connection to the node, so the call was not carried out",
             Self::Broken => "the connection broke before the answer was complete; the call may have been carried out",
+            Self::Unknown => {
+                "the node cannot be reached from there, or its answer was lost; the call may have been carried out"
+            }
         })
     }
 }
@@ -171,7 +177,7 @@ impl AdminError {
         matches!(
             self,
             Self::Unreachable {
-                reach: Reach::NotConnected | Reach::Broken,
+                reach: Reach::NotConnected | Reach::Broken | Reach::Unknown,
                 ..
             }
         )

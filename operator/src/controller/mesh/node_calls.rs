@@ -77,16 +77,15 @@ impl fmt::Debug for ThroughApiServer {
 #[async_trait]
 impl Transport for ThroughApiServer {
     async fn exchange(&self, request: Request<'_>) -> Result<(StatusCode, Vec<u8>), TransportError> {
-        // Whether the API server had passed the call on to the pod when something broke, it does not say.
-        let lost = |source: Box<dyn std::error::Error + Send + Sync>| TransportError::Unreachable {
-            reach: Reach::Broken,
+        let failed = |reach: Reach, source: Box<dyn std::error::Error + Send + Sync>| TransportError::Unreachable {
+            reach,
             source,
         };
         // The client puts the API server's own address before the path.
         let url: Uri = request
             .url
             .parse()
-            .map_err(|error| lost(Box::<http::uri::InvalidUri>::new(error)))?;
+            .map_err(|error| failed(Reach::NotConnected, Box::<http::uri::InvalidUri>::new(error)))?;
         let path = url.path_and_query().map_or("/", |path| path.as_str());
         let mut building = http::Request::builder()
             .method(request.method)
@@ -97,8 +96,10 @@ impl Transport for ThroughApiServer {
         }
         let call = building
             .body(request.body.unwrap_or_default().into())
-            .map_err(|error| lost(error.into()))?;
-        let answer = self.0.send(call).await.map_err(|error| lost(error.into()))?;
+            .map_err(|error| failed(Reach::NotConnected, error.into()))?;
+        // Whether the API server had passed the call on to the pod when something broke, it does not say.
+        let answer = self.0.send(call).await;
+        let answer = answer.map_err(|error| failed(Reach::Unknown, error.into()))?;
         let status = answer.status();
         let from_api_server = status == StatusCode::SERVICE_UNAVAILABLE && !is_problem(&answer);
         let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
@@ -108,13 +109,14 @@ impl Transport for ThroughApiServer {
                 if error.is::<LengthLimitError>() {
                     TransportError::TooLong
                 } else {
-                    lost(error)
+                    failed(Reach::Broken, error)
                 }
             })?;
         let body = body.to_bytes().to_vec();
         if from_api_server {
             let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
-            return Err(lost(format!("the API server does not reach the pod: {text}").into()));
+            let source = format!("the API server does not reach the pod: {text}");
+            return Err(failed(Reach::Unknown, source.into()));
         }
         Ok((status, body))
     }
