@@ -261,7 +261,7 @@ impl Mesh {
         } else if ends.iter().flatten().any(|m| !m.reachable) {
             "a node does not answer"
         } else {
-            "the nodes do not report it as fresh"
+            "the nodes do not report it as up"
         }
     }
 

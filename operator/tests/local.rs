@@ -13,7 +13,7 @@ use support::{Cluster, Setup, all_gone};
 #[test]
 fn three_nodes_come_up_are_linked_and_end_with_ctrl_c() {
     let mut cluster = Setup::new().start();
-    cluster.waits_for("mesh 3/3 whole");
+    cluster.waits_for("mesh 3/3 fully connected");
     cluster.waits_for("everything is up");
     let status = cluster.status();
     let names: Vec<&str> = status["processes"]
@@ -42,7 +42,7 @@ fn a_node_that_is_killed_is_restarted_and_the_mesh_heals() {
         "sfu-2 died: signal 9 (SIGKILL), last line: sfu-2 says hello; restarting in 0.25 s",
         "mesh 1/3 healing",
     ]);
-    cluster.waits_for("mesh 3/3 whole (after");
+    cluster.waits_for("mesh 3/3 fully connected (after");
     assert_ne!(cluster.pid("sfu-2"), first);
     cluster.ends_with(Signal::SIGTERM);
 }
@@ -55,7 +55,7 @@ fn changes_of_the_file_are_followed_and_bad_ones_refused() {
 
     cluster.writes_manifest("{ replicas: 5 }");
     cluster.waits_for("has changed: 3 -> 5 nodes");
-    cluster.waits_for("mesh 10/10 whole");
+    cluster.waits_for("mesh 10/10 fully connected");
 
     cluster.writes_manifest("{ replicas: 33 }");
     cluster.waits_for("spec.replicas: must be between 1 and 32, and is 33 (the cluster stays as it is)");
@@ -64,7 +64,7 @@ fn changes_of_the_file_are_followed_and_bad_ones_refused() {
 
     cluster.writes_manifest("{ replicas: 2 }");
     cluster.waits_for("has changed: 5 -> 2 nodes");
-    cluster.waits_for("mesh 1/1 whole");
+    cluster.waits_for("mesh 1/1 fully connected");
     all_gone(&removed);
     assert_eq!(
         [cluster.pid("sfu-1"), cluster.pid("sfu-2")],
@@ -92,7 +92,7 @@ fn a_node_that_is_scaled_away_is_drained_first_and_ends_when_it_is_empty() {
         "1/1",
         "those that leave take no sessions"
     );
-    cluster.waits_for("sfu-3 is empty (after");
+    cluster.waits_for("sfu-3 is drained: nobody is left (after");
     cluster.waits_for("sfu-3 has ended");
     all_gone(&removed);
     cluster.ends_with(Signal::SIGINT);

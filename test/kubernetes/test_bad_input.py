@@ -84,7 +84,7 @@ def test_pods_that_a_limit_refuses_are_told(sfu):
 
 def test_too_few_hosts_are_told(sfu):
     sfu.apply(nodeSelector={"example.com/no-such-host": "true"})
-    sfu.told("NodesReady", "False", "NoHost", "live-0 has no host", "add hosts that fit, or change nodeSelector")
+    sfu.told("NodesReady", "False", "NoHost", "live-0 has no Kubernetes node", "add Kubernetes nodes that fit, or change nodeSelector")
     sfu.patch(nodeSelector=None)
     sfu.whole(3)
 
@@ -94,7 +94,7 @@ def test_fewer_hosts_than_nodes_that_want_one_each_are_told(sfu, kubectl):
     label = {"app.kubernetes.io/instance": "live", "app.kubernetes.io/component": "node"}
     apart = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": label}}
     sfu.apply(replicas=hosts + 1, affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}})
-    sfu.told("NodesReady", "False", "NoHost", "anti-affinity", "add hosts that fit", within=90)
+    sfu.told("NodesReady", "False", "NoHost", "anti-affinity", "add Kubernetes nodes that fit", within=90)
     pairs = hosts * (hosts - 1) // 2
     eventually("those that have a host are linked", lambda: sfu.status()["mesh"]["establishedPairs"] == pairs, within=60)
 

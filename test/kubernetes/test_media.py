@@ -76,7 +76,7 @@ def test_scaling_up_again_in_mid_drain_keeps_the_pod_and_its_publisher(sfu, peer
         eventually("live-2 drains", lambda: [node["name"] for node in sfu.status()["nodes"] if node.get("draining")] == ["live-2"], within=20)
         began = time.monotonic()
         sfu.run("scale", "sfu/live", "--replicas=3")
-        eventually("the event tells", lambda: any("live-2 is wanted again" in text for text in sfu.events("DrainLifted")), within=20)
+        eventually("the event tells", lambda: any("live-2 is needed again" in text for text in sfu.events("DrainLifted")), within=20)
         sfu.whole(3)
         print(f"taken back after {time.monotonic() - began:.1f} s")
         assert not any(node.get("draining") for node in sfu.status()["nodes"])

@@ -23,7 +23,7 @@ SPECIAL = {
 }
 # What each broken one says of itself: condition, status, and words of its reason or message.
 TOLD = {
-    "pending": ("NodesReady", "False", "pending-0 has no host"),
+    "pending": ("NodesReady", "False", "pending-0 has no Kubernetes node"),
     "unpulled": ("NodesReady", "False", "unpulled-0 cannot pull its image"),
     "silent": ("MeshReady", "False", "0 of 3 node pairs are linked"),
     "no-secret": ("Degraded", "True", "there is no Secret nowhere"),

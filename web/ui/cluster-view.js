@@ -7,10 +7,10 @@ const byId = (id) => document.getElementById(id);
 
 /** Every link state has a mark of its own shape, a word and a tone. From best to worst. */
 const LINK_STATES = {
-  fresh: { mark: "●", tone: "good", word: "fresh", meaning: "carries media both ways" },
-  connecting: { mark: "◌", tone: "busy", word: "connecting", meaning: "no beat has come back yet" },
-  stale: { mark: "◐", tone: "warn", word: "stale", meaning: "beats are missing" },
-  dead: { mark: "✕", tone: "bad", word: "dead", meaning: "its transport has failed" },
+  fresh: { mark: "●", tone: "good", word: "up", meaning: "relays media both ways" },
+  connecting: { mark: "◌", tone: "busy", word: "connecting", meaning: "no heartbeat has come back yet" },
+  stale: { mark: "◐", tone: "warn", word: "heartbeat lost", meaning: "heartbeats are missing" },
+  dead: { mark: "✕", tone: "bad", word: "failed", meaning: "its transport has failed" },
   missing: { mark: "○", tone: "none", word: "missing", meaning: "one end does not report it" },
 };
 const WORST_FIRST = Object.keys(LINK_STATES).reverse();

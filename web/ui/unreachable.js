@@ -31,7 +31,7 @@ export function explain({ node, addresses }, pageHost) {
     what: `This browser cannot reach the media addresses of ${name}:`,
     addresses: addresses.map(({ host, port, protocols }) => `${host}, port ${port} (${protocols.join(" and ")})`),
     why: forwarded
-      ? "A port-forward, as this page seems to come through, carries the page but no media, since it has no UDP. Open the page from a " +
+      ? "A port-forward, as this page seems to come through, shows the page but transports no media, since it has no UDP. Open the page from a " +
         "network that reaches these addresses: within the cluster, or by a VPN into it."
       : "Open the page from a network that reaches these addresses, and let firewalls pass UDP to them.",
   };

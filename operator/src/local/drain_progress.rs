@@ -71,7 +71,7 @@ impl DrainProgress {
         (told.at, told.publishers, told.viewers) = (now, publishers, viewers);
         Some(if (publishers, viewers) == (0, 0) {
             format!(
-                "{name} is empty (after {})",
+                "{name} is drained: nobody is left (after {})",
                 seconds(now.saturating_duration_since(told.since))
             )
         } else {

@@ -48,7 +48,7 @@ fn a_drain_is_told_from_its_begin_to_the_empty_node_without_a_line_for_every_vie
     );
     assert_eq!(
         lines(&mesh(&["scaleDown"], 0, 0), 3_000),
-        ["sfu-3 is empty (after 3.0 s)"]
+        ["sfu-3 is drained: nobody is left (after 3.0 s)"]
     );
     assert!(lines(&mesh(&["scaleDown"], 0, 0), 9_000).is_empty());
     assert!(lines(&mesh(&["scaleDown", "sigterm"], 0, 0), 9_100).is_empty());

@@ -47,9 +47,12 @@ impl MeshProgress {
         match (whole, after) {
             (true, Some(after)) => {
                 (self.broken_since, self.was_whole) = (None, true);
-                Some(format!("mesh {established}/{desired} whole (after {})", seconds(after)))
+                Some(format!(
+                    "mesh {established}/{desired} fully connected (after {})",
+                    seconds(after)
+                ))
             }
-            (true, None) => Some(format!("mesh {established}/{desired} whole")),
+            (true, None) => Some(format!("mesh {established}/{desired} fully connected")),
             (false, _) => {
                 let doing = if self.was_whole { "healing" } else { "forming" };
                 Some(format!("mesh {established}/{desired} {doing}"))
@@ -98,7 +101,7 @@ mod tests {
         assert_eq!(line(mesh(1, &[true; 3]), 300).as_deref(), Some("mesh 1/3 forming"));
         assert_eq!(
             line(mesh(3, &[true; 3]), 800).as_deref(),
-            Some("mesh 3/3 whole (after 0.8 s)")
+            Some("mesh 3/3 fully connected (after 0.8 s)")
         );
         assert_eq!(line(mesh(3, &[true; 3]), 900), None);
         assert_eq!(
@@ -107,10 +110,16 @@ mod tests {
         );
         assert_eq!(
             line(mesh(3, &[true; 3]), 6_500).as_deref(),
-            Some("mesh 3/3 whole (after 1.5 s)")
+            Some("mesh 3/3 fully connected (after 1.5 s)")
         );
-        assert_eq!(line(mesh(10, &[true; 5]), 9_000).as_deref(), Some("mesh 10/10 whole"));
-        assert_eq!(line(mesh(0, &[true]), 9_500).as_deref(), Some("mesh 0/0 whole"));
+        assert_eq!(
+            line(mesh(10, &[true; 5]), 9_000).as_deref(),
+            Some("mesh 10/10 fully connected")
+        );
+        assert_eq!(
+            line(mesh(0, &[true]), 9_500).as_deref(),
+            Some("mesh 0/0 fully connected")
+        );
     }
 
     #[test]
@@ -119,7 +128,7 @@ mod tests {
         let mut progress = MeshProgress::new(start);
         assert_eq!(
             progress.line(&mesh(3, &[true; 3]), start).as_deref(),
-            Some("mesh 3/3 whole (after 0.0 s)")
+            Some("mesh 3/3 fully connected (after 0.0 s)")
         );
         assert_eq!(
             progress.line(&mesh(3, &[true, true, false]), start),
@@ -129,7 +138,7 @@ mod tests {
         let later = start + Duration::from_secs(1);
         assert_eq!(
             progress.line(&mesh(3, &[true; 3]), later).as_deref(),
-            Some("mesh 3/3 whole (after 1.0 s)")
+            Some("mesh 3/3 fully connected (after 1.0 s)")
         );
     }
 }

@@ -17,7 +17,7 @@ pub enum WishError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A field that cannot follow a change.
-    #[error("{origin}: {path}: cannot change while the cluster runs (it is {now}): end the cluster and start it anew")]
+    #[error("{origin}: {path}: cannot change while the cluster runs (it is {now}): end the cluster and start it again")]
     Fixed {
         origin: String,
         path: &'static str,

@@ -90,7 +90,7 @@ fn flag(on: bool) -> f64 {
 
 fn own_state(out: &mut Writer<'_>, report: &NodeReport) -> Result<(), Error> {
     out.gauge("ready", "1 while new sessions are welcome", flag(report.ready))?;
-    out.gauge("draining", "1 while the node is being emptied", flag(report.draining))?;
+    out.gauge("draining", "1 while the node is being drained", flag(report.draining))?;
     out.gauge(
         "redis_up",
         "1 while Redis answers; media does not depend on it",
@@ -103,7 +103,7 @@ fn own_state(out: &mut Writer<'_>, report: &NodeReport) -> Result<(), Error> {
     )?;
     out.gauge(
         "carried_publications",
-        "publications of other nodes carried here",
+        "publications of other nodes relayed here",
         report.carried.len() as f64,
     )?;
     out.gauge(
@@ -173,7 +173,7 @@ fn links(out: &mut Writer<'_>, node: &Node, report: &NodeReport) -> Result<(), E
     let worst = report.links.iter().filter_map(|link| link.rtt_us).max();
     out.gauge(
         "link_rtt_max_seconds",
-        "longest round trip of a link, by beats",
+        "longest round trip of a link, by heartbeats",
         worst.unwrap_or(0) as f64 / 1e6,
     )?;
     let sums = node.links.sums(Instant::now());
@@ -189,5 +189,9 @@ fn links(out: &mut Writer<'_>, node: &Node, report: &NodeReport) -> Result<(), E
     )?;
     out.counter("link_sent_bytes", "bytes sent over links", sums.bytes_sent)?;
     out.counter("link_received_bytes", "bytes received over links", sums.bytes_received)?;
-    out.counter("link_beats_received", "beats received over links", sums.beats_received)
+    out.counter(
+        "link_beats_received",
+        "heartbeats received over links",
+        sums.beats_received,
+    )
 }

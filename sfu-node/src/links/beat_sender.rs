@@ -43,11 +43,11 @@ impl BeatSender {
         )
         .await?;
         let options = ProducerOptions::new(MediaKind::Audio, beat_parameters());
-        let producer = within("making the beat producer", transport.produce(options)).await?;
+        let producer = within("making the heartbeat producer", transport.produce(options)).await?;
         let producer_id = producer.id();
         let Producer::Direct(producer) = producer else {
             return Err(MediaError::Refused {
-                what: "making the beat producer",
+                what: "making the heartbeat producer",
                 cause: "a direct transport made a producer that cannot send".to_owned(),
             });
         };
@@ -84,7 +84,7 @@ impl BeatSender {
             header_extensions: Vec::new(),
         };
         within(
-            "listening for beats",
+            "listening for heartbeats",
             self.transport
                 .consume(ConsumerOptions::new(producer.id(), capabilities)),
         )
@@ -114,7 +114,7 @@ impl BeatSender {
         // 20 ms of opus a packet, as any player would expect of the timestamps.
         let packet = rtp_packet(BEAT_PAYLOAD_TYPE, sequence, sequence.wrapping_mul(960), &beat.encode());
         if let Err(error) = self.producer.send(packet) {
-            tracing::warn!(lane = %self.lane, %error, "a beat was not sent");
+            tracing::warn!(lane = %self.lane, %error, "a heartbeat was not sent");
         }
     }
 }

@@ -43,7 +43,7 @@ impl Collector for MeshGauges {
             ),
             (
                 "mesh_pairs_established",
-                "node pairs whose links are all fresh at both ends",
+                "node pairs whose links are all up at both ends",
                 pairs().map(|(_, established)| established).sum(),
             ),
         ] {

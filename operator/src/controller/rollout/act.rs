@@ -117,7 +117,9 @@ impl Actor {
             tone: Tone::Warning,
             reason: "HostLost",
             action: "Replacing",
-            text: format!("{pod} was removed: its host is lost, and neither the operator nor another node hears it"),
+            text: format!(
+                "{pod} was removed: its Kubernetes node is lost, and neither the operator nor another media node hears it"
+            ),
         };
         removed(api.delete(pod, &params).await, note)
     }
@@ -138,7 +140,7 @@ impl Nodes<'_> {
             tone: Tone::Normal,
             reason: "Draining",
             action: "Draining",
-            text: format!("{pod} takes no new sessions and is emptied within {deadline} s ({reason})"),
+            text: format!("{pod} accepts no new sessions and is drained within {deadline} s ({reason})"),
         }))
     }
 
@@ -149,7 +151,7 @@ impl Nodes<'_> {
             tone: Tone::Normal,
             reason: "DrainLifted",
             action: "Draining",
-            text: format!("{pod} is wanted again ({reason})"),
+            text: format!("{pod} is needed again and accepts sessions ({reason})"),
         }))
     }
 

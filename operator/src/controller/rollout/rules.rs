@@ -132,7 +132,7 @@ fn scale_down(observed: &Observation, decided: &mut Decision) {
             .collect();
         decided.progress = Some(Remark::new(
             "ScalingDown",
-            format!("emptying {} before the scale-down", names.join(", ")),
+            format!("draining {} before the scale-down", names.join(", ")),
         ));
     }
 }
@@ -188,7 +188,7 @@ fn roll(observed: &Observation, decided: &mut Decision) {
         decided.progress = Some(Remark::new("Rolling", format!("replacing {}; {left}", victim.name)));
     } else {
         ask(victim, DrainReason::Roll, &mut decided.acts);
-        decided.progress = Some(Remark::new("Rolling", format!("emptying {}; {left}", victim.name)));
+        decided.progress = Some(Remark::new("Rolling", format!("draining {}; {left}", victim.name)));
     }
 }
 

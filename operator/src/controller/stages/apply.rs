@@ -195,7 +195,7 @@ impl Applier {
                     kind,
                     object = name,
                     field,
-                    "made anew around its pods"
+                    "recreated around its pods"
                 );
                 let mut params = DeleteParams::default().preconditions(Preconditions {
                     uid: live.uid(),

@@ -32,8 +32,11 @@ fn without_host(pod: &Pod) -> Option<Remark> {
     let mut conditions = pod.status.conditions.iter();
     let condition = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
     let (name, words) = (pod.name_any(), condition.message.as_deref().unwrap_or(""));
-    let advice = "add hosts that fit, or change nodeSelector, tolerations, affinity or resources";
-    Some(Remark::new("NoHost", format!("{name} has no host: {words}; {advice}")))
+    let advice = "add Kubernetes nodes that fit, or change nodeSelector, tolerations, affinity or resources";
+    Some(Remark::new(
+        "NoHost",
+        format!("{name} has no Kubernetes node: {words}; {advice}"),
+    ))
 }
 
 fn not_started(pod: &Pod) -> Option<Remark> {

@@ -173,7 +173,7 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
         flag(
             "UpgradeAvailable",
             upgrade.as_ref().map(kept_back),
-            ("UpToDate", "the nodes run what they would get anew"),
+            ("UpToDate", "the nodes run what they would get if recreated"),
         ),
     ]
 }

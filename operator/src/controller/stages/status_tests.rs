@@ -140,7 +140,7 @@ fn why_a_node_does_not_start_is_told_in_kubernetes_words_with_what_to_do() {
     );
     assert_eq!(
         status(unplaced),
-        "False NoHost: live-0 has no host: 0/3 nodes are available; add hosts that fit, or change nodeSelector, tolerations, \
+        "False NoHost: live-0 has no Kubernetes node: 0/3 nodes are available; add Kubernetes nodes that fit, or change nodeSelector, tolerations, \
          affinity or resources"
     );
     assert_eq!(

@@ -19,7 +19,7 @@ pub(super) async fn patch(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     if is_type(&parts.headers, SDP) {
-        let detail = "a session is never negotiated anew: it waits for no answer; send DELETE and POST a new offer";
+        let detail = "a session is never negotiated again: it waits for no answer; send DELETE and POST a new offer";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "No offer to answer", detail).field("Content-Type"));
     }
     require_type(&parts.headers, SDPFRAG)?;
