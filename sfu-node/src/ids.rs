@@ -23,16 +23,16 @@ pub fn new_session_id() -> SessionId {
 
 /// For each WHIP session.
 pub fn new_publication_id() -> PublicationId {
-    let id = PublicationId::try_from(one());
+    let id = PublicationId::try_from(random_id());
     id.expect("32 hexadecimal digits are an id of a publication")
 }
 
 /// For each end of a link.
 pub fn new_link_id() -> LinkId {
-    LinkId::try_from(one()).expect("32 hexadecimal digits are an id of a link")
+    LinkId::try_from(random_id()).expect("32 hexadecimal digits are an id of a link")
 }
 
 /// 122 random bits as 32 hexadecimal digits.
-pub fn one() -> String {
+pub fn random_id() -> String {
     Uuid::new_v4().simple().to_string()
 }

@@ -8,7 +8,7 @@
 //! | [`sdp`], `media` | descriptions, parsed and written; mediasoup's workers and pipes |
 //! | `names`, `links`, `layers`, `events` | rights to names, links to other nodes, simulcast layers, what viewers are told |
 //! | `streams`, `sessions`, `stats` | publications on this node; WHIP and WHEP sessions; what is counted |
-//! | `node` | acts on all of these; the only one that knows several of them at once |
+//! | `node` | acts on all of these; the only one that changes several of them at once |
 //! | `negotiate` | from an offer to a session |
 //! | [`http`] | the three listeners, and which status each error becomes |
 

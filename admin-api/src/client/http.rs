@@ -212,7 +212,7 @@ struct Call {
 }
 
 impl Call {
-    // Names need no escaping: the types of `api` allow only characters that a path segment may hold.
+    // Names need no escaping: the types of names allow only characters that a path segment may hold.
     fn new(method: &Method, base: &str, path: &str) -> Self {
         let url = format!("{}{path}", base.trim_end_matches('/'));
         let name = format!("{method} {url}");

@@ -1,4 +1,4 @@
-//! Rules of the listeners, pure and the same at a node and at the front door.
+//! Pieces of the servers: tokens, CORS, forwarded addresses, what a request for links means, and listening.
 
 pub mod admin_token;
 pub mod client_token;

@@ -27,11 +27,6 @@ impl Problem {
         }
     }
 
-    /// The status that the client will see.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
     /// Names the field, header or path part at fault.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {

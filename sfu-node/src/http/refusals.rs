@@ -5,7 +5,7 @@ use crate::access::NotAdmitted;
 use crate::events::kind::InvalidEvents;
 use crate::events::streams::TooManyStreams;
 use crate::layers::request::InvalidLayerRequest;
-use crate::limits::{Full, TooFast};
+use crate::limits::TooFast;
 use crate::media::deadline::MediaError;
 use crate::names::claiming::NameTaken;
 use crate::negotiate::Refusal;
@@ -25,6 +25,7 @@ impl From<MediaError> for Problem {
         match error {
             MediaError::Late { .. } => Self::unavailable(error),
             MediaError::Refused { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Media worker error", error),
+            MediaError::Unusable { what, cause } => Self::internal(what, cause),
         }
     }
 }
@@ -36,12 +37,6 @@ impl From<SdpError> for Problem {
             SdpFault::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP"),
         };
         Self::new(status, title, error.detail).field(error.field)
-    }
-}
-
-impl From<Full> for Problem {
-    fn from(full: Full) -> Self {
-        Refusal::from(full).into()
     }
 }
 
@@ -145,7 +140,6 @@ impl From<SubscribeError> for Problem {
             }
             SubscribeError::LinkGone(_) => Self::conflict(error).field("link"),
             SubscribeError::OtherPeer { .. } => Self::conflict(error).field("incarnation"),
-            SubscribeError::Dropped => Self::unavailable(error),
             SubscribeError::Media(error) => error.into(),
         }
     }

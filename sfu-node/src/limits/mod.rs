@@ -82,8 +82,7 @@ impl Limits {
         self.room.for_viewer(viewers)
     }
 
-    /// Counts a request that costs something. `front_door` says whether one of
-    /// our own passed it on.
+    /// Counts a request that costs something. `front_door` says whether one of our own passed it on.
     pub fn request(&self, method: &Method, peer: IpAddr, front_door: bool, headers: &HeaderMap) -> Result<(), TooFast> {
         if !matches!(*method, Method::POST | Method::PATCH | Method::DELETE) {
             return Ok(());

@@ -7,7 +7,7 @@ use crate::links::listed_map::ListedMap;
 use crate::media::deadline::{MediaError, within};
 use crate::media::pipe::{PipeAddress, PipeEnd, PipeListen};
 use crate::media::rtp::rtp_payload;
-use crate::media::uses::InUse;
+use crate::media::uses::UseGuard;
 use crate::media::worker::MediaWorker;
 use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::{MediaKind, RtpParameters};
@@ -55,7 +55,7 @@ pub struct Outgoing {
     /// One consumer a track.
     pub tracks: Vec<Consumer>,
     /// Keeps the copy on the link's worker, where the publication entered on another one.
-    pub _copy_use: Option<InUse>,
+    pub _copy_use: Option<UseGuard>,
     /// When the subscriber last asked for it.
     pub renewed: Instant,
     /// Where it stands among what the subscriber asked for ([`sfumato_admin_api::types::Subscribe::order`]).
@@ -78,7 +78,7 @@ impl Outgoing {
                     id: consumer.id().to_string(),
                     kind: crate::sdp::capabilities::track_kind(consumer.kind()),
                     rtp_parameters: serde_json::to_value(consumer.rtp_parameters())
-                        .map_err(|error| unwritable(&error))?,
+                        .map_err(|error| unwritable("describing a track", &error))?,
                 })
             })
             .collect()
@@ -155,8 +155,9 @@ impl Link {
                 .srtp
                 .map(serde_json::to_value)
                 .transpose()
-                .map_err(|error| unwritable(&error))?,
-            beat: serde_json::to_value(self.beat_out.rtp_parameters()).map_err(|error| unwritable(&error))?,
+                .map_err(|error| unwritable("describing a link", &error))?,
+            beat: serde_json::to_value(self.beat_out.rtp_parameters())
+                .map_err(|error| unwritable("describing a link", &error))?,
         })
     }
 
@@ -311,11 +312,9 @@ impl Link {
 }
 
 /// What mediasoup tells cannot be written as JSON.
-fn unwritable(error: &serde_json::Error) -> MediaError {
-    MediaError::Refused {
-        what: "describing a link",
-        cause: error.to_string(),
-    }
+fn unwritable(what: &'static str, error: &serde_json::Error) -> MediaError {
+    let cause = error.to_string();
+    MediaError::Unusable { what, cause }
 }
 
 #[cfg(test)]

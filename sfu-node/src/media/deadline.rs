@@ -24,6 +24,14 @@ pub enum MediaError {
         /// mediasoup's words.
         cause: String,
     },
+    /// What a worker or a peer tells cannot be used, or not be written down.
+    #[error("{what} failed: {cause}")]
+    Unusable {
+        /// What was attempted.
+        what: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
 }
 
 /// Waits for a worker, at most [`WORKER_DEADLINE`].

@@ -9,13 +9,13 @@ pub struct Uses(Arc<AtomicU32>);
 
 /// One use, until it is dropped.
 #[derive(Debug)]
-pub struct InUse(Arc<AtomicU32>);
+pub struct UseGuard(Arc<AtomicU32>);
 
 impl Uses {
     /// One more.
-    pub fn begin(&self) -> InUse {
+    pub fn begin(&self) -> UseGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
-        InUse(Arc::clone(&self.0))
+        UseGuard(Arc::clone(&self.0))
     }
 
     /// Whether there is any.
@@ -24,7 +24,7 @@ impl Uses {
     }
 }
 
-impl Drop for InUse {
+impl Drop for UseGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -92,7 +92,7 @@ impl MediaWorker {
                 what: "opening the client port",
                 cause: format!("port {port} (--media-port + worker {index}): {cause}"),
             },
-            late @ MediaError::Late { .. } => late,
+            other => other,
         })?;
         let main = within(
             "making a router",

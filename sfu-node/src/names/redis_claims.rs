@@ -1,7 +1,7 @@
 //! Claims on stream names in Redis, so that two nodes never both own a name for long. Media never waits for Redis: every
 //! call is bounded, and without an answer the peers' own publications decide.
 
-use crate::names::redis::{REDIS_DEADLINE, RedisLink, RedisSetupError};
+use crate::names::redis_link::{REDIS_DEADLINE, RedisLink, RedisSetupError};
 use crate::names::rights::{CLAIM_LIFE, MAX_GENERATION, Right};
 use parking_lot::Mutex;
 use redis::aio::ConnectionManager;
@@ -17,7 +17,8 @@ const CLAIM_TTL_MS: u64 = CLAIM_LIFE.as_secs() * 1_000;
 pub const REFRESH_EVERY: Duration = Duration::from_secs(3);
 /// Redis is asked for a sign of life, and whether it has kept its memory, this often.
 pub const WATCH_EVERY: Duration = Duration::from_millis(500);
-/// Most attempts to write one claim, where the value that it may replace is another one each time.
+/// Most attempts to write one claim, where the value that it may replace is another one each time: no more than
+/// [`REDIS_DEADLINE`] each.
 const WRITE_ATTEMPTS: usize = 4;
 /// Longest part of a value that is no claim which goes into the log, in bytes.
 const MAX_LOGGED: usize = 200;
@@ -101,8 +102,11 @@ const AWAY: u8 = 2;
 /// One key; ARGV: claim JSON, TTL in ms, the value that may be replaced. Answers nil when written, else what stands.
 const WRITE: &str = r"
 local there = redis.pcall('GET', KEYS[1])
--- A key of another type is as little a claim as an empty text; SET replaces it all the same.
-if type(there) == 'table' then there = '' end
+if type(there) == 'table' then
+  -- A key of another type is as little a claim as an empty text; SET replaces it all the same. Any other error is Redis's own.
+  if not string.find(there.err or '', 'WRONGTYPE', 1, true) then return there end
+  there = ''
+end
 if there and there ~= ARGV[1] and there ~= ARGV[3] then return there end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return nil";
@@ -251,6 +255,10 @@ impl Claims {
             };
             seen = there;
         }
+        tracing::warn!(
+            key,
+            "what stands in Redis changes with each attempt to write a claim; the peers decide"
+        );
         Written::Unknown
     }
 

@@ -54,7 +54,7 @@ impl Node {
                 Ok(answered)
             }
             Err(refusal) => {
-                self.names.redis.release(stream, &id).await;
+                self.names.claims.release(stream, &id).await;
                 Err(refusal)
             }
         }
@@ -103,6 +103,8 @@ impl Node {
             last_rtp: LastRtp::new(Instant::now()),
         };
         self.streams.published.insert(published);
+        // Before there is a session that could end: a publication begins before it ends.
+        self.state.publication_began(id);
         let role = Role::Publisher {
             publication: id.clone(),
             producers,
@@ -112,7 +114,7 @@ impl Node {
             ours: &sdp,
         };
         let etag = self.open_session(&session, stream, role, descriptions, transport, worker);
-        self.state.publication_began(id);
+        self.state.touch();
         Ok(Answered {
             session,
             sdp,

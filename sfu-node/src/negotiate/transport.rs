@@ -47,7 +47,7 @@ impl Node {
 }
 
 pub(super) fn no_certificate() -> MediaError {
-    MediaError::Refused {
+    MediaError::Unusable {
         what: "describing a transport",
         cause: "the worker has no certificate".to_owned(),
     }

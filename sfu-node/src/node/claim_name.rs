@@ -47,7 +47,7 @@ impl Node {
             claim.outrank(holder.generation);
         }
         for _ in 0..TAKE_OVER_ATTEMPTS {
-            let held = match self.names.redis.claim(stream, &self.claim_of(claim.right())).await {
+            let held = match self.names.claims.claim(stream, &self.claim_of(claim.right())).await {
                 Claimed::Ours => return Ok(claim),
                 Claimed::Unknown => return self.claim_among_peers(claim, forced).await,
                 Claimed::Held(held) => held,
@@ -59,7 +59,7 @@ impl Node {
             claim.outrank(held.generation);
             match self
                 .names
-                .redis
+                .claims
                 .take_over(stream, &held.publication, &self.claim_of(claim.right()))
                 .await
             {
@@ -144,12 +144,7 @@ impl Node {
     async fn ask_peer(&self, peer: &Peer, stream: &StreamName) -> Result<NameReport, Option<AdminError>> {
         let answer = tokio::time::timeout(ASK_HOLDER, async {
             loop {
-                let answer = match self.peers_admin.name(&peer.admin_url, stream).await {
-                    // A node of an older release does not know this call.
-                    Err(AdminError::NotFound { .. }) => self.holder_by_list(peer, stream).await,
-                    answer => answer,
-                };
-                match answer {
+                match self.peers_admin.name(&peer.admin_url, stream).await {
                     // A process that is ending resets its connections first; the next one is refused.
                     Err(error) if error.is_broken() => tokio::time::sleep(BROKEN_RETRY).await,
                     answer => return answer,
@@ -161,28 +156,6 @@ impl Node {
             Ok(Err(error)) => Err(Some(error)),
             Err(_) => Err(None),
         }
-    }
-
-    async fn holder_by_list(&self, peer: &Peer, stream: &StreamName) -> Result<NameReport, AdminError> {
-        let all = self
-            .peers_admin
-            .publications(&peer.admin_url, None, Duration::ZERO)
-            .await?;
-        let holders = all
-            .publications
-            .into_iter()
-            .filter(|p| p.stream == *stream)
-            .map(|p| NameHolder {
-                publication: p.id,
-                generation: p.generation,
-                claiming: false,
-                silent_ms: 0,
-            })
-            .collect();
-        Ok(NameReport {
-            incarnation: all.incarnation,
-            holders,
-        })
     }
 
     /// Whether the incarnation is heard after this moment: a process that lives sends the next beat within an interval.

@@ -72,24 +72,24 @@ impl Node {
     /// Watches Redis and refreshes every claim of this node, for ever. All are written again at once when Redis answers
     /// again, or has forgotten this node: it may have come back empty.
     pub async fn keep_claims(self: Arc<Self>) {
-        if !self.names.redis.configured() {
+        if !self.names.claims.configured() {
             return;
         }
         let mut tick = tokio::time::interval(WATCH_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut was_healthy = self.names.redis.healthy();
-        let mut problem = self.names.redis.problem();
+        let mut was_healthy = self.names.claims.healthy();
+        let mut problem = self.names.claims.problem();
         let mut refreshed: Option<Instant> = None;
         loop {
             tick.tick().await;
-            let memory = self.names.redis.watch(&self.me).await;
-            let healthy = self.names.redis.healthy();
+            let memory = self.names.claims.watch(&self.me).await;
+            let healthy = self.names.claims.healthy();
             let due = refreshed.is_none_or(|at| at.elapsed() >= REFRESH_EVERY);
             if memory == Memory::Forgot || healthy && (due || !was_healthy) {
                 refreshed = Some(Instant::now());
                 self.refresh_claims().await;
             }
-            let now = self.names.redis.problem();
+            let now = self.names.claims.problem();
             if healthy != was_healthy || now != problem {
                 (was_healthy, problem) = (healthy, now);
                 self.state.touch();
@@ -102,7 +102,7 @@ impl Node {
         futures::stream::iter(self.streams.published.rights())
             .for_each_concurrent(REFRESHES_AT_ONCE, async |own| {
                 let claim = self.claim_of(&own.right);
-                if let Refreshed::Lost(winner) = self.names.redis.refresh(&own.stream, &claim).await {
+                if let Refreshed::Lost(winner) = self.names.claims.refresh(&own.stream, &claim).await {
                     self.answer_better_claim(own, &winner).await;
                 }
             })
@@ -129,7 +129,7 @@ impl Node {
         self.state.publications_changed([&raised.publication]);
         let claim = self.claim_of(&raised);
         self.names
-            .redis
+            .claims
             .take_over(&own.stream, &better.publication, &claim)
             .await;
     }

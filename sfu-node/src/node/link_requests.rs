@@ -157,7 +157,7 @@ impl Node {
                 .await;
             return Err(match error {
                 MediaError::Refused { .. } => LinkError::Unusable(error),
-                MediaError::Late { .. } => LinkError::Media(error),
+                MediaError::Late { .. } | MediaError::Unusable { .. } => LinkError::Media(error),
             });
         }
         self.state.touch();

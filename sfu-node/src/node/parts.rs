@@ -9,7 +9,7 @@ use crate::links::table::LinkTable;
 use crate::media::deadline::MediaError;
 use crate::media::workers::Workers;
 use crate::names::Names;
-use crate::names::redis::RedisSetupError;
+use crate::names::redis_link::RedisSetupError;
 use crate::options::Options;
 use crate::sessions::pending_offers::Offers;
 use crate::sessions::session::Sessions;
@@ -83,7 +83,7 @@ impl Node {
         })
         .await?;
         let links = LinkTable::start(&workers).await?;
-        let incarnation = Incarnation::try_from(format!("{}.{}", options.pod_uid, crate::ids::one()))
+        let incarnation = Incarnation::try_from(format!("{}.{}", options.pod_uid, crate::ids::random_id()))
             .map_err(|error| StartError::PodUid(error.to_string()))?;
         let me = Peer {
             name: options.name.clone(),

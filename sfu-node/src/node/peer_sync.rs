@@ -28,12 +28,8 @@ async fn follow(node: Weak<Node>, peer: Peer) {
                 node.streams.peers.set_ready(&peer, answer.ready);
                 match node.streams.peers.update(&peer, answer) {
                     Ok(true) => {
-                        let publications = node.streams.peers.publications_of(&peer);
-                        let ids: Vec<PublicationId> = publications.into_iter().map(|p| p.id).collect();
-                        node.settle_names().await;
-                        node.drop_carried_except(&peer, &ids, "the stream ended").await;
-                        node.state.touch();
-                        node.carry_eagerly(&peer);
+                        let peer = peer.clone();
+                        to_the_end(async move { node.take_news(&peer).await }).await;
                     }
                     Ok(false) => {}
                     Err(UnknownBase) => {
@@ -48,8 +44,8 @@ async fn follow(node: Weak<Node>, peer: Peer) {
                 if node.streams.peers.replaced(&peer) {
                     node.state.touch();
                 }
-                node.drop_carried_from(&peer, "its origin was restarted").await;
-                drop(node);
+                let lost = peer.clone();
+                to_the_end(async move { node.drop_carried_from(&lost, "its origin was restarted").await }).await;
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) => {
@@ -62,7 +58,24 @@ async fn follow(node: Weak<Node>, peer: Peer) {
     }
 }
 
+/// Does work to its end, even when the poll that it follows from is forgotten meanwhile: what is half-way dropped would leave
+/// viewers that nobody ends.
+async fn to_the_end(work: impl Future<Output = ()> + Send + 'static) {
+    // A panic has been logged; the next answer compares everything anew.
+    let _ = tokio::spawn(work).await;
+}
+
 impl Node {
+    /// What follows from news of what a peer publishes.
+    async fn take_news(self: &Arc<Self>, peer: &Peer) {
+        let publications = self.streams.peers.publications_of(peer);
+        let ids: Vec<PublicationId> = publications.into_iter().map(|p| p.id).collect();
+        self.settle_names().await;
+        self.drop_carried_except(peer, &ids, "the stream ended").await;
+        self.state.touch();
+        self.carry_eagerly(peer);
+    }
+
     /// A link with this peer was asked for: follow what it publishes. A new incarnation replaces the old one.
     pub fn learn_peer(self: &Arc<Self>, peer: &Peer) {
         let follow = || tokio::spawn(follow(Arc::downgrade(self), peer.clone())).abort_handle();

@@ -128,7 +128,7 @@ impl Node {
             drop(session);
             // Once more, now that the viewers are gone as well: whoever waits for an empty node looks at each change alone.
             self.state.touch();
-            self.names.redis.release(&stream, &publication).await;
+            self.names.claims.release(&stream, &publication).await;
         } else {
             self.last_look(std::slice::from_ref(&session)).await;
             drop(session);

@@ -7,7 +7,7 @@ use crate::media::deadline::{MediaError, within};
 use crate::sessions::session::{Role, Session};
 use futures::StreamExt;
 use mediasoup::consumer::ConsumerRtpStreamStat;
-use sfumato_admin_api::types::{SessionLayer, SessionReport, SessionRole, Sessions};
+use sfumato_admin_api::types::{SessionLayer, SessionReport, SessionRole, Sessions, StreamName};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const LAST_LOOK: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub struct Question {
     /// Of this stream alone.
-    pub stream: Option<sfumato_admin_api::types::StreamName>,
+    pub stream: Option<StreamName>,
     /// Of this role alone.
     pub role: Option<SessionRole>,
     /// At most so many.

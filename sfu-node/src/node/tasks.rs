@@ -23,8 +23,8 @@ const SESSIONS_EVERY: Duration = Duration::from_secs(3);
 /// Starts all tasks; they end with the process.
 pub fn start(node: &Arc<Node>, inbox: Inbox) {
     for (index, sender) in (0..).zip(node.links.beat_senders()) {
-        let (sender, links) = (Arc::clone(sender), Arc::clone(node));
-        let echoes = move |now| links.links.echoes(index, now);
+        let (sender, there) = (Arc::clone(sender), Arc::clone(node));
+        let echoes = move |now| there.links.echoes(index, now);
         tokio::spawn(sender.run(node.options.beat_interval, echoes));
     }
     tokio::spawn(every(STATES_EVERY, Arc::clone(node), async |node: &Arc<Node>| {

@@ -5,7 +5,7 @@ use crate::events::status::{Activity, Status};
 use crate::layers::probe::SizeProbe;
 use crate::media::deadline::{MediaError, within};
 use crate::media::pipe::{Hop, InnerPipe, PipeListen};
-use crate::media::uses::{InUse, Uses};
+use crate::media::uses::{UseGuard, Uses};
 use crate::media::worker::MediaWorker;
 use crate::media::workers::Workers;
 use crate::sdp::capabilities::track_kind;
@@ -63,7 +63,7 @@ struct Copy {
 pub struct Seat {
     local: Arc<LocalStream>,
     router: RouterId,
-    _copy_use: Option<InUse>,
+    _copy_use: Option<UseGuard>,
     /// The producers to consume, one a track.
     pub producers: Vec<Producer>,
 }
@@ -275,7 +275,7 @@ impl LocalStream {
         &self,
         workers: &Workers,
         worker: &MediaWorker,
-    ) -> Result<(Vec<Producer>, Option<InUse>), MediaError> {
+    ) -> Result<(Vec<Producer>, Option<UseGuard>), MediaError> {
         if worker.index == self.root_worker {
             return Ok((self.root.clone(), None));
         }

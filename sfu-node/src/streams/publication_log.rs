@@ -87,7 +87,8 @@ impl PublicationLog {
         }
     }
 
-    /// What changed after a revision; `None` if that is not remembered, or none of this life.
+    /// What changed after a revision of this life; `None` if that is not remembered, or has not come yet. A revision of another
+    /// life cannot be told from one of this: the caller compares the incarnation that comes with the answer.
     pub fn since(&self, revision: u64) -> Option<News> {
         if !(self.remembers_after..=self.revision).contains(&revision) {
             return None;

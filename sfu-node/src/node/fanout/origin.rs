@@ -7,6 +7,7 @@ use crate::streams::local_stream::LocalStream;
 use sfumato_admin_api::types::{
     Incarnation, LinkId, NodeName, PublicationId, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
 };
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 /// The origin drops what was not renewed for this time.
@@ -31,9 +32,6 @@ pub enum SubscribeError {
         /// The life of that node.
         incarnation: Incarnation,
     },
-    /// A renewal ended it at the same moment.
-    #[error("the subscription went away while it was made")]
-    Dropped,
     /// A worker failed.
     #[error(transparent)]
     Media(#[from] MediaError),
@@ -62,7 +60,7 @@ impl Node {
             // The link's map is released: who reads the report for this finds the subscriber in it.
             self.state.touch();
         }
-        answer
+        Ok(answer?)
     }
 
     /// Sends a publication over a link, or renews that. Answers first whether that begins now, even if the rest fails.
@@ -71,20 +69,15 @@ impl Node {
         link: &Link,
         local: &LocalStream,
         request: &Subscribe,
-    ) -> (bool, Result<Subscribed, SubscribeError>) {
+    ) -> (bool, Result<Subscribed, MediaError>) {
         let mut outgoing = link.outgoing.lock().await;
-        let begins = !outgoing.contains_key(&local.publication);
-        if begins {
-            match self.begin_sending(link, local, request.order).await {
-                Ok(sent) => outgoing.insert(local.publication.clone(), sent),
-                Err(error) => return (false, Err(error.into())),
-            };
+        match outgoing.entry(local.publication.clone()) {
+            Entry::Occupied(mut sent) => (false, renew_one(sent.get_mut(), request).await),
+            Entry::Vacant(place) => match self.begin_sending(link, local, request.order).await {
+                Ok(sent) => (true, renew_one(place.insert(sent), request).await),
+                Err(error) => (false, Err(error)),
+            },
         }
-        let answer = match outgoing.get_mut(&local.publication) {
-            Some(sent) => renew_one(sent, request).await.map_err(SubscribeError::from),
-            None => Err(SubscribeError::Dropped),
-        };
-        (begins, answer)
     }
 
     async fn begin_sending(&self, link: &Link, local: &LocalStream, order: u64) -> Result<Outgoing, MediaError> {

@@ -28,7 +28,7 @@ pub enum RelayError {
     #[error("nobody publishes {0} at present; retry, or publish it by WHIP")]
     NotLive(StreamName),
     /// There is no link that media could cross.
-    #[error("there is no fresh link to {origin}, where {stream} is published")]
+    #[error("no link to {origin}, where {stream} is published, is up")]
     NoLink {
         /// Where it is published.
         origin: NodeName,
@@ -105,14 +105,14 @@ impl Node {
         let tracks = answer.tracks.iter().map(|track| track.id.clone()).collect();
         for track in answer.tracks {
             let rtp: RtpParameters =
-                serde_json::from_value(track.rtp_parameters).map_err(|error| MediaError::Refused {
+                serde_json::from_value(track.rtp_parameters).map_err(|error| MediaError::Unusable {
                     what: "reading the origin's RTP parameters",
                     cause: error.to_string(),
                 })?;
             producers.push(link.receive(media_kind(track.kind), rtp).await?);
         }
         let local = LocalStream::new(publication.id.clone(), stream.clone(), link.lane.0, producers);
-        tracing::info!(%stream, peer = %origin.name, lane = %link.lane, "carried here");
+        tracing::info!(%stream, peer = %origin.name, lane = %link.lane, "relay started");
         Ok(Received::new(local, (link.id.clone(), link.lane), origin_link, tracks))
     }
 
@@ -140,7 +140,7 @@ impl Node {
             .subscribe(&carried.origin.admin_url, &carried.publication, &request)
             .await?;
         if !received.is_sent_as_before(&answer) {
-            self.drop_carried(&carried.publication, "its origin began to send it anew")
+            self.drop_carried(&carried.publication, "its origin recreated what it sends")
                 .await;
         }
         Ok(())
@@ -151,7 +151,8 @@ impl Node {
         if self.options.fan_out != FanOut::Eager {
             return;
         }
-        for publication in self.streams.peers.publications_of(peer) {
+        let new = self.streams.peers.publications_of(peer).into_iter();
+        for publication in new.filter(|publication| !self.is_received(&publication.id)) {
             let (node, peer) = (Arc::clone(self), peer.clone());
             tokio::spawn(async move {
                 if let Ok(fetched) = node.carry(&peer, &publication).await
@@ -228,7 +229,7 @@ impl Node {
         let Some(carried) = self.streams.carried.take(publication) else {
             return;
         };
-        tracing::info!(stream = %carried.stream, peer = %carried.origin.name, "carried no more: {why}");
+        tracing::info!(stream = %carried.stream, peer = %carried.origin.name, "relay ended: {why}");
         self.announce_another(&carried.stream, publication);
         for viewer in self.sessions.viewers_of(publication) {
             self.end_session(&viewer, EndReason::StreamEnded).await;
