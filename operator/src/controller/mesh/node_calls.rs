@@ -147,4 +147,39 @@ mod tests {
             assert_eq!(operation(url), op, "{url}");
         }
     }
+
+    /// What is said of a call when the API server answers in its own name, or is not asked at all.
+    async fn failure(url: &str) -> String {
+        let answers = tower::service_fn(async |_: http::Request<kube::client::Body>| {
+            let answer = http::Response::builder().status(StatusCode::SERVICE_UNAVAILABLE);
+            answer.body(kube::client::Body::from(b"no endpoints".to_vec()))
+        });
+        let way = ThroughApiServer::new(Client::new(answers, "default"));
+        let request = Request {
+            method: http::Method::GET,
+            url,
+            token: "secret",
+            body: None,
+        };
+        match way.exchange(request).await {
+            Err(TransportError::Unreachable { reach, source }) => format!("{reach}: {source}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_call_that_the_api_server_does_not_pass_on_it_is_said_that_nothing_is_known() {
+        let told = failure("http://api-server/api/v1/namespaces/a/pods/https:x:4001/proxy/admin/v1/node").await;
+        assert!(told.contains("may have been carried out"), "{told}");
+        assert!(
+            told.ends_with("the API server does not reach the pod: no endpoints"),
+            "{told}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_call_that_cannot_be_written_was_not_carried_out() {
+        let told = failure("http://api server/admin/v1/node").await;
+        assert!(told.contains("the call was not carried out"), "{told}");
+    }
 }
