@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks which parts of the code may know which: rooms of the media node below its Node, and crates that need no planner.
+"""Checks which parts of the code may know which: rooms of the media node below its node/, and crates that need no planner.
 
 layers.py                        exit code 1 when a rule is broken; each breach is one line
 """
@@ -12,11 +12,12 @@ from typing import Any
 
 from rust_modules import Unreadable, manifests_of, read_package, read_toml
 
-# Below node/ in sfu-node/src: node/ acts on them, so they can be read and tested without it.
+# In sfu-node/src, node/ acts on the rooms below it, and negotiate/ and http/ stand on node/: so the lower rooms can be read
+# and tested without the upper ones.
 NODE_CRATE = Path("sfu-node")
-NODE = "node"
 NODE_TYPE = "node::Node"
-BELOW_NODE = ["access", "events", "layers", "limits", "links", "media", "names", "sdp", "sessions", "stats", "streams"]
+UPPER = ["node", "negotiate", "http"]
+BELOW_NODE = ["access", "events", "layers", "limits", "links", "media", "names", "options", "sdp", "sessions", "stats", "streams"]
 
 # Packages that must not depend on another, directly or through others: planning and driving is the operator's.
 WITHOUT = {"sfu-node": "sfumato-mesh", "sfu-web": "sfumato-mesh"}
@@ -27,19 +28,23 @@ def room_of(file: Path, source: Path) -> str:
     return file.relative_to(source).parts[0].removesuffix(".rs") if file.is_relative_to(source) else ""
 
 
-def rooms_that_know_node(root: Path) -> Iterator[str]:
+def rooms_that_look_up(root: Path) -> Iterator[str]:
     folder = root / NODE_CRATE
     source = folder / "src"
     package = read_package(folder, read_toml(folder / "Cargo.toml"))
     rooms = {room_of(file, source) for file in package.files}
-    for missing in sorted({NODE, *BELOW_NODE} - rooms):
+    for missing in sorted({*UPPER, *BELOW_NODE} - rooms):
         yield f"{NODE_CRATE}/src/{missing} is not there, so the rule about it checks nothing: name the rooms of today in layers.py"
-    named = {(arrow.source, arrow.line): arrow.path for arrow in package.arrows if room_of(arrow.target, source) == NODE}
-    for (file, line), path in sorted((named_in_text(source) | named).items()):
+    named = {place: ("node", path) for place, path in named_in_text(source).items()}
+    for arrow in package.arrows:
+        upper = room_of(arrow.target, source)
+        if upper in UPPER:
+            named[arrow.source, arrow.line] = (upper, arrow.path)
+    for (file, line), (upper, path) in sorted(named.items()):
         room = room_of(file, source)
         if room in BELOW_NODE:
             place = f"{file.relative_to(root)}:{line}"
-            yield f"{place} names {path}: {room}/ stands below {NODE}/ and must not know it; pass in what it needs"
+            yield f"{place} names {path}: {room}/ stands below {upper}/ and must not know it; pass in what it needs"
 
 
 def named_in_text(source: Path) -> dict[tuple[Path, int], str]:
@@ -95,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", metavar="DIR", type=Path, default=Path(__file__).parent.parent, help="the workspace (this one)")
     root: Path = parser.parse_args(arguments).root.resolve()
     try:
-        breaches = [*rooms_that_know_node(root), *packages_that_know_too_much(root)]
+        breaches = [*rooms_that_look_up(root), *packages_that_know_too_much(root)]
     except Unreadable as error:
         print(f"layers.py: {error}", file=sys.stderr)
         return 2

@@ -26,7 +26,7 @@ class Layers(unittest.TestCase):
             ("web", "sfu-web"),
         ):
             self.package(folder, name)
-        rooms = [layers.NODE, *layers.BELOW_NODE]
+        rooms = [*layers.UPPER, *layers.BELOW_NODE]
         self.write("sfu-node/src/main.rs", "".join(f"mod {room}; " for room in rooms))
         for room in rooms:
             self.write(f"sfu-node/src/{room}/mod.rs", "")
@@ -63,6 +63,28 @@ class Layers(unittest.TestCase):
                 self.write("sfu-node/src/links/mod.rs", f"pub struct Link;\n{text}")
                 place = "sfu-node/src/links/mod.rs:2"
                 self.assert_breach(f"{place} names {path}: links/ stands below node/ and must not know it; pass in what it needs")
+
+    def test_a_room_below_node_must_name_nothing_of_the_rooms_above_node(self) -> None:
+        self.write("sfu-node/src/http/mod.rs", "pub mod problem;")
+        self.write("sfu-node/src/http/problem.rs", "pub struct Problem;")
+        self.write("sfu-node/src/negotiate/mod.rs", "pub struct Refusal;")
+        for room, text, path, upper in (
+            ("sessions", "use crate::http::problem::Problem;", "crate::http::problem::Problem", "http"),
+            ("streams", "fn f() -> super::negotiate::Refusal { loop {} }", "super::negotiate::Refusal", "negotiate"),
+            ("options", "use crate::negotiate::Refusal;", "crate::negotiate::Refusal", "negotiate"),
+        ):
+            with self.subTest(text):
+                file = f"sfu-node/src/{room}/mod.rs"
+                self.write(file, f"// A room.\n{text}")
+                self.assert_breach(
+                    f"{file}:2 names {path}: {room}/ stands below {upper}/ and must not know it; pass in what it needs"
+                )
+                self.write(file, "")
+
+    def test_tests_of_a_room_below_node_may_name_the_rooms_above_node(self) -> None:
+        self.write("sfu-node/src/http/mod.rs", "pub struct Problem;")
+        self.write("sfu-node/src/access/mod.rs", "#[cfg(test)] mod tests { use crate::http::Problem; }")
+        self.assert_breach()
 
     def test_a_rule_about_a_room_that_is_gone_is_a_breach(self) -> None:
         self.write("sfu-node/src/main.rs", (self.root / "sfu-node/src/main.rs").read_text().replace("mod sdp;", ""))
