@@ -24,10 +24,10 @@ fmt: ## format Rust, shell and Python code
 lint: ## formatting and lints
 	@exec scripts/check.sh setup formatting lints
 
-generate: build ## write the generated files anew: crds/ and docs/admin-api.yaml
+generate: build ## write the generated files anew: crds/, docs/admin-api.yaml, docs/sfucluster.md
 	@exec scripts/generate.sh
 
-unit: ## unit and property tests
+unit: ## unit and property tests, and tests of the page
 	@exec scripts/check.sh setup unit
 
 media: ## integration tests: real workers, links and HTTP, no browsers

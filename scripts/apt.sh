@@ -22,7 +22,7 @@ case ${1:-} in
     ;;
   cluster) packages=(containerd runc containernetworking-plugins iproute2 iptables nftables procps util-linux openssl binutils redis-server ca-certificates) ;;
   rust) packages=(rustup) ;;
-  *) fail "usage: apt.sh build | test | peers | page | cluster | rust" ;;
+  *) usage "usage: apt.sh build | test | peers | page | cluster | rust" ;;
 esac
 
 if [ "${SFUMATO_PACKAGES:-}" = present ]; then exit 0; fi

@@ -13,15 +13,15 @@ about() {
   case $1 in
     setup) echo "packages, Rust, third-party parts, tools" ;;
     formatting) echo "formatting: rustfmt, shfmt, ruff" ;;
-    lints) echo "lints: clippy, rustdoc, module circles, layers, shellcheck, ruff, spelling" ;;
+    lints) echo "lints: clippy, rustdoc, module circles, layers, document paths, tests of scripts, shellcheck, ruff, spelling" ;;
     build) echo "build" ;;
     generated) echo "generated files: crds/, docs/admin-api.yaml, docs/sfucluster.md" ;;
-    unit) echo "unit and property tests" ;;
+    unit) echo "unit and property tests, tests of the page" ;;
     media) echo "media tests: real workers, links and HTTP" ;;
     e2e) echo "whole-system tests: browsers, FFmpeg, faults" ;;
     kubernetes) echo "tests on Kubernetes: real pods on real kubelets" ;;
     dependencies) echo "dependency policy" ;;
-    *) fail "no check is called \"$1\": ${all[*]}" ;;
+    *) usage "no check is called \"$1\"; there are: ${all[*]}" ;;
   esac
 }
 

@@ -22,6 +22,11 @@ fail() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
   exit 1
 }
+# A wrong command line: exit code 2, as for the programs.
+usage() {
+  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+  exit 2
+}
 
 # One setup at a time on this cache, or one of a kind of its own; the lock goes when the script ends.
 only_one() {

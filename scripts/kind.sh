@@ -3,12 +3,16 @@
 #   kind.sh up | down
 # `up` also brings a cluster that is there to the images of now.
 . "$(dirname "$0")/env.sh"
+case ${1:-} in
+  up | down) ;;
+  *) usage "usage: kind.sh up | down" ;;
+esac
 for tool in kind docker kubectl; do
   command -v $tool >/dev/null || fail "$tool is not here; without Docker, \`make cluster-up\` makes a cluster on Linux"
 done
 kubeconfig=$cache/kind.kubeconfig
 
-case ${1:-} in
+case $1 in
   up)
     kind get clusters | grep -qx sfumato || kind create cluster --config kind-config.yaml --kubeconfig "$kubeconfig"
     images=()
@@ -25,5 +29,4 @@ case ${1:-} in
   down)
     kind delete cluster --name sfumato --kubeconfig "$kubeconfig"
     ;;
-  *) fail "usage: kind.sh up | down" ;;
 esac

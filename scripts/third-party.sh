@@ -28,7 +28,7 @@ case ${SFUMATO_THIRD_PARTY:-auto} in
       choice=offline why="no code host answers"
     fi
     ;;
-  *) fail "SFUMATO_THIRD_PARTY is auto, online or offline, not \"$SFUMATO_THIRD_PARTY\"" ;;
+  *) usage "SFUMATO_THIRD_PARTY is auto, online or offline, not \"$SFUMATO_THIRD_PARTY\"" ;;
 esac
 case $choice in
   online) say "third-party parts: online, downloaded by mediasoup's own build ($why)" ;;

@@ -94,6 +94,6 @@ for tool in "$@"; do
         fi
       fi
       ;;
-    *) fail "usage: tools.sh [lint] [deny] [e2e] [peers] [go]" ;;
+    *) usage "usage: tools.sh [lint] [deny] [e2e] [peers] [go]" ;;
   esac
 done
