@@ -5,7 +5,7 @@
 //! | modules | what they hold |
 //! |---|---|
 //! | `crd`, `manifest` | the types of an SfuCluster, and how one is read and checked |
-//! | [`terminal`], `platform` | where people read what happens; what pods and processes have in common as nodes |
+//! | [`terminal`], `platform` | where people read what happens; what local mode asks of where its nodes run |
 //! | [`cli`] | the command line |
 //! | `local` | `sfu-operator local`: nodes are processes |
 //! | `controller` | `sfu-operator run`: nodes are pods; `controller::reconcile` is where to begin |

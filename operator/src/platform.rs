@@ -1,5 +1,5 @@
-//! What differs between a cluster made of processes and one made of pods. Everything else is shared: the manifest and
-//! its checks, the mesh task that links whatever [`Platform::targets`] names, and the status that is told.
+//! Hides from local mode that its nodes are processes. The controller does not use this: both share the manifest and its
+//! checks, the mesh task (which links whatever [`Platform::targets`] names), and the driver.
 
 use crate::crd::SfuCluster;
 use sfumato_mesh::Target;

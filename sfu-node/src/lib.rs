@@ -11,6 +11,7 @@
 //! | `node` | acts on all of these; the only one that changes several of them at once |
 //! | `negotiate` | from an offer to a session |
 //! | [`http`] | the three listeners, and which status each error becomes |
+//! | `serve` | starts the node, its tasks and its listeners, and ends them |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
