@@ -25,7 +25,7 @@ const MAX_SECONDS: u64 = 7 * 24 * 3600;
 Examples:
   How long it takes to connect 3 and 10 nodes:
       sfu-bench mesh
-  All figures for the documentation:
+  Figures of one benchmark, as JSON and markdown:
       sfu-bench delay --json delay.json --markdown figures.md
   A publisher and a viewer against a local cluster:
       sfu-bench publish http://127.0.0.1:2020/whip/demo --seconds 60 &
@@ -43,13 +43,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Time from "all nodes ready" to "all links fresh", all pairs at once and one after another
+    /// Time from "all nodes ready" to "all links up", all pairs at once and one after another
     Mesh(Benchmark<mesh::MeshArgs>),
     /// One-way delay of frames on their own node and across one link, and what the link adds
     Delay(Benchmark<delay::DelayArgs>),
-    /// Kill a node of a local cluster: time until the others know, until it is back, until the mesh is whole
+    /// Kill a node of a local cluster: time until the others know, until it is back, until the mesh is fully connected
     Failover(Benchmark<failover::FailoverArgs>),
-    /// Time from a viewer's POST to its first key frame, on a node that does not carry the stream yet
+    /// Time from a viewer's POST to its first key frame, on a node that does not relay the stream yet
     FirstFrame(Benchmark<first_frame::FirstFrameArgs>),
     /// Ten viewers within a second on a node that lacks the stream: time to each one's first key frame
     Joins(Benchmark<joins::JoinsArgs>),

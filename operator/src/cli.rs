@@ -26,9 +26,9 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a whole cluster on this machine: Redis, media nodes, mesh and front door, as processes.
+    /// Run a cluster on this machine: Redis, media nodes, mesh and front door, as processes.
     Local(Box<LocalArgs>),
-    /// Carry out SfuCluster objects on Kubernetes.
+    /// Manage SfuCluster objects on Kubernetes.
     Run(Box<RunArgs>),
     /// Print what Kubernetes needs to run the operator: CRD, rights, Deployment. Pipe it into `kubectl apply -f -`.
     Manifests(ManifestsArgs),
@@ -79,7 +79,7 @@ pub struct TokenArgs {
     /// Stream that may be watched; repeatable, or comma separated.
     #[arg(long, value_name = "STREAM", value_delimiter = ',')]
     pub play: Vec<StreamPattern>,
-    /// Whether the holder may take a name over from whoever publishes it.
+    /// Allow the holder to take over a name that is in use.
     #[arg(long)]
     pub takeover: bool,
     /// How long it is valid, from now on; at most 10years.
@@ -96,7 +96,7 @@ pub struct TokenArgs {
 /// Options of `local`.
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Runs a whole cluster on this machine: Redis, media nodes, the mesh between them and the front door, as processes.\n\n\
+    long_about = "Runs a cluster on this machine: Redis, media nodes, the mesh between them and the front door, as processes.\n\n\
         It takes the same SfuCluster manifest as Kubernetes. What dies is restarted, and the reason is shown; when the file \
         changes, the cluster follows. Ctrl-C ends everything that was started, and nothing else.",
     after_help = EXAMPLES
@@ -159,10 +159,10 @@ pub struct LocalArgs {
     #[arg(value_parser = whole_number::<i32>(1024..=29_900, 24000))]
     pub pipe_port_base: Option<i32>,
 
-    /// Ask publishers and viewers for tokens that are signed with the secret in this file (see `sfu-operator token`).
+    /// Require tokens of publishers and viewers, signed with the secret in this file (see `sfu-operator token`).
     #[arg(long, env = "SFUMATO_AUTH_SECRET_FILE", value_name = "FILE", conflicts_with = "auth_jwks_file", help_heading = ACCESS)]
     pub auth_secret_file: Option<PathBuf>,
-    /// Ask for tokens that are signed with a key of this JSON Web Key Set (RS256, ES256 or EdDSA).
+    /// Require tokens of publishers and viewers, signed with a key of this JSON Web Key Set (RS256, ES256 or EdDSA).
     #[arg(long, env = "SFUMATO_AUTH_JWKS_FILE", value_name = "FILE", help_heading = ACCESS)]
     pub auth_jwks_file: Option<PathBuf>,
 
@@ -217,7 +217,7 @@ Examples:
 
   A token to publish `demo` and to watch everything, for a day:
       sfu-operator token --secret-file secret --publish demo --play '*' --expires 1day";
-const ACCESS: &str = "Who may publish and play";
+const ACCESS: &str = "Authentication";
 const PORTS: &str = "Ports";
 const FILES: &str = "Files";
 const EXAMPLES: &str = "\

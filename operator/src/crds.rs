@@ -79,11 +79,7 @@ mod tests {
     fn the_committed_crd_is_what_the_types_say() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds").join(FILE_NAME);
         let committed = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(
-            committed,
-            yaml().unwrap(),
-            "run `cargo run -p sfu-operator -- crds --out crds`"
-        );
+        assert_eq!(committed, yaml().unwrap(), "run `make generate`");
     }
 
     #[test]

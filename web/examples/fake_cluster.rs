@@ -1,8 +1,8 @@
 //! Three nodes without media, and a front door before them: to look at the page, and to work on it.
 //!
 //! ```text
-//! cargo run -p sfu-web --example fake_cluster            # then open http://127.0.0.1:2020/
-//! cargo run -p sfu-web --example fake_cluster -- 2021    # on another port
+//! cargo run --example fake_cluster            # then open http://127.0.0.1:2020/
+//! cargo run --example fake_cluster -- 2021    # on another port
 //! ```
 //! Loads and viewers move a little, and the mesh breaks and heals every now and then. Sessions open, but no media flows.
 

@@ -47,7 +47,7 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_WEB_ADMIN_CA", value_name = "PATH")]
     pub admin_ca: Option<PathBuf>,
 
-    /// Ask the nodes without a token: for nodes that run with an open admin listener on one machine [default: off]
+    /// Call the nodes' admin API without a token: for nodes that run with an open admin listener on one machine [default: off]
     #[arg(long, env = "SFUMATO_WEB_INSECURE_ADMIN")]
     pub insecure_admin: bool,
 

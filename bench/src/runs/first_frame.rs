@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(20);
 /// Options of `first-frame`.
 #[derive(Debug, Clone, Args)]
 pub struct FirstFrameArgs {
-    /// Streams to try; each has a fresh name, so that no node carries it
+    /// Streams to try; each has a new name, so that no node relays it
     #[arg(long, default_value_t = 30, value_parser = whole_number::<u32>(1..=1000, 30))]
     pub samples: u32,
     /// Video frames a second: a key frame that is asked for leaves in the place of the next frame

@@ -18,7 +18,7 @@ pub struct JoinsArgs {
     /// Viewers that join one stream, spread evenly over a second
     #[arg(long, default_value_t = 10, value_parser = whole_number::<u32>(1..=200, 10))]
     pub viewers: u32,
-    /// Streams, each fresh, so that the node does not carry it
+    /// Streams, each new, so that the node does not relay it
     #[arg(long, default_value_t = 10, value_parser = whole_number::<u32>(1..=200, 10))]
     pub streams: u32,
     /// mediasoup workers of each node

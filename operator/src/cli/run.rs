@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 /// Options of `run`.
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Carries out SfuCluster objects on Kubernetes: StatefulSets, Services, Redis and front doors, the mesh between \
-        the nodes, rolls and scale-downs that empty a node before it goes.\n\n\
+    long_about = "Manages SfuCluster objects on Kubernetes: StatefulSets, Services, Redis and front doors, the mesh between \
+        the nodes, rolls and scale-downs that drain a media node before it is removed.\n\n\
         Runs as a Deployment (`sfu-operator manifests` prints it), or on a laptop with a KUBECONFIG: then with \
         --node-access=proxy, since a laptop does not reach pods."
 )]
@@ -36,7 +36,7 @@ pub struct RunArgs {
     /// Name under which this process holds the Lease; different for each.
     #[arg(long, env = "SFUMATO_IDENTITY", value_name = "NAME", default_value_t = identity())]
     pub identity: String,
-    /// Whether to carry out anything only while holding the Lease `sfu-operator`.
+    /// Work only while holding the Lease `sfu-operator`.
     #[arg(long, env = "SFUMATO_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub leader_elect: bool,
     /// Address of `/livez`, `/readyz` and `/metrics`.

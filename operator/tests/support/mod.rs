@@ -113,7 +113,7 @@ impl Setup {
             .join("fake_process");
         assert!(
             fake.exists(),
-            "build the stand-in first: cargo build -p sfu-operator --example fake_process"
+            "build the stand-in first: scripts/cargo.sh build --workspace --example fake_process"
         );
         let mut command = Command::new(env!("CARGO_BIN_EXE_sfu-operator"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SFUMATO_")) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Who may publish and play. Without a secret or key set, everybody may.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Who may publish and play (everybody, unless one of the first two is given)")]
+#[command(next_help_heading = "Authentication (without the first two options, everybody may publish and play)")]
 pub struct AccessOptions {
     /// File with the secret that tokens are signed with (HS256): at least 32 characters on a line, the first line is current,
     /// further ones are accepted too. Read again when it changes; what it held before is accepted until the next change

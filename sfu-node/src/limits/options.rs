@@ -6,7 +6,7 @@ use sfumato_admin_api::program::option_values::whole_number;
 
 /// How much clients may use. Beyond a limit the answer is 503, or 429 for too many requests, with Retry-After.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "How much clients may use")]
+#[command(next_help_heading = "Limits")]
 pub struct LimitOptions {
     /// Most sessions of this node, publishers and viewers together
     #[arg(long, env = "SFUMATO_MAX_SESSIONS", value_name = "N", default_value_t = 2000, value_parser = whole_number::<u32>(1..=100_000, 2000))]
@@ -23,7 +23,7 @@ pub struct LimitOptions {
     /// Most POST, PATCH and DELETE requests a second of one client address (IPv6: of one /64); twice as many may come at once
     #[arg(long, env = "SFUMATO_MAX_REQUEST_RATE", value_name = "N", default_value_t = 200, value_parser = whole_number::<u32>(1..=100_000, 200))]
     pub max_request_rate: u32,
-    /// Proxies whose word on the client's address counts (X-Forwarded-For): addresses or networks, comma separated [none: `-`]
+    /// Proxies whose X-Forwarded-For is trusted: addresses or networks, comma separated [none: `-`]
     #[arg(
         long,
         env = "SFUMATO_TRUSTED_PROXY",

@@ -44,7 +44,7 @@ pub struct Options {
     /// mediasoup workers, each a thread with a router and a port of its own [default: number of cores]
     #[arg(long, env = "SFUMATO_WORKERS", value_parser = whole_number::<u16>(1..=64, 2))]
     pub workers: Option<u16>,
-    /// Most links to each other node, told to those who ask [default: as many as both have workers]
+    /// Most links to each other node, as the node reports it [default: as many as both have workers]
     #[arg(long, env = "SFUMATO_LANES", value_parser = whole_number::<u16>(1..=64, 2))]
     pub lanes: Option<u16>,
     /// Address of the WHIP and WHEP listener (HTTP)
@@ -96,14 +96,14 @@ pub struct Options {
     /// Local address for WebRTC clients, once for each address; never 0.0.0.0
     #[arg(long, env = "SFUMATO_MEDIA_IP", default_value = "127.0.0.1", value_delimiter = ',', value_parser = specific_ip)]
     pub media_ip: Vec<IpAddr>,
-    /// Address that clients are told instead of the first MEDIA_IP [an IP address or a host name]
+    /// Address that answers name instead of the first MEDIA_IP [an IP address or a host name]
     #[arg(long, env = "SFUMATO_MEDIA_ANNOUNCED")]
     pub media_announced: Option<String>,
     /// Refuse a trickle without If-Match (428) and tracks of several MediaStreams (422), as RFC 9725 says; published
     /// clients forget the header
     #[arg(long, env = "SFUMATO_STRICT_WHIP")]
     pub strict_whip: bool,
-    /// STUN or TURN server that clients are told of, once for each: `stun:HOST:PORT` or
+    /// STUN or TURN server that answers name, once for each: `stun:HOST:PORT` or
     /// `turn:HOST:PORT?transport=udp username=NAME credential=SECRET` (each becomes one `Link: <...>; rel="ice-server"`)
     #[arg(
         long = "ice-server",
@@ -124,7 +124,7 @@ pub struct Options {
     /// Ports of the pipes, FIRST-LAST [UDP; one for each peer and lane]
     #[arg(long, env = "SFUMATO_PIPE_PORTS", default_value = "24000-24099", value_parser = port_range)]
     pub pipe_ports: RangeInclusive<u16>,
-    /// Whether links to other nodes are encrypted [SRTP AES-256-GCM; a link is encrypted when one of its nodes wants it]
+    /// Whether links to other nodes are encrypted [SRTP AES-256-GCM; a link is encrypted when either node has this set]
     #[arg(long, env = "SFUMATO_LINK_ENCRYPTION", default_value_t = true, action = ArgAction::Set)]
     pub link_encryption: bool,
     /// Redis for claims on stream names [redis://HOST:PORT, or rediss:// for TLS; without it names are agreed on between
@@ -135,17 +135,16 @@ pub struct Options {
     /// the system]
     #[arg(long, env = "SFUMATO_REDIS_CA", value_name = "FILE", requires = "redis_url")]
     pub redis_ca: Option<PathBuf>,
-    /// Time between beats on a link; three missed beats make it stale [50ms to 10s]
+    /// Time between heartbeats on a link; after three missed ones its heartbeat counts as lost [50ms to 10s]
     #[arg(long, env = "SFUMATO_BEAT_INTERVAL", default_value = "500ms", value_parser = beat_interval)]
     pub beat_interval: Duration,
-    /// When a stream is carried to another node
+    /// When a stream is relayed to another node
     #[arg(long, env = "SFUMATO_FAN_OUT", default_value = "on-demand")]
     pub fan_out: FanOut,
-    /// How long a stream without viewers is still carried [1s to 1h]
+    /// How long a stream without viewers is still relayed [1s to 1h]
     #[arg(long, env = "SFUMATO_FAN_OUT_IDLE_TIMEOUT", default_value = "30s", value_parser = idle_timeout)]
     pub fan_out_idle_timeout: Duration,
-    /// How long what carries a stream inside the node (its copies on other workers, routers for players with payload types of
-    /// their own, and the pipes between these) is kept without a viewer [1s to 1h]
+    /// How long the node keeps inner copies of a stream without viewers, and their routers and pipes [1s to 1h]
     #[arg(long, env = "SFUMATO_COPY_IDLE_TIMEOUT", default_value = "30s", value_parser = idle_timeout)]
     pub copy_idle_timeout: Duration,
     /// How long publishers may stay after SIGTERM, or after a drain that names no deadline [0s to 24h]. Viewers are moved
@@ -174,7 +173,7 @@ pub struct Options {
     pub log: LogFilter,
 }
 
-/// When a stream is carried to another node.
+/// When a stream is relayed to another node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FanOut {
     /// On the first viewer there.
