@@ -75,7 +75,6 @@ pub struct StepError {
 #[derive(Debug)]
 #[must_use]
 pub struct Outcome {
-    /// The step.
     pub step: Step,
     /// Calls that were made, at most [`MAX_CALLS_A_PAIR`].
     pub calls: u32,

@@ -10,7 +10,6 @@ use std::time::Duration;
 /// One end of a lane, as its node reports it.
 #[derive(Debug, Clone, Copy)]
 pub struct End<'a> {
-    /// The report.
     pub link: &'a LinkReport,
     /// Age of the report that it comes from.
     pub age: Duration,

@@ -23,7 +23,6 @@ const RETRY_GROWTH: f64 = 1.2;
 pub struct News {
     /// Which target, by the number that the mesh task gave this polling: news of an earlier one are ignored.
     pub polling: u64,
-    /// The news.
     pub what: What,
 }
 

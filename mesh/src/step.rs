@@ -62,7 +62,6 @@ pub struct CloseStep {
 /// An end whose peer is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surplus {
-    /// The end.
     pub id: LinkId,
     /// The node that it was made for.
     pub peer: NodeName,

@@ -54,13 +54,11 @@ const TO_CLIENT: [HeaderName; 9] = [
 /// One request, ready for its node.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    /// Method.
     pub method: Method,
     /// Path and query at the node.
     pub path: String,
     /// What the node needs of the headers.
     pub headers: HeaderMap,
-    /// Body.
     pub body: Bytes,
 }
 
@@ -70,7 +68,6 @@ pub enum PassOnError {
     /// No connection could be made: the node has not seen the request.
     #[error("node {node} does not take connections")]
     NotConnected {
-        /// The node.
         node: NodeName,
         /// What the transport says.
         #[source]
@@ -79,7 +76,6 @@ pub enum PassOnError {
     /// The connection broke: the node may have carried the request out.
     #[error("the connection to node {node} broke before its answer was complete")]
     Broken {
-        /// The node.
         node: NodeName,
         /// What the transport says.
         #[source]
@@ -88,7 +84,6 @@ pub enum PassOnError {
     /// The answer cannot be passed back.
     #[error("node {node} gave an answer that cannot be passed on: {why}")]
     BadAnswer {
-        /// The node.
         node: NodeName,
         /// What is wrong with it.
         why: String,

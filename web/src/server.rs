@@ -30,7 +30,6 @@ pub enum ServeError {
     /// No token.
     #[error("cannot read the admin token from {path}; check --admin-token-file and the file's mode")]
     Token {
-        /// The file.
         path: PathBuf,
         #[source]
         source: std::io::Error,
@@ -41,7 +40,6 @@ pub enum ServeError {
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}; check --listen, and whether another sfu-web runs")]
     Listen {
-        /// The address.
         address: SocketAddr,
         #[source]
         source: std::io::Error,

@@ -24,11 +24,7 @@ pub const REREAD_INTERVAL: Duration = Duration::from_secs(2);
 pub enum TlsError {
     /// The file cannot be read.
     #[error("cannot read {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// What is in it is no certificate, or no CA.
     #[error("{what} cannot be used: {problem}; it must hold PEM certificates")]
     Unusable {

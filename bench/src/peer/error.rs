@@ -9,29 +9,19 @@ use std::time::Duration;
 pub enum PeerError {
     /// The URL cannot be used.
     #[error("`{url}` is no URL for WHIP or WHEP: {why}; write it like http://127.0.0.1:2020/whip/NAME")]
-    Url {
-        /// As given.
-        url: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    Url { url: String, why: String },
     /// The HTTP exchange failed below HTTP.
     #[error("{method} {url} got no answer: {source}; is the server running?")]
     Http {
-        /// Method of the request.
         method: &'static str,
-        /// Where it went.
         url: String,
-        /// Why it failed.
         #[source]
         source: reqwest::Error,
     },
     /// The server answered, but not with what the protocol asks for.
     #[error("{method} {url} was answered with {problem}")]
     Refused {
-        /// Method of the request.
         method: &'static str,
-        /// Where it went.
         url: String,
         /// Status and text.
         problem: ErrorAnswer,
@@ -39,21 +29,14 @@ pub enum PeerError {
     /// An SDP that str0m does not take.
     #[error("the {what} of {url} cannot be used: {source}")]
     Sdp {
-        /// Which SDP.
         what: &'static str,
-        /// Whose.
         url: String,
         #[source]
         source: str0m::RtcError,
     },
     /// The answer leaves out something without which the peer makes no sense.
     #[error("the answer of {url} lacks {what}")]
-    Answer {
-        /// Whose.
-        url: String,
-        /// What is missing.
-        what: String,
-    },
+    Answer { url: String, what: String },
     /// No UDP socket.
     #[error("cannot open a UDP socket on {bind}: {source}")]
     Socket {
@@ -68,11 +51,9 @@ pub enum PeerError {
     /// A condition did not come true in time.
     #[error("{url}: no {what} within {within:?} ({state})")]
     Deadline {
-        /// Whose.
         url: String,
         /// What was waited for.
         what: String,
-        /// How long.
         within: Duration,
         /// What there was instead.
         state: String,
@@ -80,7 +61,6 @@ pub enum PeerError {
     /// The session ended while something was waited for.
     #[error("{url}: closed ({reason}) while waiting for {what}")]
     Closed {
-        /// Whose.
         url: String,
         /// Why it ended.
         reason: CloseReason,

@@ -71,9 +71,7 @@ pub enum RunError {
     /// The process to kill could not be killed.
     #[error("cannot send {signal} to process {pid}: {why}")]
     Signal {
-        /// Name of the signal.
         signal: &'static str,
-        /// Whose.
         pid: u32,
         why: String,
     },

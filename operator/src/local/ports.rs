@@ -25,9 +25,7 @@ pub enum PortError {
     Twice {
         port: u16,
         protocol: Protocol,
-        /// Who and what for.
         first: String,
-        /// Who and what for.
         second: String,
         /// The option that moves the second.
         option: &'static str,

@@ -3,7 +3,6 @@
 /// What is there, what is being made included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InUse {
-    /// Sessions.
     pub sessions: u32,
     /// Those of them that are not connected.
     pub half_open: u32,
@@ -12,7 +11,6 @@ pub struct InUse {
 /// What there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Sessions.
     pub sessions: u32,
     /// Sessions that are not connected.
     pub half_open: u32,

@@ -25,15 +25,10 @@ pub struct LinkTable {
 /// What links have carried, all together.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LinkSums {
-    /// RTP packets received.
     pub packets_received: u64,
-    /// RTP packets lost.
     pub packets_lost: u64,
-    /// Bytes sent.
     pub bytes_sent: u64,
-    /// Bytes received.
     pub bytes_received: u64,
-    /// Beats received.
     pub beats_received: u64,
 }
 

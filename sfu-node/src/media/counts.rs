@@ -13,7 +13,6 @@ pub struct Counts {
     pub packets: u64,
     /// Packets lost.
     pub lost: u64,
-    /// NACKs.
     pub nacks: u64,
     /// PLI and FIR.
     pub key_frame_requests: u64,

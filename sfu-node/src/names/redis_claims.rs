@@ -28,7 +28,6 @@ const MAX_LOGGED: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claim {
-    /// The publication.
     pub publication: PublicationId,
     pub node: NodeName,
     /// The life of the origin.

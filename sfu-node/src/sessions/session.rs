@@ -223,7 +223,6 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Adds a session.
     pub fn add(&self, session: Arc<Session>) {
         self.open.lock().insert(session.id.clone(), session);
     }

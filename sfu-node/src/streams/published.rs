@@ -33,9 +33,7 @@ impl Published {
 
 /// A publication of this node and its right to its name.
 pub struct OwnRight {
-    /// The name.
     pub stream: StreamName,
-    /// The right.
     pub right: Right,
     /// The session that sends the publication.
     pub session: SessionId,

@@ -60,7 +60,6 @@ pub fn ice_environment(servers: &[IceServerSpec]) -> Vec<EnvVar> {
     passwords
 }
 
-/// The files.
 pub fn volumes(wish: &Wish) -> (Vec<Volume>, Vec<VolumeMount>) {
     let auth = wish.spec.auth.keys().map(|keys| ("auth", AUTH_DIR, keys.reference()));
     let ca = redis_ca(&wish.spec).map(|ca| ("redis-ca", REDIS_CA_DIR, ca));
