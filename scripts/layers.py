@@ -17,7 +17,21 @@ from rust_modules import Unreadable, manifests_of, read_package, read_toml
 NODE_CRATE = Path("sfu-node")
 NODE_TYPE = "node::Node"
 UPPER = ["node", "negotiate", "http"]
-BELOW_NODE = ["access", "events", "layers", "limits", "links", "media", "names", "options", "sdp", "sessions", "stats", "streams"]
+BELOW_NODE = [
+    "access",
+    "events",
+    "ids",
+    "layers",
+    "limits",
+    "links",
+    "media",
+    "names",
+    "options",
+    "sdp",
+    "sessions",
+    "stats",
+    "streams",
+]
 
 # Packages that must not depend on another, directly or through others: planning and driving is the operator's.
 WITHOUT = {"sfu-node": "sfumato-mesh", "sfu-web": "sfumato-mesh"}
