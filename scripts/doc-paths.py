@@ -18,6 +18,8 @@ from pathlib import Path
 BASES = ("", "admin-api/src", "sfu-node/src", "operator/src", "operator/src/controller")
 # A path with a folder and the ending of a source or a document.
 FILE = re.compile(r"^[\w.-]+(?:/[\w.-]+)+\.(?:rs|py|sh|toml|yaml|md|js|mjs|go|json)$")
+# What `make setup` writes.
+WRITTEN = {".cargo/config.toml"}
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 PICKED = re.compile(r"^cargo test --workspace ([a-z_]+)\b", re.M)
@@ -48,7 +50,7 @@ def missing(root: Path, document: Path) -> list[str]:
         elif anchor and file.suffix == ".md" and anchor not in anchors(file.read_text(encoding="utf-8")):
             found.append(f"link to {target}: there is no such heading")
     for code in CODE.findall(prose):
-        if re.search(r"[*<{]|\bNAME\b", code) or not FILE.match(code):
+        if re.search(r"[*<{]|\bNAME\b", code) or code in WRITTEN or not FILE.match(code):
             continue
         if not any((root / base / code).exists() for base in BASES):
             found.append(f"`{code}`")
