@@ -9,7 +9,7 @@ const byId = (id) => document.getElementById(id);
 const LINK_STATES = {
   fresh: { mark: "●", tone: "good", word: "up", meaning: "relays media both ways" },
   connecting: { mark: "◌", tone: "busy", word: "connecting", meaning: "no heartbeat has come back yet" },
-  stale: { mark: "◐", tone: "warn", word: "heartbeat lost", meaning: "heartbeats are missing" },
+  stale: { mark: "◐", tone: "warn", word: "lost", meaning: "its heartbeats are missing" },
   dead: { mark: "✕", tone: "bad", word: "failed", meaning: "its transport has failed" },
   missing: { mark: "○", tone: "none", word: "missing", meaning: "one end does not report it" },
 };
