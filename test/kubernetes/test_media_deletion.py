@@ -69,7 +69,8 @@ def test_a_cluster_deleted_with_streams_playing_leaves_no_child_and_nothing_in_r
     print(f"deleted with every child in {time.monotonic() - began:.1f} s")
     eventually("Redis has forgotten the cluster", lambda: not keys(), within=FORGOTTEN_WITHIN)
     print(f"nothing in Redis after {time.monotonic() - began:.1f} s")
-    assert ask(REDIS_PORT, "DBSIZE", host=redis) == 0, ask(REDIS_PORT, "KEYS", "*", host=redis)
+    # Not DBSIZE: it counts what has expired until Redis gets round to dropping it.
+    assert ask(REDIS_PORT, "KEYS", "*", host=redis) == [], "only the cluster's own keys were ever there"
 
 
 def children(cluster) -> list[str]:
