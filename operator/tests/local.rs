@@ -8,7 +8,7 @@ mod support;
 use nix::sys::signal::Signal;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
-use support::{Cluster, Setup, all_gone};
+use support::{Cluster, Setup, all_gone, kill};
 
 #[test]
 fn three_nodes_come_up_are_linked_and_end_with_ctrl_c() {
@@ -36,7 +36,7 @@ fn a_node_that_is_killed_is_restarted_and_the_mesh_heals() {
     let mut cluster = Setup::new().start();
     cluster.waits_for("everything is up");
     let first = cluster.pid("sfu-2");
-    support::kill(first, Signal::SIGKILL);
+    kill(first, Signal::SIGKILL);
     // The mesh may notice before the supervisor does.
     cluster.waits_for_all(&[
         "sfu-2 died: signal 9 (SIGKILL), last line: sfu-2 says hello; restarting in 0.25 s",
@@ -58,7 +58,12 @@ fn changes_of_the_file_are_followed_and_bad_ones_refused() {
     cluster.waits_for("mesh 10/10 fully connected");
 
     cluster.writes_manifest("{ replicas: 33 }");
-    cluster.waits_for("spec.replicas: must be between 1 and 32, and is 33 (the cluster stays as it is)");
+    cluster.waits_for("spec.replicas: must be between 1 and 32, and is 33; what ran before runs on");
+    cluster.waits_for_condition(
+        "Degraded",
+        "True InvalidSpec",
+        "spec.replicas: must be between 1 and 32",
+    );
     let kept = [cluster.pid("sfu-1"), cluster.pid("sfu-2")];
     let removed = [cluster.pid("sfu-3"), cluster.pid("sfu-4"), cluster.pid("sfu-5")];
 
@@ -66,6 +71,7 @@ fn changes_of_the_file_are_followed_and_bad_ones_refused() {
     cluster.waits_for("has changed: 5 -> 2 nodes");
     cluster.waits_for("mesh 1/1 fully connected");
     all_gone(&removed);
+    cluster.waits_for_condition("Degraded", "False AsExpected", "nothing needs a person");
     assert_eq!(
         [cluster.pid("sfu-1"), cluster.pid("sfu-2")],
         kept,
@@ -83,6 +89,7 @@ fn a_node_that_is_scaled_away_is_drained_first_and_ends_when_it_is_empty() {
     let removed = [cluster.pid("sfu-2"), cluster.pid("sfu-3")];
     cluster.writes_manifest("{ replicas: 1 }");
     cluster.waits_for_all(&[
+        "Draining: sfu-2 accepts no new sessions and is drained within 3 s (scaleDown)",
         "sfu-2 is drained (scaleDown): nobody is on it",
         "sfu-3 is drained (scaleDown): 1 publisher and 0 viewers left, for at most 3.0 s",
         "sfu-2 has ended",
@@ -107,6 +114,7 @@ fn a_node_that_is_wanted_again_while_it_is_drained_stays() {
     cluster.writes_manifest("{ replicas: 1 }");
     cluster.waits_for("sfu-2 is drained (scaleDown)");
     cluster.writes_manifest("{ replicas: 2 }");
+    cluster.waits_for("DrainLifted: sfu-2 is needed again and accepts sessions (scaleDown)");
     cluster.waits_for("sfu-2 takes sessions again");
     assert_eq!(cluster.pid("sfu-2"), pid);
     assert_eq!(cluster.status()["status"]["nodesSummary"], "2/2");
@@ -123,11 +131,29 @@ fn changed_fields_reach_all_nodes_one_by_one() {
     let before = [cluster.pid("sfu-1"), cluster.pid("sfu-2")];
     cluster.writes_manifest("{ replicas: 2, mesh: { fanOut: Eager } }");
     cluster.waits_for("takes over the new fields one by one");
+    cluster.waits_for("Replacing: sfu-2 is replaced");
     cluster.waits_for("sfu-2 is ready");
     cluster.waits_for("sfu-1 is ready");
     all_gone(&before);
     let command = std::fs::read_to_string(format!("/proc/{}/cmdline", cluster.pid("sfu-1"))).unwrap();
     assert!(command.contains("--fan-out\0eager"), "{command}");
+    cluster.ends_with(Signal::SIGINT);
+}
+
+#[test]
+fn a_paused_cluster_is_left_alone_and_its_processes_are_still_kept_running() {
+    let mut cluster = Setup::new().manifest("{ replicas: 2 }").start();
+    cluster.waits_for("everything is up");
+    let before = [cluster.pid("sfu-1"), cluster.pid("sfu-2")];
+    cluster.writes_manifest("{ replicas: 1, paused: true, mesh: { fanOut: Eager } }");
+    cluster.waits_for("paused: nothing is started, drained or replaced until spec.paused is false");
+    cluster.waits_for_condition("Paused", "True Paused", "spec.paused is set");
+    kill(before[0], Signal::SIGKILL);
+    cluster.waits_for("sfu-1 died: signal 9 (SIGKILL)");
+    cluster.waits_for("sfu-1 is ready");
+    assert_eq!(cluster.pid("sfu-2"), before[1], "neither scaled away nor replaced");
+    cluster.writes_manifest("{ replicas: 2, mesh: { fanOut: Eager } }");
+    cluster.waits_for("Replacing: sfu-2 is replaced");
     cluster.ends_with(Signal::SIGINT);
 }
 

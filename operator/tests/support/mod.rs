@@ -218,6 +218,20 @@ impl Cluster {
         write_manifest(&self.setup.manifest_file(), spec);
     }
 
+    /// Waits until a condition is told as `STATUS REASON` and its message contains these words.
+    pub fn waits_for_condition(&self, kind: &str, told: &str, words: &str) {
+        until(&format!("{kind} is {told}, with \"{words}\""), || {
+            let status = self.status();
+            let conditions = status["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            conditions.iter().any(|condition| {
+                text(&condition["type"]) == kind
+                    && format!("{} {}", text(&condition["status"]), text(&condition["reason"])) == told
+                    && text(&condition["message"]).contains(words)
+            })
+        });
+    }
+
     /// The status file, once it is there.
     pub fn status(&self) -> serde_json::Value {
         let path = self.setup.status_file();
