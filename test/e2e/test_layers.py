@@ -7,6 +7,9 @@ from harness.faults import narrowed
 from harness.growth import grows
 from harness.waiting import eventually
 
+# Three layers are three encoders, and what a browser sends of them follows what the machine has left.
+pytestmark = pytest.mark.alone
+
 # Low rates: on a busy machine a browser that has measured little bandwidth sends its top layers late.
 LAYERS = [
     {"rid": "q", "scaleResolutionDownBy": 4, "maxBitrate": 60_000},
