@@ -57,10 +57,10 @@ def shows(viewer, height, within=15):
     grows(viewer)
 
 
-@pytest.mark.parametrize("name", ["chromium", "firefox"])
-def test_a_viewer_on_another_node_gets_each_layer_that_it_asks_for(name, cluster, page, simulcast, stream):
+def test_a_viewer_on_another_node_gets_each_layer_that_it_asks_for(cluster, page, simulcast, stream):
+    """Firefox is the viewer; that Chromium gets what it asks for is shown by the product's own page."""
     tab, publisher = simulcast()
-    viewer = (tab if name == "chromium" else page(name)).watch(cluster.whep(stream, "sfu-3"))
+    viewer = page("firefox").watch(cluster.whep(stream, "sfu-3"))
     other = tab.watch(cluster.whep(stream, "sfu-3"))
     assert f'rel="{CORE}:layer"' in viewer.links
     all_layers_flow(publisher)
