@@ -81,31 +81,14 @@ begin_ahead() {
 }
 check_formatting() { scripts/format.sh --check; }
 
-# Each linter runs even where one before it has failed, so that one run shows all there is to mend.
-check_lints() {
-  local failed=0 shell_files
-  scripts/tools.sh lint
-  mapfile -t shell_files < <(scripts/shell-files.sh)
-  scripts/cargo.sh clippy --workspace --all-targets --locked -- -D warnings || failed=1
-  RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --workspace --no-deps --document-private-items --locked --quiet || failed=1
-  python3 -m unittest discover --quiet --start-directory scripts || failed=1
-  scripts/module-circles.py || failed=1
-  scripts/layers.py || failed=1
-  scripts/doc-paths.py || failed=1
-  "$tools/lint/bin/shellcheck" --external-sources "${shell_files[@]}" || failed=1
-  "$tools/lint/bin/ruff" check scripts test || failed=1
-  "$tools/lint/bin/typos" || failed=1
-  return $failed
-}
-
+check_lints() { scripts/lints.sh; }
 check_build() { scripts/cargo.sh build --workspace --locked; }
 check_generated() { scripts/generate.sh --check; }
 
 check_unit() {
   scripts/cargo.sh test --workspace --locked --lib --bins
   scripts/cargo.sh test --workspace --locked --doc
-  scripts/apt.sh page
-  node --test web/tests/ui/*.test.mjs
+  scripts/page-tests.sh
 }
 
 # First the stand-in that the operator's tests start: `--test` builds no example. The lints look at the other examples.
