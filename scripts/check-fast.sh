@@ -50,11 +50,13 @@ step() {
   "${@:2}" || { result=FAILED && failed=1; }
   summary+=("$(printf '  %-8s %3d s  %s' "$result" $((SECONDS - start)) "$1")")
 }
+stories() { scripts/cargo.sh build --workspace --locked --bin sfu-operator && env -u PYTEST_ARGS scripts/stories.sh; }
+
 step formatting scripts/format.sh --check
 step "lints: ${kinds[*]}" scripts/lints.sh "${kinds[@]}"
 if changed "$rust|^sfu-node/tests/|^web/ui/"; then step "unit tests" scripts/unit-tests.py "${files[@]}"; fi
 if changed '^web/(ui|tests/ui)/'; then step "tests of the page" scripts/page-tests.sh; fi
-if [ -x scripts/stories.sh ] && changed '^(admin-api|mesh|operator|crds|test/stories)/'; then step stories scripts/stories.sh; fi
+if [ -x scripts/stories.sh ] && changed '^(admin-api|mesh|operator|crds|test/stories)/'; then step stories stories; fi
 
 printf '\n== summary, %s s in all\n' "$SECONDS"
 printf '%s\n' "${summary[@]}"
