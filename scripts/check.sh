@@ -5,7 +5,8 @@
 # A check that cannot run counts as failed. PYTEST_ARGS='-k kill' picks whole-system tests.
 . "$(dirname "$0")/env.sh"
 
-all=(setup formatting lints build generated unit media e2e kubernetes dependencies)
+# Whole-system tests come before lints and other tests, which are compiled beside them.
+all=(setup formatting build generated e2e kubernetes lints unit media dependencies)
 wanted=("$@")
 if [ $# = 0 ]; then wanted=("${all[@]}"); fi
 
@@ -79,6 +80,15 @@ begin_ahead() {
   if wants kubernetes && has_tests kubernetes; then beside ahead-cluster scripts/cluster-build.sh; fi
   if wants dependencies; then beside ahead-deny scripts/tools.sh deny; fi
 }
+# After the build, which is cargo's last one until the whole-system tests are over: those mostly wait.
+begin_compiling() {
+  local later=() check
+  if wants kubernetes && has_tests kubernetes; then later+=(previous); fi
+  for check in lints unit media; do
+    if wants "$check"; then later+=("$check"); fi
+  done
+  if [ ${#later[@]} -gt 0 ]; then beside ahead-compiling scripts/compile.sh "${later[@]}"; fi
+}
 check_formatting() { scripts/format.sh --check; }
 
 check_lints() { scripts/lints.sh; }
@@ -91,9 +101,8 @@ check_unit() {
   scripts/page-tests.sh
 }
 
-# First the stand-in that the operator's tests start: `--test` builds no example. The lints look at the other examples.
 check_media() {
-  scripts/cargo.sh build --workspace --locked --example fake_process
+  scripts/compile.sh media
   scripts/cargo.sh test --workspace --locked --test '*'
 }
 
@@ -166,6 +175,7 @@ for check in "${wanted[@]}"; do
     choose
     begin_ahead
   fi
+  if [ "$check" = build ] && [ "$result" = passed ] && { wants e2e || wants kubernetes; }; then begin_compiling; fi
 done
 
 # Reports of this run's suites of pytest.
