@@ -50,6 +50,7 @@ step() {
   "${@:2}" || { result=FAILED && failed=1; }
   summary+=("$(printf '  %-8s %3d s  %s' "$result" $((SECONDS - start)) "$1")")
 }
+# shellcheck disable=SC2329 # step calls it
 stories() { scripts/cargo.sh build --workspace --locked --bin sfu-operator && env -u PYTEST_ARGS scripts/stories.sh; }
 
 step formatting scripts/format.sh --check
