@@ -6,7 +6,6 @@
 mod support;
 
 use nix::sys::signal::Signal;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use support::{Cluster, Setup, all_gone, kill};
 
@@ -155,85 +154,6 @@ fn a_paused_cluster_is_left_alone_and_its_processes_are_still_kept_running() {
     cluster.writes_manifest("{ replicas: 2, mesh: { fanOut: Eager } }");
     cluster.waits_for("Replacing: sfu-2 is replaced");
     cluster.ends_with(Signal::SIGINT);
-}
-
-#[test]
-fn a_port_in_use_is_one_sentence_and_nothing_is_started() {
-    let setup = Setup::new();
-    let port = setup.client_port(1);
-    let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    let (code, message) = setup.fails();
-    assert_eq!(code, 1);
-    assert!(
-        message.starts_with(&format!("error: TCP port {port} is in use by ")),
-        "{message}"
-    );
-    assert!(message.contains("and sfu-2 needs it for WHIP and WHEP"), "{message}");
-}
-
-#[test]
-fn a_missing_redis_is_one_sentence_and_nothing_is_started() {
-    let (code, message) = Setup::new().without_path().fails();
-    assert_eq!(code, 1);
-    assert!(
-        message.starts_with("error: redis-server is not on the PATH: install it"),
-        "{message}"
-    );
-
-    let setup = Setup::new();
-    let url = format!("redis://user:secret@127.0.0.1:{}", setup.redis_port());
-    let (code, message) = setup.with(&["--redis-url", &url]).fails();
-    assert_eq!(code, 1);
-    assert!(message.starts_with("error: Redis at 127.0.0.1:"), "{message}");
-    assert!(!message.contains("secret"), "{message}");
-}
-
-#[test]
-fn a_redis_that_dies_at_once_ends_the_start_with_its_last_line() {
-    let (code, message) = Setup::new().with(&["--redis-bin", "/bin/false"]).fails();
-    assert_eq!(code, 1);
-    assert!(
-        message.contains("did not come up") && message.contains("exit code 1"),
-        "{message}"
-    );
-}
-
-#[test]
-fn a_bad_manifest_is_a_usage_error_with_the_path_of_the_field() {
-    for (spec, expected) in [
-        ("{ replicas: 0 }", "spec.replicas: must be between 1 and 32, and is 0"),
-        ("{ replicas: 33 }", "spec.replicas: must be between 1 and 32, and is 33"),
-        (
-            "{ replica: 3 }",
-            "spec.replica: unknown field; did you mean `replicas`?",
-        ),
-        (
-            "{ mesh: { beatInterval: 500 } }",
-            "spec.mesh.beatInterval: `500` has no unit",
-        ),
-    ] {
-        let (code, message) = Setup::new().manifest(spec).fails();
-        assert_eq!(code, 2, "{message}");
-        assert!(message.contains(expected), "{message}");
-    }
-    let (code, message) = Setup::new().with(&["-f", "/no/such/file.yaml"]).fails();
-    assert_eq!(
-        (code, message.contains("cannot read /no/such/file.yaml")),
-        (2, true),
-        "{message}"
-    );
-}
-
-#[test]
-fn a_wrong_option_is_a_usage_error() {
-    for options in [
-        &["--nodes", "0"][..],
-        &["--nodes", "33"],
-        &["--no-such-option"],
-        &["--redis-url", "http://x"],
-    ] {
-        assert_eq!(Setup::new().with(options).fails().0, 2, "{options:?}");
-    }
 }
 
 #[test]
