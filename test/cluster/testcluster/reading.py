@@ -127,8 +127,13 @@ class Reader:
         return self._resources[word]
 
     def _read(self, path: str, query: dict[str, str], headers: dict[str, str] | None = None) -> dict:
+        request = self._http.build_request("GET", path, params=query, headers=headers)
         try:
-            answer = self._http.get(path, params=query, headers=headers)
+            try:
+                answer = self._http.send(request)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                # The kept connection was of a server that has ended since. kubectl makes a new one each time.
+                answer = self._http.send(request)
         except httpx.TransportError as error:
             raise KubectlError(f"GET {path}: {type(error).__name__}: {error}") from error
         if answer.is_success:
