@@ -7,6 +7,7 @@ import pytest
 
 from harness.growth import Steady, grows
 from harness.redis import ask
+from installation import IMAGES
 from media import cluster_json, whep, whip
 from sfucluster import CHILDREN, SfuCluster
 from testcluster.waiting import eventually
@@ -34,7 +35,7 @@ def redis(kubectl, namespace) -> str:
 def redis_pod(namespace: str) -> dict:
     container = {
         "name": "redis",
-        "image": "localhost/sfumato/redis:dev",
+        "image": IMAGES["redis"],
         "imagePullPolicy": "IfNotPresent",
         # Nobody but the test's own pods knows of it, and it holds nothing.
         "args": ["--protected-mode", "no", "--save", ""],
