@@ -23,7 +23,9 @@ def main() -> int:
     run = uuid.uuid4().hex[:8]
     processes = Processes()
     clusters = Clusters(processes)
-    signal.signal(signal.SIGTERM, interrupt)
+    # Also where this was started in the background, which ignores the first of them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
         if paths or arguments or os.environ.get("SFUMATO_KUBECONFIG"):
             return on_one.run(processes, clusters, paths or ["test/cluster", "test/kubernetes"], arguments, run)
@@ -32,7 +34,8 @@ def main() -> int:
         print("interrupted", file=sys.stderr)
         return 130
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         processes.end()
         clusters.down()
 

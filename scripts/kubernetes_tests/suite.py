@@ -57,6 +57,7 @@ class Suite:
             "--config-file",
             f"{self.folder}/pytest.ini",
             "--verbose",
+            "--no-header",
         ]
         color = "--color=yes" if sys.stdout.isatty() else "--color=no"
         code = processes.run(
