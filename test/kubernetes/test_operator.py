@@ -8,10 +8,10 @@ from datetime import datetime
 
 import pytest
 
+from installation import LEASE_SECONDS
 from nodes import Nodes, kill
 from testcluster.waiting import eventually
 
-LEASE_SECONDS = 15
 # What a follower needs to see a renewal, and to take the Lease when it has run out.
 TAKE_OVER = LEASE_SECONDS + 2
 KILLS = 10
