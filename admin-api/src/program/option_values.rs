@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Reads whole numbers of this range.
 pub fn whole_number<T>(
@@ -20,6 +21,21 @@ where
             "use a whole number from {} to {}, such as {example}",
             range.start(),
             range.end()
+        )),
+    }
+}
+
+/// Reads times of this range, with units: `500ms`, `30s`, `1h`.
+pub fn duration(
+    range: RangeInclusive<Duration>,
+    example: &'static str,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    move |text| match humantime::parse_duration(text) {
+        Ok(time) if range.contains(&time) => Ok(time),
+        _ => Err(format!(
+            "use a time with a unit, from {} to {}, such as {example}",
+            humantime::format_duration(*range.start()),
+            humantime::format_duration(*range.end())
         )),
     }
 }
@@ -54,6 +70,19 @@ mod tests {
             assert_eq!(
                 read(wrong),
                 Err("use a whole number from 1 to 32, such as 3".to_owned()),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_time_outside_its_range_and_one_without_a_unit_are_refused_with_the_range_and_an_example() {
+        let read = duration(Duration::from_secs(3)..=Duration::from_secs(300), "15s");
+        assert_eq!(read("1m 30s"), Ok(Duration::from_secs(90)));
+        for wrong in ["2s", "301s", "15", "", "-5s", "99999999999999999999s"] {
+            assert_eq!(
+                read(wrong),
+                Err("use a time with a unit, from 3s to 5m, such as 15s".to_owned()),
                 "{wrong}"
             );
         }

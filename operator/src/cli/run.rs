@@ -2,8 +2,9 @@
 
 use clap::{ArgAction, Args, ValueEnum};
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
-use sfumato_admin_api::program::option_values::{socket_address, whole_number};
+use sfumato_admin_api::program::option_values::{duration, socket_address, whole_number};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Options of `run`.
 #[derive(Debug, Args)]
@@ -39,6 +40,19 @@ pub struct RunArgs {
     /// Work only while holding the Lease `sfu-operator`.
     #[arg(long, env = "SFUMATO_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub leader_elect: bool,
+    /// After this long without a renewal of the Lease another operator takes over, in whole seconds. The holder renews it
+    /// every 2/15 of this time, and ends when it could not for 2/3 of it.
+    #[arg(long, env = "SFUMATO_LEASE_DURATION", value_name = "TIME", default_value = "15s", help_heading = PACE)]
+    #[arg(value_parser = duration(Duration::from_secs(3)..=Duration::from_secs(300), "15s"))]
+    pub lease_duration: Duration,
+    /// How long after the end of its grace period a pod of a lost Kubernetes node is removed, if no media node hears it.
+    #[arg(long, env = "SFUMATO_LOST_AFTER", value_name = "TIME", default_value = "30s", help_heading = PACE)]
+    #[arg(value_parser = duration(Duration::from_secs(1)..=Duration::from_secs(3600), "30s"))]
+    pub lost_after: Duration,
+    /// How often Secrets are read again, which no watch tells of. Every 5 s at least while something is not as desired.
+    #[arg(long, env = "SFUMATO_SECRETS_EVERY", value_name = "TIME", default_value = "60s", help_heading = PACE)]
+    #[arg(value_parser = duration(Duration::from_secs(1)..=Duration::from_secs(3600), "60s"))]
+    pub secrets_every: Duration,
     /// Address of `/livez`, `/readyz` and `/metrics`.
     #[arg(long, env = "SFUMATO_LISTEN", value_name = "IP:PORT", default_value = "[::]:8080", value_parser = socket_address)]
     pub listen: SocketAddr,
@@ -54,6 +68,8 @@ pub struct RunArgs {
     )]
     pub log: LogFilter,
 }
+
+const PACE: &str = "Pace";
 
 impl RunArgs {
     /// Whether nodes see the operator as a pod, which network policies can name.
@@ -102,4 +118,24 @@ pub struct ManifestsArgs {
     /// Further options of `sfu-operator run`, such as `--node-image=IMAGE`. Repeatable.
     #[arg(long = "arg", value_name = "OPTION", allow_hyphen_values = true)]
     pub args: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+    use std::time::Duration;
+
+    /// Tests shorten these, so nothing else would notice that a default has changed.
+    #[test]
+    fn the_pace_is_the_documented_one_unless_somebody_says_otherwise() {
+        let Cli { command } = Cli::parse_from(["sfu-operator", "run"]);
+        let Command::Run(args) = command else {
+            panic!("`run` is another command");
+        };
+        assert_eq!(
+            [args.lease_duration, args.lost_after, args.secrets_every],
+            [15, 30, 60].map(Duration::from_secs)
+        );
+    }
 }

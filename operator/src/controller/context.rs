@@ -2,6 +2,7 @@
 
 use super::build::Settings;
 use super::mesh::meshes::Meshes;
+use super::pace::Pace;
 use super::process::metrics::Metrics;
 use super::rollout::act::Actor;
 use super::rollout::observe::Leaving;
@@ -24,6 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What every reconcile of a scope shares.
 pub struct Context {
     pub settings: Settings,
+    pub pace: Pace,
     pub caches: Caches,
     pub meshes: Arc<Meshes>,
     /// Where reconciles are asked for.

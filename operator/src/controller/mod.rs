@@ -10,12 +10,13 @@
 //! - [`mesh`]: the meshes, in tasks of their own, by the same driver as in local mode
 //! - [`rollout`]: who has to leave, and when; which pod templates are kept
 //! - [`stages`]: the other stages: validate, dereference, apply, write the status
-//! - [`reconcile`]: calls them in turn; [`context`] is what it holds, [`work`] schedules it
+//! - [`reconcile`]: calls them in turn; [`context`] is what it holds, [`pace`] how long it waits, [`work`] schedules it
 
 pub mod build;
 mod context;
 mod error;
 mod mesh;
+mod pace;
 mod process;
 mod reconcile;
 mod remark;
@@ -31,6 +32,7 @@ use kube::{Client, Config};
 use mesh::gauges::MeshGauges;
 use mesh::meshes::Way;
 use mesh::targets::NodeAccess;
+use pace::Pace;
 use process::events::Events;
 use process::kubernetes_release::CONNECT_TIMEOUT;
 use process::lease::{Elector, Lost, Timing};
@@ -114,13 +116,20 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
     let work = Work {
         client: client.clone(),
         settings: settings(args, &namespace),
+        pace: Pace::of(args),
         events: Events::new(client.clone(), args.identity.clone()),
         metrics: Arc::clone(&metrics),
         waiting,
         parts,
     };
     let outcome = if args.leader_elect {
-        let elector = Elector::new(client, &namespace, LEASE, &args.identity, Timing::default());
+        let elector = Elector::new(
+            client,
+            &namespace,
+            LEASE,
+            &args.identity,
+            Timing::of(args.lease_duration),
+        );
         let standing = elector.standing();
         let working = tokio::spawn(work.once_leading(standing));
         let outcome = elector.run(stop).await;

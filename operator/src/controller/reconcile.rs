@@ -6,6 +6,7 @@
 use super::build::{ClusterId, build};
 use super::context::Context;
 use super::error::{DEADLINE, Error};
+use super::pace::Pace;
 use super::remark::Remark;
 use super::rollout::adjust::adjust;
 use super::rollout::last_good::last_good;
@@ -23,13 +24,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// A look at a cluster that is as desired. Watches tell of every change; this is for what no watch can tell, which is
-/// what Secrets hold.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// The same while something is not as desired.
-const LOOK_AGAIN_WHEN_BUSY: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// Carries out one object. The scheduler never runs two of these for the same object at once.
 ///
@@ -82,7 +77,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     let live = context.caches.nodes_of(&wish.id);
     let now = (Timestamp::now(), Instant::now());
     let decision = context.remember(key, |memory| {
-        let observation = observe(&wish, live.as_deref(), &pods, &mesh, &memory.leaving, now);
+        let observation = observe(&wish, live.as_deref(), &pods, &mesh, &memory.leaving, context.pace, now);
         let decision = decide(&observation);
         count_leaving(&mut memory.leaving, &observation, &decision.leaving, now.1);
         decision
@@ -119,7 +114,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     context.status_writer.write(&wish.id, &before, &now).await?;
     match refused {
         Some(error) => Err(error.into()),
-        None => Ok(look_again(&now)),
+        None => Ok(look_again(&now, context.pace)),
     }
 }
 
@@ -154,11 +149,12 @@ async fn leave_as_it_is(
     };
     let now = status(&facts, before, Timestamp::now());
     context.status_writer.write(&id, before, &now).await?;
-    Ok(Action::requeue(LOOK_AGAIN))
+    Ok(Action::requeue(context.pace.believed(false)))
 }
 
-fn look_again(now: &SfuClusterStatus) -> Action {
-    let pause = if is_busy(now) { LOOK_AGAIN_WHEN_BUSY } else { LOOK_AGAIN };
+/// Watches tell of every change. A further look is for what no watch can tell, which is what Secrets hold.
+fn look_again(now: &SfuClusterStatus, pace: Pace) -> Action {
+    let pause = pace.believed(is_busy(now));
     // Counts that were held back are written when they may be.
     let counts = now.streams > 0 || now.nodes.iter().any(|node| node.viewers > 0);
     Action::requeue(if counts { pause.min(COUNTS_EVERY) } else { pause })

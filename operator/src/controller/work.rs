@@ -4,6 +4,7 @@ use super::build::Settings;
 use super::context::Context;
 use super::error::Error;
 use super::mesh::meshes::{Meshes, Way};
+use super::pace::Pace;
 use super::process::events::Events;
 use super::process::kubernetes_release;
 use super::process::lease::Standing;
@@ -52,6 +53,7 @@ impl Part {
 pub struct Work {
     pub client: Client,
     pub settings: Settings,
+    pub pace: Pace,
     pub events: Events,
     pub metrics: Arc<Metrics>,
     /// What `/readyz` waits for.
@@ -93,9 +95,10 @@ impl Work {
             let client = || self.client.clone();
             let context = Arc::new(Context {
                 settings: self.settings.clone(),
+                pace: self.pace,
                 caches,
                 validator: Validator::default(),
-                dereferencer: Dereferencer::new(client()),
+                dereferencer: Dereferencer::new(client(), self.pace),
                 applier: Applier::new(client()),
                 actor: Actor::new(client(), Arc::clone(&part.meshes), self.events.clone()),
                 status_writer: StatusWriter::new(client(), self.events.clone(), Arc::clone(&self.metrics)),

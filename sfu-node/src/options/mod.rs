@@ -7,7 +7,7 @@ use crate::limits::LimitOptions;
 use clap::{ArgAction, Parser, ValueEnum};
 use ice_server::IceServer;
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
-use sfumato_admin_api::program::option_values::{ip_address, socket_address, whole_number};
+use sfumato_admin_api::program::option_values::{duration, ip_address, socket_address, whole_number};
 use sfumato_admin_api::types::{MAX_DRAIN_SECONDS, NodeName};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -290,24 +290,13 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
 }
 
 fn beat_interval(text: &str) -> Result<Duration, String> {
-    bounded(text, Duration::from_millis(50), Duration::from_secs(10), "500ms")
+    duration(Duration::from_millis(50)..=Duration::from_secs(10), "500ms")(text)
 }
 
 fn idle_timeout(text: &str) -> Result<Duration, String> {
-    bounded(text, Duration::from_secs(1), Duration::from_secs(3600), "30s")
+    duration(Duration::from_secs(1)..=Duration::from_secs(3600), "30s")(text)
 }
 
 fn drain_deadline(text: &str) -> Result<Duration, String> {
-    bounded(text, Duration::ZERO, Duration::from_secs(MAX_DRAIN_SECONDS), "5m")
-}
-
-fn bounded(text: &str, least: Duration, most: Duration, example: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
-        _ => Err(format!(
-            "use a time with a unit, from {} to {}, such as {example}",
-            humantime::format_duration(least),
-            humantime::format_duration(most)
-        )),
-    }
+    duration(Duration::ZERO..=Duration::from_secs(MAX_DRAIN_SECONDS), "5m")(text)
 }

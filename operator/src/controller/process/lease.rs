@@ -24,15 +24,21 @@ pub struct Timing {
     pub retry: Duration,
 }
 
-impl Default for Timing {
-    fn default() -> Self {
+impl Timing {
+    /// In the proportions of Kubernetes' own components (15 s, 10 s, 2 s). A Lease counts in whole seconds.
+    #[must_use]
+    pub fn of(duration: Duration) -> Self {
+        let duration = Duration::from_secs(duration.as_secs());
         Self {
-            duration: Duration::from_secs(15),
-            renew_deadline: Duration::from_secs(10),
-            retry: Duration::from_secs(2),
+            duration,
+            renew_deadline: duration * 2 / 3,
+            retry: duration * 2 / 15,
         }
     }
 }
+
+/// How long a Lease counts whose holder says nothing about it.
+const UNSAID: Duration = Duration::from_secs(15);
 
 /// How this process stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +79,7 @@ pub fn evaluate(spec: Option<&LeaseSpec>, me: &str, unchanged: Duration) -> Leas
 /// How long a Lease counts without a renewal, as its holder has written into it.
 fn lasts(spec: &LeaseSpec) -> Duration {
     let seconds = spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok());
-    Duration::from_secs(seconds.unwrap_or(Timing::default().duration.as_secs()))
+    Duration::from_secs(seconds.unwrap_or(UNSAID.as_secs()))
 }
 
 /// How long to wait before the next look: who follows looks again when the Lease runs out, and not up to `retry` later.
@@ -285,6 +291,15 @@ impl Elector {
 mod tests {
     use super::*;
 
+    #[test]
+    fn times_keep_their_proportions_and_a_holder_ends_before_others_take_over() {
+        let seconds = Duration::from_secs;
+        let timing = Timing::of(seconds(15));
+        assert_eq!((timing.renew_deadline, timing.retry), (seconds(10), seconds(2)));
+        let short = Timing::of(Duration::from_millis(3_900));
+        assert_eq!((short.duration, short.renew_deadline), (seconds(3), seconds(2)));
+    }
+
     fn held_by(holder: &str, seconds: i32) -> LeaseSpec {
         LeaseSpec {
             holder_identity: Some(holder.to_owned()),
@@ -347,7 +362,7 @@ mod tests {
     #[test]
     fn taking_over_counts_a_transition_and_renewing_keeps_the_acquire_time() {
         let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + Duration::from_secs(5));
-        let timing = Timing::default();
+        let timing = Timing::of(Duration::from_secs(15));
         let taken = written(Some(&held_by("other", 15)), "me", timing, then);
         assert_eq!(
             (taken.lease_transitions, taken.acquire_time.clone()),

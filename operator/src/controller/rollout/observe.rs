@@ -2,6 +2,7 @@
 
 use super::rules::{Observation, ObservedNode, ObservedPod};
 use crate::controller::build::Wish;
+use crate::controller::pace::Pace;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_ready};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -27,6 +28,7 @@ pub fn observe(
     pods: &[Arc<Pod>],
     mesh: &MeshSnapshot,
     leaving: &Leaving,
+    pace: Pace,
     (now, instant): (Timestamp, Instant),
 ) -> Observation {
     let mut observed: Vec<ObservedPod> = pods
@@ -43,6 +45,7 @@ pub fn observe(
         update_revision: current.and_then(|live| live.status.update_revision.clone()),
         deadline: wish.spec.drain.deadline.0,
         mesh_whole: mesh.is_whole() && mesh.members.len() == observed.len(),
+        lost_after: pace.lost_after,
         pods: observed,
     }
 }

@@ -11,8 +11,6 @@ use std::time::Duration;
 
 /// What a node gets beyond its deadline before its pod is taken away although it says nothing or is not empty.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// How long after the end of its grace a pod that is being deleted is taken for lost with its host.
-pub const LOST_AFTER: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Default)]
 pub struct Observation {
@@ -23,6 +21,8 @@ pub struct Observation {
     pub update_revision: Option<String>,
     /// How long publishers may stay.
     pub deadline: Duration,
+    /// How long after the end of its grace a pod that is being deleted is taken for lost with its host.
+    pub lost_after: Duration,
     /// Whether every pair of nodes is linked.
     pub mesh_whole: bool,
     pub pods: Vec<ObservedPod>,
@@ -94,7 +94,7 @@ pub fn decide(observed: &Observation) -> Decision {
     for pod in &observed.pods {
         lift(pod, observed, &decided.leaving, &mut decided.acts);
         by_hand(pod, &mut decided.acts);
-        if is_lost(pod) {
+        if is_lost(pod, observed.lost_after) {
             decided.acts.push(Act::ForceDelete {
                 pod: pod.name.clone(),
                 uid: pod.uid.clone(),
@@ -243,8 +243,8 @@ fn by_hand(pod: &ObservedPod, acts: &mut Vec<Act>) {
 
 /// Nobody has heard of it for long enough after its time. Removing its object is safe even if it still runs: it holds no
 /// volume, and its successor is another incarnation.
-fn is_lost(pod: &ObservedPod) -> bool {
-    pod.overdue.is_some_and(|overdue| overdue >= LOST_AFTER) && pod.node.is_none() && !pod.heard
+fn is_lost(pod: &ObservedPod, lost_after: Duration) -> bool {
+    pod.overdue.is_some_and(|overdue| overdue >= lost_after) && pod.node.is_none() && !pod.heard
 }
 
 #[cfg(test)]

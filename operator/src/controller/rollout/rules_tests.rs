@@ -3,6 +3,7 @@ use super::*;
 
 const OLD: &str = "live-old";
 const NEW: &str = "live-new";
+const LOST_AFTER: Duration = Duration::from_secs(30);
 
 fn pod(ordinal: i32, revision: &str) -> ObservedPod {
     ObservedPod {
@@ -26,6 +27,7 @@ fn observed(desired: i32, pods: Vec<ObservedPod>) -> Observation {
         live: Some(i32::try_from(pods.len()).unwrap()),
         update_revision: Some(NEW.to_owned()),
         deadline: Duration::from_secs(10),
+        lost_after: LOST_AFTER,
         mesh_whole: true,
         pods,
     }

@@ -17,11 +17,6 @@ use rand::RngExt;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long what was read of a Secret is believed. There is no watch on Secrets: it would need the right to read all.
-const BELIEVED: Duration = Duration::from_secs(60);
-/// The same while something is not as desired: somebody may have deleted it.
-const BELIEVED_WHEN_BUSY: Duration = Duration::from_secs(5);
-
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error(transparent)]
@@ -46,13 +41,12 @@ struct Read {
 }
 
 impl Secrets {
-    /// The Secret of a cluster, made or completed where that is needed. `busy`: something is not as desired.
+    /// The Secret of a cluster, made or completed where that is needed. What was read before counts for as long as `believed`.
     ///
     /// # Errors
     /// When the API server refuses, or certificates cannot be made.
-    pub async fn ensure(&self, client: &Client, wish: &Wish, busy: bool) -> Result<Data, SecretError> {
+    pub async fn ensure(&self, client: &Client, wish: &Wish, believed: Duration) -> Result<Data, SecretError> {
         let key = Key::from(&wish.id);
-        let believed = believed(busy);
         let known = {
             let read = self.read.lock();
             let known = read.get(&key).filter(|read| read.uid == wish.id.uid);
@@ -77,12 +71,6 @@ impl Secrets {
     pub fn forget(&self, cluster: &Key) {
         self.read.lock().remove(cluster);
     }
-}
-
-/// How long what was read of a Secret is believed. `busy`: something is not as desired.
-#[must_use]
-pub fn believed(busy: bool) -> Duration {
-    if busy { BELIEVED_WHEN_BUSY } else { BELIEVED }
 }
 
 /// Reads the Secret, and writes what is missing. What was read before is written again when the Secret was deleted, so

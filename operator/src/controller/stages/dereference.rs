@@ -2,8 +2,9 @@
 
 use super::named_secrets::named;
 use crate::controller::build::Wish;
+use crate::controller::pace::Pace;
 use crate::controller::remark::Remark;
-use crate::controller::secret::{Data, SecretError, Secrets, believed};
+use crate::controller::secret::{Data, SecretError, Secrets};
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node};
 use k8s_openapi::api::core::v1::{Event, Secret};
@@ -41,6 +42,7 @@ pub struct Dereferenced {
 /// costs requests.
 pub struct Dereferencer {
     client: Client,
+    pace: Pace,
     admin_secrets: Secrets,
     named_secrets: Mutex<BTreeMap<Key, Looked>>,
 }
@@ -53,9 +55,10 @@ struct Looked {
 
 impl Dereferencer {
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: Client, pace: Pace) -> Self {
         Self {
             client,
+            pace,
             admin_secrets: Secrets::default(),
             named_secrets: Mutex::default(),
         }
@@ -92,7 +95,10 @@ impl Dereferencer {
     /// # Errors
     /// When the API server does not let us.
     pub async fn admin_secret(&self, wish: &Wish, busy: bool) -> Result<Data, DereferenceError> {
-        let secret = self.admin_secrets.ensure(&self.client, wish, busy).await;
+        let secret = self
+            .admin_secrets
+            .ensure(&self.client, wish, self.pace.believed(busy))
+            .await;
         secret.map_err(|source| DereferenceError::Secret {
             name: wish.id.secret(),
             source,
@@ -131,7 +137,7 @@ impl Dereferencer {
     async fn known_trouble_with_secrets(&self, wish: &Wish, busy: bool) -> Result<Option<Remark>, DereferenceError> {
         let key = Key::from(&wish.id);
         if let Some(looked) = self.named_secrets.lock().get(&key)
-            && looked.at.elapsed() < believed(busy)
+            && looked.at.elapsed() < self.pace.believed(busy)
         {
             return Ok(looked.trouble.clone());
         }

@@ -1,0 +1,37 @@
+//! How long the operator waits for what nobody tells it.
+
+use crate::cli::RunArgs;
+use std::time::Duration;
+
+/// How soon something is looked at again while it is not as desired.
+const WHEN_BUSY: Duration = Duration::from_secs(5);
+
+/// Times that the command line gives; each option says what they mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// How long after the end of its grace period a pod is taken for lost with its Kubernetes node.
+    pub lost_after: Duration,
+    /// How long what was read of a Secret is believed: there is no watch on Secrets, which would need the right to read all.
+    secrets_every: Duration,
+}
+
+impl Pace {
+    #[must_use]
+    pub fn of(args: &RunArgs) -> Self {
+        Self {
+            lost_after: args.lost_after,
+            secrets_every: args.secrets_every,
+        }
+    }
+
+    /// How long what was read of a Secret is believed, and so how soon a cluster is looked at again. `busy`: something is
+    /// not as desired, perhaps because somebody deleted it.
+    #[must_use]
+    pub fn believed(self, busy: bool) -> Duration {
+        if busy {
+            WHEN_BUSY.min(self.secrets_every)
+        } else {
+            self.secrets_every
+        }
+    }
+}
