@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sfucluster import CHILDREN, SfuCluster
+from sfucluster import SfuCluster
 from testcluster.audit import Audit
 from testcluster.fixtures import foreign, new_namespace
 from testcluster.waiting import eventually
@@ -95,13 +95,7 @@ def test_a_paused_cluster_is_left_alone(trio):
 def test_a_cluster_that_is_deleted_leaves_nothing(trio):
     began = time.monotonic()
     trio.run("delete", "sfu/live", "--wait=false")
-
-    def left():
-        names = trio.run("get", CHILDREN, "--output=name").split()
-        # What Kubernetes makes in every namespace.
-        return [name for name in names if name not in ("serviceaccount/default",)]
-
-    eventually("every child is gone", lambda: not left(), within=30)
+    eventually("every child is gone", lambda: not trio.children(), within=30)
     print(f"deleted with every child in {time.monotonic() - began:.1f} s")
 
 
