@@ -2,18 +2,18 @@
 # Runs the built Sfumato on the test cluster (docs/testing.md): brings the cluster up where it is not, installs the operator by its own manifests, applies
 # examples/three-nodes.yaml, and waits until its mesh is whole. `make cluster-down` takes all of it away.
 . "$(dirname "$0")/env.sh"
-registry=localhost/sfumato
 
 scripts/cluster.sh status >/dev/null 2>&1 || scripts/cluster.sh up
 scripts/cluster.sh images
 kubectl() { scripts/cluster.sh exec kubectl "$@"; }
 
 say "installing the operator"
-"$bin/sfu-operator" manifests --image "$registry/sfu-operator:dev" \
-  --arg=--node-image="$registry/sfu-node:dev" --arg=--web-image="$registry/sfu-web:dev" --arg=--redis-image="$registry/redis:dev" |
+# Each image's name ends in its digest, so that what a changed program ran before is replaced.
+references=$(scripts/cluster.sh references)
+image() { sed -n "s/^$1 //p" <<<"$references"; }
+"$bin/sfu-operator" manifests --image "$(image sfu-operator)" \
+  --arg=--node-image="$(image sfu-node)" --arg=--web-image="$(image sfu-web)" --arg=--redis-image="$(image redis)" |
   scripts/cluster.sh exec kubectl apply --server-side -f - >/dev/null
-# Pods of an earlier build keep running its images under the same name.
-kubectl --namespace sfumato-system rollout restart deployment/sfu-operator >/dev/null
 kubectl --namespace sfumato-system rollout status deployment/sfu-operator --timeout=120s
 say "applying examples/three-nodes.yaml"
 kubectl apply -f "$root/examples/three-nodes.yaml"

@@ -26,7 +26,7 @@ case $command in
     scripts/apt.sh cluster
     scripts/cluster-build.sh
     ;;
-  images)
+  images | references)
     # Where the programs are, unless the caller says.
     if [[ " $* " != *" --bin "* ]]; then arguments+=(--bin "$bin"); fi
     ;;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Prints the 20 slowest tests of JUnit reports, slowest first: `scripts/slowest.py REPORT.xml...`. A report that is missing is named."""
+"""Prints the 20 slowest tests of JUnit reports, slowest first: `scripts/slowest.py REPORT.xml...`.
+A report that is missing is named, and the exit code is 1 for it."""
 
 import argparse
 import sys

@@ -4,9 +4,15 @@ import json
 
 import pytest
 
+from testcluster import images
+from testcluster.fixtures import foreign
 from testcluster.waiting import eventually
 
-IMAGE = "localhost/sfumato/{}:dev"
+
+@pytest.fixture(scope="session")
+def image():
+    """`image("sfu-node")`: what the image of the built program is called; on any other cluster, what `make kind-up` calls it."""
+    return images.references(images.programs()).__getitem__ if not foreign() else "localhost/sfumato/{}:dev".format
 
 
 def pod(namespace: str, image: str, arguments: list[str], *, claim: str | None = None) -> str:
@@ -29,8 +35,8 @@ def logs(kubectl, namespace: str) -> str:
 
 
 @pytest.mark.parametrize("program", ["sfu-node", "sfu-operator", "sfu-web"])
-def test_a_program_of_ours_runs_from_its_image(kubectl, namespace, program):
-    kubectl.apply(pod(namespace, IMAGE.format(program), ["--version"]))
+def test_a_program_of_ours_runs_from_its_image(kubectl, namespace, image, program):
+    kubectl.apply(pod(namespace, image(program), ["--version"]))
     phase = eventually(
         "the pod has ended",
         lambda: (now := kubectl.get("pod", "it", "--namespace", namespace)["status"]["phase"]) in ("Succeeded", "Failed") and now,
@@ -39,7 +45,7 @@ def test_a_program_of_ours_runs_from_its_image(kubectl, namespace, program):
     assert (phase, logs(kubectl, namespace).split()[0]) == ("Succeeded", program)
 
 
-def test_redis_runs_from_its_image_and_keeps_its_data_on_a_claimed_volume(kubectl, namespace):
+def test_redis_runs_from_its_image_and_keeps_its_data_on_a_claimed_volume(kubectl, namespace, image):
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -47,6 +53,6 @@ def test_redis_runs_from_its_image_and_keeps_its_data_on_a_claimed_volume(kubect
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     }
     kubectl.apply(json.dumps(claim))
-    kubectl.apply(pod(namespace, IMAGE.format("redis"), ["--dir", "/data", "--appendonly", "yes"], claim="data"))
+    kubectl.apply(pod(namespace, image("redis"), ["--dir", "/data", "--appendonly", "yes"], claim="data"))
     eventually("Redis serves", lambda: "Ready to accept connections" in logs(kubectl, namespace), within=60)
     assert kubectl.get("persistentvolumeclaim", "data", "--namespace", namespace)["status"]["phase"] == "Bound"

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 
@@ -19,7 +20,7 @@ def image(tmp_path):
     program = tmp_path / "program"
     program.write_bytes(b"#!/bin/true\n")
     program.chmod(0o777)
-    return Image("localhost/test/program:1", ["/usr/bin/program"], [base_layer(), Layer({"/usr/bin/program": program})])
+    return Image("localhost/test/program", ["/usr/bin/program"], [base_layer(), Layer({"/usr/bin/program": program})], "1")
 
 
 def read(archive):
@@ -84,6 +85,23 @@ def built(tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
     shutil.copy("/bin/true", tmp_path / "bin/sfu-node")
     return tmp_path / "bin"
+
+
+def test_another_program_is_an_image_of_another_name_and_the_same_program_one_of_the_same(built):
+    first = images.reference(archive(built))
+    assert re.fullmatch(r"localhost/sfumato/sfu-node:[0-9a-f]{12}", first)
+    program, times = built / "sfu-node", (built / "sfu-node").stat()
+    shutil.copy("/bin/false", program)
+    os.utime(program, (times.st_atime, archive(built).stat().st_mtime + 1))
+    second = images.reference(archive(built))
+    shutil.copy("/bin/true", program)
+    os.utime(program, (times.st_atime, archive(built).stat().st_mtime + 2))
+    assert (first != second, images.reference(archive(built))) == (True, first)
+
+
+def archive(built):
+    [path] = sfumato_archives(built, only=["sfu-node"]).values()
+    return path
 
 
 def test_an_archive_is_written_again_only_when_its_program_is_newer(built):

@@ -6,13 +6,18 @@ import pytest
 
 from api_server import ApiServer
 from fleet import Fleet
-from installation import Operator, program
+from installation import IMAGES, Operator, program
 from media import Peers
 from sfucluster import SfuCluster
+from testcluster.fixtures import foreign
+from testcluster.machines import Machine
 
 
 @pytest.fixture(scope="session")
-def operator(kubectl) -> Operator:
+def operator(kubectl, request) -> Operator:
+    if not foreign():
+        missing = IMAGES.missing(Machine(request.getfixturevalue("layout"), "node-1"))
+        assert not missing, f"the cluster has not the images of the built programs: {', '.join(missing)}; `scripts/cluster.sh images` loads them"
     it = Operator(kubectl)
     it.install()
     return it

@@ -48,6 +48,11 @@ class SfuCluster:
     def get(self, *arguments: str) -> Any:
         return self.kubectl.get(*arguments, "--namespace", self.namespace)
 
+    def children(self) -> list[str]:
+        """What there is in the namespace of what a cluster may own, as `pod/live-0`; without what Kubernetes makes in each namespace."""
+        names = [f"{child['kind'].lower()}/{child['metadata']['name']}" for child in self.get(CHILDREN)]
+        return [name for name in names if name != "serviceaccount/default"]
+
     def status(self) -> dict:
         return self.get("sfu", self.name).get("status", {})
 

@@ -1,8 +1,6 @@
-"""Nodes leave only after they were emptied: rolls, scale-downs, drains by hand, lost hosts."""
+"""Nodes leave only after they were emptied: rolls, scale-downs, drains by hand."""
 
 import time
-
-import pytest
 
 from testcluster.waiting import eventually
 
@@ -49,16 +47,4 @@ def test_a_node_is_drained_by_an_annotation_and_taken_back_by_it(trio):
     assert trio.status()["mesh"]["summary"] == "3/3", "its links stay"
     trio.run("annotate", "pod/live-1", "sfumato.dev/drain=false", "--overwrite")
     eventually("live-1 is taken back", lambda: not draining(), within=20)
-    trio.whole(3)
-
-
-@pytest.mark.testcluster
-def test_a_host_that_is_lost_is_given_up_and_its_node_runs_elsewhere(trio, faults):
-    name = trio.node_without_redis()
-    pod = trio.nodes()[name]
-    with faults.host_lost(pod["spec"]["nodeName"]):
-        trio.replaced(name, pod["metadata"]["uid"], within=200)
-        trio.whole(3)
-        assert trio.events("HostLost")
-    # The host is back, and the old pod's containers with it, for a moment: nobody links with them.
     trio.whole(3)

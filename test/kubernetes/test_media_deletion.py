@@ -7,8 +7,9 @@ import pytest
 
 from harness.growth import Steady, grows
 from harness.redis import ask
+from installation import IMAGES
 from media import cluster_json, whep, whip
-from sfucluster import CHILDREN, SfuCluster
+from sfucluster import SfuCluster
 from testcluster.waiting import eventually
 
 pytestmark = pytest.mark.testcluster
@@ -34,7 +35,7 @@ def redis(kubectl, namespace) -> str:
 def redis_pod(namespace: str) -> dict:
     container = {
         "name": "redis",
-        "image": "localhost/sfumato/redis:dev",
+        "image": IMAGES["redis"],
         "imagePullPolicy": "IfNotPresent",
         # Nobody but the test's own pods knows of it, and it holds nothing.
         "args": ["--protected-mode", "no", "--save", ""],
@@ -74,9 +75,8 @@ def test_a_cluster_deleted_with_streams_playing_leaves_no_child_and_nothing_in_r
 
 
 def children(cluster) -> list[str]:
-    """What there is in the namespace, but for what Kubernetes makes in each and for what the test made."""
-    own = ("serviceaccount/default", "pod/my-redis", "secret/my-redis")
-    return [name for name in cluster.run("get", CHILDREN, "--output=name").split() if name not in own]
+    """Those of the cluster, and not what the test made."""
+    return [name for name in cluster.children() if name not in ("pod/my-redis", "secret/my-redis")]
 
 
 def test_two_clusters_in_two_namespaces_with_streams_of_one_name_do_not_mix(sfu, kubectl, peers):

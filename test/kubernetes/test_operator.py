@@ -1,5 +1,6 @@
 """The operator may be killed at any time: media goes on, and another carries on where it was."""
 
+import itertools
 import os
 import random
 import time
@@ -7,10 +8,10 @@ from datetime import datetime
 
 import pytest
 
+from installation import LEASE_SECONDS
 from nodes import Nodes, kill
 from testcluster.waiting import eventually
 
-LEASE_SECONDS = 15
 # What a follower needs to see a renewal, and to take the Lease when it has run out.
 TAKE_OVER = LEASE_SECONDS + 2
 KILLS = 10
@@ -22,12 +23,29 @@ ROLLED = 240
 STABLE_SECONDS = 20
 
 
+class Points:
+    """At which moments the operator is killed, each by a seed of its own. They are the same in every run, so that a failure is one of the change
+    that is tested. By hand, SFUMATO_TEST_SEEDS=random draws others, and prints them; a list of seeds repeats those."""
+
+    SEEDS = tuple(range(1, KILLS + 1))
+
+    def __init__(self):
+        asked = os.environ.get("SFUMATO_TEST_SEEDS")
+        if asked == "random":
+            seeds = [random.SystemRandom().randrange(2**32) for _ in self.SEEDS]
+        else:
+            seeds = [int(seed) for seed in asked.split(",")] if asked else self.SEEDS
+        print(f"SFUMATO_TEST_SEEDS={','.join(map(str, seeds))}")
+        self._seeds = itertools.cycle(seeds)
+
+    def within(self, seconds: float) -> float:
+        """The next one, in seconds from now."""
+        return random.Random(next(self._seeds)).uniform(0, seconds)
+
+
 @pytest.fixture
-def chance() -> random.Random:
-    """Random, and the same again with the seed that it prints."""
-    seed = int(os.environ.get("SFUMATO_TEST_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"SFUMATO_TEST_SEED={seed}")
-    return random.Random(seed)
+def points() -> Points:
+    return Points()
 
 
 @pytest.fixture
@@ -46,13 +64,13 @@ def killed(operator, layout):
 
 @pytest.mark.testcluster
 @pytest.mark.timeout(900)
-def test_an_operator_that_is_killed_at_any_point_of_mesh_making_leaves_nothing_half_made(sfu, operator, killed, chance):
+def test_an_operator_that_is_killed_at_any_point_of_mesh_making_leaves_nothing_half_made(sfu, operator, killed, points):
     sfu.apply(replicas=5)
     sfu.whole(5)
     for number in range(1, KILLS + 1):
         before = set(sfu.uids().values())
         sfu.run("delete", "pods", "--selector", "app.kubernetes.io/component=node", "--grace-period=0", "--force", "--wait=false")
-        point = chance.uniform(0, MAKING_SECONDS)
+        point = points.within(MAKING_SECONDS)
         time.sleep(point)
         name = killed()
         began = time.monotonic()
@@ -77,13 +95,13 @@ def renewed(cluster, before: set[str], nodes: int) -> bool:
 
 @pytest.mark.testcluster
 @pytest.mark.timeout(420)
-def test_a_roll_goes_on_where_a_killed_operator_left_it(trio, killed, chance):
+def test_a_roll_goes_on_where_a_killed_operator_left_it(trio, killed, points):
     before = set(trio.uids().values())
     trio.patch(mesh={"fanOut": "Eager"})
     eventually("the roll has begun", lambda: trio.condition("Progressing").get("reason") == "Rolling", within=30)
     began = time.monotonic()
     for _ in range(3):
-        point = chance.uniform(0, 3)
+        point = points.within(3)
         time.sleep(point)
         print(f"killed {killed()} after another {point:.2f} s; {len(before & set(trio.uids().values()))} nodes were left to roll")
     eventually("all three pods are new", lambda: renewed(trio, before, 3), within=ROLLED)
@@ -104,7 +122,9 @@ def test_another_operator_takes_over_within_the_lease(trio, operator, layout, fa
         took = datetime.fromisoformat(lease["spec"]["acquireTime"]).timestamp() - killed_at
         print(f"killed by SIGKILL; another took over after {took:.1f} s")
         assert took <= TAKE_OVER
+    uid = trio.uids()["live-1"]
     trio.run("delete", "pod/live-1", "--wait=false")
+    trio.replaced("live-1", uid)
     trio.whole(3)
 
 
@@ -117,15 +137,9 @@ def held_by_another(operator, leader: str) -> dict | None:
 def two_drivers(operator):
     """Two operators that both work, without a Lease."""
 
-    def deploy(*options: str) -> None:
-        old = {pod["metadata"]["uid"] for pod in operator.pods()}
-        operator.apply(*options)
-        operator.rolled_out()
-        eventually("the old pods are gone", lambda: not old & {pod["metadata"]["uid"] for pod in operator.pods()}, within=60)
-
-    deploy("--arg=--leader-elect=false")
+    operator.replace_all("--arg=--leader-elect=false")
     yield operator
-    deploy()
+    operator.replace_all()
     operator.ready()
 
 

@@ -1,11 +1,13 @@
 """Command line of the test cluster; scripts/cluster.sh calls it after it has built what is needed."""
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
 
 from . import bring_up, images, node, tear_down
+from .image import reference
 from .kubectl import Kubectl
 from .layout import CLIENT, KUBERNETES, Layout, cache
 from .machines import Machine, MachineError
@@ -50,8 +52,10 @@ def parser() -> argparse.ArgumentParser:
         "write Sfumato's images (sfu-node, sfu-operator, sfu-web, redis) from built programs, and load them where the cluster is up",
     )
     it.add_argument("--bin", type=Path, required=True, help="the folder of the programs")
-    it.add_argument("--tag", default="dev", help="their tag: localhost/sfumato/NAME:TAG (default: %(default)s)")
+    it.add_argument("--tag", help="their tag: localhost/sfumato/NAME:TAG (default: the digest of each, so that a changed program has a changed name)")
     it.add_argument("--only", nargs="+", metavar="NAME", help="only these")
+    it = command("references", references, "list what the images of built programs are called, by program; writes those that are missing")
+    it.add_argument("--bin", type=Path, required=True, help="the folder of the programs")
     it = command(
         "exec",
         execute,
@@ -90,7 +94,7 @@ def load(layout: Layout, arguments: argparse.Namespace) -> None:
     for archive in arguments.archives:
         for host in bring_up.nodes(layout):
             node.load(layout, host, archive)
-        print(f"  {archive.name} is on every node")
+        print(f"  {reference(archive)} is on every node")
 
 
 def sfumato(layout: Layout, arguments: argparse.Namespace) -> None:
@@ -98,6 +102,12 @@ def sfumato(layout: Layout, arguments: argparse.Namespace) -> None:
     if layout.ready_mark.is_file():
         arguments.archives = list(archives.values())
         load(layout, arguments)
+
+
+def references(_: Layout, arguments: argparse.Namespace) -> None:
+    with contextlib.redirect_stdout(sys.stderr):
+        found = images.references(arguments.bin.resolve())
+    print("\n".join(f"{name} {reference}" for name, reference in found.items()))
 
 
 def execute(layout: Layout, arguments: argparse.Namespace) -> None:

@@ -6,11 +6,13 @@ cluster that SFUMATO_CLUSTER names, inside its client's network (`scripts/cluste
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from . import process_table
+from .attempts import SecondAttempts
 from .audit import Audit
 from .faults import Faults
 from .kubectl import Kubectl, KubectlError
@@ -27,6 +29,7 @@ def foreign() -> str | None:
 def pytest_configure(config):
     if terminal := config.pluginmanager.getplugin("terminalreporter"):
         config.pluginmanager.register(FailuresAtOnce(terminal))
+    config.pluginmanager.register(SecondAttempts(f"test/{config.rootpath.name}"))
     config.addinivalue_line("markers", "testcluster: breaks or looks into machines, so it runs on the test cluster only, not on any kubeconfig")
 
 
@@ -61,21 +64,22 @@ def kubectl(request) -> Kubectl:
 def namespace(kubectl, request):
     """A namespace of this test's own, with the strictest pod security. After the test it is deleted with all in it, which nobody waits for.
     If the test fails, its objects and events are shown."""
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:40].strip("-")
+    with new_namespace(kubectl, request.node.name.removeprefix("test_")) as name:
+        yield name
+        if getattr(request.node, "failed", False):
+            with contextlib.suppress(KubectlError):
+                print(kubectl.run("get", "all,events", "--namespace", name, "--output=wide"))
+
+
+@contextlib.contextmanager
+def new_namespace(kubectl: Kubectl, about: str) -> Iterator[str]:
+    words = re.sub(r"[^a-z0-9]+", "-", about.lower())[:40].strip("-")
     name = f"t-{words}-{os.urandom(3).hex()}"
     kubectl.run("create", "namespace", name)
     kubectl.run("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     # Until the controller manager has made it, the API server refuses every pod. It may have to be elected first: after an API server's absence.
-    eventually(
-        f"{name} takes pods",
-        lambda: kubectl.run("get", "serviceaccount", "--namespace", name, "--output=name", "--field-selector=metadata.name=default"),
-        within=90,
-    )
+    eventually(f"{name} takes pods", lambda: kubectl.get("serviceaccount", "default", "--namespace", name), within=90)
     yield name
-    failed = getattr(request.node, "failed", False)
-    if failed:
-        with contextlib.suppress(KubectlError):
-            print(kubectl.run("get", "all,events", "--namespace", name, "--output=wide"))
     kubectl.run("delete", "namespace", name, "--wait=false")
 
 

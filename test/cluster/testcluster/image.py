@@ -13,6 +13,11 @@ from pathlib import Path
 # The user of images that name none: the number that distroless images give to "nonroot".
 NONROOT = 65532
 
+# Of a digest in a tag: enough for all images that one computer ever has.
+DIGEST_LETTERS = 12
+# Where containerd finds what an image is called.
+REFERENCE = "io.containerd.image.name"
+
 PASSWD = f"root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:{NONROOT}:{NONROOT}:nonroot:/:/sbin/nologin\n"
 GROUP = f"root:x:0:\nnonroot:x:{NONROOT}:\n"
 
@@ -55,9 +60,11 @@ def base_layer(libraries: dict[str, Path] | None = None, certificates: Path | No
 
 @dataclass
 class Image:
-    reference: str
+    name: str
     entrypoint: list[str]
     layers: list[Layer]
+    tag: str | None = None
+    """None: the first letters of the image's own digest, so that another image has another reference."""
     user: int = NONROOT
     architecture: str = "amd64"
 
@@ -91,10 +98,8 @@ class Image:
         }
         entry = add("manifest.v1+json", encoded(manifest))
         entry["platform"] = {"architecture": self.architecture, "os": "linux"}
-        entry["annotations"] = {
-            "io.containerd.image.name": self.reference,
-            "org.opencontainers.image.ref.name": self.reference.rpartition(":")[2],
-        }
+        tag = self.tag or entry["digest"].removeprefix("sha256:")[:DIGEST_LETTERS]
+        entry["annotations"] = {REFERENCE: f"{self.name}:{tag}", "org.opencontainers.image.ref.name": tag}
         archive.parent.mkdir(parents=True, exist_ok=True)
         partial = archive.with_suffix(".partial")
         with tarfile.open(partial, "w", format=tarfile.GNU_FORMAT) as tar:
@@ -109,6 +114,13 @@ class Image:
                 tar.addfile(info, io.BytesIO(content))
         partial.rename(archive)
         return sum(layer["size"] for layer in layers)
+
+
+def reference(archive: Path) -> str:
+    """What the image in an archive is called."""
+    with tarfile.open(archive) as tar:
+        index = json.load(tar.extractfile("index.json"))
+    return index["manifests"][0]["annotations"][REFERENCE]
 
 
 def encoded(value: dict) -> bytes:

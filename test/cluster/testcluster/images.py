@@ -9,8 +9,9 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from .image import Image, Layer, base_layer
+from .image import Image, Layer, base_layer, reference
 from .layout import binary, cache
+from .locking import held
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -29,39 +30,56 @@ class ImageTooLarge(RuntimeError):
     """An image is larger than it may be."""
 
 
+def programs() -> Path:
+    """The folder of the programs that cargo built, as the tests are told."""
+    return Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[3] / "target")) / "debug"
+
+
 def own_archives() -> list[Path]:
     """The images that the cluster itself needs, written where they are older than their program."""
     static = {"pause": "machine-init", "coredns": "coredns", "probe": "probe"}
     archives = []
-    for name, program in static.items():
-        archive = cache() / "images" / f"{name}.tar"
-        source = Path(binary(program))
-        if is_older(archive, [source, Path(__file__), Path(__file__).with_name("image.py")]):
-            layers = [base_layer(), Layer({f"/usr/bin/{program}": source})]
-            Image(f"localhost/sfumato-cluster/{name}:1", [f"/usr/bin/{program}"], layers, architecture=ARCHITECTURE).write(archive)
-        archives.append(archive)
+    with held(cache() / "images/lock"):
+        for name, program in static.items():
+            archive = cache() / "images" / f"{name}.tar"
+            source = Path(binary(program))
+            if is_older(archive, source):
+                layers = [base_layer(), Layer({f"/usr/bin/{program}": source})]
+                Image(f"localhost/sfumato-cluster/{name}", [f"/usr/bin/{program}"], layers, "1", architecture=ARCHITECTURE).write(archive)
+            archives.append(archive)
     return archives
 
 
-def sfumato_archives(binaries: Path, tag: str, *, only: list[str] | None = None) -> dict[str, Path]:
-    """Writes Sfumato's images and managed Redis's, each as `localhost/sfumato/NAME:TAG`; returns the archives by reference."""
+def sfumato_archives(binaries: Path, tag: str | None = None, *, only: list[str] | None = None) -> dict[str, Path]:
+    """Writes Sfumato's images and managed Redis's, where they are older than their programs; returns the archives by program. Each is called
+    `localhost/sfumato/NAME:TAG`. Without a tag it is the image's digest: where a program has changed, so has the reference in every manifest, and
+    what ran before is replaced."""
     written = {}
-    for name in only or [*PROGRAMS, "redis"]:
-        source = REDIS if name == "redis" else binaries / name
-        if not source.is_file():
-            raise FileNotFoundError(f"{source} is not there: build it first (`make build`), or name the folder of the programs")
-        reference = f"{PREFIX}/{name}:{tag}"
-        # One for each folder of programs: two clones may build the same tag.
-        clone = hashlib.sha256(str(source.parent).encode()).hexdigest()[:8]
-        archive = cache() / "images" / f"{name}-{tag}-{clone}.tar"
-        if is_older(archive, [source, Path(__file__), Path(__file__).with_name("image.py")]):
-            size = program_image(reference, source, archive)
-            print(f"  {reference}: {size / 1e6:.1f} MB unpacked")
-            if size > LARGEST.get(name, size) and not os.environ.get("SFUMATO_LARGE_IMAGES"):
-                archive.unlink()
-                raise ImageTooLarge(f"{reference} is {size / 1e6:.1f} MB unpacked, and may be {LARGEST[name] / 1e6:.0f} MB")
-        written[reference] = archive
+    with held(cache() / "images/lock"):
+        for name in only or [*PROGRAMS, "redis"]:
+            source = REDIS if name == "redis" else binaries / name
+            if not source.is_file():
+                raise FileNotFoundError(f"{source} is not there: build it first (`make build`), or name the folder of the programs")
+            # One for each folder of programs: two clones may build the same program.
+            clone = hashlib.sha256(str(source.parent).encode()).hexdigest()[:8]
+            written[name] = cache() / "images" / f"{name}-{tag or 'digest'}-{clone}.tar"
+            if is_older(written[name], source):
+                write_program_image(name, tag, source, written[name])
     return written
+
+
+def write_program_image(name: str, tag: str | None, source: Path, archive: Path) -> None:
+    size = program_image(f"{PREFIX}/{name}", tag, source, archive)
+    written = reference(archive)
+    print(f"  {written}: {size / 1e6:.1f} MB unpacked")
+    if size > LARGEST.get(name, size) and not os.environ.get("SFUMATO_LARGE_IMAGES"):
+        archive.unlink()
+        raise ImageTooLarge(f"{written} is {size / 1e6:.1f} MB unpacked, and may be {LARGEST[name] / 1e6:.0f} MB")
+
+
+def references(binaries: Path) -> dict[str, str]:
+    """What the images of these programs are called, by program."""
+    return {name: reference(archive) for name, archive in sfumato_archives(binaries).items()}
 
 
 def unpacked_size(archive: Path) -> int:
@@ -75,7 +93,7 @@ def unpacked_size(archive: Path) -> int:
         return sum(layer["size"] for layer in blob(index["manifests"][0])["layers"])
 
 
-def program_image(reference: str, source: Path, archive: Path) -> int:
+def program_image(name: str, tag: str | None, source: Path, archive: Path) -> int:
     """An image of one program: glibc's libraries below, the program without its symbols above."""
     stripped = archive.with_suffix(".stripped")
     archive.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +101,7 @@ def program_image(reference: str, source: Path, archive: Path) -> int:
         subprocess.run(["strip", "-o", stripped, source], check=True)
         target = f"/usr/bin/{source.name}"
         layers = [base_layer(libraries(source), CERTIFICATES if CERTIFICATES.is_file() else None), Layer({target: stripped})]
-        return Image(reference, [target], layers, architecture=ARCHITECTURE).write(archive)
+        return Image(name, [target], layers, tag, architecture=ARCHITECTURE).write(archive)
     finally:
         stripped.unlink(missing_ok=True)
 
@@ -96,5 +114,7 @@ def libraries(program: Path) -> dict[str, Path]:
     return {path: Path(path).resolve() for path in re.findall(r"(/\S+) \(0x", listed)}
 
 
-def is_older(archive: Path, sources: list[Path]) -> bool:
+def is_older(archive: Path, program: Path) -> bool:
+    """Than its program, or than what writes archives."""
+    sources = [program, Path(__file__), Path(__file__).with_name("image.py")]
     return not archive.is_file() or any(archive.stat().st_mtime <= source.stat().st_mtime for source in sources)

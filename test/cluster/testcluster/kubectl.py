@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import process_table
 from .layout import CLIENT, Layout, binary
 from .machines import Machine
+
+if TYPE_CHECKING:
+    from .reading import Reader
 
 # A single call; `wait` and the like take their own.
 CALL_TIMEOUT = 60
@@ -22,6 +25,8 @@ class Kubectl:
     def __init__(self, kubeconfig: Path, *, prefix: list[str] | None = None):
         self.kubeconfig = kubeconfig
         self._prefix = prefix or []
+        self._reader: Reader | None = None
+        self._only_kubectl = False
 
     @classmethod
     def of(cls, layout: Layout) -> "Kubectl":
@@ -44,9 +49,32 @@ class Kubectl:
         return done.stdout
 
     def get(self, *arguments: str) -> Any:
-        """An object, or the items of a list."""
+        """An object, or the items of a list. Over a kept connection (reading.py), but for forms and kubeconfigs that only kubectl understands."""
+        from .reading import NotHere, Wanted
+
+        try:
+            wanted = Wanted.parse(arguments)
+        except NotHere:
+            wanted = None
+        if wanted and (reader := self._reading()):
+            return reader.get(wanted)
+        return self.get_by_kubectl(*arguments)
+
+    def get_by_kubectl(self, *arguments: str) -> Any:
+        """The same by a process."""
         answer = json.loads(self.run("get", *arguments, "--output", "json"))
         return answer["items"] if answer.get("kind", "").endswith("List") else answer
+
+    def _reading(self) -> "Reader | None":
+        """None where kubectl has to do it: in another network than this process, or with credentials that only it can use."""
+        from .reading import NotHere, Reader
+
+        if not self._prefix and not self._only_kubectl and not self._reader:
+            try:
+                self._reader = Reader(self)
+            except NotHere:
+                self._only_kubectl = True
+        return self._reader
 
     def apply(self, manifest: str) -> str:
         return self.run("apply", "--filename", "-", input=manifest)

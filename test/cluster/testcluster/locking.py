@@ -1,8 +1,9 @@
-"""One `up` or `down` at a time for one cluster."""
+"""One at a time: an `up` or `down` for one cluster, a writer of images."""
 
 import contextlib
 import fcntl
 import os
+from pathlib import Path
 
 from .layout import Layout
 
@@ -21,4 +22,13 @@ def only_one(layout: Layout):
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        yield
+
+
+@contextlib.contextmanager
+def held(lock: Path):
+    """Whoever else wants it waits."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,0 +1,1 @@
+"""Runs the tests that need Kubernetes; scripts/kubernetes-tests.sh calls it."""

@@ -1,0 +1,33 @@
+"""Tests that failed and were tried once more, in all runs on this computer.
+A race that shows in one of ten runs would hide behind its second attempts 99 times in 100."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from .files import cache
+
+
+@dataclass(frozen=True)
+class SecondAttempt:
+    """A test that failed, and was tried once more: what became of that is in the report."""
+
+    test: str
+    error: str
+
+
+class SecondAttempts:
+    """Those of all runs, as the tests' plugin writes them (test/cluster/testcluster/attempts.py): one JSON object a line."""
+
+    def __init__(self, path: Path | None = None):
+        self.path = path or cache() / "second-attempts.jsonl"
+
+    def lines(self) -> list[dict]:
+        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.is_file() else []
+
+    def of_run(self, run: str) -> list[SecondAttempt]:
+        return [SecondAttempt(line["test"], line["error"]) for line in self.lines() if line["run"] == run]
+
+    def times(self, test: str) -> int:
+        """In how many runs on this computer this test needed a second attempt."""
+        return len({line["run"] for line in self.lines() if line["test"] == test})

@@ -1,0 +1,97 @@
+"""How the tests on Kubernetes are spread over clusters, and what is kept of them."""
+
+import contextlib
+import io
+import tempfile
+import unittest
+from pathlib import Path
+
+from kubernetes_tests.attempts import SecondAttempt, SecondAttempts
+from kubernetes_tests.durations import UNKNOWN, Durations
+from kubernetes_tests.everything import CLUSTERS, WITH_THE_GATE, WITH_THE_PREVIOUS_RELEASE, WITHOUT_THE_GATE, attempted, test_file
+from kubernetes_tests.files import ROOT
+from kubernetes_tests.kept import Passed, checksum, test_cluster_inputs
+from kubernetes_tests.suite import Result, Suite
+from kubernetes_tests.summary import conclude
+from kubernetes_tests.waiting_files import TestFile, WaitingFiles
+
+ANY = frozenset({"one", "two"})
+GOOD = Result("test/a/test_x.py", "one", 1, True)
+
+
+class Queue(unittest.TestCase):
+    def test_the_longest_file_goes_first_and_what_one_cluster_alone_can_run_before_it(self) -> None:
+        files = [TestFile("short", 1, ANY), TestFile("long", 9, ANY), TestFile("bound", 5, frozenset({"two"}))]
+        queue = WaitingFiles(files)
+        taken = [queue.take(cluster) for cluster in ("two", "one", "two", "one")]
+        self.assertEqual([file and file.path for file in taken], ["bound", "long", "short", None])
+
+    def test_a_cluster_never_gets_what_it_cannot_run(self) -> None:
+        queue = WaitingFiles([TestFile("bound", 5, frozenset({"two"}))])
+        self.assertIsNone(queue.take("one"))
+        self.assertIsNotNone(queue.take("two"))
+
+    def test_rolls_run_with_the_gate_and_without_it(self) -> None:
+        gates = {cluster.name: bool(cluster.feature_gates) for cluster in CLUSTERS}
+        self.assertEqual(sorted(gates.values()), [False, False, True])
+        for paths, gate in ((WITH_THE_GATE, True), (WITHOUT_THE_GATE, False), (WITH_THE_PREVIOUS_RELEASE, False)):
+            for path in paths:
+                self.assertTrue((ROOT / path).is_file(), path)
+                self.assertEqual({gates[name] for name in test_file(path, Durations(), CLUSTERS).clusters}, {gate}, path)
+
+
+class Kept(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def test_a_duration_is_that_of_the_last_run(self) -> None:
+        durations = Durations(self.folder / "durations.json")
+        durations.keep("test/a/test_x.py", 12.34)
+        again = Durations(self.folder / "durations.json")
+        self.assertEqual((again.of("test/a/test_x.py"), again.of("test/a/test_y.py")), (12.3, UNKNOWN))
+
+    def test_a_kept_result_counts_for_the_same_inputs_only(self) -> None:
+        passed = Passed(self.folder / "kept/test-cluster")
+        source = "scripts/kubernetes_tests/files.py"
+        now = checksum(test_cluster_inputs([source]))
+        self.assertFalse(passed.at(now))
+        passed.keep(now)
+        self.assertTrue(passed.at(checksum(test_cluster_inputs([source]))))
+        self.assertFalse(passed.at(checksum(test_cluster_inputs([source, "scripts/slowest.py"]))))
+        passed.forget()
+        self.assertFalse(passed.at(now))
+
+    def test_second_attempts_of_one_run_are_told_with_those_of_others(self) -> None:
+        file = self.folder / "attempts.jsonl"
+        file.write_text("".join(f'{{"test": "test/a/test_x.py::test_y", "error": "E no", "run": "{run}"}}\n' for run in "abb"))
+        attempts = SecondAttempts(file)
+        self.assertEqual(attempts.of_run("a"), [SecondAttempt("test/a/test_x.py::test_y", "E no")])
+        self.assertEqual(attempts.times("test/a/test_x.py::test_y"), 2)
+        self.assertTrue(attempted(attempts.of_run("a"), {"test/a/test_x.py"}))
+        self.assertFalse(attempted(attempts.of_run("a"), {"test/b/test_x.py"}))
+
+
+class Verdict(unittest.TestCase):
+    def setUp(self) -> None:
+        for stream in (contextlib.redirect_stdout, contextlib.redirect_stderr):
+            self.enterContext(stream(io.StringIO()))
+
+    def test_two_second_attempts_fail_a_run_and_one_does_not(self) -> None:
+        attempt = SecondAttempt("test/a/test_x.py::test_y", "E no")
+        self.assertEqual([conclude([GOOD], [], [attempt] * count, []) for count in (0, 1, 2)], [0, 0, 1])
+
+    def test_a_file_that_did_not_pass_fails_the_run(self) -> None:
+        self.assertEqual(conclude([GOOD, Result("test/a/test_y.py", "", 0, False, "no cluster has run it")], [], [], []), 1)
+
+    def test_a_skipped_test_has_not_passed(self) -> None:
+        suite = Suite(["test/a/test_of_the_verdict.py"], [], "run")
+        self.addCleanup(suite.report.unlink)
+        suite.report.parent.mkdir(parents=True, exist_ok=True)
+        suite.report.write_text('<testsuite><testcase name="test_y"><skipped/></testcase></testsuite>')
+        self.assertEqual(suite.judged(0, "one", 1), Result("test/a/test_of_the_verdict.py", "one", 1, False, "skipped: test_y"))
+
+
+if __name__ == "__main__":
+    unittest.main()

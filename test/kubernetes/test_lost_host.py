@@ -1,0 +1,34 @@
+"""A lost Kubernetes node, with every wait as it is by default: Kubernetes' eviction, the grace period, the operator's own patience."""
+
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.testcluster, pytest.mark.timeout(420)]
+
+# By default: eviction 30 s after the Kubernetes node is called lost, a grace period of 25 s, and 30 s more.
+NOT_BEFORE = 80
+
+
+@pytest.fixture
+def unhurried(operator):
+    """The operator at its own pace."""
+    with operator.at_its_own_pace():
+        operator.ready()
+        yield operator
+    operator.ready()
+
+
+def test_a_host_that_is_lost_is_given_up_and_its_node_runs_elsewhere(unhurried, trio, faults):
+    name = trio.node_without_redis()
+    pod = trio.nodes()[name]
+    began = time.monotonic()
+    with faults.host_lost(pod["spec"]["nodeName"]):
+        trio.replaced(name, pod["metadata"]["uid"], within=200)
+        took = time.monotonic() - began
+        print(f"given up after {took:.1f} s")
+        assert took >= NOT_BEFORE, "earlier than the defaults say"
+        trio.whole(3)
+        assert trio.events("HostLost")
+    # The host is back, and the old pod's containers with it, for a moment: nobody links with them.
+    trio.whole(3)
