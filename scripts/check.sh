@@ -179,7 +179,7 @@ for check in "${wanted[@]}"; do
 done
 
 # Reports of this run's suites of pytest.
-mapfile -t reports < <(find "$cache" -maxdepth 1 -name '*.xml' -newer "$began")
+mapfile -t reports < <(find "$cache" "$cache/kubernetes" -maxdepth 1 -name '*.xml' -newer "$began" 2>/dev/null)
 if [ ${#reports[@]} -gt 0 ]; then
   printf '\n'
   scripts/slowest.py "${reports[@]}"
