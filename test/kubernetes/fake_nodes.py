@@ -236,13 +236,14 @@ class FakeNodes:
         conversations = self._conversations[address] = set()
 
         async def connection(reader, writer):
-            conversations.add(asyncio.current_task())
+            task = asyncio.current_task()
+            conversations.add(task)
             try:
                 # Whoever asked may be gone at any time, and so may the node.
                 with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                     await answer(reader, writer)
             finally:
-                conversations.discard(asyncio.current_task())
+                conversations.discard(task)
                 writer.close()
 
         self._servers[address] = await asyncio.start_server(connection, address, ADMIN_PORT, **options)

@@ -98,14 +98,15 @@ class Way:
         asyncio.run_coroutine_threadsafe(what, self._loop).result(START_DEADLINE)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._conversations.add(asyncio.current_task())
+        task = asyncio.current_task()
+        self._conversations.add(task)
         try:
             # Either end may be gone at any time, and the way may be cut.
             with suppress(OSError, httpx.HTTPError, h11.RemoteProtocolError, asyncio.CancelledError):
                 async with httpx.AsyncClient(base_url=self._server, verify=self._trust, trust_env=False, timeout=None) as upstream:
                     await self._converse(upstream, reader, writer)
         finally:
-            self._conversations.discard(asyncio.current_task())
+            self._conversations.discard(task)
             writer.close()
 
     async def _converse(self, upstream: httpx.AsyncClient, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
