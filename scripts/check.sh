@@ -6,7 +6,7 @@
 . "$(dirname "$0")/env.sh"
 
 # Whole-system tests come before lints and other tests, which are compiled beside them.
-all=(setup formatting build generated e2e kubernetes lints unit media dependencies)
+all=(setup formatting build generated e2e kubernetes stories lints unit media dependencies)
 wanted=("$@")
 if [ $# = 0 ]; then wanted=("${all[@]}"); fi
 
@@ -14,6 +14,7 @@ about() {
   case $1 in
     setup) echo "packages, Rust, third-party parts, tools" ;;
     formatting) echo "formatting: rustfmt, shfmt, ruff" ;;
+    stories) echo "stories of reconcile: a real API server, stand-ins for kubelets and media nodes" ;;
     lints) echo "lints: clippy, rustdoc, module circles, layers, document paths, tests of scripts, shellcheck, ruff, spelling" ;;
     build) echo "build" ;;
     generated) echo "generated files: crds/, docs/admin-api.yaml, docs/sfucluster.md" ;;
@@ -30,7 +31,7 @@ about() {
 needs() {
   case $1 in
     setup) ;;
-    generated | e2e | kubernetes) echo setup build ;;
+    generated | stories | e2e | kubernetes) echo setup build ;;
     *) echo setup ;;
   esac
 }
@@ -77,7 +78,7 @@ end_idle() {
 }
 # After the setup: many minutes on a machine that has none of our caches.
 begin_ahead() {
-  if wants kubernetes && has_tests kubernetes; then beside ahead-cluster scripts/cluster-build.sh; fi
+  if wants stories || { wants kubernetes && has_tests kubernetes; }; then beside ahead-cluster scripts/cluster-build.sh; fi
   if wants dependencies; then beside ahead-deny scripts/tools.sh deny; fi
 }
 # After the build, which is cargo's last one until the whole-system tests are over: those mostly wait.
@@ -115,6 +116,8 @@ check_kubernetes() {
   scripts/tools.sh e2e
   scripts/kubernetes-tests.sh "${named[@]}"
 }
+
+check_stories() { scripts/stories.sh; }
 
 check_dependencies() {
   local failed=0

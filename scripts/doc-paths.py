@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Whether what the documents point at is there: relative links and their anchors, files that are named in backticks, and tests
-that `cargo test` is to pick by name.
+"""Whether what the documents point at is there: relative links and their anchors, files that are named in backticks, tests that
+`cargo test` is to pick by name, and tests of pytest (`stories/test_roll.py::test_name`, below test/).
 
     doc-paths.py [--root DIR]
 
@@ -20,6 +20,8 @@ BASES = ("", "admin-api/src", "sfu-node/src", "operator/src", "operator/src/cont
 FILE = re.compile(r"^[\w.-]+(?:/[\w.-]+)+\.(?:rs|py|sh|toml|yaml|md|js|mjs|go|json)$")
 # What `make setup` writes.
 WRITTEN = {".cargo/config.toml"}
+# A test of pytest, as pytest itself names it.
+TEST = re.compile(r"^([\w./-]+\.py)::(test_\w+)$")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 PICKED = re.compile(r"^cargo test --workspace ([a-z_]+)\b", re.M)
@@ -50,6 +52,11 @@ def missing(root: Path, document: Path) -> list[str]:
         elif anchor and file.suffix == ".md" and anchor not in anchors(file.read_text(encoding="utf-8")):
             found.append(f"link to {target}: there is no such heading")
     for code in CODE.findall(prose):
+        if test := TEST.match(code):
+            file = root / "test" / test[1]
+            if not file.exists() or not re.search(rf"^def {test[2]}\(", file.read_text(encoding="utf-8"), re.M):
+                found.append(f"`{code}`: there is no such test")
+            continue
         if re.search(r"[*<{]|\bNAME\b", code) or code in WRITTEN or not FILE.match(code):
             continue
         if not any((root / base / code).exists() for base in BASES):

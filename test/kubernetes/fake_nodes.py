@@ -1,5 +1,6 @@
 """One process that answers for the media nodes of many clusters: admin API over HTTPS, with each cluster's own token and certificate. A link is
-fresh as soon as both its ends are connected; media there is none."""
+fresh as soon as both its ends are connected; media there is none. Nodes can be told to be as bad as real ones: slow, silent, lying, known by another
+certificate."""
 
 import asyncio
 import contextlib
@@ -45,14 +46,24 @@ class FakeNode:
         self.revision = 1
         self.links: dict[tuple[str, str, int], Link] = {}
         self.peers: dict[str, dict] = {}
+        self.reasons: list[str] = []
+        self.publishers = 0
+        self.viewers = 0
+        self.delay = 0.0
+        """Before each answer, in seconds."""
+        self.claims: dict = {}
+        """What its report says instead of the truth."""
+        self.unheard: set[str] = set()
+        """Peers of which no packet arrives, whatever is connected."""
         self.changed = asyncio.Event()
         self._drawn = 0
 
     async def answer(self, method: str, target: str, body: bytes) -> tuple[HTTPStatus, dict | None]:
         url = urlsplit(target)
+        query = parse_qs(url.query)
+        await asyncio.sleep(self.delay)
         match method, url.path.removeprefix("/admin/v1/").split("/"):
             case "GET", ["node"]:
-                query = parse_qs(url.query)
                 await self.wait_for_news(query.get("after", [""])[0], query.get("wait", ["0s"])[0])
                 return HTTPStatus.OK, self.report()
             case "PUT", ["links", peer]:
@@ -60,6 +71,10 @@ class FakeNode:
             case "POST", ["links", "close"]:
                 self.close_links(json.loads(body))
                 return HTTPStatus.NO_CONTENT, None
+            case "POST", ["drain"]:
+                return HTTPStatus.OK, self.drain(**json.loads(body))
+            case "DELETE", ["drain"]:
+                return HTTPStatus.OK, self.undrain(query["reason"][0])
         raise Refusal(HTTPStatus.NOT_FOUND, f"{method} {url.path}")
 
     async def wait_for_news(self, after: str, wait: str) -> None:
@@ -82,22 +97,47 @@ class FakeNode:
             "revision": self.revision,
             "workers": 1,
             "linkEncryption": False,
-            "ready": True,
-            "draining": False,
+            "ready": self.ready,
+            "draining": bool(self.reasons),
+            "drain": {"reasons": self.reasons},
             "redis": True,
             "peers": list(self.peers.values()),
             "links": [self.link_report(*key, link) for key, link in sorted(self.links.items())],
             "publications": [],
             "carried": [],
-            "viewers": 0,
-            "publishers": 0,
-        }
+            "viewers": self.viewers,
+            "publishers": self.publishers,
+        } | self.claims
 
-    @staticmethod
-    def link_report(peer: str, incarnation: str, lane: int, link: Link) -> dict:
-        state = "fresh" if link.remote else "connecting"
+    @property
+    def ready(self) -> bool:
+        return not self.reasons
+
+    def link_report(self, peer: str, incarnation: str, lane: int, link: Link) -> dict:
+        heard = "stale" if peer in self.unheard else "fresh"
+        state = heard if link.remote else "connecting"
         end = {"id": link.id, "remote": link.remote, "state": state, "sinceMs": 0, "rttUs": None}
         return {"peer": peer, "peerIncarnation": incarnation, "lane": lane, **end}
+
+    def drain(self, reason: str, deadlineSeconds: int) -> dict:
+        """Viewers leave at once, publishers at the deadline."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+            self.viewers = 0
+            asyncio.get_running_loop().call_later(deadlineSeconds, self.end_publishers)
+            self.has_changed()
+        return {"reasons": self.reasons}
+
+    def undrain(self, reason: str) -> dict:
+        if reason in self.reasons:
+            self.reasons.remove(reason)
+            self.has_changed()
+        return {"reasons": self.reasons}
+
+    def end_publishers(self) -> None:
+        if self.reasons and self.publishers:
+            self.publishers = 0
+            self.has_changed()
 
     def put_links(self, peer: str, request: dict) -> dict:
         self.must_be_meant(request)
@@ -155,10 +195,21 @@ class FakeNodes:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(START_DEADLINE)
 
-    def start(self, name: str, incarnation: str, address: str, secret: dict[str, bytes]) -> None:
+    def start(self, name: str, incarnation: str, address: str, secret: dict[str, bytes]) -> FakeNode:
         """A node that answers; `secret` is its cluster's admin Secret."""
-        token = secret["token"].decode().split()[0]
-        self._run(self._serve(FakeNode(name, incarnation, address, token), server_tls(secret)))
+        node = FakeNode(name, incarnation, address, secret["token"].decode().split()[0])
+        self._run(self._serve(node, server_tls(secret)))
+        return node
+
+    def change(self, node: FakeNode, **what) -> None:
+        """Changes a node's attributes, and whoever waits for its news gets them."""
+
+        async def change() -> None:
+            for name, value in what.items():
+                setattr(node, name, value)
+            node.has_changed()
+
+        self._run(change())
 
     def start_silent(self, address: str) -> None:
         """One that takes connections and says nothing."""
@@ -185,13 +236,14 @@ class FakeNodes:
         conversations = self._conversations[address] = set()
 
         async def connection(reader, writer):
-            conversations.add(asyncio.current_task())
+            task = asyncio.current_task()
+            conversations.add(task)
             try:
-                # Whoever asked may be gone at any time.
-                with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                # Whoever asked may be gone at any time, and so may the node.
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                     await answer(reader, writer)
             finally:
-                conversations.discard(asyncio.current_task())
+                conversations.discard(task)
                 writer.close()
 
         self._servers[address] = await asyncio.start_server(connection, address, ADMIN_PORT, **options)

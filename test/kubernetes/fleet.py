@@ -5,7 +5,7 @@ import time
 
 from api_server import CLUSTERS, ApiServer
 from sfucluster import SfuCluster
-from stand_in_kubelet import NOWHERE, Fate, StandInKubelet
+from stand_in_kubelet import NOWHERE, ClientAddresses, Fate, StandInKubelet
 from testcluster.kubectl import Kubectl
 from testcluster.waiting import eventually
 
@@ -19,7 +19,7 @@ class Fleet:
         self.api = api
         self.kubectl = kubectl
         self.namespace = namespace
-        self.kubelet = StandInKubelet(api, namespace)
+        self.kubelet = StandInKubelet(api, namespace, ClientAddresses())
         kubectl.run("create", "secret", "generic", REDIS_SECRET, "--namespace", namespace, "--from-literal=url=redis://127.0.0.1:6379")
 
     def close(self) -> None:

@@ -4,12 +4,11 @@ host."""
 import base64
 import subprocess
 from enum import Enum, auto
+from typing import Protocol
 
 from api_server import PODS, ApiServer, News
 from fake_nodes import FakeNodes
 
-# Addresses of the client's network that no machine of the test cluster has; every host and pod reaches them.
-ADDRESSES = [f"172.31.250.{number}" for number in range(64, 255)]
 INTERFACE = "eth0"
 # No host has this label, so nothing is scheduled.
 NOWHERE = {"sfumato.test/host": "nowhere"}
@@ -24,26 +23,58 @@ class Fate(Enum):
     """They run, and take connections, and never answer."""
 
 
+class Addresses(Protocol):
+    """Where pods get theirs from."""
+
+    def take(self) -> str: ...
+    def give_back(self, address: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class ClientAddresses:
+    """Addresses of the client's network that no machine of the test cluster has; every host and pod reaches them."""
+
+    def __init__(self):
+        self._all = [f"172.31.250.{number}" for number in range(64, 255)]
+        self._free = list(reversed(self._all))
+        self._each("add")
+
+    def take(self) -> str:
+        return self._free.pop()
+
+    def give_back(self, address: str) -> None:
+        self._free.append(address)
+
+    def close(self) -> None:
+        self._each("del")
+
+    def _each(self, verb: str) -> None:
+        """Adds or deletes them, on the machine that this runs on: the client's."""
+        batch = "".join(f"address {verb} {address}/32 dev {INTERFACE}\n" for address in self._all)
+        # -force: what a killed run has left is taken as it is.
+        done = subprocess.run(["ip", "-force", "-batch", "-"], input=batch, capture_output=True, text=True, check=False)
+        unexpected = [line for line in done.stderr.splitlines() if line.startswith("RTNETLINK") and "exists" not in line]
+        assert not unexpected, f"ip address {verb}: {unexpected}"
+
+
 class StandInKubelet:
     """For the pods of nodes in one namespace."""
 
-    def __init__(self, api: ApiServer, namespace: str):
+    def __init__(self, api: ApiServer, namespace: str, addresses: Addresses):
         self.fates: dict[str, Fate] = {}
         """By cluster; pods of others are left alone."""
         self._api = api
         self._namespace = namespace
         self._nodes = FakeNodes()
-        self._free = list(reversed(ADDRESSES))
+        self._addresses = addresses
         self._given: dict[str, str] = {}
-        self._secrets: dict[str, dict[str, bytes]] = {}
         self.failures: list[BaseException] = []
-        addresses("add")
         selector = "app.kubernetes.io/name=sfumato,app.kubernetes.io/component=node"
         api.follow(PODS.format(namespace), self._see, labelSelector=selector)
 
     def close(self) -> None:
         self._nodes.close()
-        addresses("del")
+        self._addresses.close()
 
     def _see(self, news: News) -> None:
         try:
@@ -60,7 +91,7 @@ class StandInKubelet:
             self._start(pod, cluster)
 
     def _start(self, pod: dict, cluster: str) -> None:
-        address = self._given[pod["uid"]] = self._free.pop()
+        address = self._given[pod["uid"]] = self._addresses.take()
         if self.fates[cluster] is Fate.RUN:
             self._nodes.start(pod["name"], f"{pod['uid']}.1", address, self._secret(cluster))
         else:
@@ -71,24 +102,14 @@ class StandInKubelet:
     def _take_back(self, uid: str) -> None:
         if address := self._given.pop(uid, None):
             self._nodes.stop(address)
-            self._free.append(address)
+            self._addresses.give_back(address)
 
     def _secret(self, cluster: str) -> dict[str, bytes]:
-        if cluster not in self._secrets:
-            data = self._api.get(f"/api/v1/namespaces/{self._namespace}/secrets/{cluster}-admin")["data"]
-            self._secrets[cluster] = {key: base64.b64decode(value) for key, value in data.items()}
-        return self._secrets[cluster]
+        data = self._api.get(f"/api/v1/namespaces/{self._namespace}/secrets/{cluster}-admin")["data"]
+        return {key: base64.b64decode(value) for key, value in data.items()}
 
 
-def running(address: str) -> dict:
-    conditions = [{"type": kind, "status": "True"} for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")]
+def running(address: str, ready: bool = True) -> dict:
+    conditions = [{"type": kind, "status": "True"} for kind in ("PodScheduled", "Initialized")]
+    conditions += [{"type": kind, "status": str(ready)} for kind in ("ContainersReady", "Ready")]
     return {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions}
-
-
-def addresses(verb: str) -> None:
-    """Adds or deletes them, on the machine that this runs on: the client's."""
-    batch = "".join(f"address {verb} {address}/32 dev {INTERFACE}\n" for address in ADDRESSES)
-    # -force: what a killed run has left is taken as it is.
-    done = subprocess.run(["ip", "-force", "-batch", "-"], input=batch, capture_output=True, text=True, check=False)
-    unexpected = [line for line in done.stderr.splitlines() if line.startswith("RTNETLINK") and "exists" not in line]
-    assert not unexpected, f"ip address {verb}: {unexpected}"

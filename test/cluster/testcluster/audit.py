@@ -5,6 +5,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+# Of a line in bytes, without bodies.
+LONGEST_LINE = 65536
+
 
 @dataclass(frozen=True)
 class Request:
@@ -47,11 +50,14 @@ class Audit:
 
     def __init__(self, log: Path):
         self._log = log
-        self._offset = log.stat().st_size
+        self.restart()
 
     def restart(self) -> None:
-        """Forgets what was written so far."""
-        self._offset = self._log.stat().st_size
+        """Forgets what was written so far, a line that is half written included."""
+        with self._log.open("rb") as log:
+            log.seek(max(0, self._log.stat().st_size - LONGEST_LINE))
+            end = log.read()
+            self._offset = log.tell() - len(end) + end.rfind(b"\n") + 1
 
     def requests(self, user: str | None = None) -> list[Request]:
         """All since the start, of one user (`system:serviceaccount:NAMESPACE:NAME`) or of all; watches that have only begun are included once."""
@@ -60,7 +66,7 @@ class Audit:
             text = log.read()
         # The last line may be half written.
         lines = text[: text.rfind(b"\n") + 1].decode().splitlines()
-        found = [Request.parse(line) for line in lines]
+        found = [Request.parse(line) for line in lines if user is None or user in line]
         return [it for it in found if it.stage == counted_stage(it) and user in (None, it.user)]
 
     def refused(self, user: str | None = None) -> list[Request]:

@@ -1,12 +1,12 @@
 """What the API server refuses by the definition of SfuCluster: each bound and each rule, and the field that it names.
 Only the API server itself tells what a rule may cost."""
 
-import json
+from collections.abc import Iterator
 
 import pytest
 
-from sfucluster import SfuCluster
-from testcluster.kubectl import KubectlError
+from api_client import ApiClient, Refused, path
+from cluster import Cluster
 
 FROM = {"name": "mine", "key": "k"}
 EXTERNAL = {"urlSecretRef": FROM}
@@ -132,19 +132,25 @@ LARGEST = {
 }
 
 
+@pytest.fixture(scope="module")
+def api(plane) -> Iterator[ApiClient]:
+    with plane.admin() as it:
+        yield it
+
+
 @pytest.fixture
-def nowhere(operator, kubectl) -> SfuCluster:
+def nowhere(api) -> Cluster:
     """A cluster that is looked at by the API server and never made."""
-    return SfuCluster(kubectl, "default", "nowhere")
+    return Cluster(api, "default", "nowhere")
 
 
-def dry_run(cluster: SfuCluster, manifest: str) -> str:
-    return cluster.run("create", "--dry-run=server", "--output=json", "--filename", "-", input=manifest)
+def dry_run(cluster: Cluster, manifest: dict) -> dict:
+    return cluster.api.create(path("sfuclusters", "default"), manifest, dryRun="All", fieldValidation="Strict")
 
 
 @pytest.mark.parametrize(("field", "words", "spec"), BOUNDS + RULES)
 def test_what_cannot_be_is_refused_and_the_field_is_named(nowhere, field, words, spec):
-    with pytest.raises(KubectlError) as refused:
+    with pytest.raises(Refused) as refused:
         dry_run(nowhere, nowhere.manifest(**spec))
     text = str(refused.value)
     assert f"{field}:" in text, text
@@ -152,32 +158,30 @@ def test_what_cannot_be_is_refused_and_the_field_is_named(nowhere, field, words,
 
 
 def test_a_field_that_there_is_not_is_named(nowhere):
-    with pytest.raises(KubectlError, match=r'unknown field "spec\.mesh\.beatIntervall"'):
-        nowhere.run("create", "--dry-run=server", "--filename", "-", input=nowhere.manifest(mesh={"beatIntervall": "1s"}))
+    with pytest.raises(Refused, match=r'unknown field "spec\.mesh\.beatIntervall"'):
+        dry_run(nowhere, nowhere.manifest(mesh={"beatIntervall": "1s"}))
 
 
 @pytest.mark.parametrize("name", ["l" * 41, "1live", "live.tv"])
 def test_a_name_that_leaves_no_room_is_refused(nowhere, name):
     nowhere.name = name
-    with pytest.raises(KubectlError, match="at most 40 of a-z"):
+    with pytest.raises(Refused, match="at most 40 of a-z"):
         dry_run(nowhere, nowhere.manifest())
 
 
 def test_as_much_as_the_bounds_allow_is_taken(nowhere):
-    taken = json.loads(dry_run(nowhere, nowhere.manifest(**LARGEST)))["spec"]
+    taken = dry_run(nowhere, nowhere.manifest(**LARGEST))["spec"]
     assert len(taken["env"]) == len(taken["podLabels"]) == 64
 
 
 def test_an_empty_spec_gets_its_defaults_from_the_api_server(nowhere):
-    metadata = {"name": "nowhere", "namespace": "default"}
-    empty = json.dumps({"apiVersion": "sfumato.dev/v1alpha1", "kind": "SfuCluster", "metadata": metadata, "spec": {}})
-    spec = json.loads(dry_run(nowhere, empty))["spec"]
+    spec = dry_run(nowhere, nowhere.manifest() | {"spec": {}})["spec"]
     assert (spec["replicas"], spec["media"]["port"], spec["mesh"]["portBase"]) == (3, 20000, 24000)
     assert (spec["auth"], spec["drain"]["deadline"], spec["web"]["replicas"]) == ({"mode": "None"}, "5m", 2)
 
 
-def test_the_storage_of_redis_cannot_be_changed(sfu):
-    sfu.apply(redis={"managed": {"storage": {"size": "1Gi"}}}, paused=True)
+def test_the_storage_of_redis_cannot_be_changed(story):
+    cluster = story.cluster().create(redis={"managed": {"storage": {"size": "1Gi"}}})
     for other in ({"storage": {"size": "2Gi"}}, {"storage": {"size": "1Gi", "storageClassName": "fast"}}, {"storage": None}):
-        with pytest.raises(KubectlError, match="storage of a managed Redis cannot change"):
-            sfu.patch(redis={"managed": other})
+        with pytest.raises(Refused, match="storage of a managed Redis cannot change"):
+            cluster.patch(redis={"managed": other})

@@ -1,0 +1,167 @@
+"""The stand-in for kubelets, complete: it binds pods to hosts, starts and probes their nodes, and confirms that a deleted pod is gone."""
+
+import subprocess
+import threading
+from contextlib import suppress
+from enum import Enum, auto
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from api_client import ApiClient, Refused, path
+from api_server import News
+from fake_nodes import FakeNode
+from loopback import Block
+from stand_in_kubelet import StandInKubelet, running
+
+# Between two looks at whether a node is ready, and at what a pod waits for. A kubelet probes once a second.
+LOOK_EVERY = 0.2
+
+
+class Fate(Enum):
+    """What becomes of a pod."""
+
+    RUN = auto()
+    SILENT = auto()
+    """It runs, and takes connections, and never answers."""
+    ABSENT = auto()
+    """It runs, and nothing listens at its address."""
+    FOREIGN = auto()
+    """It answers with a certificate of another CA."""
+    NOT_PULLED = auto()
+    """Its image is not to be had."""
+    NO_HOST = auto()
+    """No Kubernetes node fits."""
+
+
+class Kubelet(StandInKubelet):
+    """For the media nodes of one namespace. `fates` are by pod or by cluster; the others run."""
+
+    def __init__(self, api: ApiClient, namespace: str, block: Block):
+        self.nodes: dict[str, FakeNode] = {}
+        """Those that answer, by pod."""
+        self._lost: set[str] = set()
+        self.probes = True
+        self._told: dict[str, bool] = {}
+        self._waiting: dict[str, dict] = {}
+        """Pods whose volumes are not there yet, by UID."""
+        self._turn = threading.RLock()
+        self._closed = threading.Event()
+        super().__init__(api, namespace, block)
+        self._looking = threading.Thread(target=self._look, name="kubelet", daemon=True)
+        self._looking.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._looking.join()
+        super().close()
+
+    def change(self, pod: str, **what) -> None:
+        """Changes what a node does, see `FakeNode`."""
+        self._nodes.change(self.nodes[pod], **what)
+
+    def cut(self, one: str, other: str) -> None:
+        """No packet passes between two nodes."""
+        for pod, peer in ((one, other), (other, one)):
+            self.change(pod, unheard=self.nodes[pod].unheard | {peer})
+
+    def mend(self, one: str, other: str) -> None:
+        for pod, peer in ((one, other), (other, one)):
+            self.change(pod, unheard=self.nodes[pod].unheard - {peer})
+
+    def ready(self, pod: str, ready: bool) -> None:
+        """What a probe of this pod finds."""
+        self._tell(pod, running(self.nodes[pod].address, ready))
+
+    def lose(self, pod: str) -> None:
+        """Its host is gone, and with it the node: nobody says that the pod has ended."""
+        self.orphan(pod)
+        self._silence(pod)
+
+    def orphan(self, pod: str) -> None:
+        """Its kubelet is gone, and the node goes on."""
+        self._lost.add(self.nodes[pod].incarnation.partition(".")[0])
+
+    def _carry_out(self, news: News) -> None:
+        pod = news.object["metadata"]
+        # What was seen may be over.
+        with self._turn, suppress(Refused):
+            if news.kind == "DELETED":
+                self._waiting.pop(pod["uid"], None)
+                self._take_back(pod["uid"])
+            elif "deletionTimestamp" in pod:
+                self._waiting.pop(pod["uid"], None)
+                self._end(pod)
+            elif pod["uid"] not in self._given:
+                self._begin(pod)
+
+    def _begin(self, pod: dict) -> None:
+        name, cluster = pod["name"], pod["labels"]["app.kubernetes.io/instance"]
+        fate = self.fates.get(name) or self.fates.get(cluster) or Fate.RUN
+        try:
+            secret = self._secret(cluster)
+        except Refused:
+            self._waiting[pod["uid"]] = pod
+            return
+        address = self._given[pod["uid"]] = self._addresses.take()
+        if fate is Fate.NO_HOST:
+            why = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
+            self._tell(name, {"phase": "Pending", "conditions": [why]})
+            return
+        target = {"apiVersion": "v1", "kind": "Node", "name": f"host-{name.rpartition('-')[2]}"}
+        self._api.create(path("pods", self._namespace, name, "binding"), {"metadata": {"name": name}, "target": target})
+        match fate:
+            case Fate.NOT_PULLED:
+                waiting = {"reason": "ErrImagePull", "message": "manifest unknown"}
+                container = {"name": "sfu-node", "image": "", "imageID": "", "ready": False, "restartCount": 0, "state": {"waiting": waiting}}
+                self._tell(name, {"phase": "Pending", "containerStatuses": [container]})
+                return
+            case Fate.RUN:
+                self._answer(pod, address, secret)
+            case Fate.FOREIGN:
+                self._answer(pod, address, secret | foreign_certificate())
+            case Fate.SILENT:
+                self._nodes.start_silent(address)
+        self._tell(name, running(address))
+
+    def _answer(self, pod: dict, address: str, secret: dict[str, bytes]) -> None:
+        name = pod["name"]
+        self.nodes[name] = self._nodes.start(name, f"{pod['uid']}.1", address, secret)
+        self._told[name] = True
+        for node in list(self.nodes.values()):
+            self._nodes.change(node, unheard=node.unheard - {name})
+
+    def _end(self, pod: dict) -> None:
+        if pod["uid"] in self._lost:
+            return
+        self._silence(pod["name"])
+        gone = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod["uid"]}}
+        self._api.delete(path("pods", self._namespace, pod["name"]), **gone)
+
+    def _silence(self, pod: str) -> None:
+        if node := self.nodes.pop(pod, None):
+            self._nodes.stop(node.address)
+            for other in list(self.nodes.values()):
+                self._nodes.change(other, unheard=other.unheard | {pod})
+
+    def _tell(self, pod: str, status: dict) -> None:
+        self._api.merge(path("pods", self._namespace, pod, "status"), {"status": status})
+
+    def _look(self) -> None:
+        while not self._closed.wait(LOOK_EVERY):
+            # What is looked at may end meanwhile, and the API server be away.
+            with self._turn, suppress(Refused, ConnectionError):
+                for uid in list(self._waiting):
+                    self._begin(self._waiting.pop(uid))
+                for name, node in list(self.nodes.items()):
+                    if self.probes and node.ready != self._told[name]:
+                        self._tell(name, running(node.address, node.ready))
+                        self._told[name] = node.ready
+
+
+def foreign_certificate() -> dict[str, bytes]:
+    """A certificate that nobody here trusts, and its key."""
+    with TemporaryDirectory() as folder:
+        key, certificate = Path(folder, "key"), Path(folder, "certificate")
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=nobody".split()
+        subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=30)
+        return {"tls.key": key.read_bytes(), "tls.crt": certificate.read_bytes()}

@@ -1,0 +1,109 @@
+"""What people do with kubectl: edits, deletions, annotations. Autoscalers do no more."""
+
+from api_client import path
+from testcluster.waiting import eventually
+
+BACK = 15
+# Fields that we apply, one or more of every kind of child: kind, name, and what is done to it.
+EDITS = [
+    ("serviceaccounts", "live-nodes", {"automountServiceAccountToken": True}),
+    ("services", "live-nodes", {"spec": {"publishNotReadyAddresses": False}}),
+    ("services", "live-web", {"spec": {"ports": [{"name": "http", "port": 2020, "targetPort": 9}]}}),
+    ("services", "live-redis", {"spec": {"selector": {"app.kubernetes.io/component": "other"}}}),
+    ("networkpolicies", "live", {"spec": {"ingress": []}}),
+    ("networkpolicies", "live-redis", {"spec": {"policyTypes": ["Ingress", "Egress"]}}),
+    ("poddisruptionbudgets", "live", {"spec": {"maxUnavailable": 2}}),
+    ("deployments", "live-web", {"spec": {"replicas": 2}}),
+    ("deployments", "live-web", {"spec": {"template": {"spec": {"automountServiceAccountToken": True}}}}),
+    ("statefulsets", "live-redis", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
+    ("statefulsets", "live", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
+    ("statefulsets", "live", {"spec": {"updateStrategy": {"type": "RollingUpdate"}}}),
+    ("statefulsets", "live", {"metadata": {"labels": {"app.kubernetes.io/component": "other"}}}),
+]
+CHILDREN = sorted({(resource, name) for resource, name, _ in EDITS})
+
+
+def said(live: dict) -> dict:
+    """What an object says, without what changes by itself."""
+    metadata = {key: live["metadata"].get(key) for key in ("labels", "ownerReferences")}
+    rest = {key: value for key, value in live.items() if key not in ("metadata", "status")}
+    for drawn in ("clusterIP", "clusterIPs"):
+        rest.get("spec", {}).pop(drawn, None)
+    return {"metadata": metadata, **rest}
+
+
+def test_every_field_that_is_edited_by_hand_comes_back(live):
+    uids = live.up().uids()
+    for resource, name, edit in EDITS:
+        where = path(resource, live.namespace, name)
+        before = said(live.api.get(where))
+        live.api.merge(where, edit)
+        eventually(f"{name} is as before {edit}", lambda w=where, b=before: said(live.api.get(w)) == b, within=BACK, every=0.05)
+    assert live.uids() == uids, "no pod was replaced for it"
+
+
+def test_a_stateful_set_that_is_scaled_by_hand_gets_its_number_back(live):
+    live.up()
+    live.api.merge(path("statefulsets", live.namespace, "live"), {"spec": {"replicas": 1}})
+    eventually("three replicas again", lambda: live.child("statefulsets")["spec"]["replicas"] == 3, within=BACK, every=0.05)
+    live.whole(3)
+
+
+def test_every_child_that_is_deleted_comes_back_and_its_pods_run_on(live):
+    uids = live.up().uids()
+    for resource, name in CHILDREN:
+        where = path(resource, live.namespace, name)
+        before = live.api.get(where)
+        live.api.delete(where, propagationPolicy="Orphan")
+
+        def is_back(before=before, where=where):
+            now = live.api.get(where)
+            return now["metadata"]["uid"] != before["metadata"]["uid"] and said(now) == said(before)
+
+        eventually(f"{name} is back", is_back, within=BACK, every=0.05)
+    live.whole(3)
+    assert live.uids() == uids
+
+
+def test_what_others_add_to_a_child_stays(live):
+    live.up()
+    where = path("services", live.namespace, "live-web")
+    live.api.merge(where, {"metadata": {"labels": {"mine": "kept"}, "annotations": {"mine": "kept"}}})
+    live.api.merge(where, {"spec": {"selector": {"app.kubernetes.io/component": "other"}}})
+    selects = lambda: live.api.get(where)["spec"]["selector"]["app.kubernetes.io/component"] == "web"  # noqa: E731
+    eventually("what is ours is back", selects, within=BACK)
+    metadata = live.api.get(where)["metadata"]
+    assert (metadata["labels"]["mine"], metadata["annotations"]["mine"]) == ("kept", "kept")
+
+
+def test_a_node_is_drained_by_an_annotation_and_taken_back_by_it(live, story):
+    before = live.up().uids()
+    story.kubelet.change("live-1", publishers=1)
+    pod = path("pods", live.namespace, "live-1")
+    live.api.merge(pod, {"metadata": {"annotations": {"sfumato.dev/drain": "true"}}})
+    eventually("live-1 drains", lambda: live.draining() == {"live-1"}, within=10)
+    assert story.kubelet.nodes["live-1"].reasons == ["manual"]
+    assert live.status()["mesh"]["summary"] == "3/3", "its links stay"
+    live.api.merge(pod, {"metadata": {"annotations": {"sfumato.dev/drain": "false"}}})
+    eventually("live-1 is taken back", lambda: not live.draining(), within=10)
+    live.whole(3)
+    assert live.uids() == before
+
+
+def test_an_annotation_holds_across_a_restart_of_the_container_which_forgets(live, story):
+    live.up()
+    live.api.merge(path("pods", live.namespace, "live-1"), {"metadata": {"annotations": {"sfumato.dev/drain": "true"}}})
+    eventually("live-1 drains", lambda: live.draining() == {"live-1"}, within=10)
+    story.kubelet.change("live-1", incarnation=f"{live.uids()['live-1']}.2", links={}, peers={}, reasons=[])
+    eventually("live-1 drains again", lambda: story.kubelet.nodes["live-1"].reasons == ["manual"], within=10)
+
+
+def test_an_autoscaler_finds_the_nodes_and_writes_their_number(live):
+    live.up(replicas=2)
+    scale = live.api.get(path("sfuclusters", live.namespace, "live", "scale"))
+    assert (scale["spec"]["replicas"], scale["status"]["replicas"]) == (2, 2)
+    counted = live.api.get(path("pods", live.namespace), labelSelector=scale["status"]["selector"])
+    assert {pod["metadata"]["name"] for pod in counted} == {"live-0", "live-1"}, "its selector finds the nodes and nothing else"
+    live.scale(3)
+    live.whole(3)
+    assert live.api.get(path("sfuclusters", live.namespace, "live", "scale"))["status"]["replicas"] == 3

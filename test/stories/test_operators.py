@@ -1,0 +1,85 @@
+"""Several operators: one leads, and the others take over when it ends."""
+
+import time
+
+from testcluster.waiting import eventually
+
+LEASE_SECONDS = 4
+SHORT = f"--lease-duration={LEASE_SECONDS}s"
+# What a follower needs to see a renewal, and to take the Lease when it has run out.
+TAKE_OVER = LEASE_SECONDS + 2
+
+
+def test_one_of_two_operators_works_and_the_other_is_ready_to(story):
+    first, second = story.operator().ready(), story.operator().ready()
+    assert story.leader() == "operator-1"
+    story.cluster().up()
+    assert (first.metric("sfu_operator_is_leader"), second.metric("sfu_operator_is_leader")) == (1, 0)
+    assert second.metric("sfu_operator_queue_depth") == 0
+    assert "this operator leads" not in second.log()
+
+
+def test_an_operator_that_ends_in_order_is_followed_at_once(story):
+    first = story.operator().ready()
+    story.operator().ready()
+    live = story.cluster().up()
+    assert first.process.end() == 0
+    eventually("the other leads, long before the Lease would have run out", lambda: story.leader() == "operator-2", within=8)
+    live.scale(4)
+    live.whole(4)
+
+
+def test_an_operator_that_is_killed_is_followed_when_its_lease_has_run_out(story):
+    first = story.operator(SHORT).ready()
+    story.operator(SHORT).ready()
+    live = story.cluster().up()
+    first.process.kill()
+    killed = time.monotonic()
+    # Whatever happens meanwhile waits, and is seen to afterwards.
+    live.delete_pod("live-1")
+    eventually("the other leads", lambda: story.leader() == "operator-2", within=2 * TAKE_OVER)
+    assert time.monotonic() - killed <= TAKE_OVER
+    live.whole(3)
+
+
+def test_an_operator_that_was_stopped_for_longer_than_its_lease_ends_and_does_no_harm(story):
+    first = story.operator(SHORT).ready()
+    second = story.operator(SHORT).ready()
+    live = story.cluster().up()
+    first.process.pause()
+    eventually("the other leads", lambda: story.leader() == "operator-2", within=2 * TAKE_OVER)
+    live.scale(4)
+    live.whole(4)
+    first.process.proceed()
+    eventually("the first one ends", lambda: not first.process.running(), within=15)
+    assert "the lease sfu-operator was lost" in first.log()
+    assert story.leader() == "operator-2"
+    live.whole(4)
+    assert second.process.running()
+
+
+def test_two_operators_that_work_at_once_end_where_one_would(story):
+    for _ in range(2):
+        story.operator("--leader-elect=false").ready()
+    live = story.cluster().up(replicas=4)
+    before = live.uids()
+    live.delete_pod("live-1")
+    eventually("live-1 is another pod", lambda: live.uids().get("live-1", before["live-1"]) != before["live-1"], within=15)
+    live.whole(4)
+    links = lambda: {name: sorted(link.id for link in node.links.values()) for name, node in story.kubelet.nodes.items()}  # noqa: E731
+    settled = links()
+    assert {len(ends) for ends in settled.values()} == {3}
+    live.patch(mesh={"fanOutIdleTimeout": "31s"})
+    live.rolled(live.uids() | before, within=60)
+
+
+def test_without_an_operator_nothing_ends_and_afterwards_all_is_as_it_should_be(story):
+    first = story.operator().ready()
+    live = story.cluster().up()
+    before = live.uids()
+    assert first.process.end() == 0
+    live.delete_pod("live-2")
+    eventually("Kubernetes has made another", lambda: live.uids().get("live-2", before["live-2"]) != before["live-2"], within=15)
+    story.operator().ready()
+    live.whole(3)
+    assert {name for name, uid in live.uids().items() if before[name] != uid} == {"live-2"}

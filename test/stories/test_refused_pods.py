@@ -1,0 +1,58 @@
+"""Pods that Kubernetes refuses, does not place or does not start: the message says why and what to do, and they are made when that is done."""
+
+from api_client import path
+from kubelet import Fate
+from testcluster.waiting import eventually
+
+# The StatefulSet controller tries again with growing pauses.
+RETRIED = 45
+
+
+def test_pods_that_a_quota_refuses_are_told_and_made_when_it_allows_them(live, story):
+    story.create("resourcequotas", "few", spec={"hard": {"pods": "1"}})
+    counted = lambda: "used" in story.api.get(path("resourcequotas", story.namespace, "few")).get("status", {})  # noqa: E731
+    eventually("the quota is in force", counted, within=10)
+    story.put_secret("redis", url="redis://127.0.0.1:6379")
+    live.create(web={"replicas": 0}, redis={"external": {"urlSecretRef": {"name": "redis", "key": "url"}}})
+    live.degraded("PodsRefused", "exceeded quota: few", "change the quota")
+    story.api.merge(path("resourcequotas", story.namespace, "few"), {"spec": {"hard": {"pods": "3"}}})
+    live.whole(3, within=RETRIED)
+    live.in_order()
+
+
+def test_pods_that_pod_security_refuses_are_told_and_made_when_they_comply(live):
+    live.create(replicas=1, podAnnotations={"container.apparmor.security.beta.kubernetes.io/sfu-node": "unconfined"})
+    live.degraded("PodsRefused", 'violates PodSecurity "restricted:latest"', "forbidden AppArmor profile")
+    live.patch(podAnnotations=None)
+    live.whole(1, within=RETRIED)
+    live.in_order()
+
+
+def test_pods_that_a_limit_refuses_are_told(live, story):
+    limit = {"type": "Container", "max": {"memory": "8Mi"}, "min": {"memory": "4Mi"}}
+    story.create("limitranges", "small", spec={"limits": [limit]})
+    live.create(replicas=1, resources={"limits": {"memory": "64Mi"}})
+    live.degraded("PodsRefused", "maximum memory usage per Container is 8Mi", "admission policy")
+
+
+def test_a_pod_without_a_host_is_told_and_the_others_are_linked(live, story):
+    story.kubelet.fates["live-1"] = Fate.NO_HOST
+    live.create()
+    live.says(
+        "NodesReady",
+        "False",
+        "NoHost",
+        "live-1 has no Kubernetes node: 0/3 nodes are available",
+        "add Kubernetes nodes that fit, or change nodeSelector",
+    )
+    live.tells("NoHost", "live-1 has no Kubernetes node")
+    eventually("those that have one are linked", lambda: live.status()["mesh"]["summary"] == "1/3", within=10)
+
+
+def test_a_pod_whose_image_is_not_to_be_had_is_told_and_the_others_are_linked(live, story):
+    story.kubelet.fates["live-1"] = Fate.NOT_PULLED
+    live.create()
+    live.says("NodesReady", "False", "ImageNotPulled", "live-1 cannot pull its image (ErrImagePull): manifest unknown", "check the image's name")
+    live.tells("ImageNotPulled", "live-1 cannot pull its image")
+    eventually("those that run are linked", lambda: live.status()["mesh"]["summary"] == "1/3", within=10)
+    assert live.condition("Ready")["message"].startswith("live-1 cannot pull its image")
