@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. What they do is in scripts/, one file a job.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test setup build fmt lint generate unit media e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench bench-kubernetes clean clean-all
+.PHONY: help run test check-fast hooks setup build fmt lint generate unit media e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench bench-kubernetes clean clean-all
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -11,6 +11,12 @@ run: ## install what is missing, build, and start three nodes with all around th
 
 test: ## every check, as CI runs them
 	@exec scripts/check.sh
+
+check-fast: setup ## what a change can have broken and minutes can show: format, lints, unit tests, stories (BASE=COMMIT to compare with)
+	@exec scripts/check-fast.sh $(BASE)
+
+hooks: ## have git run check-fast before each commit (off: git config --unset core.hooksPath)
+	@exec scripts/hooks.sh
 
 setup: ## install what building needs, and choose where mediasoup's C++ parts come from
 	@exec scripts/setup.sh

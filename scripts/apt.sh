@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the distribution's packages that are missing.
-#   apt.sh build | test | peers | page | cluster | rust
+#   apt.sh build | test | browsers | peers | page | cluster | rust
 # SFUMATO_PACKAGES=present trusts that all are there (for systems other than Debian and Ubuntu).
 . "$(dirname "$0")/env.sh"
 
@@ -9,7 +9,8 @@ case ${1:-} in
     packages=(build-essential pkg-config ninja-build ccache python3 python3-venv python3-pip libuv1-dev libflatbuffers-dev flatbuffers-compiler
       dpkg-dev redis-server ca-certificates curl git)
     ;;
-  test) packages=(nftables iproute2 procps fonts-dejavu-core) ;;
+  test) packages=(nftables iproute2 procps) ;;
+  browsers) packages=(fonts-dejavu-core) ;;
   peers)
     # webrtcbin is in -bad, its ICE in -nice, VP8 in -good, x264 in -ugly; python3-gi and the gir1.2 packages are for the system's Python.
     packages=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-nice
@@ -22,7 +23,7 @@ case ${1:-} in
     ;;
   cluster) packages=(containerd runc containernetworking-plugins iproute2 iptables nftables procps util-linux openssl binutils redis-server ca-certificates) ;;
   rust) packages=(rustup) ;;
-  *) usage "usage: apt.sh build | test | peers | page | cluster | rust" ;;
+  *) usage "usage: apt.sh build | test | browsers | peers | page | cluster | rust" ;;
 esac
 
 if [ "${SFUMATO_PACKAGES:-}" = present ]; then exit 0; fi
@@ -30,13 +31,13 @@ distribution=$(sed -nE 's/^(ID|ID_LIKE)=//p' /etc/os-release 2>/dev/null | tr -d
 case " $distribution" in
   *' ubuntu '*)
     # Ubuntu's chromium and firefox packages install snaps, which cannot be driven with a profile and flags of our own.
-    if [ "$1" = test ] && { [ -z "${CHROMIUM:-}" ] || [ -z "${FIREFOX:-}" ]; }; then
+    if [ "$1" = browsers ] && { [ -z "${CHROMIUM:-}" ] || [ -z "${FIREFOX:-}" ]; }; then
       say "the browser tests (test/e2e) need Debian's chromium and firefox-esr; on Ubuntu, where these are snaps, set CHROMIUM=/path and FIREFOX=/path to other builds"
     fi
     ;;
   *' debian '*)
-    if [ "$1" = test ] && [ -z "${CHROMIUM:-}" ]; then packages+=(chromium); fi
-    if [ "$1" = test ] && [ -z "${FIREFOX:-}" ]; then packages+=(firefox-esr); fi
+    if [ "$1" = browsers ] && [ -z "${CHROMIUM:-}" ]; then packages+=(chromium); fi
+    if [ "$1" = browsers ] && [ -z "${FIREFOX:-}" ]; then packages+=(firefox-esr); fi
     ;;
   *) fail "only Debian and Ubuntu are known here: install the equivalents of \"${packages[*]}\" and set SFUMATO_PACKAGES=present" ;;
 esac

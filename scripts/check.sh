@@ -5,7 +5,8 @@
 # A check that cannot run counts as failed. PYTEST_ARGS='-k kill' picks whole-system tests.
 . "$(dirname "$0")/env.sh"
 
-all=(setup formatting lints build generated unit media e2e kubernetes dependencies)
+# Whole-system tests come before lints and other tests, which are compiled beside them.
+all=(setup formatting build generated e2e kubernetes lints unit media dependencies)
 wanted=("$@")
 if [ $# = 0 ]; then wanted=("${all[@]}"); fi
 
@@ -36,73 +37,83 @@ needs() {
 
 check_setup() { scripts/setup.sh; }
 
-# What takes many minutes on a machine that has none of our caches, and is needed late, begins early, on processor time that nobody else wants
-# (SCHED_IDLE). Whether it succeeds is seen by the check that needs it, which waits for it or does it again.
-ahead=
-begin_ahead() {
+# What PYTEST_ARGS picks decides which suites run at all: nothing is brought up for a suite that has none of these tests.
+suites=(test/e2e test/cluster test/kubernetes)
+wants() { [[ " ${wanted[*]} " == *" $1 "* ]]; }
+choose() {
+  local asked=() picked
+  if [ -z "${PYTEST_ARGS:-}" ]; then return; fi
+  if wants e2e; then asked+=(test/e2e); fi
+  if wants kubernetes; then asked+=(test/cluster test/kubernetes); fi
+  if [ ${#asked[@]} = 0 ]; then return; fi
+  picked=$(scripts/chosen-tests.sh "${asked[@]}") || exit 1
+  mapfile -t suites < <(cut -d/ -f1-2 <<<"$picked" | uniq)
+  say "PYTEST_ARGS='$PYTEST_ARGS' picks $(wc -l <<<"$picked") tests, of ${suites[*]}"
+}
+# has_tests CHECK: whether it has tests to run.
+has_tests() {
+  case $1 in
+    e2e) [[ " ${suites[*]} " == *" test/e2e "* ]] ;;
+    kubernetes) [[ " ${suites[*]} " == *" test/cluster "* || " ${suites[*]} " == *" test/kubernetes "* ]] ;;
+  esac
+}
+
+# What takes long and is needed later runs beside other checks, on processor time that nobody else wants (SCHED_IDLE).
+# Whether it succeeds is seen by the check that needs it, which waits for it or does it again.
+idle=()
+# beside NAME COMMAND...: runs it so; its output is NAME.log in the cache.
+beside() {
   set -m
   (
-    set +me
-    if [[ " ${wanted[*]} " == *" kubernetes "* ]]; then chrt --idle 0 scripts/cluster-build.sh; fi
-    if [[ " ${wanted[*]} " == *" dependencies "* ]]; then chrt --idle 0 scripts/tools.sh deny; fi
-  ) >"$cache/ahead.log" 2>&1 &
-  ahead=$!
+    set +m
+    chrt --idle 0 "${@:2}"
+  ) >"$cache/$1.log" 2>&1 &
+  idle+=($!)
   set +m
 }
-end_ahead() {
-  if [ -n "$ahead" ]; then kill -- "-$ahead" 2>/dev/null || true; fi
+end_idle() {
+  local group
+  for group in "${idle[@]}"; do kill -- "-$group" 2>/dev/null || true; done
 }
-trap end_ahead EXIT
+# After the setup: many minutes on a machine that has none of our caches.
+begin_ahead() {
+  if wants kubernetes && has_tests kubernetes; then beside ahead-cluster scripts/cluster-build.sh; fi
+  if wants dependencies; then beside ahead-deny scripts/tools.sh deny; fi
+}
+# After the build, which is cargo's last one until the whole-system tests are over: those mostly wait.
+begin_compiling() {
+  local later=() check
+  if wants kubernetes && has_tests kubernetes; then later+=(previous); fi
+  for check in lints unit media; do
+    if wants "$check"; then later+=("$check"); fi
+  done
+  if [ ${#later[@]} -gt 0 ]; then beside ahead-compiling scripts/compile.sh "${later[@]}"; fi
+}
 check_formatting() { scripts/format.sh --check; }
 
-# Each linter runs even where one before it has failed, so that one run shows all there is to mend.
-check_lints() {
-  local failed=0 shell_files
-  scripts/tools.sh lint
-  mapfile -t shell_files < <(scripts/shell-files.sh)
-  scripts/cargo.sh clippy --workspace --all-targets --locked -- -D warnings || failed=1
-  RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --workspace --no-deps --document-private-items --locked --quiet || failed=1
-  python3 -m unittest discover --quiet --start-directory scripts || failed=1
-  scripts/module-circles.py || failed=1
-  scripts/layers.py || failed=1
-  scripts/doc-paths.py || failed=1
-  "$tools/lint/bin/shellcheck" --external-sources "${shell_files[@]}" || failed=1
-  "$tools/lint/bin/ruff" check scripts test || failed=1
-  "$tools/lint/bin/typos" || failed=1
-  return $failed
-}
-
+check_lints() { scripts/lints.sh; }
 check_build() { scripts/cargo.sh build --workspace --locked; }
 check_generated() { scripts/generate.sh --check; }
 
 check_unit() {
   scripts/cargo.sh test --workspace --locked --lib --bins
   scripts/cargo.sh test --workspace --locked --doc
-  scripts/apt.sh page
-  node --test web/tests/ui/*.test.mjs
+  scripts/page-tests.sh
 }
 
-# First the stand-in that the operator's tests start: `--test` builds no example. The lints look at the other examples.
 check_media() {
-  scripts/cargo.sh build --workspace --locked --example fake_process
+  scripts/compile.sh media
   scripts/cargo.sh test --workspace --locked --test '*'
 }
 
-check_e2e() {
-  scripts/apt.sh test
-  scripts/apt.sh peers
-  scripts/tools.sh e2e peers
-  local report=$cache/e2e.xml arguments
-  rm -f "$report"
-  read -ra arguments <<<"${PYTEST_ARGS:-}"
-  (cd test/e2e && CARGO_TARGET_DIR=$target "$cache/e2e-venv/bin/python" -m pytest --color=auto -ra --junit-xml "$report" "${arguments[@]}")
-  # pytest calls a run with skipped tests a success; here a test that did not run has not passed.
-  if grep -qE '<skipped( |/|>)' "$report"; then fail "whole-system tests were skipped, see above: what they need is missing here"; fi
-}
+check_e2e() { scripts/e2e-tests.sh; }
 
 check_kubernetes() {
+  local named=()
+  if [ -n "${PYTEST_ARGS:-}" ]; then mapfile -t named < <(printf '%s\n' "${suites[@]}" | grep -vx test/e2e); fi
+  scripts/apt.sh browsers
   scripts/tools.sh e2e
-  scripts/kubernetes-tests.sh
+  scripts/kubernetes-tests.sh "${named[@]}"
 }
 
 check_dependencies() {
@@ -120,6 +131,9 @@ check_dependencies() {
 for check in "${wanted[@]}"; do about "$check" >/dev/null; done
 
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
+began=$(mktemp)
+trap 'end_idle; rm -f "$began"' EXIT
+if ! wants setup; then choose; fi
 summary=() passed=0 failed=0 broken=" "
 number=0
 for check in "${wanted[@]}"; do
@@ -130,7 +144,10 @@ for check in "${wanted[@]}"; do
   for needed in $(needs "$check"); do
     if [[ $broken == *" $needed "* ]]; then missing=$needed; fi
   done
-  if [ -n "$missing" ]; then
+  if ! has_tests "$check"; then
+    say "PYTEST_ARGS picks none of these tests"
+    result="no test"
+  elif [ -n "$missing" ]; then
     say "cannot run: \"$(about "$missing")\" failed"
     result="NOT RUN"
   else
@@ -150,12 +167,23 @@ for check in "${wanted[@]}"; do
   summary+=("$(printf '  %-8s %6s  %s' "$result" "$took" "$(about "$check")")")
   if [ "$result" = passed ]; then
     passed=$((passed + 1))
-  else
+  elif [ "$result" != "no test" ]; then
     failed=$((failed + 1)) broken+="$check "
   fi
   printf -- '-- %s after %s\n' "$result" "$took"
-  if [ "$check" = setup ] && [ "$result" = passed ]; then begin_ahead; fi
+  if [ "$check" = setup ] && [ "$result" = passed ]; then
+    choose
+    begin_ahead
+  fi
+  if [ "$check" = build ] && [ "$result" = passed ] && { wants e2e || wants kubernetes; }; then begin_compiling; fi
 done
+
+# Reports of this run's suites of pytest.
+mapfile -t reports < <(find "$cache" -maxdepth 1 -name '*.xml' -newer "$began")
+if [ ${#reports[@]} -gt 0 ]; then
+  printf '\n'
+  scripts/slowest.py "${reports[@]}"
+fi
 
 printf '\n== summary, %s in all\n' "$(clock $SECONDS)"
 printf '%s\n' "${summary[@]}"

@@ -5,7 +5,8 @@
 //! | modules | what they hold |
 //! |---|---|
 //! | `crd`, `manifest` | the types of an SfuCluster, and how one is read and checked |
-//! | [`terminal`], `platform` | where people read what happens; what local mode asks of where its nodes run |
+//! | `cluster` | what an SfuCluster means wherever its nodes run: rollout, status, arguments; pure |
+//! | [`terminal`] | where people read what happens |
 //! | [`cli`] | the command line |
 //! | `local` | `sfu-operator local`: nodes are processes |
 //! | `controller` | `sfu-operator run`: nodes are pods; `controller::reconcile` is where to begin |
@@ -13,6 +14,7 @@
 //! | [`commands`] | from a command line to one of these, and to an exit code |
 
 pub mod cli;
+mod cluster;
 pub mod commands;
 mod controller;
 mod crd;
@@ -21,6 +23,5 @@ mod crds;
 mod local;
 mod manifest;
 mod manifests;
-mod platform;
 pub mod terminal;
 mod token;

@@ -6,9 +6,8 @@
 mod support;
 
 use nix::sys::signal::Signal;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
-use support::{Cluster, Setup, all_gone};
+use support::{Cluster, Setup, all_gone, kill};
 
 #[test]
 fn three_nodes_come_up_are_linked_and_end_with_ctrl_c() {
@@ -36,7 +35,7 @@ fn a_node_that_is_killed_is_restarted_and_the_mesh_heals() {
     let mut cluster = Setup::new().start();
     cluster.waits_for("everything is up");
     let first = cluster.pid("sfu-2");
-    support::kill(first, Signal::SIGKILL);
+    kill(first, Signal::SIGKILL);
     // The mesh may notice before the supervisor does.
     cluster.waits_for_all(&[
         "sfu-2 died: signal 9 (SIGKILL), last line: sfu-2 says hello; restarting in 0.25 s",
@@ -58,7 +57,12 @@ fn changes_of_the_file_are_followed_and_bad_ones_refused() {
     cluster.waits_for("mesh 10/10 fully connected");
 
     cluster.writes_manifest("{ replicas: 33 }");
-    cluster.waits_for("spec.replicas: must be between 1 and 32, and is 33 (the cluster stays as it is)");
+    cluster.waits_for("spec.replicas: must be between 1 and 32, and is 33; what ran before runs on");
+    cluster.waits_for_condition(
+        "Degraded",
+        "True InvalidSpec",
+        "spec.replicas: must be between 1 and 32",
+    );
     let kept = [cluster.pid("sfu-1"), cluster.pid("sfu-2")];
     let removed = [cluster.pid("sfu-3"), cluster.pid("sfu-4"), cluster.pid("sfu-5")];
 
@@ -66,6 +70,7 @@ fn changes_of_the_file_are_followed_and_bad_ones_refused() {
     cluster.waits_for("has changed: 5 -> 2 nodes");
     cluster.waits_for("mesh 1/1 fully connected");
     all_gone(&removed);
+    cluster.waits_for_condition("Degraded", "False AsExpected", "nothing needs a person");
     assert_eq!(
         [cluster.pid("sfu-1"), cluster.pid("sfu-2")],
         kept,
@@ -83,6 +88,7 @@ fn a_node_that_is_scaled_away_is_drained_first_and_ends_when_it_is_empty() {
     let removed = [cluster.pid("sfu-2"), cluster.pid("sfu-3")];
     cluster.writes_manifest("{ replicas: 1 }");
     cluster.waits_for_all(&[
+        "Draining: sfu-2 accepts no new sessions and is drained within 3 s (scaleDown)",
         "sfu-2 is drained (scaleDown): nobody is on it",
         "sfu-3 is drained (scaleDown): 1 publisher and 0 viewers left, for at most 3.0 s",
         "sfu-2 has ended",
@@ -107,6 +113,7 @@ fn a_node_that_is_wanted_again_while_it_is_drained_stays() {
     cluster.writes_manifest("{ replicas: 1 }");
     cluster.waits_for("sfu-2 is drained (scaleDown)");
     cluster.writes_manifest("{ replicas: 2 }");
+    cluster.waits_for("DrainLifted: sfu-2 is needed again and accepts sessions (scaleDown)");
     cluster.waits_for("sfu-2 takes sessions again");
     assert_eq!(cluster.pid("sfu-2"), pid);
     assert_eq!(cluster.status()["status"]["nodesSummary"], "2/2");
@@ -123,6 +130,7 @@ fn changed_fields_reach_all_nodes_one_by_one() {
     let before = [cluster.pid("sfu-1"), cluster.pid("sfu-2")];
     cluster.writes_manifest("{ replicas: 2, mesh: { fanOut: Eager } }");
     cluster.waits_for("takes over the new fields one by one");
+    cluster.waits_for("Replacing: sfu-2 is replaced");
     cluster.waits_for("sfu-2 is ready");
     cluster.waits_for("sfu-1 is ready");
     all_gone(&before);
@@ -132,82 +140,20 @@ fn changed_fields_reach_all_nodes_one_by_one() {
 }
 
 #[test]
-fn a_port_in_use_is_one_sentence_and_nothing_is_started() {
-    let setup = Setup::new();
-    let port = setup.client_port(1);
-    let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    let (code, message) = setup.fails();
-    assert_eq!(code, 1);
-    assert!(
-        message.starts_with(&format!("error: TCP port {port} is in use by ")),
-        "{message}"
-    );
-    assert!(message.contains("and sfu-2 needs it for WHIP and WHEP"), "{message}");
-}
-
-#[test]
-fn a_missing_redis_is_one_sentence_and_nothing_is_started() {
-    let (code, message) = Setup::new().without_path().fails();
-    assert_eq!(code, 1);
-    assert!(
-        message.starts_with("error: redis-server is not on the PATH: install it"),
-        "{message}"
-    );
-
-    let setup = Setup::new();
-    let url = format!("redis://user:secret@127.0.0.1:{}", setup.redis_port());
-    let (code, message) = setup.with(&["--redis-url", &url]).fails();
-    assert_eq!(code, 1);
-    assert!(message.starts_with("error: Redis at 127.0.0.1:"), "{message}");
-    assert!(!message.contains("secret"), "{message}");
-}
-
-#[test]
-fn a_redis_that_dies_at_once_ends_the_start_with_its_last_line() {
-    let (code, message) = Setup::new().with(&["--redis-bin", "/bin/false"]).fails();
-    assert_eq!(code, 1);
-    assert!(
-        message.contains("did not come up") && message.contains("exit code 1"),
-        "{message}"
-    );
-}
-
-#[test]
-fn a_bad_manifest_is_a_usage_error_with_the_path_of_the_field() {
-    for (spec, expected) in [
-        ("{ replicas: 0 }", "spec.replicas: must be between 1 and 32, and is 0"),
-        ("{ replicas: 33 }", "spec.replicas: must be between 1 and 32, and is 33"),
-        (
-            "{ replica: 3 }",
-            "spec.replica: unknown field; did you mean `replicas`?",
-        ),
-        (
-            "{ mesh: { beatInterval: 500 } }",
-            "spec.mesh.beatInterval: `500` has no unit",
-        ),
-    ] {
-        let (code, message) = Setup::new().manifest(spec).fails();
-        assert_eq!(code, 2, "{message}");
-        assert!(message.contains(expected), "{message}");
-    }
-    let (code, message) = Setup::new().with(&["-f", "/no/such/file.yaml"]).fails();
-    assert_eq!(
-        (code, message.contains("cannot read /no/such/file.yaml")),
-        (2, true),
-        "{message}"
-    );
-}
-
-#[test]
-fn a_wrong_option_is_a_usage_error() {
-    for options in [
-        &["--nodes", "0"][..],
-        &["--nodes", "33"],
-        &["--no-such-option"],
-        &["--redis-url", "http://x"],
-    ] {
-        assert_eq!(Setup::new().with(options).fails().0, 2, "{options:?}");
-    }
+fn a_paused_cluster_is_left_alone_and_its_processes_are_still_kept_running() {
+    let mut cluster = Setup::new().manifest("{ replicas: 2 }").start();
+    cluster.waits_for("everything is up");
+    let before = [cluster.pid("sfu-1"), cluster.pid("sfu-2")];
+    cluster.writes_manifest("{ replicas: 1, paused: true, mesh: { fanOut: Eager } }");
+    cluster.waits_for("paused: nothing is started, drained or replaced until spec.paused is false");
+    cluster.waits_for_condition("Paused", "True Paused", "spec.paused is set");
+    kill(before[0], Signal::SIGKILL);
+    cluster.waits_for("sfu-1 died: signal 9 (SIGKILL)");
+    cluster.waits_for("sfu-1 is ready");
+    assert_eq!(cluster.pid("sfu-2"), before[1], "neither scaled away nor replaced");
+    cluster.writes_manifest("{ replicas: 2, mesh: { fanOut: Eager } }");
+    cluster.waits_for("Replacing: sfu-2 is replaced");
+    cluster.ends_with(Signal::SIGINT);
 }
 
 #[test]

@@ -16,6 +16,7 @@ from harness import processes
 from harness.browsers import BROWSERS
 from harness.cluster import Cluster
 from harness.foreign import ForeignPeer, make_media
+from harness.needs import needs
 from harness.peers import AiortcPeer, Counter, FfmpegPublisher, Flock, Generator, Page
 from harness.ports import slot
 
@@ -29,6 +30,15 @@ def pytest_configure(config):
     left_out = {path.name for path in HERE.glob("test_*.py")} - set(config.getini("testpaths"))
     if left_out:
         raise pytest.UsageError(f"{', '.join(sorted(left_out))}: not among the testpaths of pytest.ini")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--needs-to", metavar="FILE", type=Path, help="write what the chosen tests need, one word a line")
+
+
+def pytest_collection_finish(session):
+    if file := session.config.getoption("--needs-to"):
+        file.write_text("".join(f"{one}\n" for one in sorted(needs(session.items))))
 
 
 # Logs on failure

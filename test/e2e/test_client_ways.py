@@ -8,6 +8,8 @@ from harness.growth import grows
 from harness.offers import offer
 from harness.waiting import eventually
 
+pytestmark = pytest.mark.foreign
+
 
 def test_obs_may_close_its_connection_before_it_sends_delete(cluster, peers, media, stream):
     """OBS closes DTLS first, which ends the session here; its DELETE gets 200 all the same, and the name is free."""

@@ -7,6 +7,9 @@ from harness.faults import narrowed
 from harness.growth import grows
 from harness.waiting import eventually
 
+# Three layers are three encoders, and what a browser sends of them follows what the machine has left.
+pytestmark = pytest.mark.alone
+
 # Low rates: on a busy machine a browser that has measured little bandwidth sends its top layers late.
 LAYERS = [
     {"rid": "q", "scaleResolutionDownBy": 4, "maxBitrate": 60_000},
@@ -54,10 +57,10 @@ def shows(viewer, height, within=15):
     grows(viewer)
 
 
-@pytest.mark.parametrize("name", ["chromium", "firefox"])
-def test_a_viewer_on_another_node_gets_each_layer_that_it_asks_for(name, cluster, page, simulcast, stream):
+def test_a_viewer_on_another_node_gets_each_layer_that_it_asks_for(cluster, page, simulcast, stream):
+    """Firefox is the viewer; that Chromium gets what it asks for is shown by the product's own page."""
     tab, publisher = simulcast()
-    viewer = (tab if name == "chromium" else page(name)).watch(cluster.whep(stream, "sfu-3"))
+    viewer = page("firefox").watch(cluster.whep(stream, "sfu-3"))
     other = tab.watch(cluster.whep(stream, "sfu-3"))
     assert f'rel="{CORE}:layer"' in viewer.links
     all_layers_flow(publisher)

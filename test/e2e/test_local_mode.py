@@ -1,4 +1,6 @@
-"""`sfu-operator local`: follows its file, ends with all that it started, and says in one sentence why it cannot start."""
+"""`sfu-operator local` follows its file, ends with all that it started, and restarts what dies.
+
+That it says in one sentence why it cannot start is shown in operator/tests/local_refusals.rs, without nodes."""
 
 import os
 import re
@@ -87,94 +89,6 @@ def test_what_dies_is_restarted_and_its_signal_is_shown(make_cluster):
     eventually("the death is shown", lambda: re.search(r"sfu-2.*SIGABRT", cluster.child.tail()), within=5)
     cluster.wait_whole()
     assert cluster.pid("sfu-2") != first
-
-
-@pytest.mark.parametrize(
-    ("what", "kind", "option"),
-    [
-        ("web", socket.SOCK_STREAM, "--web-port"),
-        ("redis", socket.SOCK_STREAM, "--redis-port"),
-        ("client", socket.SOCK_STREAM, "--client-port-base"),
-        ("admin", socket.SOCK_STREAM, "--admin-port-base"),
-        ("health", socket.SOCK_STREAM, "--health-port-base"),
-        ("media", socket.SOCK_DGRAM, "--media-port-base"),
-    ],
-)
-def test_a_port_in_use_is_one_sentence_that_names_the_way_out(what, kind, option, make_cluster):
-    cluster = make_cluster()
-    cluster.stop()
-    port = getattr(cluster.slot, what)
-    with socket.socket(socket.AF_INET, kind) as holder:
-        # Connections of the cluster before may linger in TIME_WAIT.
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", port))
-        if kind == socket.SOCK_STREAM:
-            holder.listen()
-        child = Child("sfu-operator local", cluster.child.command, cluster.state.parent / "second.log")
-        assert_refuses(child, 1, str(port), option)
-
-
-def assert_refuses(child: Child, code: int, *words: str) -> None:
-    """The child ends with this code and one sentence that has these words, and leaves nothing behind."""
-    try:
-        ended = child.exit_code(within=20)
-        said = child.tail().strip()
-        left = child.family()
-    finally:
-        child.stop()
-    assert ended == code, f"exit code {ended}:\n{said}"
-    assert left == []
-    assert len(said.splitlines()) == 1, f"more than a sentence:\n{said}"
-    for word in words:
-        assert word in said, f"it does not say {word!r}: {said}"
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (manifest(0), ["spec.replicas", "1", "32"]),
-        (manifest(33), ["spec.replicas", "1", "32"]),
-        (manifest("three"), ["spec.replicas"]),
-        (manifest(3, "  colour: blue\n"), ["spec.colour"]),
-        (manifest(3, "  mesh:\n    beatIntervall: 1s\n"), ["spec.mesh.beatIntervall", "beatInterval"]),
-        (manifest(3, "  mesh:\n    linkGrace: 10 parsecs\n"), ["spec.mesh.linkGrace"]),
-        (manifest(3, "  mesh:\n    linkGrace: 10\n"), ["spec.mesh.linkGrace"]),
-        (manifest(3, "  media:\n    port: 70000\n"), ["spec.media.port"]),
-        (manifest(3).replace("SfuCluster", "FooCluster"), ["kind"]),
-        ("spec: [", ["cluster.yaml"]),
-        ("", ["cluster.yaml"]),
-    ],
-    ids=lambda value: value[-1] if isinstance(value, list) else "",
-)
-def test_a_bad_manifest_is_exit_2_with_the_path_of_the_field(text, words, binaries, ports, tmp_path):
-    file = tmp_path / "cluster.yaml"
-    file.write_text(text)
-    command = [binaries / "sfu-operator", "local", "-f", file, *ports.options(), "--state-dir", tmp_path / "state"]
-    assert_refuses(Child("sfu-operator local", command, tmp_path / "operator.log"), 2, *words)
-
-
-def test_a_missing_manifest_is_one_sentence_with_its_name(binaries, ports, tmp_path):
-    command = [binaries / "sfu-operator", "local", "-f", tmp_path / "nowhere.yaml", *ports.options()]
-    child = Child("sfu-operator local", command, tmp_path / "operator.log")
-    code = child.exit_code(within=20)
-    assert_refuses(child, code, "nowhere.yaml")
-    assert code in (1, 2)
-
-
-@pytest.mark.parametrize("options", [["--nodes", "0"], ["--nodes", "33"], ["--nodes", "many"], ["--colour", "blue"]], ids=" ".join)
-def test_a_wrong_option_is_exit_2(options, binaries, tmp_path):
-    child = Child("sfu-operator local", [binaries / "sfu-operator", "local", *options], tmp_path / "operator.log")
-    try:
-        assert child.exit_code() == 2
-        assert options[0] in child.tail()
-    finally:
-        child.stop()
-
-
-def test_a_missing_redis_is_one_sentence_with_the_ways_out(binaries, ports, tmp_path):
-    command = [binaries / "sfu-operator", "local", *ports.options(), "--state-dir", tmp_path / "state"]
-    child = Child("sfu-operator local", command, tmp_path / "operator.log", env={"PATH": str(tmp_path)})
-    assert_refuses(child, 1, "redis-server", "--redis-url")
 
 
 def test_a_cluster_uses_the_redis_that_it_is_given(make_cluster, ports, peers, stream, tmp_path):

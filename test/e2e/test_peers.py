@@ -9,6 +9,8 @@ from harness.growth import Watched, watch_all
 from harness.peers import Page
 from harness.waiting import PATIENCE, eventually
 
+pytestmark = [pytest.mark.alone, pytest.mark.foreign]
+
 LONG_SECONDS = 90
 # Three times the pace of `sfu-bench watch`, which tells its counters once a second.
 LONGEST_PAUSE_SECONDS = 3.0 * PATIENCE

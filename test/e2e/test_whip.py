@@ -10,6 +10,7 @@ from harness.waiting import eventually
 SDP = {"Content-Type": "application/sdp"}
 SDPFRAG = {"Content-Type": "application/trickle-ice-sdpfrag"}
 TRICKLE = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:e2e0\r\na=ice-pwd:0123456789abcdef01234567\r\n"
+AV1 = pytest.param("AV1", marks=pytest.mark.alone)
 RESTART = TRICKLE.replace("e2e0", "e2e1")
 
 
@@ -106,21 +107,17 @@ def test_an_endpoint_is_never_redirected_and_says_what_it_takes(protocol, cluste
         assert "POST" in cluster.http.put(url).headers["allow"]
 
 
-@pytest.mark.parametrize("codec", ["VP9", "AV1", "H264"])
-def test_chromium_publishes_a_codec_and_chromium_plays_it_across_nodes(codec, cluster, page, stream):
+@pytest.mark.parametrize("codec", ["VP9", AV1, "H264"])
+def test_chromium_publishes_a_codec_and_browsers_play_it_across_nodes(codec, cluster, page, stream):
     tab = page("chromium")
     tab.publish(cluster.whip(stream, "sfu-1"), codec=codec)
-    viewer = tab.watch(cluster.whep(stream, "sfu-3"))
-    grows(viewer)
-    assert viewer.stats()["codec"] == f"video/{codec}"
-
-
-@pytest.mark.parametrize("codec", ["VP9", "AV1"])
-def test_firefox_plays_a_codec_that_chromium_publishes(codec, cluster, page, stream):
-    page("chromium").publish(cluster.whip(stream, "sfu-2"), codec=codec)
-    viewer = page("firefox").watch(cluster.whep(stream, "sfu-1"))
-    grows(viewer)
-    assert viewer.stats()["codec"] == f"video/{codec}"
+    viewers = [tab.watch(cluster.whep(stream, "sfu-3"))]
+    # Firefox decodes H264 by a plugin that is a download, which tests do not make.
+    if codec != "H264":
+        viewers.append(page("firefox").watch(cluster.whep(stream, "sfu-2")))
+    for viewer in viewers:
+        grows(viewer)
+        assert viewer.stats()["codec"] == f"video/{codec}"
 
 
 @pytest.mark.parametrize("kind", ["audio", "video"])

@@ -19,10 +19,11 @@ mod mesh;
 mod pace;
 mod process;
 mod reconcile;
-mod remark;
 mod rollout;
 mod secret;
 mod stages;
+#[cfg(test)]
+mod stories;
 mod watch;
 mod work;
 

@@ -24,6 +24,14 @@ impl Pace {
         }
     }
 
+    #[cfg(test)]
+    pub fn for_tests() -> Self {
+        Self {
+            lost_after: Duration::from_secs(30),
+            secrets_every: Duration::from_secs(60),
+        }
+    }
+
     /// How long what was read of a Secret is believed, and so how soon a cluster is looked at again. `busy`: something is
     /// not as desired, perhaps because somebody deleted it.
     #[must_use]

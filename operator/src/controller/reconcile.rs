@@ -7,18 +7,19 @@ use super::build::{ClusterId, build};
 use super::context::Context;
 use super::error::{DEADLINE, Error};
 use super::pace::Pace;
-use super::remark::Remark;
 use super::rollout::adjust::adjust;
 use super::rollout::last_good::last_good;
-use super::rollout::observe::{count_leaving, observe};
-use super::rollout::rules::{Decision, decide};
+use super::rollout::observe::observe;
 use super::stages::apply::{Applied, ApplyError};
 use super::stages::dereference::Dereferenced;
-use super::stages::status::{self, COUNTS_EVERY, Facts, is_busy, status};
+use super::stages::facts::{facts, written};
 use super::stages::validate::Invalid;
 use super::watch::caches::{cluster_key, pods_of};
 use super::watch::queue::Key;
 use super::watch::seen::Pod;
+use crate::cluster::remark::Remark;
+use crate::cluster::rollout::{Decision, count_leaving, decide};
+use crate::cluster::status::{COUNTS_EVERY, Facts, is_busy, status};
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::DynamicObject;
@@ -56,7 +57,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         // Kubernetes removes the children, and the mesh goes with the object.
         return Ok(Action::await_change());
     }
-    let before = status::written(object);
+    let before = written(object);
     let pods = pods_of(&context.caches.pods, key);
 
     let wish = match context.validator.validate(key, object).await {
@@ -85,6 +86,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     // Without `..`: a decision that nobody heeds does not compile.
     let Decision {
         replicas,
+        surplus: _, // The StatefulSet ends them, as `replicas` says.
         acts,
         progress,
         leaving: _,
@@ -100,15 +102,11 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     };
 
     let facts = Facts {
-        name: &wish.id.name,
-        generation: object.metadata.generation,
-        desired: wish.spec.replicas,
-        pods: &pods,
-        mesh: &mesh,
         paused: wish.spec.paused,
         degraded: refused.as_ref().map(ApplyError::remark).or(trouble),
         progress: progress.filter(|_| !wish.spec.paused),
         upgrade,
+        ..facts(object, wish.spec.replicas, &pods, &mesh)
     };
     let now = status(&facts, &before, Timestamp::now());
     context.status_writer.write(&wish.id, &before, &now).await?;
@@ -133,19 +131,10 @@ async fn leave_as_it_is(
         context.meshes.look_after(wish, &secret, pods)?;
     }
     let mesh = context.meshes.snapshot(&Key::from(&id));
+    let desired = kept.map_or(0, |wish| wish.spec.replicas);
     let facts = Facts {
-        name: &id.name,
-        generation: object.metadata.generation,
-        desired: kept.map_or(0, |wish| wish.spec.replicas),
-        pods,
-        mesh: &mesh,
-        paused: false,
-        degraded: Some(Remark::new(
-            "InvalidSpec",
-            format!("{invalid}; what ran before runs on"),
-        )),
-        progress: None,
-        upgrade: None,
+        degraded: Some(Remark::invalid_spec(invalid)),
+        ..facts(object, desired, pods, &mesh)
     };
     let now = status(&facts, before, Timestamp::now());
     context.status_writer.write(&id, before, &now).await?;

@@ -110,6 +110,10 @@ pub struct State {
     pub restarts: u32,
     /// How it died last, or why it could not be started.
     pub trouble: Option<String>,
+    /// Whether it ran before that.
+    pub was_started: bool,
+    /// How long it waited, or waits, for its next start: zero while it has not died.
+    pub pause: Duration,
 }
 
 /// Keeps one program running until told otherwise. Dropped, it ends the program at once.
@@ -130,6 +134,8 @@ impl Keeper {
             pid: None,
             restarts: 0,
             trouble: None,
+            was_started: false,
+            pause: Duration::ZERO,
         });
         let keeping = Keeping {
             program,
@@ -190,7 +196,7 @@ impl Keeping {
                 Ok(life) => match self.live(life).await {
                     End::Died(exit) => {
                         let restart_in = backoff.after(exit.lived);
-                        self.waits(exit.to_string());
+                        self.waits(exit.to_string(), true, restart_in);
                         self.tell(What::Died { exit, restart_in });
                         restart_in
                     }
@@ -198,7 +204,7 @@ impl Keeping {
                 },
                 Err(error) => {
                     let restart_in = backoff.after(Duration::ZERO);
-                    self.waits(error.to_string());
+                    self.waits(error.to_string(), false, restart_in);
                     self.tell(What::NotStarted {
                         why: error.to_string(),
                         restart_in,
@@ -260,9 +266,11 @@ impl Keeping {
         End::Stopped { killed: true }
     }
 
-    fn waits(&self, trouble: String) {
+    fn waits(&self, trouble: String, was_started: bool, pause: Duration) {
         self.enters(Phase::Waiting, None);
-        self.state.send_modify(|state| state.trouble = Some(trouble));
+        self.state.send_modify(|state| {
+            (state.trouble, state.was_started, state.pause) = (Some(trouble), was_started, pause);
+        });
     }
 
     fn gone(&self, killed: bool) {

@@ -2,8 +2,8 @@
 
 use super::child::Program;
 use super::client_keys::ClientKeys;
-use crate::crd::duration::GoDuration;
-use crate::crd::{FanOut, MAX_NODES, PORTS_PER_NODE, SfuCluster};
+use crate::cluster::node_arguments::{self, Argument, Place, arguments};
+use crate::crd::{MAX_NODES, PORTS_PER_NODE, SfuCluster};
 use sfumato_admin_api::program::log::LogFormat;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -102,20 +102,7 @@ pub fn replicas(cluster: &SfuCluster) -> u16 {
 
 #[must_use]
 pub fn workers(cluster: &SfuCluster, cores: i32) -> i32 {
-    cluster
-        .spec
-        .workers_per_node
-        .unwrap_or_else(|| cores.clamp(1, MOST_DEFAULT_WORKERS))
-}
-
-/// Most lanes of a node pair: what the manifest says, else as many as fit the ports of a node in a mesh of this size.
-/// The manifest's own numbers were checked to fit by the CRD's rules.
-#[must_use]
-pub fn lanes(cluster: &SfuCluster) -> Option<u16> {
-    let peers = (cluster.spec.replicas - 1).max(1);
-    let said = cluster.spec.mesh.lanes.or(cluster.spec.workers_per_node);
-    said.or(Some(PORTS_PER_NODE / peers).filter(|fit| *fit < MOST_DEFAULT_WORKERS))
-        .map(port)
+    node_arguments::workers(&cluster.spec, cores, MOST_DEFAULT_WORKERS)
 }
 
 fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
@@ -133,53 +120,27 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
     let cluster_name = cluster.metadata.name.as_deref().unwrap_or("live");
     let mut args = flags([
         ("name", name.clone()),
-        ("cluster", format!("{namespace}/{cluster_name}/{}", site.uid)),
-        ("workers", workers.to_string()),
-        ("listen", client.to_string()),
         ("client-url", format!("http://{client}")),
-        ("admin-listen", admin.to_string()),
         ("admin-url", format!("http://{admin}")),
-        ("admin-token-file", site.token_file.display().to_string()),
-        ("health-listen", health.to_string()),
         ("media-ip", media_ips(site)),
-        ("media-port", media_port.to_string()),
-        ("media-tcp", spec.media.tcp.to_string()),
         ("pipe-ip", IP.to_string()),
-        (
-            "pipe-ports",
-            format!("{first_pipe}-{}", first_pipe + port(PORTS_PER_NODE) - 1),
-        ),
         ("redis-url", site.redis_url.clone()),
-        ("beat-interval", spec.mesh.beat_interval.to_string()),
-        ("fan-out", fan_out(spec.mesh.fan_out).to_owned()),
-        ("fan-out-idle-timeout", spec.mesh.fan_out_idle_timeout.to_string()),
-        ("link-encryption", spec.mesh.encryption.to_string()),
-        ("drain-deadline", GoDuration(site.drain_deadline).to_string()),
-        ("log-format", site.log_format.as_str().to_owned()),
     ]);
-    match &site.client_keys {
-        Some(ClientKeys::Secret(path)) => args.extend(flags([("auth-secret-file", path.display().to_string())])),
-        Some(ClientKeys::Jwks(path)) => args.extend(flags([("auth-jwks-file", path.display().to_string())])),
-        None => {}
-    }
-    args.extend(
-        spec.auth
-            .issuer
-            .iter()
-            .flat_map(|name| flags([("auth-issuer", name.clone())])),
-    );
-    args.extend(
-        spec.auth
-            .audience
-            .iter()
-            .flat_map(|name| flags([("auth-audience", name.clone())])),
-    );
+    let place = Place {
+        cluster: format!("{namespace}/{cluster_name}/{}", site.uid),
+        workers: i32::from(workers),
+        listen: [client, admin, health].map(|address| address.to_string()),
+        admin_token_file: site.token_file.display().to_string(),
+        admin_tls: None,
+        media_port: i32::from(media_port),
+        first_pipe_port: i32::from(first_pipe),
+        drain_deadline: site.drain_deadline,
+        log_format: site.log_format.as_str(),
+        keys: site.client_keys.as_ref().map(keys),
+    };
+    args.extend(flags(arguments(spec, place)));
     let stun = spec.media.ice_servers.iter().flat_map(|server| &server.urls);
-    args.extend(stun.flat_map(|url| flags([("ice-server", url.clone())])));
-    // Only what the manifest says: a number that follows from the replicas would replace every node when they change.
-    if let Some(lanes) = spec.mesh.lanes {
-        args.extend(flags([("lanes", lanes.to_string())]));
-    }
+    args.extend(flags(stun.map(|url| ("ice-server", url.clone()))));
     let program = Program {
         name,
         bin: site.node_bin.clone(),
@@ -238,14 +199,16 @@ pub fn node_name(ordinal: u16) -> String {
     format!("sfu-{}", ordinal + 1)
 }
 
-fn fan_out(fan_out: FanOut) -> &'static str {
-    match fan_out {
-        FanOut::OnDemand => "on-demand",
-        FanOut::Eager => "eager",
-    }
+/// What tokens are checked with: the option that names the file, and the file.
+fn keys(keys: &ClientKeys) -> Argument {
+    let (option, path) = match keys {
+        ClientKeys::Secret(path) => ("auth-secret-file", path),
+        ClientKeys::Jwks(path) => ("auth-jwks-file", path),
+    };
+    (option, path.display().to_string())
 }
 
-fn flags<const N: usize>(pairs: [(&str, String); N]) -> Vec<String> {
+fn flags(pairs: impl IntoIterator<Item = Argument>) -> Vec<String> {
     pairs
         .into_iter()
         .flat_map(|(name, value)| [format!("--{name}"), value])

@@ -1,4 +1,6 @@
 use super::*;
+use crate::cluster::node_arguments::fitting_lanes;
+use crate::crd::FanOut;
 use crate::crd::SfuClusterSpec;
 use std::collections::BTreeSet;
 
@@ -30,7 +32,7 @@ fn cluster(change: impl FnOnce(&mut SfuClusterSpec)) -> SfuCluster {
 #[test]
 fn a_node_gets_the_arguments_that_its_place_and_the_manifest_mean() {
     let layout = Layout::new(&cluster(|spec| spec.mesh.fan_out = FanOut::Eager), &site());
-    insta::assert_snapshot!(layout.nodes[2].program.args.join(" "), @"--name sfu-3 --cluster default/live/u --workers 2 --listen 127.0.0.1:3003 --client-url http://127.0.0.1:3003 --admin-listen 127.0.0.1:4003 --admin-url http://127.0.0.1:4003 --admin-token-file /s/admin-token --health-listen 127.0.0.1:5003 --media-ip 127.0.0.1 --media-port 20200 --media-tcp true --pipe-ip 127.0.0.1 --pipe-ports 24200-24299 --redis-url redis://127.0.0.1:6377 --beat-interval 500ms --fan-out eager --fan-out-idle-timeout 30s --link-encryption true --drain-deadline 10s --log-format human");
+    insta::assert_snapshot!(layout.nodes[2].program.args.join(" "), @"--name sfu-3 --client-url http://127.0.0.1:3003 --admin-url http://127.0.0.1:4003 --media-ip 127.0.0.1 --pipe-ip 127.0.0.1 --redis-url redis://127.0.0.1:6377 --cluster default/live/u --workers 2 --listen 127.0.0.1:3003 --admin-listen 127.0.0.1:4003 --health-listen 127.0.0.1:5003 --admin-token-file /s/admin-token --media-port 20200 --media-tcp true --pipe-ports 24200-24299 --link-encryption true --beat-interval 500ms --fan-out eager --fan-out-idle-timeout 30s --drain-deadline 10s --log-format human");
 }
 
 #[test]
@@ -110,20 +112,13 @@ fn workers_follow_the_manifest_else_the_cores_up_to_four() {
 fn links_always_fit_the_ports_of_a_node() {
     for replicas in 1..=MAX_NODES {
         let cluster = cluster(|spec| spec.replicas = replicas);
-        let most = lanes(&cluster)
-            .map_or(workers(&cluster, 64), i32::from)
-            .min(workers(&cluster, 64));
+        let workers = workers(&cluster, 64);
+        let most = fitting_lanes(&cluster.spec, workers).map_or(workers, i32::from);
         assert!(
             (replicas - 1) * most <= PORTS_PER_NODE,
             "{replicas} nodes with {most} lanes"
         );
     }
-    assert_eq!(
-        lanes(&cluster(|_| {})),
-        None,
-        "three nodes have room for as many lanes as workers"
-    );
-    assert_eq!(lanes(&cluster(|spec| spec.mesh.lanes = Some(1))), Some(1));
 }
 
 #[test]

@@ -1,8 +1,18 @@
 //! What happens, in words.
 
 use super::keeper::{News, What};
-use crate::platform::Event;
 use std::time::Duration;
+
+/// Something that happened, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// As it should be.
+    Good(String),
+    /// Somebody may want to look.
+    Bad(String),
+    /// Nothing to tell, and yet something may be due.
+    Silent,
+}
 
 /// What people are told of a process.
 #[must_use]

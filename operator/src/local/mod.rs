@@ -2,21 +2,22 @@
 //!
 //! The path through it: [`wish`] reads what is wanted, [`prepare`] finds everything that could go wrong before anything
 //! runs, [`session::Session`] runs the cluster and follows the manifest, and in the end takes down what it started.
-//! Only [`processes`] knows that nodes are processes; the rest speaks to a [`crate::platform::Platform`].
+//! What is due is decided by [`crate::cluster`], as on Kubernetes; [`observe`] puts it in terms of processes, and [`processes`]
+//! does it.
 
 mod backoff;
 mod child;
 mod client_keys;
+mod drain_call;
 mod drain_progress;
 mod error;
 mod exit;
 mod follow;
 mod keeper;
 mod layout;
-mod leaving;
 mod mesh_progress;
 mod messages;
-mod next_steps;
+mod observe;
 mod port_holder;
 mod ports;
 mod probe;
@@ -27,6 +28,8 @@ mod report;
 mod session;
 mod signals;
 mod state_dir;
+#[cfg(test)]
+mod stories;
 mod summary;
 mod wish;
 

@@ -1,28 +1,28 @@
-//! The platform whose nodes are processes of this machine.
+//! Nodes and front door as processes of this machine.
 //!
-//! It is level-triggered: whatever happens, [`Processes::step`] compares what is wanted with what runs and does what
-//! [`next_steps`] says is due.
+//! It is level-triggered: whatever happens, [`Processes::step`] compares what is wanted with what runs, and does what
+//! [`decide`] says is due.
 
+use super::drain_call::{Asking, DrainCall, tell};
 use super::keeper::{Host, Keeper, News, Order, Phase, State};
 use super::layout::{Layout, NodePlan, Site, WebPlan};
-use super::leaving::{Asking, Leaving};
-use super::messages;
-use super::next_steps::{NodeNow, NodeStep, next_steps};
+use super::messages::{self, Event};
+use super::observe::{END_SLACK, SeenProcess, observe, trouble};
 use super::port_holder::Protocol;
 use super::ports::{self, PortError, PortUse};
 use super::probe::Probe;
+use crate::cluster::note::Note;
+use crate::cluster::remark::Remark;
+use crate::cluster::rollout::{Act, Decision, Leaving, count_leaving, decide};
+use crate::cluster::status::NodeFacts;
 use crate::crd::SfuCluster;
-use crate::platform::{Event, NodeState, Platform};
 use sfumato_admin_api::client::NodeAdmin;
-use sfumato_admin_api::types::{DrainRequest, NodeReport};
 use sfumato_mesh::{MeshSnapshot, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
-/// How long a node may take to end beyond the deadline of its drain.
-const END_SLACK: Duration = Duration::from_secs(5);
 /// How long a front door that moves to another port may take to end.
 const WEB_GRACE: Duration = Duration::from_secs(5);
 
@@ -32,6 +32,8 @@ pub struct Processes {
     site: Site,
     news: mpsc::UnboundedReceiver<News>,
     wanted: Option<Layout>,
+    /// Whether changes are stopped.
+    paused: bool,
     nodes: BTreeMap<u16, Node>,
     web: Option<Web>,
     /// For draining.
@@ -39,6 +41,10 @@ pub struct Processes {
     /// What the nodes said last.
     mesh: MeshSnapshot,
     targets: watch::Sender<Option<Vec<Target>>>,
+    /// Since when nodes have been on their way out.
+    leaving: Leaving,
+    /// What is under way.
+    progress: Option<Remark>,
     /// Nodes started so far: tells one process slot of a name from the next.
     started: u64,
 }
@@ -48,7 +54,9 @@ struct Node {
     plan: NodePlan,
     target: Target,
     keeper: Keeper,
-    leaving: Leaving,
+    drain: DrainCall,
+    /// Whether it has been told to end.
+    ending: bool,
 }
 
 #[derive(Debug)]
@@ -66,10 +74,13 @@ pub struct ProcessView {
     pub draining: bool,
 }
 
-impl Platform for Processes {
-    type Refused = PortError;
-
-    async fn apply(&mut self, cluster: &SfuCluster) -> Result<(), PortError> {
+impl Processes {
+    /// Takes `cluster` as what is wanted from now on. The work is carried on by [`Self::next_event`]; a refusal leaves
+    /// everything as it was.
+    ///
+    /// # Errors
+    /// When a port that it needs is not free.
+    pub fn apply(&mut self, cluster: &SfuCluster) -> Result<(), PortError> {
         let layout = Layout::new(cluster, &self.site);
         let uses = ports::wanted(&layout, None);
         ports::check_disjoint(&uses)?;
@@ -78,23 +89,45 @@ impl Platform for Processes {
         let new: Vec<PortUse> = uses.into_iter().filter(|it| !held.contains(&key(it))).collect();
         ports::check_free(&new)?;
         self.wanted = Some(layout);
+        self.paused = cluster.spec.paused;
         self.step();
         Ok(())
     }
 
-    fn targets(&self) -> watch::Receiver<Option<Vec<Target>>> {
+    /// The nodes that exist, wanted or not: who is in the mesh. A node stays until it has really ended; one that is
+    /// being restarted has not. `None` until the first [`Self::apply`].
+    #[must_use]
+    pub fn targets(&self) -> watch::Receiver<Option<Vec<Target>>> {
         self.targets.subscribe()
     }
 
-    fn nodes(&self) -> Vec<NodeState> {
-        let state = |node: &Node| NodeState {
-            name: node.plan.program.name.clone(),
-            ready: node.keeper.state().phase == Phase::Ready && !self.is_draining(node),
-        };
-        self.nodes.values().map(state).collect()
+    /// What the status says of the nodes that exist, ordered by number.
+    #[must_use]
+    pub fn facts(&self) -> Vec<NodeFacts> {
+        self.seen().iter().map(SeenProcess::facts).collect()
     }
 
-    async fn next_event(&mut self) -> Event {
+    /// Why the front door does not get anywhere.
+    #[must_use]
+    pub fn trouble_with_web(&self) -> Option<Remark> {
+        let web = self.web.as_ref()?;
+        trouble(&web.plan.program.name, &web.keeper.state())
+    }
+
+    /// What is under way.
+    #[must_use]
+    pub fn progress(&self) -> Option<&Remark> {
+        self.progress.as_ref()
+    }
+
+    /// Cores that nodes may count on.
+    #[must_use]
+    pub fn cores(&self) -> i32 {
+        self.site.cores
+    }
+
+    /// Waits for the next thing that happens, and does what has become due with it. Cancel safe.
+    pub async fn next_event(&mut self) -> Event {
         // The sender lives in `host`, which is ours: there is always a next event.
         let Some(news) = self.news.recv().await else {
             return std::future::pending().await;
@@ -102,9 +135,7 @@ impl Platform for Processes {
         self.step();
         messages::event(&news)
     }
-}
 
-impl Processes {
     /// What has happened meanwhile, without waiting and without doing what is due.
     pub fn past_event(&mut self) -> Option<Event> {
         self.news.try_recv().ok().map(|news| messages::event(&news))
@@ -119,11 +150,14 @@ impl Processes {
             site,
             news,
             wanted: None,
+            paused: false,
             nodes: BTreeMap::new(),
             web: None,
             admin,
             mesh: MeshSnapshot::default(),
             targets,
+            leaving: Leaving::new(),
+            progress: None,
             started: 0,
         }
     }
@@ -137,17 +171,18 @@ impl Processes {
     /// What runs, the front door last.
     #[must_use]
     pub fn view(&self) -> Vec<ProcessView> {
-        let nodes = self
-            .nodes
-            .values()
-            .map(|node| (&node.plan.program, &node.keeper, self.is_draining(node)));
-        let web = self.web.iter().map(|web| (&web.plan.program, &web.keeper, false));
-        let view = |(program, keeper, draining): (&super::child::Program, &Keeper, bool)| ProcessView {
-            name: program.name.clone(),
-            state: keeper.state(),
-            draining,
+        let view = |seen: &SeenProcess<'_>| ProcessView {
+            name: seen.name.to_owned(),
+            state: seen.state.clone(),
+            draining: seen.is_draining(),
         };
-        nodes.chain(web).map(view).collect()
+        let mut all: Vec<ProcessView> = self.seen().iter().map(view).collect();
+        all.extend(self.web.iter().map(|web| ProcessView {
+            name: web.plan.program.name.clone(),
+            state: web.keeper.state(),
+            draining: false,
+        }));
+        all
     }
 
     #[must_use]
@@ -165,10 +200,8 @@ impl Processes {
         // What has not been told yet comes first.
         self.news.is_empty()
             && self.nodes.len() == wanted.nodes.len()
-            && self
-                .nodes
-                .values()
-                .all(|node| ready(&node.keeper) && !self.is_draining(node))
+            && self.nodes.values().all(|node| ready(&node.keeper))
+            && !self.seen().iter().any(SeenProcess::is_draining)
             && self
                 .web
                 .as_ref()
@@ -208,50 +241,55 @@ impl Processes {
 
     /// Does what is due.
     fn step(&mut self) {
-        let Some(wanted) = self.wanted.clone() else {
+        let Some(wanted) = self.wanted.clone().filter(|_| !self.paused) else {
             return;
         };
         self.nodes.retain(|_, node| node.keeper.state().phase != Phase::Gone);
-        let plans: BTreeMap<u16, NodePlan> = wanted.nodes.into_iter().map(|plan| (plan.ordinal, plan)).collect();
         let now = Instant::now();
-        let seen = |(ordinal, node): (&u16, &Node)| {
-            let report = self.report(node);
-            let deadline = node.plan.drain_deadline;
-            let seen = NodeNow {
-                phase: node.keeper.state().phase,
-                current: plans.get(ordinal).is_none_or(|plan| *plan == node.plan),
-                reasons: report.map(|report| report.drain.reasons.clone()).unwrap_or_default(),
-                done: node.leaving.is_done(report, deadline, END_SLACK, now),
-            };
-            (*ordinal, seen)
-        };
-        let there = self.nodes.iter().map(seen).collect();
-        let whole = self.mesh.is_whole() && self.nodes.values().all(|node| self.report(node).is_some());
-        let steps = next_steps(&plans.keys().copied().collect(), &there, whole);
-        for (ordinal, node) in &mut self.nodes {
-            let leaves = steps.iter().any(|step| step.leaves(*ordinal));
-            node.leaving
-                .observe(leaves, report(&self.mesh, &node.target, &node.keeper), now);
+        let desired = u16::try_from(wanted.nodes.len()).unwrap_or(u16::MAX);
+        let observation = observe(desired, self.site.drain_deadline, &self.seen(), &self.leaving, now);
+        // Without `..`: a decision that nobody heeds does not compile.
+        let Decision {
+            replicas: _, // Of a platform that gives up its highest numbers first.
+            surplus,
+            acts,
+            progress,
+            leaving,
+        } = decide(&observation);
+        count_leaving(&mut self.leaving, &observation, &leaving, now);
+        self.progress = progress;
+        for plan in wanted.nodes {
+            if !self.nodes.contains_key(&plan.ordinal) {
+                self.start_node(plan);
+            }
         }
-        for step in steps {
-            self.take(step, &plans);
+        for name in surplus {
+            self.end(&name);
+        }
+        for act in acts {
+            self.carry_out(act);
         }
         self.step_web(wanted.web);
         self.tell_targets();
     }
 
-    fn take(&mut self, step: NodeStep, plans: &BTreeMap<u16, NodePlan>) {
-        let (NodeStep::Start(ordinal)
-        | NodeStep::Drain(ordinal, _)
-        | NodeStep::Lift(ordinal, _)
-        | NodeStep::End(ordinal)) = step;
-        if let NodeStep::Start(_) = step {
-            if let Some(plan) = plans.get(&ordinal) {
-                self.start_node(plan.clone());
+    fn carry_out(&mut self, act: Act) {
+        match act {
+            Act::Drain(name, reason) => {
+                let deadline = self.site.drain_deadline;
+                self.call(&name, |call, asking| call.drain(asking, reason, deadline));
             }
-            return;
+            Act::Undrain(name, reason) => self.call(&name, |call, asking| call.lift(asking, reason)),
+            Act::Replace { node, id: _ } => {
+                tell(&self.host.terminal, &Note::replacing(&node));
+                self.end(&node);
+            }
+            Act::ForceDelete { .. } => {} // Of pods only.
         }
-        let Some(node) = self.nodes.get_mut(&ordinal) else {
+    }
+
+    fn call(&mut self, name: &str, call: impl FnOnce(&mut DrainCall, Asking<'_>)) {
+        let Some(node) = self.nodes.values_mut().find(|node| node.name() == name) else {
             return;
         };
         let asking = Asking {
@@ -260,27 +298,37 @@ impl Processes {
             admin: &self.admin,
             terminal: &self.host.terminal,
         };
-        match step {
-            NodeStep::Start(_) => {}
-            NodeStep::Drain(_, reason) => {
-                let deadline_seconds = Some(node.plan.drain_deadline.as_secs());
-                let request = DrainRequest {
-                    reason,
-                    deadline_seconds,
-                };
-                node.leaving.drain(asking, request);
-            }
-            NodeStep::Lift(_, reason) => node.leaving.lift(asking, reason),
-            NodeStep::End(_) => node.keeper.order(Order::Stop(node.plan.drain_deadline + END_SLACK)),
+        call(&mut node.drain, asking);
+    }
+
+    /// Ends a node in order. If it is wanted, it is started again once it has ended.
+    fn end(&mut self, name: &str) {
+        if let Some(node) = self.nodes.values_mut().find(|node| node.name() == name) {
+            node.ending = true;
+            node.keeper.order(Order::Stop(node.plan.drain_deadline + END_SLACK));
         }
     }
 
-    fn report(&self, node: &Node) -> Option<&NodeReport> {
-        report(&self.mesh, &node.target, &node.keeper)
-    }
-
-    fn is_draining(&self, node: &Node) -> bool {
-        self.report(node).is_some_and(|report| report.draining)
+    /// The nodes as they are now, ordered by number.
+    fn seen(&self) -> Vec<SeenProcess<'_>> {
+        let plans = || self.wanted.iter().flat_map(|wanted| &wanted.nodes);
+        let is_current = |node: &Node| {
+            plans()
+                .find(|plan| plan.ordinal == node.plan.ordinal)
+                .is_none_or(|plan| *plan == node.plan)
+        };
+        let nodes = self.nodes.values();
+        nodes
+            .map(|node| SeenProcess {
+                name: node.name(),
+                ordinal: node.plan.ordinal,
+                id: &node.target.uid,
+                state: node.keeper.state(),
+                ending: node.ending,
+                current: is_current(node),
+                mesh: &self.mesh,
+            })
+            .collect()
     }
 
     fn start_node(&mut self, plan: NodePlan) {
@@ -300,7 +348,8 @@ impl Processes {
             plan,
             target,
             keeper,
-            leaving: Leaving::default(),
+            drain: DrainCall::default(),
+            ending: false,
         };
         self.nodes.insert(node.plan.ordinal, node);
     }
@@ -349,12 +398,10 @@ impl Processes {
     }
 }
 
-/// What the life of a node that runs now said last.
-fn report<'a>(mesh: &'a MeshSnapshot, target: &Target, keeper: &Keeper) -> Option<&'a NodeReport> {
-    let pid = keeper.state().pid;
-    let member = mesh.members.iter().find(|member| member.name == target.name);
-    let report = member.and_then(|member| member.current());
-    report.filter(|report| pid.is_some() && i32::try_from(report.pid).ok() == pid)
+impl Node {
+    fn name(&self) -> &str {
+        &self.plan.program.name
+    }
 }
 
 type PortKey = (String, u16, Protocol);

@@ -1,5 +1,8 @@
 //! Starts `sfu-operator local` for a test on ports of its own, reads along, and makes sure that nothing survives.
 
+// Each file of tests uses a part of it.
+#![allow(dead_code)]
+
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
@@ -54,8 +57,13 @@ impl Setup {
         self.env("PATH", "/no/such/directory")
     }
 
-    pub fn manifest(mut self, spec: &str) -> Self {
-        self.manifest = Some(spec.to_owned());
+    pub fn manifest(self, spec: &str) -> Self {
+        self.manifest_text(&with_spec(spec))
+    }
+
+    /// The whole text of the manifest's file.
+    pub fn manifest_text(mut self, text: &str) -> Self {
+        self.manifest = Some(text.to_owned());
         self
     }
 
@@ -65,6 +73,24 @@ impl Setup {
 
     pub fn client_port(&self, ordinal: u16) -> u16 {
         self.base + 8 + ordinal
+    }
+
+    /// The first port that an option of the command line stands for.
+    pub fn port(&self, option: &str) -> u16 {
+        let (_, port) = self.ports().into_iter().find(|(name, _)| *name == option).unwrap();
+        port
+    }
+
+    fn ports(&self) -> [(&'static str, u16); 7] {
+        [
+            ("--web-port", self.base),
+            ("--redis-port", self.base + 1),
+            ("--client-port-base", self.base + 8),
+            ("--admin-port-base", self.base + 16),
+            ("--health-port-base", self.base + 24),
+            ("--media-port-base", self.media),
+            ("--pipe-port-base", self.media + 1_000),
+        ]
     }
 
     pub fn start(self) -> Cluster {
@@ -125,21 +151,13 @@ impl Setup {
             .arg(&fake)
             .arg("--web-bin")
             .arg(&fake);
-        for (option, port) in [
-            ("--web-port", self.base),
-            ("--redis-port", self.base + 1),
-            ("--client-port-base", self.base + 8),
-            ("--admin-port-base", self.base + 16),
-            ("--health-port-base", self.base + 24),
-            ("--media-port-base", self.media),
-            ("--pipe-port-base", self.media + 1_000),
-        ] {
+        for (option, port) in self.ports() {
             command.arg(option).arg(port.to_string());
         }
         command.arg("--state-dir").arg(self.directory.join("state"));
         command.arg("--status-json").arg(self.status_file()).args(&self.options);
-        if let Some(spec) = &self.manifest {
-            write_manifest(&self.manifest_file(), spec);
+        if let Some(text) = &self.manifest {
+            std::fs::write(self.manifest_file(), text).unwrap();
             command.arg("--file").arg(self.manifest_file());
         }
         // Children inherit it: that is how a failed start's leftovers would be found.
@@ -215,7 +233,21 @@ impl Cluster {
     }
 
     pub fn writes_manifest(&self, spec: &str) {
-        write_manifest(&self.setup.manifest_file(), spec);
+        std::fs::write(self.setup.manifest_file(), with_spec(spec)).unwrap();
+    }
+
+    /// Waits until a condition is told as `STATUS REASON` and its message contains these words.
+    pub fn waits_for_condition(&self, kind: &str, told: &str, words: &str) {
+        until(&format!("{kind} is {told}, with \"{words}\""), || {
+            let status = self.status();
+            let conditions = status["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            conditions.iter().any(|condition| {
+                text(&condition["type"]) == kind
+                    && format!("{} {}", text(&condition["status"]), text(&condition["reason"])) == told
+                    && text(&condition["message"]).contains(words)
+            })
+        });
     }
 
     /// The status file, once it is there.
@@ -339,10 +371,8 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn write_manifest(path: &Path, spec: &str) {
-    let text =
-        format!("apiVersion: sfumato.dev/v1alpha1\nkind: SfuCluster\nmetadata: {{ name: test }}\nspec: {spec}\n");
-    std::fs::write(path, text).unwrap();
+fn with_spec(spec: &str) -> String {
+    format!("apiVersion: sfumato.dev/v1alpha1\nkind: SfuCluster\nmetadata: {{ name: test }}\nspec: {spec}\n")
 }
 
 /// A block of TCP ports and the first of the media ports, all below the ephemeral range, that are free and that no other

@@ -3,6 +3,7 @@
 
 use super::pods::{env, env_secret, mount, secret_volume};
 use super::wish::Wish;
+use crate::cluster::node_arguments::Argument;
 use crate::crd::SfuClusterSpec;
 use crate::crd::auth::TokenKeys;
 use crate::crd::ice::IceServerSpec;
@@ -14,30 +15,19 @@ const AUTH_DIR: &str = "/etc/sfumato/auth";
 /// Where the CA for Redis is mounted.
 const REDIS_CA_DIR: &str = "/etc/sfumato/redis-ca";
 
-/// Arguments that say where the files are, and what else tokens must say.
-pub fn args(spec: &SfuClusterSpec) -> Vec<String> {
-    let mut args = Vec::new();
-    if let Some(keys) = spec.auth.keys() {
-        let flag = match keys {
-            TokenKeys::Secret(_) => "auth-secret-file",
-            TokenKeys::Jwks(_) => "auth-jwks-file",
-        };
-        args.push(format!("--{flag}={AUTH_DIR}/{}", keys.reference().key));
-        args.extend(
-            spec.auth
-                .issuer
-                .iter()
-                .map(|name| format!("--auth-issuer={}", literal(name))),
-        );
-        args.extend(
-            spec.auth
-                .audience
-                .iter()
-                .map(|name| format!("--auth-audience={}", literal(name))),
-        );
-    }
-    args.extend(redis_ca(spec).map(|ca| format!("--redis-ca={REDIS_CA_DIR}/{}", ca.key)));
-    args
+/// What tokens are checked with: the option that names the file, and the file.
+pub fn keys(spec: &SfuClusterSpec) -> Option<Argument> {
+    let keys = spec.auth.keys()?;
+    let option = match keys {
+        TokenKeys::Secret(_) => "auth-secret-file",
+        TokenKeys::Jwks(_) => "auth-jwks-file",
+    };
+    Some((option, format!("{AUTH_DIR}/{}", keys.reference().key)))
+}
+
+/// What the certificate of Redis is checked with, where the manifest names something.
+pub fn redis_ca_file(spec: &SfuClusterSpec) -> Option<Argument> {
+    redis_ca(spec).map(|ca| ("redis-ca", format!("{REDIS_CA_DIR}/{}", ca.key)))
 }
 
 /// The STUN and TURN servers as one variable, after the passwords that it is put together from.
@@ -72,9 +62,4 @@ pub fn volumes(wish: &Wish) -> (Vec<Volume>, Vec<VolumeMount>) {
 
 fn redis_ca(spec: &SfuClusterSpec) -> Option<&SecretKeyRef> {
     spec.redis.external.as_ref()?.ca_secret_ref.as_ref()
-}
-
-/// Kubernetes puts variables into arguments where `$(NAME)` stands; two dollars stand for one.
-fn literal(text: &str) -> String {
-    text.replace('$', "$$")
 }

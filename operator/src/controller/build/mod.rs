@@ -15,7 +15,7 @@ mod web;
 mod wish;
 
 pub use labels::{Component, INSTANCE, MANAGED_BY, MANAGER, labels, selector, selector_text};
-pub use nodes::fitting_lanes;
+pub use nodes::workers;
 pub use ports::ADMIN_PORT;
 pub use redis::Redis;
 pub use wish::{ClusterId, Settings, Wish};

@@ -6,7 +6,8 @@ use super::pods::{self, env, env_field, env_secret, http_probe, mount, secret_vo
 use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT};
 use super::secret_keys::{CA_CERT, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
 use super::wish::{Settings, Wish};
-use crate::crd::{FanOut, PORTS_PER_NODE, SfuClusterSpec};
+use crate::cluster::node_arguments::{self, Place, arguments};
+use crate::crd::SfuClusterSpec;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
     Affinity, ContainerPort, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements, ServiceAccount,
@@ -18,6 +19,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 const NODE_CONTAINER: &str = "sfu-node";
 /// What a pod may take beyond the drain's deadline to end, in seconds.
 const END_SECONDS: u64 = 15;
+/// Most workers of a node.
+const MOST_WORKERS: i32 = 64;
 /// Templates that are kept to go back to. Cannot be changed later.
 const REVISIONS: i32 = 5;
 
@@ -112,37 +115,27 @@ fn placement(wish: &Wish) -> (Vec<TopologySpreadConstraint>, Option<Affinity>) {
 fn args(wish: &Wish) -> Vec<String> {
     let spec = &wish.spec;
     let id = &wish.id;
-    let last_pipe = spec.mesh.port_base + PORTS_PER_NODE - 1;
-    let fan_out = match spec.mesh.fan_out {
-        FanOut::OnDemand => "on-demand",
-        FanOut::Eager => "eager",
+    let admin = |key: &str| format!("{}/{key}", pods::ADMIN_DIR);
+    let place = Place {
+        cluster: format!("{}/{}/{}", id.namespace, id.name, id.uid),
+        workers: workers(spec),
+        listen: [CLIENT_PORT, ADMIN_PORT, HEALTH_PORT].map(|port| format!("[::]:{port}")),
+        admin_token_file: admin(TOKEN),
+        admin_tls: Some([TLS_CERT, TLS_KEY, CA_CERT].map(admin)),
+        media_port: spec.media.port,
+        first_pipe_port: spec.mesh.port_base,
+        drain_deadline: spec.drain.deadline.0,
+        log_format: "json",
+        keys: access::keys(spec),
     };
-    let mut args = vec![
-        format!("--cluster={}/{}/{}", id.namespace, id.name, id.uid),
-        format!("--workers={}", workers(spec)),
-        format!("--listen=[::]:{CLIENT_PORT}"),
-        format!("--admin-listen=[::]:{ADMIN_PORT}"),
-        format!("--health-listen=[::]:{HEALTH_PORT}"),
-        format!("--admin-token-file={}/{TOKEN}", pods::ADMIN_DIR),
-        format!("--admin-tls-cert={}/{TLS_CERT}", pods::ADMIN_DIR),
-        format!("--admin-tls-key={}/{TLS_KEY}", pods::ADMIN_DIR),
-        format!("--admin-ca={}/{CA_CERT}", pods::ADMIN_DIR),
-        format!("--media-port={}", spec.media.port),
-        format!("--media-tcp={}", spec.media.tcp),
-        format!("--pipe-ports={}-{last_pipe}", spec.mesh.port_base),
-        format!("--link-encryption={}", spec.mesh.encryption),
-        format!("--beat-interval={}", spec.mesh.beat_interval),
-        format!("--fan-out={fan_out}"),
-        format!("--fan-out-idle-timeout={}", spec.mesh.fan_out_idle_timeout),
-        format!("--drain-deadline={}", spec.drain.deadline),
-        "--log-format=json".to_owned(),
-    ];
-    // Only what the manifest says: a number that follows from the replicas would replace every node when they change.
-    if let Some(lanes) = spec.mesh.lanes {
-        args.push(format!("--lanes={lanes}"));
-    }
-    args.extend(access::args(spec));
-    args
+    let all = arguments(spec, place).into_iter().chain(access::redis_ca_file(spec));
+    all.map(|(name, value)| format!("--{name}={}", literal(&value)))
+        .collect()
+}
+
+/// Kubernetes puts variables into arguments where `$(NAME)` stands; two dollars stand for one.
+fn literal(text: &str) -> String {
+    text.replace('$', "$$")
 }
 
 /// What only the pod knows, and Redis.
@@ -188,16 +181,9 @@ fn ports(spec: &SfuClusterSpec) -> Vec<ContainerPort> {
 }
 
 /// Workers of each node: as many as it may use cores, unless the manifest says otherwise.
+#[must_use]
 pub fn workers(spec: &SfuClusterSpec) -> i32 {
-    spec.workers_per_node
-        .unwrap_or_else(|| cores(spec.resources.as_ref()).clamp(1, 64))
-}
-
-/// Most lanes of a node pair, where the ports of a node bound them in a mesh of this size. What the manifest says of lanes
-/// the nodes know themselves, from when they were started.
-pub fn fitting_lanes(spec: &SfuClusterSpec) -> Option<u16> {
-    let fit = PORTS_PER_NODE / (spec.replicas - 1).max(1);
-    u16::try_from(fit).ok().filter(|_| fit < workers(spec))
+    node_arguments::workers(spec, cores(spec.resources.as_ref()), MOST_WORKERS)
 }
 
 /// Whole cores that a container may use: its limit, else what it asks for, else one.
@@ -225,19 +211,6 @@ fn whole_cores(quantity: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lanes_are_bounded_only_where_ports_are_short() {
-        let lanes = |replicas, workers| {
-            let spec = serde_json::json!({ "replicas": replicas, "workersPerNode": workers });
-            fitting_lanes(&serde_json::from_value(spec).expect("a valid spec"))
-        };
-        assert_eq!(
-            (lanes(1, 64), lanes(3, 1), lanes(4, 1), lanes(32, 3)),
-            (None, None, None, None)
-        );
-        assert_eq!((lanes(32, 4), lanes(3, 64)), (Some(3), Some(50)));
-    }
 
     #[test]
     fn a_node_has_a_worker_for_each_core_that_it_may_use() {

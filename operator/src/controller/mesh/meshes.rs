@@ -3,8 +3,9 @@
 
 use super::node_calls::{Counted, ThroughApiServer};
 use super::targets::{NodeAccess, targets};
+use crate::cluster::node_arguments::fitting_lanes;
 use crate::controller::build::secret_keys::CA_CERT;
-use crate::controller::build::{Wish, fitting_lanes};
+use crate::controller::build::{Wish, workers};
 use crate::controller::process::metrics::Metrics;
 use crate::controller::secret::{self, Data};
 use crate::controller::watch::caches::Listener;
@@ -67,7 +68,7 @@ impl Credentials {
 fn options(wish: &Wish) -> MeshOptions {
     MeshOptions {
         plan: PlanOptions {
-            lanes: fitting_lanes(&wish.spec),
+            lanes: fitting_lanes(&wish.spec, workers(&wish.spec)),
             link_grace: wish.spec.mesh.link_grace.0,
         },
         ..MeshOptions::default()

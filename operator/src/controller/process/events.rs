@@ -1,6 +1,7 @@
 //! Events: what `kubectl describe` shows below an object. Repetitions are merged, by kube's recorder; what says something
 //! new for the same reason is an event of its own.
 
+use crate::cluster::note::{Note, Tone};
 use crate::controller::build::ClusterId;
 use crate::crd::SfuCluster;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -15,15 +16,6 @@ use std::time::{Duration, Instant};
 const MAX_NOTE: usize = 1_024;
 /// How long writing an event may take. It is never waited for by a reconcile.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Whether an event is as it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
-    /// As it should be.
-    Normal,
-    /// Somebody may want to look.
-    Warning,
-}
 
 /// How long a repetition is merged: as long as kube's recorder remembers.
 const MERGED: Duration = Duration::from_secs(6 * 60);
@@ -43,17 +35,6 @@ struct Last {
     text: String,
     at: Instant,
     recorder: Recorder,
-}
-
-/// Something worth an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    pub tone: Tone,
-    /// Word by which it is found: `MeshWhole`.
-    pub reason: &'static str,
-    /// What the operator was doing: `Linking`.
-    pub action: &'static str,
-    pub text: String,
 }
 
 impl Events {

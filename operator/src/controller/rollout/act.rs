@@ -1,11 +1,12 @@
-//! Carries out what [`super::rules`] has decided: calls to nodes, evictions, deletions. Every act can be repeated, so one
+//! Carries out what [`crate::cluster::rollout`] has decided: calls to nodes, evictions, deletions. Every act can be repeated, so one
 //! that fails is only told: the next look decides again.
 
-use super::rules::Act;
+use crate::cluster::note::{Note, Tone};
+use crate::cluster::rollout::Act;
 use crate::controller::build::{ClusterId, Wish};
 use crate::controller::mesh::meshes::Meshes;
 use crate::controller::mesh::targets::targets;
-use crate::controller::process::events::{Events, Note, Tone, about};
+use crate::controller::process::events::{Events, about};
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Anything, Pod};
 use futures::future::join_all;
@@ -59,8 +60,8 @@ impl Actor {
         let done = match act {
             Act::Drain(pod, reason) => nodes.drain(pod, *reason).await,
             Act::Undrain(pod, reason) => nodes.undrain(pod, *reason).await,
-            Act::Evict { pod, uid } => self.evict(pod, uid, nodes.id).await,
-            Act::ForceDelete { pod, uid } => self.force_delete(pod, uid, nodes.id).await,
+            Act::Replace { node, id } => self.evict(node, id, nodes.id).await,
+            Act::ForceDelete { node, id } => self.force_delete(node, id, nodes.id).await,
         };
         match done {
             Ok(Some(note)) => self.events.tell(&about(nodes.id), note),
@@ -94,13 +95,7 @@ impl Actor {
         };
         let params = PostParams::default();
         let answer: kube::Result<Anything> = api.create_subresource("eviction", pod, &params, &eviction).await;
-        let note = Note {
-            tone: Tone::Normal,
-            reason: "Replacing",
-            action: "Rolling",
-            text: format!("{pod} is replaced"),
-        };
-        removed(answer, note)
+        removed(answer, Note::replacing(pod))
     }
 
     async fn force_delete(&self, pod: &str, uid: &str, id: &ClusterId) -> Done {
@@ -129,30 +124,19 @@ type Done = Result<Option<Note>, String>;
 
 impl Nodes<'_> {
     async fn drain(&self, pod: &str, reason: DrainReason) -> Done {
-        let deadline = self.deadline.as_secs();
         let request = DrainRequest {
             reason,
-            deadline_seconds: Some(deadline),
+            deadline_seconds: Some(self.deadline.as_secs()),
         };
         let drained = self.admin.drain(self.url(pod)?, &request).await;
         drained.map_err(|error| error.to_string())?;
-        Ok(Some(Note {
-            tone: Tone::Normal,
-            reason: "Draining",
-            action: "Draining",
-            text: format!("{pod} accepts no new sessions and is drained within {deadline} s ({reason})"),
-        }))
+        Ok(Some(Note::draining(pod, self.deadline, reason)))
     }
 
     async fn undrain(&self, pod: &str, reason: DrainReason) -> Done {
         let undrained = self.admin.undrain(self.url(pod)?, reason).await;
         undrained.map_err(|error| error.to_string())?;
-        Ok(Some(Note {
-            tone: Tone::Normal,
-            reason: "DrainLifted",
-            action: "Draining",
-            text: format!("{pod} is needed again and accepts sessions ({reason})"),
-        }))
+        Ok(Some(Note::drain_lifted(pod, reason)))
     }
 
     fn url(&self, pod: &str) -> Result<&str, String> {

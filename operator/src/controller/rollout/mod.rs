@@ -1,9 +1,8 @@
-//! How running nodes follow what is wanted: what is seen of them ([`observe`]), who has to leave, and when ([`rules`]), what
-//! is done about it ([`act`]), and which pod templates are kept meanwhile ([`adjust`]).
+//! How running nodes follow what is wanted: what is seen of them ([`observe`]), what is done about those that have to leave
+//! ([`act`]; [`crate::cluster::rollout`] decides who), and which pod templates are kept meanwhile ([`adjust`]).
 
 pub mod act;
 pub mod adjust;
 pub mod last_good;
 pub mod observe;
-pub mod rules;
 mod upgrade;

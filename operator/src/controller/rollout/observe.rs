@@ -1,6 +1,6 @@
-//! From pods, StatefulSet and mesh to what [`super::rules`] decides upon. Pure.
+//! From pods, StatefulSet and mesh to what [`crate::cluster::rollout`] decides upon. Pure.
 
-use super::rules::{Observation, ObservedNode, ObservedPod};
+use crate::cluster::rollout::{Leaving, Observation, ObservedNode, ObservedReport};
 use crate::controller::build::Wish;
 use crate::controller::pace::Pace;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_ready};
@@ -8,7 +8,6 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use sfumato_admin_api::types::LinkState;
 use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,8 +16,8 @@ pub const DRAIN_ANNOTATION: &str = "sfumato.dev/drain";
 /// Label of the StatefulSet controller with the revision of the template that a pod was made from.
 const REVISION: &str = "controller-revision-hash";
 
-/// Since when pods have been on their way out, by UID.
-pub type Leaving = BTreeMap<String, Instant>;
+/// What a node gets beyond its deadline.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is seen of a cluster. `live` is the nodes' StatefulSet.
 #[must_use]
@@ -31,57 +30,60 @@ pub fn observe(
     pace: Pace,
     (now, instant): (Timestamp, Instant),
 ) -> Observation {
-    let mut observed: Vec<ObservedPod> = pods
+    // A revision that the StatefulSet controller has not computed anew yet would make every pod look up to date.
+    let settled = live.filter(|live| live.status.observed_generation == live.metadata.generation);
+    let revision = settled.and_then(|live| live.status.update_revision.as_ref());
+    let mut observed: Vec<ObservedNode> = pods
         .iter()
         .filter(|pod| is_node(pod))
-        .filter_map(|pod| observed_pod(pod, mesh, leaving, now, instant))
+        .filter_map(|pod| observed_pod(pod, revision, mesh, leaving, (now, instant)))
         .collect();
     observed.sort_by_key(|pod| pod.ordinal);
-    // A revision that the StatefulSet controller has not computed anew yet would make every pod look up to date.
-    let current = live.filter(|live| live.status.observed_generation == live.metadata.generation);
     Observation {
         desired: wish.spec.replicas,
         live: live.and_then(|live| live.spec.replicas),
-        update_revision: current.and_then(|live| live.status.update_revision.clone()),
         deadline: wish.spec.drain.deadline.0,
+        patience: PATIENCE,
         mesh_whole: mesh.is_whole() && mesh.members.len() == observed.len(),
         lost_after: pace.lost_after,
-        pods: observed,
+        nodes: observed,
     }
 }
 
 fn observed_pod(
     pod: &Pod,
+    revision: Option<&String>,
     mesh: &MeshSnapshot,
     leaving: &Leaving,
-    now: Timestamp,
-    instant: Instant,
-) -> Option<ObservedPod> {
+    (now, instant): (Timestamp, Instant),
+) -> Option<ObservedNode> {
     let name = pod.name_any();
     let ordinal = name.rsplit_once('-')?.1.parse().ok()?;
     let uid = pod.uid()?;
     let member = mesh.members.iter().find(|member| member.name.as_str() == name);
     let over = |ends: Timestamp| Duration::try_from(now.duration_since(ends)).ok();
     let grace_ended = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-    Some(ObservedPod {
+    Some(ObservedNode {
         ordinal,
-        revision: pod.labels().get(REVISION).cloned(),
+        current: pod
+            .labels()
+            .get(REVISION)
+            .zip(revision)
+            .map(|(made, wanted)| made == wanted),
         ready: is_ready(pod),
         overdue: grace_ended.and_then(over),
-        deleting: grace_ended.is_some(),
+        ending: grace_ended.is_some(),
         drain_wanted: pod
             .annotations()
             .get(DRAIN_ANNOTATION)
             .and_then(|value| value.parse().ok()),
-        node: member.and_then(MemberSnapshot::current).map(|report| ObservedNode {
+        report: member.and_then(MemberSnapshot::current).map(|report| ObservedReport {
             reasons: report.drain.reasons.clone(),
             sessions: report.publishers.saturating_add(report.viewers),
         }),
         heard: is_heard(&name, mesh),
-        leaving_for: leaving
-            .get(&uid)
-            .map_or(Duration::ZERO, |since| instant.saturating_duration_since(*since)),
-        uid,
+        leaving_for: leaving.get(&uid).map(|since| instant.saturating_duration_since(*since)),
+        id: uid,
         name,
     })
 }
@@ -92,18 +94,4 @@ fn is_heard(name: &str, mesh: &MeshSnapshot) -> bool {
     reports
         .flat_map(|report| &report.links)
         .any(|link| link.peer.as_str() == name && link.state == LinkState::Fresh)
-}
-
-/// Keeps count of the time that pods have been on their way out.
-pub fn count_leaving(leaving: &mut Leaving, observation: &Observation, names: &[String], now: Instant) {
-    let on_their_way = |uid: &String| {
-        observation
-            .pods
-            .iter()
-            .any(|pod| pod.uid == *uid && names.contains(&pod.name))
-    };
-    leaving.retain(|uid, _| on_their_way(uid));
-    for pod in observation.pods.iter().filter(|pod| names.contains(&pod.name)) {
-        leaving.entry(pod.uid.clone()).or_insert(now);
-    }
 }

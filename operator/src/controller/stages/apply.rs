@@ -2,8 +2,8 @@
 //! desired object, or what is applied of the live one, has changed since the last apply.
 
 use super::stateful_set::{SetUpdate, classify};
+use crate::cluster::remark::Remark;
 use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
-use crate::controller::remark::Remark;
 use crate::controller::rollout::adjust::Prepared;
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::owned_fields::{condense, digest};

@@ -1,9 +1,9 @@
 //! Reads what a manifest names and what is not in the caches: Secrets, and why pods are refused.
 
 use super::named_secrets::named;
+use crate::cluster::remark::Remark;
 use crate::controller::build::Wish;
 use crate::controller::pace::Pace;
-use crate::controller::remark::Remark;
 use crate::controller::secret::{Data, SecretError, Secrets};
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node};

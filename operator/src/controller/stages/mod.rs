@@ -3,10 +3,9 @@
 
 pub mod apply;
 pub mod dereference;
+pub mod facts;
 mod named_secrets;
 mod pod_trouble;
 mod stateful_set;
-pub mod status;
-mod status_events;
 pub mod validate;
 pub mod write_status;

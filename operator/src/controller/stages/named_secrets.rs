@@ -1,7 +1,7 @@
 //! Secrets that a manifest names: which there are, and what is wrong with what is in them. Pure.
 
+use crate::cluster::remark::Remark;
 use crate::controller::build::Wish;
-use crate::controller::remark::Remark;
 use crate::crd::auth::TokenKeys;
 use crate::crd::redis::SecretKeyRef;
 use k8s_openapi::api::core::v1::Secret;

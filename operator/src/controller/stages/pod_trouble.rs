@@ -1,12 +1,10 @@
 //! Why a pod does not get anywhere, in the words of Kubernetes, and what to do about it. Pure.
 
-use crate::controller::remark::Remark;
+use crate::cluster::remark::Remark;
 use crate::controller::watch::seen::{Pod, is_ready};
 use kube::ResourceExt;
 use std::sync::Arc;
 
-/// Reasons of [`trouble`]: they are those of a condition and of an event.
-pub const REASONS: [&str; 4] = ["NoHost", "ImageNotPulled", "Crashing", "NotStarted"];
 /// What kubelets say of containers that are about to start.
 const ON_THE_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 /// What kubelets say of images that they cannot get.
@@ -21,11 +19,17 @@ const UNPULLED: [&str; 6] = [
 
 /// What is to be said of the first of these pods that does not get anywhere.
 #[must_use]
-pub fn trouble<'a>(pods: impl IntoIterator<Item = &'a Arc<Pod>>) -> Option<Remark> {
-    let waiting = pods.into_iter().filter(|pod| !is_ready(pod));
-    waiting
-        .filter_map(|pod| without_host(pod).or_else(|| not_started(pod)))
-        .next()
+pub fn first_trouble<'a>(pods: impl IntoIterator<Item = &'a Arc<Pod>>) -> Option<Remark> {
+    pods.into_iter().find_map(|pod| trouble(pod))
+}
+
+/// What is to be said of a pod that does not get anywhere.
+#[must_use]
+pub fn trouble(pod: &Pod) -> Option<Remark> {
+    if is_ready(pod) {
+        return None;
+    }
+    without_host(pod).or_else(|| not_started(pod))
 }
 
 fn without_host(pod: &Pod) -> Option<Remark> {

@@ -1,7 +1,7 @@
 //! Writes a status where that is due, and events of what has changed in it.
 
-use super::status::is_due;
-use super::status_events::changes;
+use crate::cluster::status::is_due;
+use crate::cluster::status_notes::changes;
 use crate::controller::build::{ClusterId, MANAGER};
 use crate::controller::process::events::{Events, about};
 use crate::controller::process::metrics::Metrics;

@@ -7,6 +7,9 @@ pub fn difference(old: &SfuCluster, new: &SfuCluster) -> String {
     same_size.replicas = new.spec.replicas;
     let resized = old.spec.replicas != new.spec.replicas;
     let size = format!("{} -> {}", old.spec.replicas, nodes(new.spec.replicas));
+    if new.spec.paused {
+        return "paused: nothing is started, drained or replaced until spec.paused is false".to_owned();
+    }
     match (resized, same_size == new.spec) {
         (false, true) => "nothing to do".to_owned(),
         (true, true) => size,

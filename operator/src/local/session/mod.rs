@@ -5,6 +5,8 @@ mod difference;
 mod telling;
 
 use crate::cli::LocalArgs;
+use crate::cluster::node_arguments::fitting_lanes;
+use crate::cluster::remark::Remark;
 use crate::crd::SfuCluster;
 use crate::crd::status::SfuClusterStatus;
 use crate::local::drain_progress::DrainProgress;
@@ -13,6 +15,7 @@ use crate::local::follow::{FileChange, Follower};
 use crate::local::keeper::{Host, Keeper, Order, Phase};
 use crate::local::layout::{self, Site};
 use crate::local::mesh_progress::MeshProgress;
+use crate::local::messages::Event;
 use crate::local::probe::Probe;
 use crate::local::processes::Processes;
 use crate::local::redis_server::Redis;
@@ -20,7 +23,6 @@ use crate::local::report::StatusFile;
 use crate::local::signals::Signals;
 use crate::local::state_dir::StateDir;
 use crate::local::wish::{self, WishError};
-use crate::platform::{Event, Platform};
 use crate::terminal::Terminal;
 use difference::difference;
 use sfumato_admin_api::client::HttpNodeAdmin;
@@ -57,6 +59,8 @@ pub struct Session<'a> {
     mesh_progress: MeshProgress,
     drain_progress: DrainProgress,
     status: SfuClusterStatus,
+    /// Why the manifest as it is now cannot be carried out.
+    refused: Option<Remark>,
     status_file: Option<StatusFile>,
     started: Instant,
     settled: Option<Instant>,
@@ -100,6 +104,7 @@ impl<'a> Session<'a> {
             mesh_progress: MeshProgress::new(Instant::now()),
             drain_progress: DrainProgress::default(),
             status: SfuClusterStatus::default(),
+            refused: None,
             status_file: args.status_json.as_deref().map(StatusFile::new),
             started: Instant::now(),
             settled: None,
@@ -120,13 +125,13 @@ impl<'a> Session<'a> {
             () = signals.stop() => return Ok(()),
             up = self.start_redis() => up?,
         }
-        self.processes.apply(&self.cluster).await?;
+        self.processes.apply(&self.cluster)?;
         self.link();
         loop {
             tokio::select! {
                 () = signals.stop() => return Ok(()),
                 event = self.processes.next_event() => self.tell(event),
-                change = follower.changed() => self.follow(change).await,
+                change = follower.changed() => self.follow(change),
                 alive = mesh_changed(&mut self.mesh) => {
                     if !alive {
                         return Err(LocalError::MeshEnded);
@@ -212,7 +217,10 @@ impl<'a> Session<'a> {
     fn link(&mut self) {
         let options = MeshOptions {
             plan: PlanOptions {
-                lanes: layout::lanes(&self.cluster),
+                lanes: fitting_lanes(
+                    &self.cluster.spec,
+                    layout::workers(&self.cluster, self.processes.cores()),
+                ),
                 link_grace: self.cluster.spec.mesh.link_grace.0,
             },
             ..MeshOptions::default()
@@ -228,30 +236,38 @@ impl<'a> Session<'a> {
         show(self.terminal, event);
     }
 
-    async fn follow(&mut self, change: FileChange) {
+    fn follow(&mut self, change: FileChange) {
         let Some(path) = self.args.file.as_deref() else {
             return;
         };
         let outcome = match change {
-            FileChange::Text(text) => self.adopt(path, &text).await.map_err(|error| error.to_string()),
+            FileChange::Text(text) => self.adopt(path, &text).map_err(|error| error.to_string()),
             FileChange::Unreadable(source) => Err(WishError::Read {
                 path: path.to_owned(),
                 source,
             }
             .to_string()),
         };
+        let before = self.refused.take();
         match outcome {
             Ok(told) => self.terminal.say(&format!("{} has changed: {told}", path.display())),
-            Err(error) => self.terminal.warn(&format!("{error} (the cluster stays as it is)")),
+            Err(error) => {
+                let refused = Remark::invalid_spec(error);
+                // `look` tells what is new. Who saves the same again wants an answer as well.
+                if before.as_ref() == Some(&refused) {
+                    self.terminal.warn(&format!("{}: {}", refused.reason, refused.message));
+                }
+                self.refused = Some(refused);
+            }
         }
     }
 
     /// Carries out a new version of the manifest.
-    async fn adopt(&mut self, path: &Path, text: &[u8]) -> Result<String, LocalError> {
+    fn adopt(&mut self, path: &Path, text: &[u8]) -> Result<String, LocalError> {
         let new = wish::from_text(self.args, path, text)?;
         wish::check_change(path, &self.cluster, &new)?;
         let told = difference(&self.cluster, &new);
-        self.processes.apply(&new).await?;
+        self.processes.apply(&new)?;
         self.cluster = new;
         self.link();
         Ok(told)

@@ -2,13 +2,15 @@
 
 use super::difference::nodes;
 use super::{MESH_PATIENCE, PATIENCE, Session};
+use crate::cluster::status::{Facts, status};
+use crate::cluster::status_notes::{MESH_BROKEN, MESH_WHOLE, changes};
+use crate::local::drain_call::tell;
 use crate::local::keeper::Phase;
 use crate::local::layout;
 use crate::local::messages::seconds;
+use crate::local::observe::trouble;
 use crate::local::processes::ProcessView;
-use crate::local::report;
 use crate::local::summary::{self, Summary};
-use crate::platform::Platform;
 use k8s_openapi::jiff::Timestamp;
 use sfumato_mesh::MeshSnapshot;
 use std::collections::BTreeMap;
@@ -102,9 +104,37 @@ impl Session<'_> {
             .warn(&format!("not everything is up after {waited} s: {}", lines.join("; ")));
     }
 
+    /// Brings the status and its file up to date, and tells what would be an event on Kubernetes. How the mesh comes along
+    /// is told by lines of its own, which say how long it took.
     fn report(&mut self, mesh: &MeshSnapshot) {
-        let nodes = self.processes.nodes();
-        self.status = report::status(&self.cluster, &nodes, mesh, &self.status, Timestamp::now());
+        let paused = self.cluster.spec.paused;
+        let redis = self.redis_keeper.as_ref();
+        let facts = Facts {
+            generation: self.cluster.metadata.generation,
+            desired: self.cluster.spec.replicas,
+            nodes: self.processes.facts(),
+            selector: String::new(),
+            mesh,
+            paused,
+            degraded: self.refused.clone(),
+            others: redis
+                .and_then(|keeper| trouble("redis", &keeper.state()))
+                .or_else(|| self.processes.trouble_with_web()),
+            progress: self.processes.progress().cloned().filter(|_| !paused),
+            upgrade: None,
+        };
+        let before = std::mem::take(&mut self.status);
+        self.status = status(&facts, &before, Timestamp::now());
+        self.write_status_file();
+        let of_mesh = [MESH_WHOLE, MESH_BROKEN];
+        for note in changes(&before, &self.status) {
+            if !of_mesh.contains(&note.reason) {
+                tell(self.terminal, &note);
+            }
+        }
+    }
+
+    fn write_status_file(&mut self) {
         let views = self.views();
         let page = format!("http://{}:{}", layout::IP, self.cluster.spec.web.service.port);
         let Some(file) = &mut self.status_file else {

@@ -1,16 +1,10 @@
 //! What is told of a cluster. Pure: the same facts give the same status, so that nothing is written when nothing changed.
 
-use super::pod_trouble::trouble;
-use crate::controller::build::{Component, selector_text};
-use crate::controller::remark::Remark;
-use crate::controller::watch::seen::{Pod, is_node, is_ready};
+use super::remark::Remark;
 use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
-use kube::api::DynamicObject;
 use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Counts (streams, viewers) are written at most this often; everything else at once.
@@ -20,25 +14,34 @@ const MAX_MESSAGE: usize = 1_000;
 
 #[derive(Debug)]
 pub struct Facts<'a> {
-    pub name: &'a str,
     pub generation: Option<i64>,
     pub desired: i32,
-    pub pods: &'a [Arc<Pod>],
+    /// By number.
+    pub nodes: Vec<NodeFacts>,
+    /// Label selector of the nodes' pods; empty where nodes are no pods.
+    pub selector: String,
     pub mesh: &'a MeshSnapshot,
     /// Whether changes are stopped.
     pub paused: bool,
     /// What needs a person.
     pub degraded: Option<Remark>,
+    /// Why front door or Redis do not get anywhere.
+    pub others: Option<Remark>,
     pub progress: Option<Remark>,
     /// The image that nodes would get if they were upgraded.
     pub upgrade: Option<String>,
 }
 
-/// The status that an object has.
-#[must_use]
-pub fn written(object: &DynamicObject) -> SfuClusterStatus {
-    let status = object.data.get("status").cloned().unwrap_or_default();
-    serde_json::from_value(status).unwrap_or_default()
+/// What the platform knows of a pod or process that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFacts {
+    pub name: String,
+    /// Kubernetes node that it runs on.
+    pub host: String,
+    /// Whether it takes sessions.
+    pub ready: bool,
+    /// Why it does not get anywhere.
+    pub trouble: Option<Remark>,
 }
 
 /// Whether something is not as desired.
@@ -51,8 +54,7 @@ pub fn is_busy(status: &SfuClusterStatus) -> bool {
 /// The status that these facts make. Conditions keep the time of their last transition from `before`.
 #[must_use]
 pub fn status(facts: &Facts<'_>, before: &SfuClusterStatus, now: Timestamp) -> SfuClusterStatus {
-    let pods: Vec<&Arc<Pod>> = facts.pods.iter().filter(|pod| is_node(pod)).collect();
-    let nodes: Vec<NodeStatus> = pods.iter().map(|pod| node(pod, facts.mesh)).collect();
+    let nodes: Vec<NodeStatus> = facts.nodes.iter().map(|it| node(it, facts.mesh)).collect();
     let ready = nodes.iter().filter(|node| node.ready).count();
     let desired = usize::try_from(facts.desired).unwrap_or(0);
     let pairs = desired * desired.saturating_sub(1) / 2;
@@ -63,13 +65,13 @@ pub fn status(facts: &Facts<'_>, before: &SfuClusterStatus, now: Timestamp) -> S
         replicas: count(nodes.len()),
         ready_replicas: count(ready),
         streams: nodes.iter().map(|node| node.streams).sum(),
-        selector: selector_text(facts.name, Component::Node),
+        selector: facts.selector.clone(),
         mesh: MeshStatus {
             desired_pairs: count(pairs),
             established_pairs: count(facts.mesh.established_pairs),
             summary: mesh_summary,
         },
-        conditions: conditions(facts, &pods, ready, desired, pairs)
+        conditions: conditions(facts, ready, desired, pairs)
             .into_iter()
             .map(|draft| draft.condition(facts.generation, before, now))
             .collect(),
@@ -96,22 +98,22 @@ fn without_counts(status: &SfuClusterStatus) -> SfuClusterStatus {
     status
 }
 
-fn node(pod: &Pod, mesh: &MeshSnapshot) -> NodeStatus {
-    let name = pod.name_any();
-    let member = mesh.members.iter().find(|member| member.name.as_str() == name);
+fn node(facts: &NodeFacts, mesh: &MeshSnapshot) -> NodeStatus {
+    let NodeFacts { name, host, ready, .. } = facts;
+    let member = mesh.members.iter().find(|member| member.name.as_str() == *name);
     let report = member.and_then(MemberSnapshot::current);
     NodeStatus {
-        host: pod.spec.node_name.clone().unwrap_or_default(),
+        host: host.clone(),
         incarnation: member
             .and_then(|m| m.incarnation.as_ref())
             .map(ToString::to_string)
             .unwrap_or_default(),
-        ready: is_ready(pod),
+        ready: *ready,
         draining: report.is_some_and(|report| report.draining),
-        pairs: count(mesh.whole_pairs_of(&name)),
+        pairs: count(mesh.whole_pairs_of(name)),
         streams: count(report.map_or(0, |report| report.publications.len())),
         viewers: count(report.map_or(0, |report| report.viewers)),
-        name,
+        name: name.clone(),
     }
 }
 
@@ -122,31 +124,31 @@ struct Draft {
     remark: Remark,
 }
 
-fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usize, pairs: usize) -> Vec<Draft> {
+fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize) -> Vec<Draft> {
     // Without `..`: a fact that nobody tells does not compile.
     let Facts {
-        name: _,
         generation: _,
         desired: _,
-        pods: all_pods,
+        nodes,
+        selector: _,
         mesh,
         paused,
         degraded,
+        others,
         progress,
         upgrade,
     } = facts;
-    let nodes_ready = ready == desired && pods.len() == desired;
+    let nodes_ready = ready == desired && nodes.len() == desired;
     let mesh_ready =
         mesh.is_whole() && mesh.members.len() == desired && usize::try_from(mesh.established_pairs) == Ok(pairs);
-    let nodes = if nodes_ready {
+    let about_nodes = if nodes_ready {
         Remark::new("AllReady", format!("all {desired} nodes are ready"))
     } else {
         let count = || Remark::new("NotAllReady", format!("{ready} of {desired} nodes are ready"));
-        trouble(pods.iter().copied()).unwrap_or_else(count)
+        nodes.iter().find_map(|node| node.trouble.clone()).unwrap_or_else(count)
     };
     // Of front door and Redis nothing else tells.
-    let others = all_pods.iter().filter(|pod| !is_node(pod));
-    let degraded = degraded.clone().or_else(|| trouble(others));
+    let degraded = degraded.clone().or_else(|| others.clone());
     let mesh_message = format!("{} of {pairs} node pairs are linked", mesh.established_pairs);
     let all = nodes_ready && mesh_ready;
     let summary = if all {
@@ -154,7 +156,7 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
     } else if nodes_ready {
         mesh_message.clone()
     } else {
-        nodes.message.clone()
+        about_nodes.message.clone()
     };
     let is_paused = || Remark::new("Paused", "spec.paused is set: nothing is applied, drained or rolled");
     let kept_back = |image: &String| {
@@ -164,7 +166,12 @@ fn conditions(facts: &Facts<'_>, pods: &[&Arc<Pod>], ready: usize, desired: usiz
     };
     vec![
         yes_or_no("Ready", all, ("AsDesired", "NotYet"), summary),
-        yes_or_no("NodesReady", nodes_ready, (nodes.reason, nodes.reason), nodes.message),
+        yes_or_no(
+            "NodesReady",
+            nodes_ready,
+            (about_nodes.reason, about_nodes.reason),
+            about_nodes.message,
+        ),
         yes_or_no("MeshReady", mesh_ready, ("AllLinked", "NotAllLinked"), mesh_message),
         redis(mesh),
         flag("Progressing", progress.clone(), ("Settled", "nothing is under way")),
@@ -257,7 +264,3 @@ impl Draft {
 fn count(number: impl TryInto<i32>) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
 }
-
-#[cfg(test)]
-#[path = "status_tests.rs"]
-mod tests;

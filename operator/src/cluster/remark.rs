@@ -14,4 +14,9 @@ impl Remark {
         let message = message.into();
         Self { reason, message }
     }
+
+    /// What is wanted cannot be carried out, as `problem` says.
+    pub fn invalid_spec(problem: impl std::fmt::Display) -> Self {
+        Self::new("InvalidSpec", format!("{problem}; what ran before runs on"))
+    }
 }

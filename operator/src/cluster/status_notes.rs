@@ -1,9 +1,16 @@
 //! Which changes of a status are worth an event. Pure.
 
-use super::pod_trouble::REASONS;
-use crate::controller::process::events::{Note, Tone};
+use super::note::{Note, Tone};
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// Reasons of nodes, front door or Redis that do not get anywhere: those of a condition and of an event.
+pub const TROUBLES: [&str; 4] = ["NoHost", "ImageNotPulled", "Crashing", "NotStarted"];
+
+/// Reason of the event that every pair of nodes is linked.
+pub const MESH_WHOLE: &str = "MeshWhole";
+/// Reason of the event that pairs have lost their links.
+pub const MESH_BROKEN: &str = "MeshBroken";
 
 /// The events between two statuses.
 #[must_use]
@@ -25,12 +32,12 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     // At the beginning nothing is lost yet.
     let first = before.conditions.is_empty();
     if let Some(mesh) = turned("MeshReady", "True") {
-        note(Tone::Normal, "MeshWhole", "Linking", &mesh.message);
+        note(Tone::Normal, MESH_WHOLE, "Linking", &mesh.message);
     }
     // A mesh that lacks links because more nodes are wanted has lost none.
     let same_size = before.mesh.desired_pairs == now.mesh.desired_pairs;
     if let Some(mesh) = turned("MeshReady", "False").filter(|_| !first && same_size) {
-        note(Tone::Warning, "MeshBroken", "Linking", &mesh.message);
+        note(Tone::Warning, MESH_BROKEN, "Linking", &mesh.message);
     }
     let away = condition(now, "RedisReady").filter(|c| c.status == "False");
     if let Some(redis) = away
@@ -42,7 +49,7 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
         note(Tone::Normal, "RedisReached", "Watching", &redis.message);
     }
     // The words may change with every attempt of Kubernetes: the reason is what is new.
-    let stuck = condition(now, "NodesReady").filter(|c| REASONS.contains(&c.reason.as_str()));
+    let stuck = condition(now, "NodesReady").filter(|c| TROUBLES.contains(&c.reason.as_str()));
     if let Some(stuck) = stuck
         && condition(before, "NodesReady").is_none_or(|c| c.reason != stuck.reason)
     {
@@ -68,7 +75,7 @@ fn condition<'a>(status: &'a SfuClusterStatus, kind: &str) -> Option<&'a Conditi
 
 /// Reasons of events are a closed set: they are what one filters by.
 fn reason(of_condition: &str) -> &'static str {
-    let of_pods = REASONS.into_iter().find(|reason| *reason == of_condition);
+    let of_pods = TROUBLES.into_iter().find(|reason| *reason == of_condition);
     of_pods.unwrap_or(match of_condition {
         "InvalidSpec" => "InvalidSpec",
         "SecretMissing" => "SecretMissing",

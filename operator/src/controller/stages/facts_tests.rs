@@ -1,7 +1,11 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::cluster::status::{COUNTS_EVERY, is_due, status};
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use sfumato_admin_api::types::NodeReport;
+use sfumato_mesh::MemberSnapshot;
+use std::time::Duration;
 
 #[allow(clippy::needless_pass_by_value, reason = "a test reads better without the ampersand")]
 fn pod(ordinal: usize, status: Value) -> Arc<Pod> {
@@ -38,18 +42,11 @@ fn mesh(members: usize, established: u32) -> MeshSnapshot {
     }
 }
 
-fn facts<'a>(pods: &'a [Arc<Pod>], mesh: &'a MeshSnapshot) -> Facts<'a> {
-    Facts {
-        name: "live",
-        generation: Some(4),
-        desired: 3,
-        pods,
-        mesh,
-        paused: false,
-        degraded: None,
-        progress: None,
-        upgrade: None,
-    }
+fn facts<'a>(pods: &[Arc<Pod>], mesh: &'a MeshSnapshot) -> Facts<'a> {
+    let object = json!({
+        "apiVersion": "sfumato.dev/v1alpha1", "kind": "SfuCluster", "metadata": { "name": "live", "generation": 4 },
+    });
+    super::facts(&serde_json::from_value(object).unwrap(), 3, pods, mesh)
 }
 
 fn told(facts: &Facts<'_>) -> SfuClusterStatus {

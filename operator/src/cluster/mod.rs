@@ -1,0 +1,16 @@
+//! What an SfuCluster means, wherever its nodes run. Pods and processes are both described in the terms of this folder, and
+//! both act on what it decides, so they cannot come to differ. Everything here is pure.
+//!
+//! - [`rollout`]: which node is drained, replaced or removed next, and what that waits for
+//! - [`status`]: the status with its conditions; [`status_notes`]: which changes of it are worth an event
+//! - [`node_arguments`]: workers, lanes, and the arguments that a node is started with
+//! - [`remark`], [`note`]: reason and message of a condition, and of an event
+
+pub mod node_arguments;
+pub mod note;
+pub mod remark;
+pub mod rollout;
+pub mod status;
+pub mod status_notes;
+#[cfg(test)]
+pub mod stories;

@@ -1,0 +1,303 @@
+//! Stories that hold for pods and for processes: what is there, what is done about it, and what people are told. Each
+//! platform puts the scenes in its own terms, and must come to the same acts and words.
+
+use super::rollout::{Act, Decision};
+use crate::crd::status::SfuClusterStatus;
+use serde_json::json;
+use sfumato_admin_api::types::DrainReason::{self, Manual, Roll, ScaleDown};
+use sfumato_admin_api::types::NodeReport;
+use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long publishers may stay, in every story.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// One look at a cluster.
+pub struct Scene {
+    pub story: &'static str,
+    pub wanted: u16,
+    pub nodes: Vec<Seen>,
+    /// Node pairs that are linked.
+    pub linked: u32,
+    /// What is to be done, in any order: `drain 2 roll`, `replace 2`, `may end 2`.
+    acts: &'static [&'static str],
+    /// Conditions, as `TYPE STATUS REASON: MESSAGE`; `{2}` stands for the name of node 2.
+    told: &'static [&'static str],
+}
+
+/// A node as it is.
+#[derive(Clone)]
+pub struct Seen {
+    pub ordinal: u16,
+    pub life: Life,
+    /// Whether it runs as is wanted now.
+    pub current: bool,
+    /// Why it is drained, as it says.
+    pub reasons: Vec<DrainReason>,
+    pub sessions: u32,
+    /// How long it has been on its way out.
+    pub leaving: Option<Duration>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Runs, and answers.
+    Up,
+    /// Runs, and does not answer.
+    Silent,
+    /// Has not come up yet.
+    Starting,
+    /// Dies again and again.
+    Crashing,
+    /// Was told to end.
+    Ending,
+}
+
+impl Seen {
+    pub fn answers(&self) -> bool {
+        matches!(self.life, Life::Up | Life::Ending)
+    }
+
+    fn old(mut self) -> Self {
+        self.current = false;
+        self
+    }
+
+    fn is(mut self, life: Life) -> Self {
+        self.life = life;
+        self
+    }
+
+    fn drained(mut self, reason: DrainReason, sessions: u32) -> Self {
+        self.reasons.push(reason);
+        self.sessions = sessions;
+        self
+    }
+
+    fn leaving(mut self, seconds: u64) -> Self {
+        self.leaving = Some(Duration::from_secs(seconds));
+        self
+    }
+}
+
+fn node(ordinal: u16) -> Seen {
+    Seen {
+        ordinal,
+        life: Life::Up,
+        current: true,
+        reasons: Vec::new(),
+        sessions: 2,
+        leaving: None,
+    }
+}
+
+fn scene(story: &'static str, nodes: impl Into<Vec<Seen>>) -> Scene {
+    let nodes = nodes.into();
+    let count = u32::try_from(nodes.len()).unwrap_or(0);
+    Scene {
+        story,
+        wanted: u16::try_from(nodes.len()).unwrap_or(0),
+        linked: count * count.saturating_sub(1) / 2,
+        nodes,
+        acts: &[],
+        told: &[],
+    }
+}
+
+impl Scene {
+    fn wants(mut self, wanted: u16) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    fn linked(mut self, linked: u32) -> Self {
+        self.linked = linked;
+        self
+    }
+
+    fn acts(mut self, acts: &'static [&'static str]) -> Self {
+        self.acts = acts;
+        self
+    }
+
+    fn tells(mut self, told: &'static [&'static str]) -> Self {
+        self.told = told;
+        self
+    }
+
+    /// The mesh as its driver sees it; `name` and `pid` are the platform's.
+    pub fn mesh(&self, name: impl Fn(u16) -> String, pid: impl Fn(u16) -> u32) -> MeshSnapshot {
+        let report = |seen: &Seen| -> NodeReport {
+            let drain = json!({ "reasons": seen.reasons.iter().map(|it| it.as_str()).collect::<Vec<_>>() });
+            let report = json!({
+                "apiVersion": 1, "version": "0", "name": name(seen.ordinal), "incarnation": format!("{}.1", seen.ordinal),
+                "adminUrl": "http://a", "clientUrl": "http://c", "revision": 1, "pid": pid(seen.ordinal), "workers": 1,
+                "linkEncryption": true, "ready": seen.reasons.is_empty(), "draining": !seen.reasons.is_empty(),
+                "drain": drain, "redis": true, "peers": [], "links": [], "publications": [], "carried": [],
+                "viewers": seen.sessions, "publishers": 0,
+            });
+            serde_json::from_value(report).expect("a report")
+        };
+        let member = |seen: &Seen| MemberSnapshot {
+            name: name(seen.ordinal).parse().expect("a name"),
+            incarnation: None,
+            reachable: seen.answers(),
+            report: seen.answers().then(|| Arc::new(report(seen))),
+        };
+        let count = u32::try_from(self.nodes.len()).expect("few");
+        MeshSnapshot {
+            members: self.nodes.iter().map(member).collect(),
+            desired_pairs: count * count.saturating_sub(1) / 2,
+            established_pairs: self.linked,
+            ..MeshSnapshot::default()
+        }
+    }
+}
+
+/// Checks what a platform makes of a scene.
+pub fn check(scene: &Scene, decision: &Decision, status: &SfuClusterStatus, name: impl Fn(u16) -> String) {
+    let number = |of: &str| -> u16 {
+        let found = scene.nodes.iter().find(|seen| name(seen.ordinal) == of);
+        found.map_or_else(|| panic!("{}: nobody is called {of}", scene.story), |seen| seen.ordinal)
+    };
+    let act = |act: &Act| match act {
+        Act::Drain(node, reason) => format!("drain {} {reason}", number(node)),
+        Act::Undrain(node, reason) => format!("undrain {} {reason}", number(node)),
+        Act::Replace { node, .. } => format!("replace {}", number(node)),
+        Act::ForceDelete { node, .. } => format!("remove {}", number(node)),
+    };
+    let ends = decision.surplus.iter().map(|node| format!("may end {}", number(node)));
+    let mut acts: Vec<String> = decision.acts.iter().map(act).chain(ends).collect();
+    acts.sort();
+    assert_eq!(acts, scene.acts, "{}", scene.story);
+    for expected in scene.told {
+        let mut expected = (*expected).to_owned();
+        for ordinal in 0..16 {
+            expected = expected.replace(&format!("{{{ordinal}}}"), &name(ordinal));
+        }
+        let kind = expected.split(' ').next().unwrap_or_default().to_owned();
+        let condition = status.conditions.iter().find(|condition| condition.type_ == kind);
+        let told = condition.map(|it| format!("{kind} {} {}: {}", it.status, it.reason, it.message));
+        let told = told.unwrap_or_else(|| format!("no condition {kind}"));
+        // A crash is told with what only the platform knows of it.
+        let fits = expected
+            .strip_suffix("...")
+            .map_or(told == expected, |start| told.starts_with(start));
+        assert!(fits, "{}: told is\n  {told}\nand not\n  {expected}", scene.story);
+    }
+}
+
+/// All scenes, in the order in which a reader may want them.
+pub fn scenes() -> Vec<Scene> {
+    use Life::{Crashing, Ending, Silent, Starting};
+    let three = || [0, 1, 2].map(node);
+    let old = || [0, 1, 2].map(|ordinal| node(ordinal).old());
+    let with = |mut nodes: [Seen; 3], seen: Seen| {
+        let at = usize::from(seen.ordinal);
+        nodes[at] = seen;
+        nodes
+    };
+    vec![
+        scene("all is well", three()).tells(&[
+            "Ready True AsDesired: 3 nodes, 3 pairs",
+            "NodesReady True AllReady: all 3 nodes are ready",
+            "MeshReady True AllLinked: 3 of 3 node pairs are linked",
+            "RedisReady True Reached: every node reaches Redis",
+            "Progressing False Settled: nothing is under way",
+            "Degraded False AsExpected: nothing needs a person",
+        ]),
+        scene("nothing is there yet", []).wants(3).tells(&[
+            "Ready False NotYet: 0 of 3 nodes are ready",
+            "RedisReady Unknown NoNodes: no node has said whether it reaches Redis",
+        ]),
+        scene("a node starts", with(three(), node(1).is(Starting))).linked(1).tells(&[
+            "NodesReady False NotAllReady: 2 of 3 nodes are ready",
+            "MeshReady False NotAllLinked: 1 of 3 node pairs are linked",
+        ]),
+        scene("a node dies again and again", with(three(), node(1).is(Crashing)))
+            .linked(1)
+            .tells(&["NodesReady False Crashing: {1} ends again and again: ..."]),
+        scene("pairs lack links", three())
+            .linked(2)
+            .tells(&["Ready False NotYet: 2 of 3 node pairs are linked"]),
+        scene("surplus nodes are drained together", [0, 1, 2, 3, 4].map(node))
+            .wants(3)
+            .acts(&["drain 3 scaleDown", "drain 4 scaleDown"])
+            .tells(&["Progressing True ScalingDown: draining {3}, {4} before the scale-down"]),
+        scene(
+            "a surplus node goes when it is drained",
+            [node(0), node(1).drained(ScaleDown, 0), node(2).drained(ScaleDown, 1)],
+        )
+        .wants(1)
+        .acts(&["may end 1"]),
+        scene(
+            "a surplus node that does not run holds nothing up",
+            [node(0), node(1).is(Starting)],
+        )
+        .wants(1)
+        .acts(&["may end 1"]),
+        scene("a surplus node that ends is left alone", [node(0), node(1).is(Ending)]).wants(1),
+        scene(
+            "a surplus node that is drained by hand is told that it is surplus",
+            [node(0), node(1).drained(Manual, 0)],
+        )
+        .wants(1)
+        .acts(&["drain 1 scaleDown"]),
+        scene(
+            "a surplus node that is wanted again stays",
+            [node(0), node(1).drained(ScaleDown, 1)],
+        )
+        .acts(&["undrain 1 scaleDown"]),
+        scene("what somebody drained by hand stays so", [node(0), node(1).drained(Manual, 0)]),
+        scene("a roll begins with the highest node", old())
+            .acts(&["drain 2 roll"])
+            .tells(&["Progressing True Rolling: draining {2}; 3 of 3 nodes have an older template"]),
+        scene("a roll waits for the last session", with(old(), node(2).old().drained(Roll, 1)))
+            .tells(&["Progressing True Rolling: draining {2}; 3 of 3 nodes have an older template"]),
+        scene("a roll replaces what is drained", with(old(), node(2).old().drained(Roll, 0)))
+            .acts(&["replace 2"])
+            .tells(&["Progressing True Rolling: replacing {2}; 3 of 3 nodes have an older template"]),
+        scene("a roll waits for the one that ends", with(old(), node(2).old().is(Ending))).tells(&[
+            "Progressing True Rolling: waiting until all nodes are ready and linked; 2 of 3 nodes have an older template",
+        ]),
+        scene("a roll waits for the one that starts", with(old(), node(2).is(Starting)))
+            .linked(1)
+            .tells(&[
+                "Progressing True Rolling: waiting until all nodes are ready and linked; 2 of 3 nodes have an older template",
+            ]),
+        scene("a roll waits for the mesh", with(old(), node(2))).linked(2),
+        scene("a roll goes on when the mesh is whole", with(old(), node(2))).acts(&["drain 1 roll"]),
+        scene("what was begun is ended", with(old(), node(1).old().drained(Roll, 0)))
+            .linked(1)
+            .acts(&["replace 1"]),
+        scene("a change that was taken back lifts its reason", with(three(), node(2).drained(Roll, 1)))
+            .acts(&["undrain 2 roll"]),
+        scene("old nodes that do not run are replaced at once", with(old(), node(0).old().is(Crashing)))
+            .linked(1)
+            .acts(&["replace 0"])
+            .tells(&["Progressing True Rolling: replacing {0}, which does not run; 3 of 3 nodes have an older template"]),
+        scene("a new one that does not run stops the roll", with(old(), node(2).is(Crashing))).linked(1),
+        scene(
+            "nothing is replaced while others are scaled down",
+            [node(0).old(), node(1).drained(ScaleDown, 1)],
+        )
+        .wants(1),
+        scene(
+            "a roll keeps its node drained while others are scaled down",
+            [node(0).old(), node(1).old().drained(Roll, 1), node(2).drained(ScaleDown, 1)],
+        )
+        .wants(2),
+        scene(
+            "a node that falls silent while it leaves gets its time",
+            with(old(), node(1).old().is(Silent).leaving(9)),
+        )
+        .linked(1),
+        scene(
+            "a node that is silent beyond its time is replaced",
+            with(old(), node(1).old().is(Silent).leaving(3_600)),
+        )
+        .linked(1)
+        .acts(&["replace 1"]),
+    ]
+}

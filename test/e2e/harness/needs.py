@@ -1,0 +1,14 @@
+"""What tests need beyond our own programs, so that a run of a few tests installs nothing that they do without."""
+
+from collections.abc import Iterable
+
+
+def needs(items: Iterable) -> set[str]:
+    """`browsers` where a test has one as a fixture, `peers` where it is marked `foreign`."""
+    found = set()
+    for item in items:
+        if "_browsers" in item.fixturenames:
+            found.add("browsers")
+        if item.get_closest_marker("foreign"):
+            found.add("peers")
+    return found
