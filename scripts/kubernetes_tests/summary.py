@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+
 from .attempts import SecondAttempt, SecondAttempts
 from .suite import Result
 
