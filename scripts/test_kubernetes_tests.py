@@ -80,10 +80,10 @@ class Verdict(unittest.TestCase):
 
     def test_two_second_attempts_fail_a_run_and_one_does_not(self) -> None:
         attempt = SecondAttempt("test/a/test_x.py::test_y", "E no")
-        self.assertEqual([conclude([GOOD], [], [attempt] * count, []) for count in (0, 1, 2)], [0, 0, 1])
+        self.assertEqual([conclude([GOOD], [attempt] * count, []) for count in (0, 1, 2)], [0, 0, 1])
 
     def test_a_file_that_did_not_pass_fails_the_run(self) -> None:
-        self.assertEqual(conclude([GOOD, Result("test/a/test_y.py", "", 0, False, "no cluster has run it")], [], [], []), 1)
+        self.assertEqual(conclude([GOOD, Result("test/a/test_y.py", "", 0, False, "no cluster has run it")], [], []), 1)
 
     def test_a_skipped_test_has_not_passed(self) -> None:
         suite = Suite(["test/a/test_of_the_verdict.py"], [], "run")

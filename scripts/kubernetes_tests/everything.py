@@ -40,7 +40,6 @@ class Run:
     queue: WaitingFiles
     durations: Durations = field(default_factory=Durations)
     results: list[Result] = field(default_factory=list)
-    suites: list[Suite] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def work(self, cluster: TestCluster) -> None:
@@ -61,8 +60,6 @@ class Run:
 
     def test(self, file: TestFile, cluster: TestCluster, output: Output) -> None:
         suite = Suite([file.path], [], self.name)
-        with self.lock:
-            self.suites.append(suite)
         result = suite.start(self.processes, cluster.name, output)
         output.line(summary.line(result))
         with self.lock:
@@ -100,7 +97,7 @@ def run(processes: Processes, clusters: Clusters, name: str) -> int:
         passed.keep(checksum)
         notes.append(f"the test cluster's own tests passed at {checksum}")
     notes.append(f"{len(used)} clusters, {time.monotonic() - began:.0f} s")
-    return summary.conclude([*here.results, *not_run], [suite.report for suite in here.suites], attempts, notes)
+    return summary.conclude([*here.results, *not_run], attempts, notes)
 
 
 def attempted(attempts: Iterable[SecondAttempt], files: set[str]) -> bool:

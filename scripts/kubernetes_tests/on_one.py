@@ -20,4 +20,4 @@ def run(processes: Processes, clusters: Clusters, paths: list[str], arguments: l
         build_previous(processes, cluster, output)
     suites = [Suite([path], arguments, name) for path in paths]
     results = [suite.start(processes, cluster, output) for suite in suites]
-    return summary.conclude(results, [suite.report for suite in suites], SecondAttempts().of_run(name), [])
+    return summary.conclude(results, SecondAttempts().of_run(name), [])

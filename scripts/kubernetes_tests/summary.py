@@ -1,10 +1,7 @@
-"""What the run came to: files, second attempts, slow tests."""
+"""What the run came to: files and second attempts. Its slowest tests are in check.sh's list of all suites."""
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-import slowest
 
 from .attempts import SecondAttempt, SecondAttempts
 from .suite import Result
@@ -13,7 +10,7 @@ from .suite import Result
 MOST_SECOND_ATTEMPTS = 1
 
 
-def conclude(results: Sequence[Result], reports: Sequence[Path], attempts: Sequence[SecondAttempt], notes: Sequence[str]) -> int:
+def conclude(results: Sequence[Result], attempts: Sequence[SecondAttempt], notes: Sequence[str]) -> int:
     """Prints it; returns the exit code."""
     print("\n-- tests on Kubernetes")
     for result in results:
@@ -24,7 +21,6 @@ def conclude(results: Sequence[Result], reports: Sequence[Path], attempts: Seque
     for attempt in attempts:
         print(f"  second attempt: {attempt.test}: {attempt.error}")
         print(f"    in {known.times(attempt.test)} runs on this computer ({known.path})")
-    print("\n".join(slowest.slowest([report for report in reports if report.is_file()])))
     too_many = len(attempts) > MOST_SECOND_ATTEMPTS
     if too_many:
         print(f"{len(attempts)} second attempts: at most {MOST_SECOND_ATTEMPTS} passes; find each race", file=sys.stderr)
