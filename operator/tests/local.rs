@@ -164,6 +164,8 @@ fn a_node_that_keeps_dying_is_restarted_with_growing_waits() {
             "sfu-2 died: exit code 3, last line: sfu-2 cannot go on; restarting in {wait}"
         ));
     }
+    cluster.waits_for("Crashing: sfu-2 ends again and again: exit code 3");
+    cluster.waits_for_condition("NodesReady", "False Crashing", "sfu-2 cannot go on");
     cluster.ends_with(Signal::SIGINT);
 }
 
