@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --example fake_cluster            # then open http://127.0.0.1:2020/
 //! cargo run --example fake_cluster -- 2021    # on another port
+//! SFUMATO_WEB_PAGE_DIR=web/ui cargo run --example fake_cluster    # with the page as it is in that directory
 //! ```
 //! Loads and viewers move a little, and the mesh breaks and heals every now and then. Sessions open, but no media flows.
 
@@ -12,12 +13,14 @@
 mod fake_node;
 
 use fake_node::{FakeNode, mesh};
+use sfu_web::page::Files;
 use sfu_web::server;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
 use sfumato_admin_api::program::log::LogFormat;
 use sfumato_admin_api::types::{CarriedReport, Lane, LinkState, NodeReport, PublicationReport, TrackKind, TrackReport};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -46,11 +49,12 @@ async fn main() {
     tracing::info!("open http://127.0.0.1:{port}/");
     let seeds = vec![nodes[0].peer.admin_url.parse().unwrap()];
     let token = TokenSource::fixed("");
+    let page = Files::of(std::env::var_os("SFUMATO_WEB_PAGE_DIR").map(PathBuf::from).as_deref()).unwrap();
     let stop = async {
         let _ = tokio::signal::ctrl_c().await;
     };
     tokio::select! {
-        served = server::serve(listener, seeds, HttpNodeAdmin::new(token.clone()), token, stop) => served.unwrap(),
+        served = server::serve(listener, seeds, HttpNodeAdmin::new(token.clone()), token, page, stop) => served.unwrap(),
         () = move_figures(&nodes) => {}
     }
 }

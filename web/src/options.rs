@@ -51,6 +51,11 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_WEB_INSECURE_ADMIN")]
     pub insecure_admin: bool,
 
+    /// Directory to read the page from at each request, for work on the page: a change shows when the page is loaded again.
+    /// Without it, the page is that of the program
+    #[arg(long, env = "SFUMATO_WEB_PAGE_DIR", value_name = "DIR")]
+    pub page_dir: Option<PathBuf>,
+
     /// Form of the log on standard error: human, or json with one object a line
     #[arg(long, env = "SFUMATO_WEB_LOG_FORMAT", value_name = "FORMAT", default_value = "human")]
     pub log_format: LogFormat,

@@ -37,6 +37,13 @@ pub enum ServeError {
     /// No CA.
     #[error(transparent)]
     Ca(#[from] TlsError),
+    /// No page.
+    #[error("cannot read the page from {path}; --page-dir is a directory with an index.html, such as web/ui")]
+    Page {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}; check --listen, and whether another sfu-web runs")]
     Listen {
@@ -65,13 +72,17 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
         Some(path) => HttpNodeAdmin::with_ca(token.clone(), &TrustedCa::follow(path)?),
         None => HttpNodeAdmin::new(token.clone()),
     };
+    let page = page::Files::of(options.page_dir.as_deref()).map_err(|source| ServeError::Page {
+        path: options.page_dir.clone().unwrap_or_default(),
+        source,
+    })?;
     let address = options.listen;
     let listener = listen::bind(address)
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
     let seeds: Vec<String> = options.seeds.iter().map(ToString::to_string).collect();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %address, seed = seeds.join(" "), "front door is open");
-    serve(listener, options.seeds, admin, token, stop).await
+    serve(listener, options.seeds, admin, token, page, stop).await
 }
 
 /// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line. By the admin token
@@ -84,13 +95,14 @@ pub async fn serve(
     seeds: Vec<Seed>,
     reports: impl Reports,
     token: TokenSource,
+    page: page::Files,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let (view, seen) = watch::channel(View::default());
     let (texts, written) = watch::channel(Arc::from(""));
     let polling = tokio::spawn(polling::run(view.clone(), seeds, reports));
     let publishing = tokio::spawn(api::publish(seen.clone(), texts));
-    let app = app(view, written, token);
+    let app = app(view, written, token, page);
 
     let (stopping, mut stopped) = watch::channel(());
     let until_stop = async move {
@@ -114,7 +126,12 @@ pub async fn serve(
 }
 
 /// Every route.
-pub fn app(view: watch::Sender<View>, texts: watch::Receiver<Arc<str>>, token: TokenSource) -> Router {
+pub fn app(
+    view: watch::Sender<View>,
+    texts: watch::Receiver<Arc<str>>,
+    token: TokenSource,
+    page: page::Files,
+) -> Router {
     let open = texts.clone();
     let api = Api::new(view.subscribe(), texts);
     Router::new()
@@ -126,5 +143,5 @@ pub fn app(view: watch::Sender<View>, texts: watch::Receiver<Arc<str>>, token: T
             open,
         }))
         .merge(api::routes(api))
-        .fallback(page::serve)
+        .fallback_service(axum::routing::any(page::serve).with_state(page))
 }

@@ -11,6 +11,7 @@ use fake_node::{Answer, FakeNode, as_a_node_does, mesh, problem};
 use parking_lot::Mutex;
 use reqwest::Response;
 use serde_json::Value;
+use sfu_web::page::Files;
 use sfu_web::server;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
@@ -28,6 +29,10 @@ struct Door {
 impl Door {
     /// Opens a front door that knows the first of these nodes, and waits until it knows all of them.
     async fn before(nodes: &[FakeNode]) -> Self {
+        Self::with_page(nodes, Files::default()).await
+    }
+
+    async fn with_page(nodes: &[FakeNode], page: Files) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let seeds = nodes
@@ -42,6 +47,7 @@ impl Door {
             seeds,
             reports,
             TokenSource::fixed("t"),
+            page,
             async {
                 let _ = stopped.await;
             },
@@ -422,6 +428,36 @@ async fn the_page_comes_with_its_types_and_a_policy_and_is_not_sent_twice() {
             .await
             .unwrap();
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    }
+}
+
+#[tokio::test]
+async fn a_page_from_a_directory_is_read_anew_each_time_and_nothing_outside_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page");
+    std::fs::create_dir(&page).unwrap();
+    std::fs::write(folder.path().join("secret"), "s").unwrap();
+    std::os::unix::fs::symlink("../secret", page.join("link")).unwrap();
+    assert!(Files::of(Some(&page)).is_err(), "there is no index.html");
+    std::fs::write(page.join("index.html"), "one").unwrap();
+
+    let nodes = vec![FakeNode::start("sfu-1").await];
+    let door = Door::with_page(&nodes, Files::of(Some(&page)).unwrap()).await;
+    let first = door.get("/").await;
+    let tag = header(&first, "etag").to_owned();
+    assert!(header(&first, "content-security-policy").contains("default-src 'none'"));
+    assert_eq!(first.text().await.unwrap(), "one");
+    std::fs::write(page.join("index.html"), "changed").unwrap();
+    let changed = door
+        .client
+        .get(&door.base)
+        .header("if-none-match", tag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(changed.text().await.unwrap(), "changed");
+    for path in ["/link", "/%2e%2e/secret", "/..%2fsecret", "//etc/passwd", "/main.js"] {
+        assert_eq!(door.get(path).await.status(), StatusCode::NOT_FOUND, "{path}");
     }
 }
 
