@@ -76,6 +76,11 @@ class Cluster:
         found = self.api.get(path("events", self.namespace), fieldSelector=f"involvedObject.name={self.name},reason={reason}")
         return [event["message"] for event in found]
 
+    def times_told(self, reason: str) -> int:
+        """How often an event was written; those that say the same are one object with a count."""
+        found = self.api.get(path("events", self.namespace), fieldSelector=f"involvedObject.name={self.name},reason={reason}")
+        return sum(event.get("series", {}).get("count", 1) for event in found)
+
     def draining(self) -> set[str]:
         return {node["name"] for node in self.status()["nodes"] if node.get("draining")}
 

@@ -61,7 +61,8 @@ def test_an_operator_that_was_stopped_for_longer_than_its_lease_ends_and_does_no
 def test_two_operators_that_work_at_once_end_where_one_would(story):
     for _ in range(2):
         story.operator("--leader-elect=false").ready()
-    live = story.cluster().up(replicas=4)
+    # A link of which one operator has closed an end that the other had just made is replaced after the grace.
+    live = story.cluster().up(replicas=4, mesh={"linkGrace": "2s"})
     before = live.uids()
     live.delete_pod("live-1")
     eventually("live-1 is another pod", lambda: live.uids().get("live-1", before["live-1"]) != before["live-1"], within=15)
@@ -83,3 +84,18 @@ def test_without_an_operator_nothing_ends_and_afterwards_all_is_as_it_should_be(
     story.operator().ready()
     live.whole(3)
     assert {name for name, uid in live.uids().items() if before[name] != uid} == {"live-2"}
+
+
+def test_one_request_about_the_lease_that_is_never_answered_ends_nobody(story):
+    way = story.way()
+    first = story.operator(way=way).ready()
+    story.operator().ready()
+    live = story.cluster().up()
+    rule = way.swallow("GET", "/leases/sfu-operator")
+    eventually("the request is swallowed", lambda: rule.spent, within=10)
+    swallowed = story.lease()["renewTime"]
+    eventually("the Lease is renewed all the same", lambda: story.lease()["renewTime"] > swallowed, within=15)
+    assert (story.leader(), first.process.running()) == ("operator-1", True)
+    assert "no answer about the lease in time" in first.log()
+    live.scale(4)
+    live.whole(4)

@@ -15,7 +15,7 @@ use crate::cluster::rollout::Leaving;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// First pause after a failure, doubled with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -46,8 +46,37 @@ pub struct Context {
 pub struct Memory {
     /// Since when pods have been on their way out.
     pub leaving: Leaving,
-    /// Failures in a row.
-    pub failures: u32,
+    /// What went wrong last, if that has not come right since.
+    pub failing: Option<Failing>,
+}
+
+/// Failures in a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Failing {
+    /// Those that each came after the pause of the one before.
+    count: u32,
+    /// When the last of these was.
+    at: Instant,
+}
+
+impl Failing {
+    /// One more failure. One that comes before the pause is over was called for by a change and not by the pause: it says
+    /// nothing about how long to wait, or a burst of changes would make it a minute.
+    fn again(before: Option<Self>, now: Instant) -> Self {
+        match before {
+            Some(before) if now < before.at + before.pause() => before,
+            before => Self {
+                count: before.map_or(1, |before| before.count.saturating_add(1)),
+                at: now,
+            },
+        }
+    }
+
+    fn pause(self) -> Duration {
+        FIRST_PAUSE
+            .saturating_mul(1 << self.count.saturating_sub(1).min(16))
+            .min(LONGEST_PAUSE)
+    }
 }
 
 impl Context {
@@ -68,18 +97,11 @@ impl Context {
 
     /// How long to wait after one more failure of a cluster: each has its own count, so that a broken one delays no other.
     pub fn pause_after_failure(&self, key: &Key) -> Duration {
-        let failures = self.remember(key, |memory| {
-            memory.failures = memory.failures.saturating_add(1);
-            memory.failures
-        });
-        pause(failures)
+        let now = Instant::now();
+        self.remember(key, |memory| {
+            memory.failing.insert(Failing::again(memory.failing, now)).pause()
+        })
     }
-}
-
-fn pause(failures: u32) -> Duration {
-    FIRST_PAUSE
-        .saturating_mul(1 << failures.saturating_sub(1).min(16))
-        .min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -88,8 +110,27 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_minute() {
-        let seconds: Vec<u64> = (1..=8).map(|failures| pause(failures).as_secs()).collect();
+        let mut now = Instant::now();
+        let mut failing = None;
+        let seconds = [(); 8].map(|()| {
+            let next = failing.insert(Failing::again(failing, now));
+            now += next.pause();
+            next.pause().as_secs()
+        });
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+        let (count, at) = (u32::MAX, now);
+        assert_eq!(Failing { count, at }.pause(), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn a_burst_of_failures_does_not_lengthen_the_pause() {
+        let start = Instant::now();
+        let mut failing = Failing::again(None, start);
+        for milliseconds in 0..999 {
+            failing = Failing::again(Some(failing), start + Duration::from_millis(milliseconds));
+        }
+        assert_eq!(failing.pause(), FIRST_PAUSE);
+        let next = Failing::again(Some(failing), start + FIRST_PAUSE);
+        assert_eq!(next.pause(), 2 * FIRST_PAUSE);
     }
 }

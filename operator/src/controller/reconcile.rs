@@ -47,7 +47,7 @@ pub async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Res
     };
     context.metrics.reconciled(word, reason, began.elapsed());
     if result.is_ok() {
-        context.remember(&key, |memory| memory.failures = 0);
+        context.remember(&key, |memory| memory.failing = None);
     }
     result
 }

@@ -92,6 +92,13 @@ fn pause(spec: Option<&LeaseSpec>, me: &str, unchanged: Duration, retry: Duratio
     }
 }
 
+/// How long a call about the Lease may take, this long after the last renewal. Half of the renew deadline at most, so that
+/// one call without an answer leaves time for another; and never so long that the deadline passes unnoticed.
+fn call_deadline(timing: Timing, renewed: Option<Duration>) -> Duration {
+    let left = timing.renew_deadline.saturating_sub(renewed.unwrap_or_default());
+    left.min(timing.renew_deadline / 2).max(Duration::from_millis(1))
+}
+
 /// The Lease's next content when `me` writes itself into it.
 fn written(spec: Option<&LeaseSpec>, me: &str, timing: Timing, now: Timestamp) -> LeaseSpec {
     let mine = spec.is_some_and(|spec| spec.holder_identity.as_deref() == Some(me));
@@ -187,12 +194,8 @@ impl Elector {
         pause(spec, &self.me, self.since.elapsed(), self.timing.retry)
     }
 
-    /// A call never takes so long that the renew deadline passes unnoticed.
     fn call_deadline(&self) -> Duration {
-        let left = self
-            .renewed
-            .map(|at| self.timing.renew_deadline.saturating_sub(at.elapsed()));
-        left.unwrap_or(self.timing.renew_deadline).max(Duration::from_millis(1))
+        call_deadline(self.timing, self.renewed.map(|at| at.elapsed()))
     }
 
     fn check(&self) -> Result<(), Lost> {
@@ -298,6 +301,15 @@ mod tests {
         assert_eq!((timing.renew_deadline, timing.retry), (seconds(10), seconds(2)));
         let short = Timing::of(Duration::from_millis(3_900));
         assert_eq!((short.duration, short.renew_deadline), (seconds(3), seconds(2)));
+    }
+
+    #[test]
+    fn one_call_without_an_answer_leaves_time_for_another_and_the_last_ends_with_the_deadline() {
+        let (timing, seconds) = (Timing::of(Duration::from_secs(15)), Duration::from_secs);
+        assert_eq!(call_deadline(timing, None), seconds(5));
+        assert_eq!(call_deadline(timing, Some(timing.retry)), seconds(5));
+        assert_eq!(call_deadline(timing, Some(seconds(9))), seconds(1));
+        assert!(call_deadline(timing, Some(seconds(11))) < seconds(1));
     }
 
     fn held_by(holder: &str, seconds: i32) -> LeaseSpec {

@@ -19,12 +19,20 @@ use std::time::Instant;
 #[error("the status cannot be written: {0}")]
 pub struct StatusError(#[source] kube::Error);
 
-/// Writes statuses, and remembers when.
+/// Writes statuses, and remembers which, and when.
 pub struct StatusWriter {
     client: Client,
     events: Events,
     metrics: Arc<Metrics>,
-    written: Mutex<BTreeMap<Key, Instant>>,
+    written: Mutex<BTreeMap<Key, Written>>,
+}
+
+/// What was written last of a cluster.
+struct Written {
+    /// UID of the object: one that was deleted and made again is another one.
+    uid: String,
+    at: Instant,
+    status: SfuClusterStatus,
 }
 
 impl StatusWriter {
@@ -54,7 +62,7 @@ impl StatusWriter {
         now: &SfuClusterStatus,
     ) -> Result<(), StatusError> {
         let key = Key::from(id);
-        let since = self.written.lock().get(&key).map(Instant::elapsed);
+        let since = self.written.lock().get(&key).map(|last| last.at.elapsed());
         if !is_due(now, before, since) {
             return Ok(());
         }
@@ -74,7 +82,15 @@ impl StatusWriter {
             Err(error) => return Err(StatusError(error)),
         }
         self.metrics.status_written();
-        self.written.lock().insert(key, Instant::now());
+        let last = Written {
+            uid: id.uid.clone(),
+            at: Instant::now(),
+            status: now.clone(),
+        };
+        let last = self.written.lock().insert(key, last);
+        // `before` may be older than what was written last: the watch has not brought that back yet.
+        let told = last.filter(|last| last.uid == id.uid);
+        let before = told.as_ref().map_or(before, |last| &last.status);
         let reference = about(id);
         for note in changes(before, now) {
             self.events.tell(&reference, note);
