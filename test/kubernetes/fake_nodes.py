@@ -1,6 +1,6 @@
 """One process that answers for the media nodes of many clusters: admin API over HTTPS, with each cluster's own token and certificate. A link is
-fresh as soon as both its ends are connected; media there is none. Nodes can be told to be as bad as real ones: slow, silent, lying, known by another
-certificate."""
+fresh while both its ends are there and connected to each other; media there is none. Nodes can be told to be as bad as real ones: slow, silent,
+lying, known by another certificate."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,9 @@ class Link:
 class FakeNode:
     """What one node knows, and how it changes: as a real one does it, in docs/admin-api.yaml."""
 
-    def __init__(self, name: str, incarnation: str, address: str, token: str):
+    def __init__(self, name: str, incarnation: str, address: str, token: str, nodes: "set[FakeNode]"):
+        self._nodes = nodes
+        """All that run, this one among them."""
         self.name = name
         self.incarnation = incarnation
         self.address = address
@@ -114,10 +116,20 @@ class FakeNode:
         return not self.reasons
 
     def link_report(self, peer: str, incarnation: str, lane: int, link: Link) -> dict:
-        heard = "stale" if peer in self.unheard else "fresh"
+        is_heard = peer not in self.unheard and self.is_end_of(self.far_end(incarnation, lane), link)
+        heard = "fresh" if is_heard else "stale"
         state = heard if link.remote else "connecting"
         end = {"id": link.id, "remote": link.remote, "state": state, "sinceMs": 0, "rttUs": None}
         return {"peer": peer, "peerIncarnation": incarnation, "lane": lane, **end}
+
+    def far_end(self, incarnation: str, lane: int) -> Link | None:
+        """The end that a peer has of a link with this node."""
+        peers = (node for node in self._nodes if node.incarnation == incarnation)
+        return next((link for node in peers if (link := node.links.get((self.name, self.incarnation, lane)))), None)
+
+    @staticmethod
+    def is_end_of(far: Link | None, near: Link) -> bool:
+        return far is not None and (far.id, far.remote) == (near.remote, near.id)
 
     def drain(self, reason: str, deadlineSeconds: int) -> dict:
         """Viewers leave at once, publishers at the deadline."""
@@ -144,7 +156,7 @@ class FakeNode:
         self.drop(request.get("close", []))
         self.peers[peer] = request["peer"]
         ends = [self.put_lane((peer, request["peer"]["incarnation"], lane["lane"]), lane) for lane in request["lanes"]]
-        self.has_changed()
+        self.links_have_changed()
         return {"links": ends}
 
     def put_lane(self, key: tuple[str, str, int], request: dict) -> dict:
@@ -164,7 +176,7 @@ class FakeNode:
     def close_links(self, request: dict) -> None:
         self.must_be_meant(request)
         self.drop(request["links"])
-        self.has_changed()
+        self.links_have_changed()
 
     def drop(self, links: list[str]) -> None:
         self.links = {key: link for key, link in self.links.items() if link.id not in links}
@@ -172,6 +184,13 @@ class FakeNode:
     def must_be_meant(self, request: dict) -> None:
         if request["incarnation"] != self.incarnation:
             raise Refusal(HTTPStatus.CONFLICT, f"this is {self.incarnation}")
+
+    def links_have_changed(self) -> None:
+        """Peers hear, or hear no more."""
+        self.has_changed()
+        for node in self._nodes - {self}:
+            if any(incarnation == self.incarnation for _, incarnation, _ in node.links):
+                node.has_changed()
 
     def has_changed(self) -> None:
         self.revision += 1
@@ -185,6 +204,7 @@ class FakeNodes:
     def __init__(self):
         self._loop = asyncio.new_event_loop()
         self._servers: dict[str, asyncio.Server] = {}
+        self._running: set[FakeNode] = set()
         self._conversations: dict[str, set[asyncio.Task]] = {}
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake nodes", daemon=True)
         self._thread.start()
@@ -197,7 +217,7 @@ class FakeNodes:
 
     def start(self, name: str, incarnation: str, address: str, secret: dict[str, bytes]) -> FakeNode:
         """A node that answers; `secret` is its cluster's admin Secret."""
-        node = FakeNode(name, incarnation, address, secret["token"].decode().split()[0])
+        node = FakeNode(name, incarnation, address, secret["token"].decode().split()[0], self._running)
         self._run(self._serve(node, server_tls(secret)))
         return node
 
@@ -223,6 +243,9 @@ class FakeNodes:
                 for conversation in conversations:
                     conversation.cancel()
                 await asyncio.gather(*conversations, return_exceptions=True)
+            for node in [node for node in self._running if node.address == address]:
+                self._running.discard(node)
+                node.links_have_changed()
 
         self._run(end())
 
@@ -230,6 +253,7 @@ class FakeNodes:
         asyncio.run_coroutine_threadsafe(what, self._loop).result(START_DEADLINE)
 
     async def _serve(self, node: FakeNode, tls: ssl.SSLContext) -> None:
+        self._running.add(node)
         await self._listen(node.address, lambda reader, writer: converse(node, reader, writer), ssl=tls)
 
     async def _listen(self, address: str, answer, **options) -> None:

@@ -30,7 +30,7 @@ TOLD = {
     "taken": ("Degraded", "True", "Service taken-web exists"),
 }
 # From the apply to the last good one, on a busy machine.
-ALL_READY = 180
+ALL_READY = 300
 # From a change of one cluster to its whole mesh, while others are broken.
 CHANGED = 10
 # What the operator may take with fifty clusters, in bytes.

@@ -9,7 +9,7 @@ import pytest
 
 from cluster import Cluster
 from control_plane import ControlPlane, StartedControlPlane
-from operator_process import Operator, define
+from operator_process import Operator
 from story import Story
 
 # Folder and address of the control plane, for the processes that run tests.
@@ -23,8 +23,6 @@ def pytest_sessionstart(session):
         return
     plane = session.config.stash[STARTED] = StartedControlPlane()
     plane.start()
-    with plane.admin() as api:
-        define(api)
     os.environ[PLANE] = f"{plane.folder} {plane.address}"
 
 

@@ -16,6 +16,7 @@ STARTED = 20
 DEFINED_WITHIN = 20
 # As environment variables: an option of a story wins.
 IMAGES = {f"SFUMATO_{name}_IMAGE": f"stories/{name.lower()}:1" for name in ("NODE", "WEB", "REDIS")}
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 # What a namespace needs of the manifests: the definition is there already, and the Deployment is a process here.
 RIGHTS = {"ServiceAccount": "serviceaccounts", "Role": "roles", "RoleBinding": "rolebindings"}
 
@@ -41,6 +42,21 @@ def give_rights(api: ApiClient, namespace: str, *others: str) -> None:
         metadata = manifest["metadata"]
         where = path(RIGHTS[manifest["kind"]], metadata["namespace"], metadata["name"])
         api.patch("apply", where, manifest, fieldManager="installer")
+
+    in_force(api, f"system:serviceaccount:{namespace}:sfu-operator", namespace, *others)
+
+
+def in_force(api: ApiClient, user: str, *namespaces: str) -> None:
+    """Waits until the API server knows the rights of this user: it follows Roles and bindings as everybody does. Without namespaces: in all."""
+    for namespace in namespaces or ("",):
+        allowed = lambda where=namespace: may(api, user, "list", "sfuclusters", where, "sfumato.dev")  # noqa: E731
+        eventually(f"{user} may work in {namespace or 'all namespaces'}", allowed, within=STARTED, every=0.02)
+
+
+def may(api: ApiClient, user: str, verb: str, resource: str, namespace: str = "", group: str = "") -> bool:
+    attributes = {"verb": verb, "resource": resource, "group": group, "namespace": namespace}
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {"user": user, "resourceAttributes": attributes}}
+    return api.create(REVIEWS, review)["status"]["allowed"]
 
 
 def draw_token(api: ApiClient, namespace: str) -> str:

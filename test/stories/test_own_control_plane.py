@@ -4,7 +4,6 @@ import pytest
 
 from api_client import Refused, path
 from control_plane import StartedControlPlane
-from operator_process import define
 from story import Story
 from testcluster.waiting import eventually
 
@@ -18,8 +17,6 @@ def plane():
     it = StartedControlPlane()
     try:
         it.start()
-        with it.admin() as api:
-            define(api)
         yield it
     finally:
         it.close()

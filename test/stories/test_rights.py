@@ -4,16 +4,9 @@ import pytest
 
 from api_client import path
 from cluster import Cluster
-from operator_process import give_rights, manifests
+from operator_process import give_rights, in_force, manifests, may
 
-REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 CLUSTER_WIDE = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
-
-
-def may(api, user: str, verb: str, resource: str, namespace: str = "", group: str = "") -> bool:
-    attributes = {"verb": verb, "resource": resource, "group": group, "namespace": namespace}
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {"user": user, "resourceAttributes": attributes}}
-    return api.create(REVIEWS, review)["status"]["allowed"]
 
 
 NEEDED = [("list", "sfuclusters", "sfumato.dev"), ("get", "secrets", ""), ("delete", "pods", ""), ("patch", "services", "")]
@@ -33,7 +26,9 @@ def user_of_all(story) -> str:
     name = f"{story.namespace}-all"
     for manifest in manifests(*CLUSTER_WIDE, options=(f"--namespace={name}",)):
         story.api.create(path(CLUSTER_WIDE[manifest["kind"]]), manifest)
-    return f"system:serviceaccount:{name}:sfu-operator"
+    user = f"system:serviceaccount:{name}:sfu-operator"
+    in_force(story.api, user)
+    return user
 
 
 def test_an_operator_of_one_namespace_cannot_read_more_than_it_needs_there(story):
