@@ -72,6 +72,12 @@ class Cluster:
     def delete_pod(self, name: str, **options: Any) -> None:
         self.api.delete(path("pods", self.namespace, name), **options)
 
+    def lose_pod(self, name: str) -> None:
+        """Deletes one, and waits until it is another: until then, a status that is all well is that of the old one."""
+        before = self.uids()[name]
+        self.delete_pod(name)
+        eventually(f"{name} is another pod", lambda: self.uids().get(name, before) != before, within=SOON)
+
     def events(self, reason: str) -> list[str]:
         found = self.api.get(path("events", self.namespace), fieldSelector=f"involvedObject.name={self.name},reason={reason}")
         return [event["message"] for event in found]

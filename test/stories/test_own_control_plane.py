@@ -81,11 +81,11 @@ def test_an_invalid_object_keeps_the_last_good_state_running_and_says_what_is_wr
     status = live.status()
     assert (status["nodesSummary"], status["mesh"]["summary"]) == ("3/3", "3/3"), "the last good state is what is wanted"
 
-    live.delete_pod("live-1")
+    live.lose_pod("live-1")
     live.whole(3)
     operator.process.kill()
     story.operator("--identity=same").ready()
-    live.delete_pod("live-2")
+    live.lose_pod("live-2")
     live.whole(3)
     assert {name for name, uid in live.uids().items() if before[name] == uid} == {"live-0"}
     assert live.condition("Degraded")["reason"] == "InvalidSpec", "also after a restart of the operator"
