@@ -5,6 +5,7 @@ use crate::terminal::Terminal;
 use parking_lot::Mutex;
 use sfumato_admin_api::client::NodeAdmin;
 use sfumato_admin_api::types::{DrainReason, DrainRequest};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -28,46 +29,47 @@ pub struct DrainCall {
 impl DrainCall {
     /// Has the node drained.
     pub fn drain(&mut self, asking: Asking<'_>, reason: DrainReason, deadline: Duration) {
-        let (name, url) = (asking.name.to_owned(), asking.url.to_owned());
-        let (admin, terminal) = (Arc::clone(asking.admin), asking.terminal.clone());
-        let told = Arc::clone(&self.told);
-        self.start(async move {
-            let request = DrainRequest {
-                reason,
-                deadline_seconds: Some(deadline.as_secs()),
-            };
-            match admin.drain(&url, &request).await {
-                Ok(_) => tell_once(&terminal, &told, Note::draining(&name, deadline, reason)),
-                Err(error) => terminal.warn(&format!("{name} could not be told to drain: {error}")),
-            }
-        });
+        let (admin, url) = (Arc::clone(asking.admin), asking.url.to_owned());
+        let request = DrainRequest {
+            reason,
+            deadline_seconds: Some(deadline.as_secs()),
+        };
+        let call = async move { admin.drain(&url, &request).await.map(drop) };
+        self.start(asking, call, Note::draining(asking.name, deadline, reason), "drain");
     }
 
     /// Has the node accept sessions again, as far as we are concerned.
     pub fn lift(&mut self, asking: Asking<'_>, reason: DrainReason) {
-        let (name, url) = (asking.name.to_owned(), asking.url.to_owned());
-        let (admin, terminal) = (Arc::clone(asking.admin), asking.terminal.clone());
-        let told = Arc::clone(&self.told);
-        self.start(async move {
-            match admin.undrain(&url, reason).await {
-                Ok(_) => tell_once(&terminal, &told, Note::drain_lifted(&name, reason)),
-                Err(error) => terminal.warn(&format!("{name} could not be told to take sessions again: {error}")),
-            }
-        });
+        let (admin, url) = (Arc::clone(asking.admin), asking.url.to_owned());
+        let call = async move { admin.undrain(&url, reason).await.map(drop) };
+        let note = Note::drain_lifted(asking.name, reason);
+        self.start(asking, call, note, "take sessions again");
     }
 
-    fn start(&mut self, call: impl Future<Output = ()> + Send + 'static) {
-        if self.call.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.call = Some(tokio::spawn(call));
+    /// Makes the call, if none is under way, and tells of its success by `note`; `what` the node could not be told otherwise.
+    fn start<E: Display>(
+        &mut self,
+        asking: Asking<'_>,
+        call: impl Future<Output = Result<(), E>> + Send + 'static,
+        note: Note,
+        what: &'static str,
+    ) {
+        if self.call.as_ref().is_some_and(|call| !call.is_finished()) {
+            return;
         }
-    }
-}
-
-fn tell_once(terminal: &Terminal, told: &Mutex<Option<Note>>, note: Note) {
-    let mut told = told.lock();
-    if told.as_ref() != Some(&note) {
-        tell(terminal, &note);
-        *told = Some(note);
+        let (name, terminal, told) = (asking.name.to_owned(), asking.terminal.clone(), Arc::clone(&self.told));
+        self.call = Some(tokio::spawn(async move {
+            match call.await {
+                Err(error) => terminal.warn(&format!("{name} could not be told to {what}: {error}")),
+                Ok(()) => {
+                    let mut told = told.lock();
+                    if told.as_ref() != Some(&note) {
+                        tell(&terminal, &note);
+                        *told = Some(note);
+                    }
+                }
+            }
+        }));
     }
 }
 
