@@ -39,13 +39,14 @@ needs() {
 check_setup() { scripts/setup.sh; }
 
 # What PYTEST_ARGS picks decides which suites run at all: nothing is brought up for a suite that has none of these tests.
-suites=(test/e2e test/cluster test/kubernetes)
+suites=(test/e2e test/cluster test/kubernetes test/stories)
 wants() { [[ " ${wanted[*]} " == *" $1 "* ]]; }
 choose() {
   local asked=() picked
   if [ -z "${PYTEST_ARGS:-}" ]; then return; fi
   if wants e2e; then asked+=(test/e2e); fi
   if wants kubernetes; then asked+=(test/cluster test/kubernetes); fi
+  if wants stories; then asked+=(test/stories); fi
   if [ ${#asked[@]} = 0 ]; then return; fi
   picked=$(scripts/chosen-tests.sh "${asked[@]}") || exit 1
   mapfile -t suites < <(cut -d/ -f1-2 <<<"$picked" | uniq)
@@ -54,7 +55,7 @@ choose() {
 # has_tests CHECK: whether it has tests to run.
 has_tests() {
   case $1 in
-    e2e) [[ " ${suites[*]} " == *" test/e2e "* ]] ;;
+    e2e | stories) [[ " ${suites[*]} " == *" test/$1 "* ]] ;;
     kubernetes) [[ " ${suites[*]} " == *" test/cluster "* || " ${suites[*]} " == *" test/kubernetes "* ]] ;;
   esac
 }
@@ -78,7 +79,7 @@ end_idle() {
 }
 # After the setup: many minutes on a machine that has none of our caches.
 begin_ahead() {
-  if wants stories || { wants kubernetes && has_tests kubernetes; }; then beside ahead-cluster scripts/cluster-build.sh; fi
+  if { wants stories && has_tests stories; } || { wants kubernetes && has_tests kubernetes; }; then beside ahead-cluster scripts/cluster-build.sh; fi
   if wants dependencies; then beside ahead-deny scripts/tools.sh deny; fi
 }
 # After the build, which is cargo's last one until the whole-system tests are over: those mostly wait.
@@ -111,7 +112,7 @@ check_e2e() { scripts/e2e-tests.sh; }
 
 check_kubernetes() {
   local named=()
-  if [ -n "${PYTEST_ARGS:-}" ]; then mapfile -t named < <(printf '%s\n' "${suites[@]}" | grep -vx test/e2e); fi
+  if [ -n "${PYTEST_ARGS:-}" ]; then mapfile -t named < <(printf '%s\n' "${suites[@]}" | grep -E '^test/(cluster|kubernetes)$'); fi
   scripts/apt.sh browsers
   scripts/tools.sh e2e
   scripts/kubernetes-tests.sh "${named[@]}"

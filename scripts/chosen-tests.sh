@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints the whole-system tests that PYTEST_ARGS picks, one a line; exit code 1, and what pytest says of it, where there is none.
-#   chosen-tests.sh SUITE...       SUITE is test/e2e, test/cluster or test/kubernetes
+#   chosen-tests.sh SUITE...       SUITE is test/e2e, test/stories, test/cluster or test/kubernetes
 . "$(dirname "$0")/env.sh"
 [ $# -gt 0 ] || usage "usage: chosen-tests.sh SUITE..."
 scripts/tools.sh e2e >&2

@@ -10,6 +10,17 @@ from testcluster.waiting import eventually
 WHOLE = 90
 # Kinds of what a cluster may own.
 CHILDREN = "statefulsets,deployments,services,serviceaccounts,secrets,poddisruptionbudgets,networkpolicies,pods"
+# Every condition of a cluster of which nothing is wanting.
+AS_DESIRED = {
+    "Ready": "True",
+    "NodesReady": "True",
+    "MeshReady": "True",
+    "RedisReady": "True",
+    "Progressing": "False",
+    "Degraded": "False",
+    "Paused": "False",
+    "UpgradeAvailable": "False",
+}
 # The shortest time that publishers get, so that the suite stays short.
 DEADLINE = "10s"
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sfucluster import SfuCluster
+from sfucluster import AS_DESIRED, SfuCluster
 from testcluster.audit import Audit, Request
 from testcluster.fixtures import foreign, new_namespace
 from testcluster.waiting import eventually
@@ -48,16 +48,7 @@ def test_an_object_becomes_a_whole_mesh_and_says_so(sfu):
     # Media does not wait for Redis, so neither does Ready.
     eventually("every node reaches Redis", lambda: sfu.condition("RedisReady")["status"] == "True", within=30)
     conditions = {c["type"]: c["status"] for c in sfu.status()["conditions"]}
-    assert conditions == {
-        "Ready": "True",
-        "NodesReady": "True",
-        "MeshReady": "True",
-        "RedisReady": "True",
-        "Progressing": "False",
-        "Degraded": "False",
-        "Paused": "False",
-        "UpgradeAvailable": "False",
-    }
+    assert conditions == AS_DESIRED
     assert eventually("the event is written", lambda: sfu.events("MeshWhole"), within=10)
 
 

@@ -72,20 +72,18 @@ class Cluster:
     def delete_pod(self, name: str, **options: Any) -> None:
         self.api.delete(path("pods", self.namespace, name), **options)
 
-    def lose_pod(self, name: str) -> None:
+    def lose_pod(self, name: str, within: float = SOON) -> None:
         """Deletes one, and waits until it is another: until then, a status that is all well is that of the old one."""
         before = self.uids()[name]
         self.delete_pod(name)
-        eventually(f"{name} is another pod", lambda: self.uids().get(name, before) != before, within=SOON)
+        eventually(f"{name} is another pod", lambda: self.uids().get(name, before) != before, within=within)
 
     def events(self, reason: str) -> list[str]:
-        found = self.api.get(path("events", self.namespace), fieldSelector=f"involvedObject.name={self.name},reason={reason}")
-        return [event["message"] for event in found]
+        return [event["message"] for event in self._events(reason)]
 
     def times_told(self, reason: str) -> int:
         """How often an event was written; those that say the same are one object with a count."""
-        found = self.api.get(path("events", self.namespace), fieldSelector=f"involvedObject.name={self.name},reason={reason}")
-        return sum(event.get("series", {}).get("count", 1) for event in found)
+        return sum(event.get("series", {}).get("count", 1) for event in self._events(reason))
 
     def draining(self) -> set[str]:
         return {node["name"] for node in self.status()["nodes"] if node.get("draining")}
@@ -142,6 +140,9 @@ class Cluster:
         eventually("all pods are new", lambda: not set(before.values()) & set(self.uids().values()), within=within)
         self.whole(len(before))
         self.says("Progressing", "False", "Settled")
+
+    def _events(self, reason: str) -> list[dict]:
+        return self.api.get(path("events", self.namespace), fieldSelector=f"involvedObject.name={self.name},reason={reason}")
 
     def _path(self) -> str:
         return path("sfuclusters", self.namespace, self.name)

@@ -11,10 +11,18 @@ from cluster import Cluster
 from control_plane import ControlPlane, StartedControlPlane
 from operator_process import Operator
 from story import Story
+from testcluster.attempts import SecondAttempts
+from testcluster.outcome import pytest_runtest_makereport  # noqa: F401
 
 # Folder and address of the control plane, for the processes that run tests.
 PLANE = "SFUMATO_STORIES_PLANE"
 STARTED = pytest.StashKey[StartedControlPlane]()
+
+
+def pytest_configure(config):
+    # The processes that run tests report to the one that was started.
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SecondAttempts(f"test/{config.rootpath.name}"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -67,14 +75,6 @@ def operator(story) -> Operator:
 def live(operator, story) -> Cluster:
     """A cluster that is not made yet, and whose operator runs."""
     return story.cluster()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.when == "call":
-        item.failed = report.failed
-    return report
 
 
 def pytest_runtest_setup():

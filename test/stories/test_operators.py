@@ -64,8 +64,7 @@ def test_two_operators_that_work_at_once_end_where_one_would(story):
     # A link of which one operator has closed an end that the other had just made is replaced after the grace.
     live = story.cluster().up(replicas=4, mesh={"linkGrace": "2s"})
     before = live.uids()
-    live.delete_pod("live-1")
-    eventually("live-1 is another pod", lambda: live.uids().get("live-1", before["live-1"]) != before["live-1"], within=15)
+    live.lose_pod("live-1", within=15)
     live.whole(4)
     links = lambda: {name: sorted(link.id for link in node.links.values()) for name, node in story.kubelet.nodes.items()}  # noqa: E731
     settled = links()
@@ -79,8 +78,7 @@ def test_without_an_operator_nothing_ends_and_afterwards_all_is_as_it_should_be(
     live = story.cluster().up()
     before = live.uids()
     assert first.process.end() == 0
-    live.delete_pod("live-2")
-    eventually("Kubernetes has made another", lambda: live.uids().get("live-2", before["live-2"]) != before["live-2"], within=15)
+    live.lose_pod("live-2", within=15)
     story.operator().ready()
     live.whole(3)
     assert {name for name, uid in live.uids().items() if before[name] != uid} == {"live-2"}

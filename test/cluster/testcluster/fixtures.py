@@ -18,6 +18,7 @@ from .faults import Faults
 from .kubectl import Kubectl, KubectlError
 from .layout import CLIENT, Layout
 from .machines import Machine
+from .outcome import pytest_runtest_makereport  # noqa: F401
 from .waiting import eventually
 
 
@@ -109,11 +110,3 @@ class FailuresAtOnce:
             self._terminal.write_line("")
             self._terminal.write_sep("-", f"{report.nodeid} ({report.when}) after {report.duration:.0f} s", red=True)
             self._terminal.write_line(report.longreprtext)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.when == "call":
-        item.failed = report.failed
-    return report
