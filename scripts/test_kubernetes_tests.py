@@ -2,15 +2,20 @@
 
 import contextlib
 import io
+import os
 import tempfile
 import unittest
+import unittest.mock
+from dataclasses import dataclass
 from pathlib import Path
 
 from kubernetes_tests.attempts import SecondAttempt, SecondAttempts
+from kubernetes_tests.clusters import CannotUse, Clusters, TestCluster
 from kubernetes_tests.durations import UNKNOWN, Durations
 from kubernetes_tests.everything import CLUSTERS, WITH_THE_GATE, WITH_THE_PREVIOUS_RELEASE, WITHOUT_THE_GATE, attempted, test_file
-from kubernetes_tests.files import ROOT
+from kubernetes_tests.files import ROOT, cache
 from kubernetes_tests.kept import Passed, checksum, test_cluster_inputs
+from kubernetes_tests.output import Output
 from kubernetes_tests.suite import Result, Suite
 from kubernetes_tests.summary import conclude
 from kubernetes_tests.waiting_files import TestFile, WaitingFiles
@@ -71,6 +76,41 @@ class Kept(unittest.TestCase):
         self.assertEqual(attempts.times("test/a/test_x.py::test_y"), 2)
         self.assertTrue(attempted(attempts.of_run("a"), {"test/a/test_x.py"}))
         self.assertFalse(attempted(attempts.of_run("a"), {"test/b/test_x.py"}))
+
+
+@dataclass
+class Programs:
+    """Programs that end with these codes, one after the other."""
+
+    codes: list[int]
+
+    def run(self, _command: list[str], output: Output, _environment: dict[str, str] | None = None) -> int:
+        output.line("cluster: no answer from the API server")
+        output.line("")
+        return self.codes.pop(0)
+
+
+class BringUp(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.enterContext(unittest.mock.patch.dict(os.environ, {"XDG_CACHE_HOME": folder.name}))
+        self.enterContext(contextlib.redirect_stdout(io.StringIO()))
+
+    def test_a_cluster_that_does_not_come_up_is_tried_once_more_aloud(self) -> None:
+        Clusters(Programs([1, 0, 0]), "run").up(TestCluster("nobody"), Output(""))
+        (attempt,) = SecondAttempts().of_run("run")
+        self.assertIn("nobody", attempt.test)
+        self.assertIn("ended with 1: cluster: no answer from the API server", attempt.error)
+        self.assertTrue((cache() / "cluster/failed/nobody").is_dir())
+
+    def test_a_cluster_that_does_not_come_up_twice_is_not_used_and_says_why(self) -> None:
+        said = ""
+        try:
+            Clusters(Programs([1, 1]), "run").up(TestCluster("nobody"), Output(""))
+        except CannotUse as error:
+            said = str(error)
+        self.assertTrue(said.endswith("up ended with 1: cluster: no answer from the API server"), said)
 
 
 class Verdict(unittest.TestCase):

@@ -22,7 +22,7 @@ def main() -> int:
     arguments = os.environ.get("PYTEST_ARGS", "").split()
     run = uuid.uuid4().hex[:8]
     processes = Processes()
-    clusters = Clusters(processes)
+    clusters = Clusters(processes, run)
     # Also where this was started in the background, which ignores the first of them.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)

@@ -3,6 +3,7 @@ A race that shows in one of ten runs would hide behind its second attempts 99 ti
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from .files import cache
@@ -24,6 +25,20 @@ class SecondAttempts:
 
     def lines(self) -> list[dict]:
         return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.is_file() else []
+
+    def add(self, what: str, error: str, run: str) -> None:
+        """Writes down what is no test: a cluster that had to be brought up twice."""
+        line = {
+            "test": what,
+            "error": error,
+            "when": "setup",
+            "run": run,
+            "cluster": "",
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
     def of_run(self, run: str) -> list[SecondAttempt]:
         return [SecondAttempt(line["test"], line["error"]) for line in self.lines() if line["run"] == run]

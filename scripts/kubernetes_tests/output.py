@@ -6,10 +6,13 @@ from dataclasses import dataclass
 LOCK = threading.Lock()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Output:
     prefix: str
+    last: str = ""
+    """The last line that says anything."""
 
     def line(self, text: str) -> None:
         with LOCK:
             print(f"{self.prefix}{text}", flush=True)
+        self.last = text.strip() or self.last

@@ -27,7 +27,7 @@ class Processes:
     _ending: bool = False
 
     def run(self, command: list[str], output: Output, environment: dict[str, str] | None = None) -> int:
-        """Runs a program to its end; what it says goes to `output`."""
+        """Runs a program to its end; what it says goes to `output`, which remembers the last line."""
         with self._lock:
             if self._ending:
                 raise Interrupted

@@ -83,10 +83,10 @@ class FakeNode:
         if after != str(self.revision):
             return
         seconds = float(wait.removesuffix("ms")) / 1000 if wait.endswith("ms") else float(wait.removesuffix("s"))
-        try:
-            await asyncio.wait_for(self.changed.wait(), seconds)
-        except TimeoutError:
-            return
+        # Not `wait_for`, which until Python 3.12 swallows a cancellation that comes together with the news.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.changed.wait()
 
     def report(self) -> dict:
         return {

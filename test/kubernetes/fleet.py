@@ -1,4 +1,4 @@
-"""Fifty clusters whose nodes one process plays."""
+"""Many clusters whose nodes one process plays."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from testcluster.kubectl import Kubectl
 from testcluster.waiting import eventually
 
 NODES = 3
-# An external Redis, which nobody needs: managed ones would be 50 more pods.
+# An external Redis, which nobody needs: managed ones would be as many more pods.
 REDIS_SECRET = "redis"
 
 

@@ -60,6 +60,8 @@ def story(plane, request, tmp_path) -> Iterator[Story]:
         if not getattr(request.node, "failed", False):
             it.check()
     finally:
+        if failures := it.failures():
+            print(f"--- the stand-ins failed: {failures}")
         for operator in it.operators:
             print(f"--- {operator.identity}\n{operator.log()[-6000:]}")
         it.close()

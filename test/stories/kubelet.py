@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
@@ -44,6 +45,8 @@ class Kubelet(StandInKubelet):
         self._told: dict[str, bool] = {}
         self._waiting: dict[str, dict] = {}
         """Pods whose volumes are not there yet, by UID."""
+        self._again: dict[str, str] = {}
+        """Names of pods of which the API server refused something, or did not answer, by UID: it is done once more, as kubelets do."""
         self._turn = threading.RLock()
         self._closed = threading.Event()
         super().__init__(api, namespace, block)
@@ -82,33 +85,59 @@ class Kubelet(StandInKubelet):
         self._lost.add(self.nodes[pod].incarnation.partition(".")[0])
 
     def _carry_out(self, news: News) -> None:
-        pod = news.object["metadata"]
-        # What was seen may be over.
-        with self._turn, suppress(Refused):
+        pod = news.object
+        uid = pod["metadata"]["uid"]
+        with self._turn:
+            self._again.pop(uid, None)
             if news.kind == "DELETED":
-                self._waiting.pop(pod["uid"], None)
-                self._take_back(pod["uid"])
-            elif "deletionTimestamp" in pod:
-                self._waiting.pop(pod["uid"], None)
-                self._end(pod)
-            elif pod["uid"] not in self._given:
-                self._begin(pod)
+                self._waiting.pop(uid, None)
+                self._take_back(uid)
+                return
+            try:
+                self._see_to(pod)
+            except (Refused, ConnectionError):
+                self._again[uid] = pod["metadata"]["name"]
+
+    def _see_to(self, pod: dict) -> None:
+        metadata = pod["metadata"]
+        if "deletionTimestamp" in metadata:
+            self._waiting.pop(metadata["uid"], None)
+            self._end(metadata)
+        elif metadata["uid"] not in self._given:
+            self._begin(pod)
+
+    def _repeat(self, uid: str, name: str) -> None:
+        """What the API server refused may be over: the pod is gone, or another one has its name."""
+        found = self._api.get(path("pods", self._namespace), fieldSelector=f"metadata.name={name}")
+        self._again.pop(uid)
+        for pod in found:
+            if pod["metadata"]["uid"] == uid:
+                self._carry_out(News("MODIFIED", pod, time.monotonic()))
 
     def _begin(self, pod: dict) -> None:
-        name, cluster = pod["name"], pod["labels"]["app.kubernetes.io/instance"]
-        fate = self.fates.get(name) or self.fates.get(cluster) or Fate.RUN
+        uid, cluster = pod["metadata"]["uid"], pod["metadata"]["labels"]["app.kubernetes.io/instance"]
         try:
             secret = self._secret(cluster)
         except Refused:
-            self._waiting[pod["uid"]] = pod
+            self._waiting[uid] = pod
             return
-        address = self._given[pod["uid"]] = self._addresses.take()
+        address = self._given[uid] = self._addresses.take()
+        try:
+            self._run(pod, self.fates.get(pod["metadata"]["name"]) or self.fates.get(cluster) or Fate.RUN, address, secret)
+        except (Refused, ConnectionError):
+            self.nodes.pop(pod["metadata"]["name"], None)
+            self._take_back(uid)
+            raise
+
+    def _run(self, pod: dict, fate: Fate, address: str, secret: dict[str, bytes]) -> None:
+        name = pod["metadata"]["name"]
         if fate is Fate.NO_HOST:
             why = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
             self._tell(name, {"phase": "Pending", "conditions": [why]})
             return
-        target = {"apiVersion": "v1", "kind": "Node", "name": f"host-{name.rpartition('-')[2]}"}
-        self._api.create(path("pods", self._namespace, name, "binding"), {"metadata": {"name": name}, "target": target})
+        if "nodeName" not in pod["spec"]:
+            target = {"apiVersion": "v1", "kind": "Node", "name": f"host-{name.rpartition('-')[2]}"}
+            self._api.create(path("pods", self._namespace, name, "binding"), {"metadata": {"name": name}, "target": target})
         match fate:
             case Fate.NOT_PULLED:
                 waiting = {"reason": "ErrImagePull", "message": "manifest unknown"}
@@ -116,9 +145,9 @@ class Kubelet(StandInKubelet):
                 self._tell(name, {"phase": "Pending", "containerStatuses": [container]})
                 return
             case Fate.RUN:
-                self._answer(pod, address, secret)
+                self._answer(pod["metadata"], address, secret)
             case Fate.FOREIGN:
-                self._answer(pod, address, secret | foreign_certificate())
+                self._answer(pod["metadata"], address, secret | foreign_certificate())
             case Fate.SILENT:
                 self._nodes.start_silent(address)
         self._tell(name, running(address))
@@ -150,12 +179,16 @@ class Kubelet(StandInKubelet):
         while not self._closed.wait(LOOK_EVERY):
             # What is looked at may end meanwhile, and the API server be away.
             with self._turn, suppress(Refused, ConnectionError):
+                for uid, name in list(self._again.items()):
+                    self._repeat(uid, name)
                 for uid in list(self._waiting):
-                    self._begin(self._waiting.pop(uid))
+                    self._carry_out(News("MODIFIED", self._waiting.pop(uid), time.monotonic()))
                 for name, node in list(self.nodes.items()):
-                    if self.probes and node.ready != self._told[name]:
-                        self._tell(name, running(node.address, node.ready))
-                        self._told[name] = node.ready
+                    # Once: it may change while it is told.
+                    ready = node.ready
+                    if self.probes and ready != self._told[name]:
+                        self._tell(name, running(node.address, ready))
+                        self._told[name] = ready
 
 
 def foreign_certificate() -> dict[str, bytes]:

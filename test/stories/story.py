@@ -91,8 +91,11 @@ class Story:
         """What is true of every story: no right is missing, the stand-in has done its part, and whoever runs ends when asked to."""
         refused = [f"{r.verb} {r.resource} {r.name}: {r.code}" for r in self.audit.refused(self.user)]
         assert not refused, f"the operator lacks rights: {refused}"
-        failures = [failure for kubelet in self._kubelets for failure in kubelet.failures]
-        assert not failures, failures
+        assert not self.failures(), self.failures()
         for operator in self.operators:
             if operator.process.running():
                 assert operator.process.end() == 0, operator.log()[-2000:]
+
+    def failures(self) -> list[BaseException]:
+        """What the stand-ins could not do."""
+        return [failure for kubelet in self._kubelets for failure in kubelet.failures]

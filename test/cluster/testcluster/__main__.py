@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import bring_up, images, node, tear_down
 from .image import reference
-from .kubectl import Kubectl
+from .kubectl import Kubectl, KubectlError
 from .layout import CLIENT, KUBERNETES, Layout, cache
 from .machines import Machine, MachineError
 
@@ -18,7 +18,7 @@ def main() -> int:
     layout = Layout(arguments.name)
     try:
         return arguments.command(layout, arguments) or 0
-    except (bring_up.CannotStart, MachineError, FileNotFoundError, images.ImageTooLarge, AssertionError) as error:
+    except (bring_up.CannotStart, MachineError, KubectlError, FileNotFoundError, images.ImageTooLarge, AssertionError) as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1
 

@@ -42,7 +42,7 @@ def up(layout: Layout, count: int, feature_gates: str = "") -> None:
         try:
             bring_up(layout, [Host(number) for number in range(1, count + 1)], feature_gates)
         except BaseException:
-            print(f"bringing {layout.name} up failed; its logs stay in {layout.logs} until `cluster.sh down` or the next `up`")
+            print(f"bringing {layout.name} up failed; its logs stay in {layout.logs} until `cluster.sh down` or the next `up`", flush=True)
             raise
 
 
