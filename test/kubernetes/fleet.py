@@ -56,8 +56,9 @@ class Fleet:
         return time.monotonic() - began
 
     def missing(self, names: set[str]) -> bool:
-        missing = names - self.ready()
-        assert not missing, f"not ready: {sorted(missing)}"
+        missing = sorted(names - self.ready())
+        statuses = self.statuses() if missing else {}
+        assert not missing, f"not ready: {missing}; {missing[0]}: {statuses.get(missing[0])}"
         return True
 
 

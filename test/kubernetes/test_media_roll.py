@@ -37,9 +37,9 @@ def test_a_roll_from_the_previous_release_moves_viewers_within_5_s_and_leaves_th
     emptied_at = time.monotonic()
     assert publisher.child.running(), "the publisher was cut before its node's turn"
     for flock in flocks:
-        eventually(f"all of {flock} play elsewhere", lambda f=flock: f.returned() == f.playing() == f.viewers, within=BACK_WITHIN + 3)
+        # Those of the other nodes may have been here since these were replaced.
+        eventually(f"all of {flock} play elsewhere", lambda f=flock: plays_elsewhere(f), within=BACK_WITHIN + 3)
         assert flock.longest_gap() < BACK_WITHIN
-        assert "live-0" not in flock.nodes()
     print(f"viewers saw nothing for {max(flock.longest_gap() for flock in flocks):.2f} s at most")
     eventually("the deadline ends the publisher", lambda: not publisher.child.running(), within=30)
     stayed = time.monotonic() - emptied_at
@@ -50,6 +50,10 @@ def test_a_roll_from_the_previous_release_moves_viewers_within_5_s_and_leaves_th
     sfu.whole(3)
     print(f"rolled three nodes after {time.monotonic() - began:.1f} s")
     assert set(images(sfu).values()) == {IMAGES["sfu-node"]}
+
+
+def plays_elsewhere(flock) -> bool:
+    return flock.returned() == flock.playing() == flock.viewers and "live-0" not in flock.nodes()
 
 
 def mixed(cluster) -> bool:
