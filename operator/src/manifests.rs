@@ -1,6 +1,6 @@
 //! `sfu-operator manifests`: what Kubernetes needs to run the operator, with the least rights that it can work with.
 
-use crate::cli::ManifestsArgs;
+use crate::cli::{Access, ManifestsArgs};
 use crate::controller::LEASE;
 use crate::crd::SfuCluster;
 use crate::crds::{CrdsError, Sorted};
@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 const NAME: &str = "sfu-operator";
 /// Port of health and metrics.
 const PORT: u16 = 8080;
+
+/// The option of `run` that needs a right more.
+const PROXY: &str = "--node-access=proxy";
 
 /// All of it as YAML documents.
 ///
@@ -26,6 +29,7 @@ pub fn yaml(args: &ManifestsArgs) -> Result<String, CrdsError> {
 }
 
 fn documents(args: &ManifestsArgs) -> Vec<Value> {
+    let access = access(args);
     let mut all = vec![
         serde_json::to_value(SfuCluster::crd()).unwrap_or_default(),
         json!({
@@ -45,7 +49,7 @@ fn documents(args: &ManifestsArgs) -> Vec<Value> {
     if args.watch_namespaces.is_empty() {
         all.push(json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": { "name": NAME, "labels": labels() }, "rules": rules(),
+            "metadata": { "name": NAME, "labels": labels() }, "rules": rules(access),
         }));
         all.push(binding("ClusterRoleBinding", "ClusterRole", None, &args.namespace));
     }
@@ -53,7 +57,7 @@ fn documents(args: &ManifestsArgs) -> Vec<Value> {
         let mut metadata = named(namespace);
         metadata["name"] = json!("sfu-operator-clusters");
         all.push(json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules(),
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules(access),
         }));
         let mut binding = binding("RoleBinding", "Role", Some(namespace), &args.namespace);
         binding["metadata"]["name"] = json!("sfu-operator-clusters");
@@ -64,27 +68,45 @@ fn documents(args: &ManifestsArgs) -> Vec<Value> {
     all
 }
 
+/// Also where it was asked for by `--arg`, or the operator would lack a right.
+fn access(args: &ManifestsArgs) -> Access {
+    if args.args.iter().any(|arg| arg == PROXY) {
+        Access::Proxy
+    } else {
+        args.node_access
+    }
+}
+
 /// What the operator may do in the namespaces that it looks after.
-fn rules() -> Value {
-    json!([
-        { "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters"], "verbs": ["get", "list", "watch"] },
-        { "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters/status"], "verbs": ["patch"] },
+fn rules(access: Access) -> Vec<Value> {
+    let mut rules = usual_rules();
+    if access == Access::Proxy {
+        // Whoever has it can send any request to any port of any pod there.
+        rules.push(
+            json!({ "apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get", "create", "update", "delete"] }),
+        );
+    }
+    rules
+}
+
+fn usual_rules() -> Vec<Value> {
+    vec![
+        json!({ "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters"], "verbs": ["get", "list", "watch"] }),
+        json!({ "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters/status"], "verbs": ["patch"] }),
         // Owner references block the deletion of their owner, which needs this where the admission plugin is on.
-        { "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters/finalizers"], "verbs": ["update"] },
-        { "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"] },
-        { "apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"] },
-        // For --node-access=proxy.
-        { "apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get", "create", "update", "delete"] },
-        { "apiGroups": [""], "resources": ["services", "serviceaccounts"], "verbs": children() },
+        json!({ "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters/finalizers"], "verbs": ["update"] }),
+        json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"] }),
+        json!({ "apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"] }),
+        json!({ "apiGroups": [""], "resources": ["services", "serviceaccounts"], "verbs": children() }),
         // No list and no watch: they would show every Secret.
-        { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "patch"] },
+        json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "patch"] }),
         // Why a StatefulSet makes no pods is told in events only.
-        { "apiGroups": [""], "resources": ["events"], "verbs": ["list"] },
-        { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] },
-        { "apiGroups": ["apps"], "resources": ["statefulsets", "deployments"], "verbs": children() },
-        { "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": children() },
-        { "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": children() },
-    ])
+        json!({ "apiGroups": [""], "resources": ["events"], "verbs": ["list"] }),
+        json!({ "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] }),
+        json!({ "apiGroups": ["apps"], "resources": ["statefulsets", "deployments"], "verbs": children() }),
+        json!({ "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": children() }),
+        json!({ "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": children() }),
+    ]
 }
 
 fn children() -> Value {
@@ -123,6 +145,9 @@ fn deployment(args: &ManifestsArgs) -> Value {
     ];
     if !args.watch_namespaces.is_empty() {
         options.push(format!("--watch-namespaces={}", args.watch_namespaces.join(",")));
+    }
+    if args.node_access == Access::Proxy {
+        options.push(PROXY.to_owned());
     }
     options.extend(args.args.iter().cloned());
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
@@ -173,4 +198,35 @@ fn named(namespace: &str) -> Value {
 
 fn labels() -> Value {
     json!({ "app.kubernetes.io/name": NAME })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::documents;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn printed(options: &[&str]) -> String {
+        let Cli { command } = Cli::parse_from([&["sfu-operator", "manifests"], options].concat());
+        let Command::Manifests(args) = command else {
+            panic!("`manifests` is another command");
+        };
+        serde_json::to_string(&documents(&args)[1..]).unwrap()
+    }
+
+    #[test]
+    fn the_right_to_reach_pods_through_the_api_server_is_given_to_who_asks_for_it() {
+        for options in [&[][..], &["--watch-namespaces=media"]] {
+            assert!(!printed(options).contains("pods/proxy"), "{options:?}");
+        }
+        for options in [
+            &["--node-access=proxy"][..],
+            &["--arg=--node-access=proxy"],
+            &["--node-access=proxy", "--watch-namespaces=media,more"],
+        ] {
+            let text = printed(options);
+            assert!(text.contains("pods/proxy"), "{options:?}");
+            assert_eq!(text.matches("--node-access=proxy").count(), 1, "{options:?}");
+        }
+    }
 }

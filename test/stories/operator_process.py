@@ -54,7 +54,8 @@ def in_force(api: ApiClient, user: str, *namespaces: str) -> None:
 
 
 def may(api: ApiClient, user: str, verb: str, resource: str, namespace: str = "", group: str = "") -> bool:
-    attributes = {"verb": verb, "resource": resource, "group": group, "namespace": namespace}
+    resource, _, subresource = resource.partition("/")
+    attributes = {"verb": verb, "resource": resource, "subresource": subresource, "group": group, "namespace": namespace}
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {"user": user, "resourceAttributes": attributes}}
     return api.create(REVIEWS, review)["status"]["allowed"]
 

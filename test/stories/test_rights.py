@@ -10,7 +10,7 @@ CLUSTER_WIDE = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrol
 
 
 NEEDED = [("list", "sfuclusters", "sfumato.dev"), ("get", "secrets", ""), ("delete", "pods", ""), ("patch", "services", "")]
-NOT_NEEDED = [("list", "secrets"), ("watch", "secrets"), ("get", "nodes"), ("get", "configmaps"), ("create", "pods")]
+NOT_NEEDED = [("list", "secrets"), ("watch", "secrets"), ("get", "nodes"), ("get", "configmaps"), ("create", "pods"), ("get", "pods/proxy")]
 
 
 def test_an_operator_of_one_namespace_can_do_nothing_elsewhere(story):

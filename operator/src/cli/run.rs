@@ -115,6 +115,9 @@ pub struct ManifestsArgs {
     /// Namespaces to look for SfuClusters in: rights are given in these only. They must exist.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
+    /// How the operator reaches the nodes' admin API. Only `proxy` needs the right to send requests to pods through the API server.
+    #[arg(long, value_enum, default_value = "direct")]
+    pub node_access: Access,
     /// Further options of `sfu-operator run`, such as `--node-image=IMAGE`. Repeatable.
     #[arg(long = "arg", value_name = "OPTION", allow_hyphen_values = true)]
     pub args: Vec<String>,
