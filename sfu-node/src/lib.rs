@@ -35,4 +35,5 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+pub use media::libraries::versions as libraries;
 pub use serve::run;

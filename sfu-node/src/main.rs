@@ -12,6 +12,9 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == "openapi") {
         return print_openapi();
     }
+    if asks_for_libraries() {
+        return print_libraries();
+    }
     let options = Options::parse();
     if let Err(message) = options.check() {
         Options::command()
@@ -41,6 +44,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `--version --verbose`: `--version` alone stays one line, which scripts read.
+fn asks_for_libraries() -> bool {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    words.len() == 2 && words.iter().any(|word| word == "--version") && words.iter().any(|word| word == "--verbose")
+}
+
+#[allow(clippy::print_stdout)] // its output is its purpose
+fn print_libraries() -> ExitCode {
+    println!("sfu-node {}", env!("CARGO_PKG_VERSION"));
+    for (library, version) in sfu_node::libraries() {
+        println!("{library} {version}");
+    }
+    ExitCode::SUCCESS
 }
 
 #[allow(clippy::print_stdout)] // its output is its purpose

@@ -97,3 +97,17 @@ fn a_failure_that_is_no_fault_of_the_command_line_gives_exit_code_1() {
         .unwrap();
     assert_eq!(program.status.code(), Some(1), "{program:?}");
 }
+
+#[test]
+fn a_verbose_version_names_the_libraries_that_the_worker_is_linked_with() {
+    let program = Command::new(env!("CARGO_BIN_EXE_sfu-node"))
+        .args(["--version", "--verbose"])
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(program.stdout).unwrap();
+    assert!(program.status.success(), "{said}");
+    let first_words: Vec<&str> = said.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(first_words, ["sfu-node", "OpenSSL", "libsrtp", "libuv"], "{said}");
+}

@@ -2,6 +2,7 @@
 
 pub mod counts;
 pub mod deadline;
+pub mod libraries;
 pub mod pipe;
 pub mod rtp;
 mod thread_load;
