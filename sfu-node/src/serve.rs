@@ -25,7 +25,8 @@ pub async fn run(options: Options) -> Result<(), String> {
     let (tokens, source): (Option<http::admin::Tokens>, TokenSource) = match &options.admin_token_file {
         Some(path) => {
             let file =
-                TokenFile::open(path).map_err(|error| format!("--admin-token-file {}: {error}", path.display()))?;
+                TokenFile::open(path, options.access.key_overlap)
+                    .map_err(|error| format!("--admin-token-file {}: {error}", path.display()))?;
             let source = file.source();
             (Some(Arc::new(move || file.tokens())), source)
         }

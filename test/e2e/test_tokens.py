@@ -202,6 +202,9 @@ def test_tokens_of_an_identity_provider_are_checked_by_its_published_keys_which_
     assert publishes("old", signed(old, "old", publish=["*"])) == 201
     assert publishes("viewer", signed(old, "old", play=["*"])) == 403
     assert publishes("forged", signed(unknown, "old", publish=["*"])) == 401
+    file.write_text(jwks(new=new, old=old))
+    eventually("the new key is in use", lambda: publishes("new", signed(new, "new", publish=["*"])) == 201, within=10)
+    assert publishes("again", signed(old, "old", publish=["*"])) == 201, "the set lists both"
     file.write_text(jwks(new=new))
-    eventually("the new key is in use", lambda: publishes("new", signed(new, "new", publish=["*"])) == 201, within=5)
-    assert publishes("again", signed(old, "old", publish=["*"])) == 201, "the keys before the change still count"
+    eventually("a key that is not listed any more is out", lambda: publishes("out", signed(old, "old", publish=["*"])) == 401, within=10)
+    assert publishes("still", signed(new, "new", publish=["*"])) == 201

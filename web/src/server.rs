@@ -62,7 +62,7 @@ pub enum ServeError {
 /// When there is no token, or no listener.
 pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
     let token = match options.admin_token_file {
-        Some(path) => match TokenFile::open(&path) {
+        Some(path) => match TokenFile::open(&path, Duration::ZERO) {
             Ok(file) => file.source(),
             Err(source) => return Err(ServeError::Token { path, source }),
         },

@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use keys::Keys;
 use presented::presented;
 pub use presented::{Fault, MAX_TOKEN, QUERY};
-use sfumato_admin_api::files::FollowedFile;
+use sfumato_admin_api::files::{FollowedFile, Rules};
 use sfumato_admin_api::server::client_token::{Access, Action, Denied, TokenRules, check};
 use sfumato_admin_api::types::StreamName;
 use std::path::Path;
@@ -54,7 +54,10 @@ impl Gate {
     /// Reads the keys that the options name; the error names the flag.
     pub fn open(options: &AccessOptions) -> Result<Self, String> {
         let follow = |flag: &str, path: &Path, parse: fn(&str) -> Result<Keys, String>| {
-            FollowedFile::open(path, parse).map_err(|error| format!("{flag} {}: {error}", path.display()))
+            let rules = Rules::new(parse).overlapping(options.key_overlap, |before: &Keys, now| {
+                !before.are_listed() && !now.are_listed()
+            });
+            FollowedFile::open(path, rules).map_err(|error| format!("{flag} {}: {error}", path.display()))
         };
         let keys = match (&options.auth_secret_file, &options.auth_jwks_file) {
             (Some(path), _) => follow("--auth-secret-file", path, Keys::from_secrets)?,
