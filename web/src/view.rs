@@ -45,6 +45,17 @@ pub struct SeedAddress {
     pub error: Option<String>,
 }
 
+/// Who may see the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Openness {
+    /// No node has answered yet, so nobody knows.
+    Unknown,
+    /// Nobody asks for tokens.
+    Open,
+    /// Clients need tokens, and the nodes at these admin URLs can check them.
+    Closed(Vec<String>),
+}
+
 /// The cluster as this front door sees it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
@@ -157,6 +168,22 @@ impl View {
     /// Reports of the nodes that answer.
     pub fn reports(&self) -> impl Iterator<Item = &NodeReport> {
         self.nodes.values().filter_map(Known::current)
+    }
+
+    /// Who may see the cluster. One node that asks for tokens closes it, also while it does not answer. Nodes that do not say
+    /// are of a release that let everybody see it.
+    #[must_use]
+    pub fn openness(&self) -> Openness {
+        let known = || self.nodes.values().filter_map(|known| Some((known, known.report.as_ref()?)));
+        if known().next().is_none() {
+            return Openness::Unknown;
+        }
+        let closed = || known().filter(|(_, report)| report.tokens_required == Some(true));
+        if closed().next().is_none() {
+            return Openness::Open;
+        }
+        let answering = closed().filter(|(known, _)| known.reachable);
+        Openness::Closed(answering.map(|(known, _)| base(&known.peer.admin_url)).collect())
     }
 
     /// Somebody names a node. A node's own word about itself counts for more, as long as it lives that same life.

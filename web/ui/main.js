@@ -15,6 +15,7 @@ import { makeTile } from "./tile.js";
 
 const sessions = [];
 const forms = { publish: document.getElementById("publish"), watch: document.getElementById("watch") };
+const observe = document.getElementById("observe");
 const stage = document.getElementById("stage");
 const tiles = document.getElementById("tiles");
 
@@ -137,11 +138,25 @@ function onCluster(json) {
   offerStreams(json.streams);
 }
 
-function onFeed(state) {
+const FEED = { live: "live", lost: "no answer from the front door, trying again", refused: "a token is needed" };
+
+function onFeed(state, why) {
   const element = document.getElementById("feed-state");
   setData(element, "state", state);
-  setText(element, state === "live" ? "live" : "no answer from the front door, trying again");
+  setText(element, FEED[state]);
+  // What was seen before is not shown any longer than its token is good.
+  setData(document.body, "cluster", state === "refused" ? "hidden" : "shown");
+  observe.hidden = state !== "refused";
+  if (state === "refused") setText(document.getElementById("observe-why"), `${why}.`);
 }
+
+observe.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const token = observe.elements.token.value.trim();
+  // One token often holds all the rights of its person.
+  for (const { elements } of Object.values(forms)) elements.token.value ||= token;
+  feed.retry();
+});
 
 function applyParameters() {
   const asked = wishes(location.search);
@@ -175,4 +190,4 @@ window.sfumato = { publish, watch, sessions };
 drawLegend();
 applyParameters();
 showUrls();
-follow({ onCluster, onState: onFeed });
+const feed = follow({ onCluster, onState: onFeed, token: () => observe.elements.token.value.trim() });

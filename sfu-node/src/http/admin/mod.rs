@@ -7,6 +7,7 @@ mod test_faults;
 
 use crate::http::path::Path;
 use crate::http::problem::Problem;
+use crate::http::refusals::observer_refusal;
 use crate::node::Node;
 use crate::streams::publication_log::PublicationLog;
 use axum::extract::{Query, Request, State};
@@ -22,7 +23,7 @@ use sfumato_admin_api::types::UnknownReason;
 use sfumato_admin_api::types::parse_wait;
 use sfumato_admin_api::types::{
     CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects,
-    Problem as ProblemBody, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions,
+    Observer, Observing, Problem as ProblemBody, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions,
     StreamName, Subscribe, Subscribed,
 };
 use std::sync::Arc;
@@ -55,6 +56,7 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
         .route("/admin/v1/sessions/{session}", delete(sessions::kick_session))
         .route("/admin/v1/names/{stream}", get(name))
         .route("/admin/v1/objects", get(objects))
+        .route("/admin/v1/observer", post(observer))
         .route("/admin/v1/subscriptions/renew", post(renew))
         .route("/admin/v1/subscriptions/{publication}", put(subscribe))
         .route("/admin/v1/drain", post(drain).delete(undrain))
@@ -219,6 +221,17 @@ pub(super) async fn name(
     responses((status = 200, description = "what the node and its workers hold at present", body = Objects)))]
 pub(super) async fn objects(State(node): State<Arc<Node>>) -> Result<Json<Objects>, Problem> {
     Ok(Json(node.objects().await?))
+}
+
+#[utoipa::path(post, path = "/admin/v1/observer", tag = "node", request_body = Observer,
+    description = "Whether the holder of a client token may see the cluster. The front door asks this, since it has no keys.",
+    responses((status = 200, description = "whether, and what to tell the client if not", body = Observing)))]
+pub(super) async fn observer(State(node): State<Arc<Node>>, Body(request): Body<Observer>) -> Json<Observing> {
+    let refused = node.gate.admit_observer(request.token.as_deref()).err();
+    Json(Observing {
+        allowed: refused.is_none(),
+        refusal: refused.map(observer_refusal),
+    })
 }
 
 #[utoipa::path(put, path = "/admin/v1/subscriptions/{publication}", tag = "streams", request_body = Subscribe,
