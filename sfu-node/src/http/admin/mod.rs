@@ -18,7 +18,7 @@ use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use extract::{Body, MAX_BODY, detached};
 use serde::Deserialize;
-use sfumato_admin_api::server::admin_token::token_matches;
+use sfumato_admin_api::server::admin_token::{Accepted, Role};
 use sfumato_admin_api::types::UnknownReason;
 use sfumato_admin_api::types::parse_wait;
 use sfumato_admin_api::types::{
@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Tokens that are accepted at present.
-pub type Tokens = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+pub type Tokens = Arc<dyn Fn() -> Accepted + Send + Sync>;
 
 /// The admin listener. `tokens` is `None` with `--insecure-admin` only.
 pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
@@ -86,8 +86,17 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
 }
 
 async fn authorized(tokens: &Tokens, request: Request, next: Next) -> Result<Response, Problem> {
-    if token_matches(request.headers(), &tokens()) {
+    let role = tokens().role(request.headers());
+    if role.is_some_and(|role| role.may(request.method(), request.uri().path())) {
         return Ok(next.run(request).await);
+    }
+    if role == Some(Role::FrontDoor) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "this is the front door's token, which may GET and ask who may observe: send the cluster's admin token",
+        )
+        .field("Authorization"));
     }
     Err(Problem::new(
         StatusCode::UNAUTHORIZED,
