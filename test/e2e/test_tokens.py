@@ -274,5 +274,7 @@ def test_tokens_of_an_identity_provider_are_checked_by_its_published_keys_which_
     eventually("the new key is in use", lambda: publishes("new", signed(new, "new", publish=["*"])) == 201, within=10)
     assert publishes("again", signed(old, "old", publish=["*"])) == 201, "the set lists both"
     file.write_text(jwks(new=new))
-    eventually("a key that is not listed any more is out", lambda: publishes("out", signed(old, "old", publish=["*"])) == 401, within=10)
+    eventually(
+        "a key that is not listed any more is out", lambda: publishes("out", signed(old, "old", publish=["*"])) == 401, within=10
+    )
     assert publishes("still", signed(new, "new", publish=["*"])) == 201
