@@ -162,7 +162,6 @@ fn stopping() -> Refusal {
 mod tests {
     use super::*;
     use crate::view::samples::{report, view_of};
-    use futures::StreamExt as _;
 
     #[tokio::test(start_paused = true)]
     async fn events_are_at_most_four_a_second_and_only_of_changes() {
