@@ -61,6 +61,8 @@ pub enum Openness {
 pub struct View {
     nodes: BTreeMap<NodeName, Known>,
     seeds: BTreeMap<String, SeedAddress>,
+    /// Whether clients need tokens, as far as nodes have said so.
+    closed: bool,
 }
 
 impl View {
@@ -139,6 +141,7 @@ impl View {
             self.named(&report.node);
         }
         self.forget();
+        self.close_or_open();
         at_home
     }
 
@@ -170,20 +173,32 @@ impl View {
         self.nodes.values().filter_map(Known::current)
     }
 
-    /// Who may see the cluster. One node that asks for tokens closes it, also while it does not answer. Nodes that do not say
-    /// are of a release that let everybody see it.
+    /// Who may see the cluster.
     #[must_use]
     pub fn openness(&self) -> Openness {
-        let known = || self.nodes.values().filter_map(|known| Some((known, known.report.as_ref()?)));
-        if known().next().is_none() {
-            return Openness::Unknown;
+        if !self.closed {
+            let heard = self.nodes.values().any(|known| known.report.is_some());
+            return if heard { Openness::Open } else { Openness::Unknown };
         }
-        let closed = || known().filter(|(_, report)| report.tokens_required == Some(true));
-        if closed().next().is_none() {
-            return Openness::Open;
+        let answering = self.nodes.values().filter(|known| {
+            let report = known.current();
+            report.is_some_and(|report| report.tokens_required == Some(true))
+        });
+        Openness::Closed(answering.map(|known| base(&known.peer.admin_url)).collect())
+    }
+
+    /// One node that asks for tokens closes the cluster, and only the word of all that none is needed opens it: not the
+    /// silence of the one, nor nodes of a release that does not say.
+    fn close_or_open(&mut self) {
+        let said = || {
+            let reports = self.nodes.values().filter_map(|known| known.report.as_ref());
+            reports.map(|report| report.tokens_required)
+        };
+        if said().any(|required| required == Some(true)) {
+            self.closed = true;
+        } else if said().all(|required| required == Some(false)) {
+            self.closed = false;
         }
-        let answering = closed().filter(|(known, _)| known.reachable);
-        Openness::Closed(answering.map(|(known, _)| base(&known.peer.admin_url)).collect())
     }
 
     /// Somebody names a node. A node's own word about itself counts for more, as long as it lives that same life.

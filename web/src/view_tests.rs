@@ -119,4 +119,10 @@ fn one_node_that_asks_for_tokens_closes_the_cluster_also_while_it_does_not_answe
         view.lost(&format!("http://{node}:4000"), "cut off");
     }
     assert_eq!(view.openness(), Openness::Closed(vec![]));
+    // The node that asked for tokens is forgotten, and another one does not say.
+    view.heard("http://c:4000", saying("c", None));
+    assert!(!view.nodes().contains_key(&"b".parse().unwrap()));
+    assert_eq!(view.openness(), Openness::Closed(vec![]));
+    view.heard("http://c:4000", saying("c", Some(false)));
+    assert_eq!(view.openness(), Openness::Open, "all say that none is needed");
 }
