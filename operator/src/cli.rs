@@ -82,6 +82,9 @@ pub struct TokenArgs {
     /// Allow the holder to take over a name that is in use.
     #[arg(long)]
     pub takeover: bool,
+    /// Allow the holder to see the whole cluster on the front door's page and in /api/v1/cluster.
+    #[arg(long)]
+    pub observe: bool,
     /// How long it is valid, from now on; at most 10years.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = expires)]
     pub expires: Duration,

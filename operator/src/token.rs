@@ -24,7 +24,7 @@ pub enum TokenError {
         length: usize,
     },
     /// It would allow nothing.
-    #[error("the token would allow nothing: name streams with --publish or --play, such as --play demo")]
+    #[error("the token would allow nothing: name streams with --publish or --play, such as --play demo, or give --observe")]
     Useless,
     #[error("the token's claims cannot be written: {0}")]
     Claims(#[from] serde_json::Error),
@@ -46,7 +46,7 @@ impl TokenError {
 /// # Errors
 /// When the secret cannot be used, or the token would allow nothing.
 pub fn make(args: &TokenArgs, now: SystemTime) -> Result<String, TokenError> {
-    if args.publish.is_empty() && args.play.is_empty() {
+    if args.publish.is_empty() && args.play.is_empty() && !args.observe {
         return Err(TokenError::Useless);
     }
     let path = || args.secret_file.clone();
@@ -81,6 +81,7 @@ fn claims(args: &TokenArgs, now: SystemTime) -> TokenClaims {
         publish: args.publish.clone(),
         play: args.play.clone(),
         takeover: args.takeover,
+        observe: args.observe,
         exp: NumericDate::of(now + args.expires),
         nbf: None,
         iss: args.issuer.clone(),
@@ -95,7 +96,7 @@ mod tests {
     use crate::cli::{Cli, Command};
     use clap::Parser;
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-    use sfumato_admin_api::server::client_token::{Action, TokenRules, check};
+    use sfumato_admin_api::server::client_token::{Action, TokenRules, check, check_observer};
 
     const SECRET: &str = "a secret of more than thirty-two characters";
 
@@ -137,6 +138,7 @@ mod tests {
                 "--play",
                 "a-*,b",
                 "--takeover",
+                "--observe",
                 "--expires",
                 "90s",
                 "--issuer",
@@ -159,6 +161,7 @@ mod tests {
         };
         let ask = |action, stream: &str, at| check(&claims, &rules, action, &stream.parse().unwrap(), at);
         assert!(ask(Action::Publish, "demo", now).unwrap().takeover);
+        assert_eq!(check_observer(&claims, &rules, now), Ok(()));
         assert!(ask(Action::Play, "a-1", now).is_ok());
         assert!(ask(Action::Play, "b", now).is_ok());
         assert!(ask(Action::Play, "demo", now).is_err());
@@ -173,5 +176,6 @@ mod tests {
         let good = SecretFile::new("useless", SECRET);
         let error = make(&args(&good, &[]), SystemTime::now()).unwrap_err();
         assert!(error.to_string().contains("--publish or --play"), "{error}");
+        assert!(make(&args(&good, &["--observe"]), SystemTime::now()).is_ok());
     }
 }

@@ -6,9 +6,11 @@ use crate::options::Options;
 use crate::sessions::end_reason::EndReason;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::{TokenFile, TokenSource, TrustedCa};
+use sfumato_admin_api::server::admin_token::Accepted;
 use sfumato_admin_api::server::listen;
 use sfumato_admin_api::types::DrainReason;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -22,15 +24,7 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
 /// # Errors
 /// When it cannot start, and when a media worker ends.
 pub async fn run(options: Options) -> Result<(), String> {
-    let (tokens, source): (Option<http::admin::Tokens>, TokenSource) = match &options.admin_token_file {
-        Some(path) => {
-            let file =
-                TokenFile::open(path).map_err(|error| format!("--admin-token-file {}: {error}", path.display()))?;
-            let source = file.source();
-            (Some(Arc::new(move || file.tokens())), source)
-        }
-        None => (None, TokenSource::fixed("")),
-    };
+    let (tokens, source) = tokens(&options)?;
     let clients = bind("--listen", options.listen).await?;
     let admin = bind("--admin-listen", options.admin_listen).await?;
     let health = bind("--health-listen", options.health_listen).await?;
@@ -100,6 +94,26 @@ pub async fn run(options: Options) -> Result<(), String> {
     .await;
     tracing::info!(node = %node.me.name, "ended");
     outcome
+}
+
+/// The tokens that the admin listener accepts, if it asks for any, and the one that this node presents to its peers.
+fn tokens(options: &Options) -> Result<(Option<http::admin::Tokens>, TokenSource), String> {
+    let open = |flag: &str, path: &Path| {
+        let file = TokenFile::open(path, options.access.key_overlap);
+        file.map_err(|error| format!("{flag} {}: {error}", path.display()))
+    };
+    let Some(path) = &options.admin_token_file else {
+        return Ok((None, TokenSource::fixed("")));
+    };
+    let admin = open("--admin-token-file", path)?;
+    let source = admin.source();
+    let front_door = options.front_door_token_file.as_deref();
+    let front_door = front_door.map(|path| open("--front-door-token-file", path)).transpose()?;
+    let accepted = move || Accepted {
+        admin: admin.tokens(),
+        front_door: front_door.as_ref().map(|file| file.tokens()).unwrap_or_default(),
+    };
+    Ok((Some(Arc::new(accepted)), source))
 }
 
 /// A listener with or without TLS.

@@ -111,6 +111,36 @@ OPEN = """async options => {
 }"""
 
 
+CAMERA_BY_CLICK = """async () => {
+    const find = (id) => document.querySelector(`[data-testid="${id}"]`);
+    const until = async (what, probe) => {
+        for (let waited = 0; waited < 200; waited += 1) {
+            if (probe()) return;
+            await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        throw new Error(`waited in vain for ${what}`);
+    };
+    let opened = 0;
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = (wanted) => ((opened += 1), open(wanted));
+    await until("the sentence", () => find("publish-error").checkVisibility());
+    const before = [find("publish-error").textContent, sfumato.sessions.length, opened];
+    find("publish-start").click();
+    await until("the publication", () => sfumato.sessions[0]?.state === "live");
+    return [...before, opened];
+}"""
+
+
+def test_a_link_with_the_camera_sends_nothing_before_a_click(cluster, browser, stream):
+    # This browser has the permission stored: it would not ask.
+    tab = browser("chromium")
+    tab.open(f"{cluster.front}/?publish={stream}&source=camera&autostart=1")
+    sentence, sessions, opened, after = tab.run(CAMERA_BY_CLICK, within=60)
+    assert "press Publish" in sentence
+    assert (sessions, opened, after) == (0, 0, 1)
+
+
 class OwnPageViewer:
     """What the product's own page tells of its viewer."""
 

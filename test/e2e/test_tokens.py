@@ -1,10 +1,14 @@
 """Tokens of publishers and viewers: who may do what, with real peers and through the front door."""
 
 import base64
+import hashlib
+import hmac
 import json
 import secrets
 import subprocess
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,6 +17,22 @@ from harness.offers import offer
 from harness.waiting import eventually
 
 SDP = {"Content-Type": "application/sdp"}
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def claims_in(header: dict, claims: dict) -> str:
+    """What a token's signature is made over."""
+    claims = {"exp": int(time.time()) + 60, **claims}
+    return ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
+
+
+def signed_by_secret(secret: Path, **claims) -> str:
+    """A token by the first line of a file (RFC 7518 section 3.2)."""
+    text = claims_in({"alg": "HS256"}, claims)
+    return f"{text}.{encoded(hmac.digest(secret.read_text().split()[0].encode(), text.encode(), hashlib.sha256))}"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +49,9 @@ def guarded(binaries, secret, tmp_path_factory):
     from conftest import running_cluster
 
     options = ("--auth-secret-file", secret)
-    with running_cluster(binaries, tmp_path_factory.mktemp("guarded"), nodes=2, options=options) as cluster:
+    observer = partial(signed_by_secret, secret, observe=True)
+    directory = tmp_path_factory.mktemp("guarded")
+    with running_cluster(binaries, directory, nodes=2, options=options, observer=observer) as cluster:
         yield cluster.started()
 
 
@@ -120,6 +142,57 @@ def test_a_changed_secret_is_followed_and_the_one_before_it_is_still_accepted(gu
     assert not publishes("oldest", old)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/cluster", "/api/v1/events"])
+def test_only_a_token_that_may_observe_shows_the_cluster(guarded, path, token):
+    def asked(bearer: str | None):
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        with guarded.http.stream("GET", f"{guarded.front}{path}", headers=headers) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                assert "sfu-1" not in answer.text
+            return answer.status_code, answer.headers.get("www-authenticate", "")
+
+    assert asked(None) == (401, 'Bearer realm="sfumato"')
+    status, challenge = asked(token("--publish", "*", "--play", "*", "--takeover"))
+    assert status == 403, challenge
+    assert 'error="insufficient_scope"' in challenge
+    status, challenge = asked(token("--observe")[:-2])
+    assert status == 401, challenge
+    assert 'error="invalid_token"' in challenge
+    assert asked(token("--observe")) == (200, "")
+    refused = post(guarded, f"{guarded.front}/whep/any", "watch", token("--observe"))
+    assert refused.status_code == 403, refused.text
+
+
+SEE_THE_CLUSTER = """
+async ([token]) => {
+  const find = (id) => document.querySelector(`[data-testid="${id}"]`);
+  const until = async (what, probe) => {
+    for (let waited = 0; waited < 200; waited += 1) {
+      if (probe()) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`waited in vain for ${what}`);
+  };
+  await until("the question", () => find("observe-form").checkVisibility());
+  const why = find("observe-why").textContent;
+  const shown = find("nodes").checkVisibility();
+  find("observe-token").value = token;
+  find("observe-start").click();
+  await until("the nodes", () => find("node-sfu-2")?.checkVisibility() && !find("observe-form").checkVisibility());
+  return [why, shown];
+}
+"""
+
+
+def test_the_page_says_what_is_missing_and_shows_the_cluster_with_a_token(guarded, browser, token):
+    tab = browser("chromium")
+    tab.open(f"{guarded.front}/")
+    why, shown = tab.run(SEE_THE_CLUSTER, [token("--observe")], within=60)
+    assert "allows to observe" in why
+    assert not shown
+
+
 PUBLISH_AND_WATCH = """
 async ([stream, token]) => {
   const fill = (id, value) => { document.querySelector(`[data-testid="${id}"]`).value = value; };
@@ -171,10 +244,6 @@ def test_a_token_with_takeover_takes_the_name_from_its_publisher_on_another_node
     eventually("the first publisher is ended", lambda: guarded.http.get(session).status_code == 404, within=5)
 
 
-def encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
 def jwks(**keys: Ed25519PrivateKey) -> str:
     public = {kid: key.public_key().public_bytes_raw() for kid, key in keys.items()}
     return json.dumps(
@@ -184,9 +253,7 @@ def jwks(**keys: Ed25519PrivateKey) -> str:
 
 def signed(key: Ed25519PrivateKey, kid: str, **claims) -> str:
     """A token as an identity provider makes it (RFC 7519, RFC 8037)."""
-    header = {"alg": "EdDSA", "kid": kid}
-    claims = {"exp": int(time.time()) + 60, **claims}
-    text = ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
+    text = claims_in({"alg": "EdDSA", "kid": kid}, claims)
     return f"{text}.{encoded(key.sign(text.encode()))}"
 
 
@@ -194,7 +261,8 @@ def test_tokens_of_an_identity_provider_are_checked_by_its_published_keys_which_
     old, new, unknown = (Ed25519PrivateKey.generate() for _ in range(3))
     file = tmp_path / "jwks.json"
     file.write_text(jwks(old=old))
-    cluster = make_cluster(nodes=1, options=("--auth-jwks-file", file)).started()
+    observer = partial(signed, old, "old", observe=True)
+    cluster = make_cluster(nodes=1, options=("--auth-jwks-file", file), observer=observer).started()
 
     def publishes(name: str, bearer: str) -> int:
         return post(cluster, f"{cluster.client_url('sfu-1')}/whip/{stream[:40]}-{name}", "publish", bearer).status_code
@@ -202,6 +270,11 @@ def test_tokens_of_an_identity_provider_are_checked_by_its_published_keys_which_
     assert publishes("old", signed(old, "old", publish=["*"])) == 201
     assert publishes("viewer", signed(old, "old", play=["*"])) == 403
     assert publishes("forged", signed(unknown, "old", publish=["*"])) == 401
+    file.write_text(jwks(new=new, old=old))
+    eventually("the new key is in use", lambda: publishes("new", signed(new, "new", publish=["*"])) == 201, within=10)
+    assert publishes("again", signed(old, "old", publish=["*"])) == 201, "the set lists both"
     file.write_text(jwks(new=new))
-    eventually("the new key is in use", lambda: publishes("new", signed(new, "new", publish=["*"])) == 201, within=5)
-    assert publishes("again", signed(old, "old", publish=["*"])) == 201, "the keys before the change still count"
+    eventually(
+        "a key that is not listed any more is out", lambda: publishes("out", signed(old, "old", publish=["*"])) == 401, within=10
+    )
+    assert publishes("still", signed(new, "new", publish=["*"])) == 201

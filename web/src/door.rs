@@ -3,6 +3,7 @@
 //! Nothing is remembered between requests. `POST /whip/{stream}` is answered with a `Location` under
 //! `/nodes/{node}/`, and every later request of the session carries its node in its path.
 
+use crate::api::Told;
 use crate::cors;
 use crate::pass_on::{self, MAX_BODY_BYTES, Outgoing, PassOnError, REQUEST_DEADLINE};
 use crate::pick::{Role, pick};
@@ -36,12 +37,12 @@ pub struct Door {
     pub view: watch::Sender<View>,
     /// Client for the nodes.
     pub client: reqwest::Client,
-    /// The admin token, by which nodes know us.
+    /// The token by which nodes know us.
     pub token: TokenSource,
     /// Streams of events that may be passed on at a time; each holds two connections.
     pub streams: Arc<Semaphore>,
     /// Ends, by losing its sender, when the front door stops: streams of events would hold it open for ever.
-    pub open: watch::Receiver<Arc<str>>,
+    pub open: watch::Receiver<Told>,
 }
 
 /// Streams of events that are passed on at a time.

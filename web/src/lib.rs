@@ -7,13 +7,14 @@
 //!
 //! The main path, top-down: [`polling`] asks every node for its report and writes the answers into the [`view`];
 //! [`pick`] chooses from the view; [`door`] serves WHIP and WHEP with the help of [`pass_on`]; [`cluster`] turns the
-//! view into the JSON that [`api`] serves and the [`page`] draws.
+//! view into the JSON that [`api`] serves and the [`page`] draws, to those whom [`observers`] admits.
 
 pub mod api;
 pub mod cluster;
 pub mod cluster_json;
 pub mod cors;
 pub mod door;
+pub mod observers;
 pub mod options;
 pub mod page;
 pub mod pass_on;

@@ -32,7 +32,8 @@ pub struct Options {
     )]
     pub seeds: Vec<Seed>,
 
-    /// File with the admin token of the nodes; read again when it changes
+    /// File with the token that the nodes' admin API is called with, read again when it changes: the front door's own
+    /// (--front-door-token-file of the nodes), or the admin token
     #[arg(
         long,
         env = "SFUMATO_WEB_ADMIN_TOKEN_FILE",

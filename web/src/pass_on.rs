@@ -171,7 +171,7 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case(EVENT_STREAM)
 }
 
-/// What the node gets to see of a client's headers, and the client's address, for which the admin token vouches.
+/// What the node gets to see of a client's headers, and the client's address, for which the front door's token vouches.
 #[must_use]
 pub fn request_headers(from: &HeaderMap, client: Option<IpAddr>, token: &str) -> HeaderMap {
     let mut headers = copied(from, &TO_NODE);

@@ -4,7 +4,7 @@ use crate::seeds::Seed;
 use crate::view::View;
 use rand::RngExt as _;
 use sfumato_admin_api::client::{HttpNodeAdmin, NodeAdmin as _};
-use sfumato_admin_api::types::NodeReport;
+use sfumato_admin_api::types::{NodeReport, Observer, Observing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
@@ -34,6 +34,16 @@ pub trait Reports: Clone + Send + Sync + 'static {
         after: Option<u64>,
         wait: Duration,
     ) -> impl Future<Output = Result<NodeReport, String>> + Send;
+
+    /// Asks the node at this admin URL whether the holder of a token may see the cluster.
+    ///
+    /// # Errors
+    /// A sentence for people: what was attempted, and what went wrong.
+    fn observer(
+        &self,
+        admin_url: &str,
+        observer: &Observer,
+    ) -> impl Future<Output = Result<Observing, String>> + Send;
 }
 
 impl Reports for HttpNodeAdmin {
@@ -41,6 +51,11 @@ impl Reports for HttpNodeAdmin {
         self.node_report(admin_url, after, wait)
             .await
             .map_err(|error| error.to_string())
+    }
+
+    async fn observer(&self, admin_url: &str, observer: &Observer) -> Result<Observing, String> {
+        let answer = HttpNodeAdmin::observer(self, admin_url, observer).await;
+        answer.map_err(|error| error.to_string())
     }
 }
 

@@ -30,6 +30,10 @@ impl Reports for Table {
             None => Err("connection refused".to_owned()),
         }
     }
+
+    async fn observer(&self, _: &str, _: &Observer) -> Result<Observing, String> {
+        unreachable!("polling asks for reports only")
+    }
 }
 
 async fn until(view: &mut watch::Receiver<View>, what: impl FnMut(&View) -> bool) {

@@ -1,7 +1,8 @@
 //! Puts the parts together and serves them until told to stop.
 
-use crate::api::Api;
+use crate::api::{Api, Told};
 use crate::door::Door;
+use crate::observers::Observers;
 use crate::options::Options;
 use crate::polling::Reports;
 use crate::seeds::Seed;
@@ -62,7 +63,7 @@ pub enum ServeError {
 /// When there is no token, or no listener.
 pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
     let token = match options.admin_token_file {
-        Some(path) => match TokenFile::open(&path) {
+        Some(path) => match TokenFile::open(&path, Duration::ZERO) {
             Ok(file) => file.source(),
             Err(source) => return Err(ServeError::Token { path, source }),
         },
@@ -85,7 +86,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
     serve(listener, options.seeds, admin, token, page, stop).await
 }
 
-/// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line. By the admin token
+/// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line. By the token
 /// nodes know that requests come from here.
 ///
 /// # Errors
@@ -99,10 +100,11 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let (view, seen) = watch::channel(View::default());
-    let (texts, written) = watch::channel(Arc::from(""));
+    let (telling, told) = watch::channel(Told::default());
+    let observers = Observers::new(seen.clone(), reports.clone());
     let polling = tokio::spawn(polling::run(view.clone(), seeds, reports));
-    let publishing = tokio::spawn(api::publish(seen.clone(), texts));
-    let app = app(view, written, token, page);
+    let publishing = tokio::spawn(api::publish(seen, telling));
+    let app = app(view, told, observers, token, page);
 
     let (stopping, mut stopped) = watch::channel(());
     let until_stop = async move {
@@ -128,12 +130,13 @@ pub async fn serve(
 /// Every route.
 pub fn app(
     view: watch::Sender<View>,
-    texts: watch::Receiver<Arc<str>>,
+    told: watch::Receiver<Told>,
+    observers: Observers,
     token: TokenSource,
     page: page::Files,
 ) -> Router {
-    let open = texts.clone();
-    let api = Api::new(view.subscribe(), texts);
+    let open = told.clone();
+    let api = Api::new(view.subscribe(), told, observers);
     Router::new()
         .merge(door::routes(Door {
             view,

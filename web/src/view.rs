@@ -45,11 +45,24 @@ pub struct SeedAddress {
     pub error: Option<String>,
 }
 
+/// Who may see the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Openness {
+    /// No node has answered yet, so nobody knows.
+    Unknown,
+    /// Nobody asks for tokens.
+    Open,
+    /// Clients need tokens, and the nodes at these admin URLs can check them.
+    Closed(Vec<String>),
+}
+
 /// The cluster as this front door sees it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
     nodes: BTreeMap<NodeName, Known>,
     seeds: BTreeMap<String, SeedAddress>,
+    /// Whether clients need tokens, as far as nodes have said so.
+    closed: bool,
 }
 
 impl View {
@@ -128,6 +141,7 @@ impl View {
             self.named(&report.node);
         }
         self.forget();
+        self.close_or_open();
         at_home
     }
 
@@ -157,6 +171,34 @@ impl View {
     /// Reports of the nodes that answer.
     pub fn reports(&self) -> impl Iterator<Item = &NodeReport> {
         self.nodes.values().filter_map(Known::current)
+    }
+
+    /// Who may see the cluster.
+    #[must_use]
+    pub fn openness(&self) -> Openness {
+        if !self.closed {
+            let heard = self.nodes.values().any(|known| known.report.is_some());
+            return if heard { Openness::Open } else { Openness::Unknown };
+        }
+        let answering = self.nodes.values().filter(|known| {
+            let report = known.current();
+            report.is_some_and(|report| report.tokens_required == Some(true))
+        });
+        Openness::Closed(answering.map(|known| base(&known.peer.admin_url)).collect())
+    }
+
+    /// One node that asks for tokens closes the cluster, and only the word of all that none is needed opens it: not the
+    /// silence of the one, nor nodes of a release that does not say.
+    fn close_or_open(&mut self) {
+        let said = || {
+            let reports = self.nodes.values().filter_map(|known| known.report.as_ref());
+            reports.map(|report| report.tokens_required)
+        };
+        if said().any(|required| required == Some(true)) {
+            self.closed = true;
+        } else if said().all(|required| required == Some(false)) {
+            self.closed = false;
+        }
     }
 
     /// Somebody names a node. A node's own word about itself counts for more, as long as it lives that same life.

@@ -102,3 +102,27 @@ fn a_node_whose_address_another_node_answers_at_is_unreachable() {
     assert!(!view.nodes()[&name("sfu-2")].reachable);
     assert!(view.nodes()[&name("sfu-3")].reachable);
 }
+
+#[test]
+fn one_node_that_asks_for_tokens_closes_the_cluster_also_while_it_does_not_answer() {
+    let saying = |node: &str, tokens_required| NodeReport {
+        tokens_required,
+        ..report(node)
+    };
+    assert_eq!(View::default().openness(), Openness::Unknown);
+    let open = view_of([saying("a", None), saying("b", Some(false))]);
+    assert_eq!(open.openness(), Openness::Open);
+    let mut view = view_of([saying("a", Some(false)), saying("b", Some(true)), saying("c", None)]);
+    assert_eq!(view.openness(), Openness::Closed(vec!["http://b:4000".to_owned()]));
+    view.seeded(["http://a:4000".to_owned(), "http://b:4000".to_owned(), "http://c:4000".to_owned()]);
+    for node in ["a", "b", "c"] {
+        view.lost(&format!("http://{node}:4000"), "cut off");
+    }
+    assert_eq!(view.openness(), Openness::Closed(vec![]));
+    // The node that asked for tokens is forgotten, and another one does not say.
+    view.heard("http://c:4000", saying("c", None));
+    assert!(!view.nodes().contains_key(&"b".parse().unwrap()));
+    assert_eq!(view.openness(), Openness::Closed(vec![]));
+    view.heard("http://c:4000", saying("c", Some(false)));
+    assert_eq!(view.openness(), Openness::Open, "all say that none is needed");
+}

@@ -1,19 +1,21 @@
 // The page's wiring: forms, URL parameters, the cluster's feed, and `window.sfumato` for scripts and browser tests.
 //
-//   /?publish=NAME&node=sfu-1&source=test&autostart=1      publishes at once
-//   /?watch=NAME&node=sfu-3&autostart=1                    watches at once
+//   /?publish=NAME&node=sfu-1&source=test&autostart=1      publishes the test picture at once; a camera needs a click
+//   /?watch=NAME&node=sfu-3&autostart=1                    watches at once, without sound
 //   &simulcast=1 publishes in three sizes
-//   &size=640x360 sets the size of the test picture, &sound=1 turns the sound of the player on
+//   &size=640x360 sets the size of the test picture
 
 import { drawCluster, drawLegend } from "./cluster-view.js";
 import { el, keyed, setData, setText } from "./dom.js";
 import { follow } from "./feed.js";
+import { wishes } from "./parameters.js";
 import { Session } from "./session.js";
 import { startTestPicture } from "./test-picture.js";
 import { makeTile } from "./tile.js";
 
 const sessions = [];
 const forms = { publish: document.getElementById("publish"), watch: document.getElementById("watch") };
+const observe = document.getElementById("observe");
 const stage = document.getElementById("stage");
 const tiles = document.getElementById("tiles");
 
@@ -70,8 +72,7 @@ async function start(role, options) {
       if (session.state === "failed" && [401, 403].includes(session.error?.status)) askForToken(forms[role]);
     });
   } catch (error) {
-    setText(message, error.message);
-    message.hidden = false;
+    say(forms[role], error.message);
   }
 }
 
@@ -137,27 +138,48 @@ function onCluster(json) {
   offerStreams(json.streams);
 }
 
-function onFeed(state) {
+const FEED = { live: "live", lost: "no answer from the front door, trying again", refused: "a token is needed" };
+
+function onFeed(state, why) {
   const element = document.getElementById("feed-state");
   setData(element, "state", state);
-  setText(element, state === "live" ? "live" : "no answer from the front door, trying again");
+  setText(element, FEED[state]);
+  // What was seen before is not shown any longer than its token is good.
+  setData(document.body, "cluster", state === "refused" ? "hidden" : "shown");
+  observe.hidden = state !== "refused";
+  if (state === "refused") setText(document.getElementById("observe-why"), `${why}.`);
 }
 
+observe.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const token = observe.elements.token.value.trim();
+  // One token often holds all the rights of its person.
+  for (const { elements } of Object.values(forms)) elements.token.value ||= token;
+  feed.retry();
+});
+
 function applyParameters() {
-  const parameters = new URLSearchParams(location.search);
-  const node = parameters.get("node") ?? "";
+  const asked = wishes(location.search);
   for (const [role, form] of Object.entries(forms)) {
-    const stream = parameters.get(role);
-    offerNodes(form.elements.node, [], stream ? node : "");
-    if (!stream) continue;
-    form.elements.stream.value = stream;
-    if (role === "publish") form.elements.simulcast.checked = parameters.get("simulcast") === "1";
-    if (parameters.get("source") === "camera" && role === "publish") form.elements.source.value = "camera";
-    if (parameters.get("autostart") !== "1") continue;
-    const [width, height] = (parameters.get("size") ?? "").split("x").map((n) => Number.parseInt(n, 10) || undefined);
-    const sound = parameters.get("sound") === "1";
-    start(role, { ...Object.fromEntries(new FormData(form)), width, height, sound });
+    const wish = asked.find((each) => each.role === role);
+    offerNodes(form.elements.node, [], wish?.node ?? "");
+    if (!wish) continue;
+    form.elements.stream.value = wish.stream;
+    if (role === "publish") {
+      form.elements.simulcast.checked = wish.simulcast;
+      form.elements.source.value = wish.source;
+    }
+    const { width, height } = wish;
+    if (wish.starts) start(role, { ...Object.fromEntries(new FormData(form)), width, height });
+    if (wish.waits) say(form, wish.waits);
   }
+}
+
+/** Shows a sentence in the form. */
+function say(form, text) {
+  const message = form.querySelector(".error");
+  setText(message, text);
+  message.hidden = false;
 }
 
 addEventListener("pagehide", () => {
@@ -168,4 +190,4 @@ window.sfumato = { publish, watch, sessions };
 drawLegend();
 applyParameters();
 showUrls();
-follow({ onCluster, onState: onFeed });
+const feed = follow({ onCluster, onState: onFeed, token: () => observe.elements.token.value.trim() });

@@ -5,8 +5,8 @@ use super::transport::{Request, Straight, Transport, TransportError};
 use crate::files::{TokenSource, TrustedCa};
 use crate::types::format_wait;
 use crate::types::{
-    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects, Problem,
-    PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects, Observer,
+    Observing, Problem, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
 use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
@@ -127,6 +127,19 @@ impl HttpNodeAdmin {
     /// As every call of [`NodeAdmin`].
     pub async fn objects(&self, url: &str) -> Result<Objects, AdminError> {
         self.get(url, "/admin/v1/objects", None, Duration::ZERO).await
+    }
+
+    /// `POST /admin/v1/observer`: whether the holder of a client token may see the cluster.
+    ///
+    /// # Errors
+    /// As every call of [`NodeAdmin`].
+    pub async fn observer(&self, url: &str, observer: &Observer) -> Result<Observing, AdminError> {
+        let call = Call::new(&Method::POST, url, "/admin/v1/observer");
+        call.parse(
+            &self
+                .send(&call, Method::POST, "", Some(observer), self.call_deadline)
+                .await?,
+        )
     }
 }
 

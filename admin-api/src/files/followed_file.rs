@@ -1,119 +1,80 @@
 //! A file that is read again when its content changes, so that a secret rotates without a restart.
 
+use super::versions::{Content, Look, Rules, Versions};
 use parking_lot::Mutex;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// The file is looked at again after this time. Its content is compared, not its date: a mounted Secret changes by
-/// swapping symbolic links.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The file is looked at again after this time, whether anybody asks for its content or not. Its content is compared, not
+/// its date: a mounted Secret changes by swapping symbolic links.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// After a change that may not be complete, it is looked at again after this time.
+const SETTLE: Duration = Duration::from_millis(250);
 /// Largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-type Parse<T> = Box<dyn Fn(&str) -> Result<T, String> + Send + Sync>;
+/// A file that a thread of its own looks at every [`LOOK_AGAIN`], until this is dropped.
+pub struct FollowedFile<T>(Arc<Followed<T>>);
 
-/// A file, as parsed last, and as parsed before its last change.
-pub struct FollowedFile<T> {
+struct Followed<T> {
     path: PathBuf,
-    parse: Parse<T>,
-    state: Mutex<State<T>>,
+    rules: Rules<T>,
+    content: Mutex<Content<T>>,
 }
 
-struct State<T> {
-    looked: Instant,
-    text: String,
-    broken: Option<String>,
-    versions: Versions<T>,
-}
-
-/// What a file says now, and what it said before its last change: while a secret rotates, both are in use somewhere.
-pub struct Versions<T> {
-    /// Now.
-    pub current: Arc<T>,
-    /// Before its last change, when it has changed since the process started.
-    pub previous: Option<Arc<T>>,
-}
-
-impl<T> Clone for Versions<T> {
-    fn clone(&self) -> Self {
-        Self {
-            current: Arc::clone(&self.current),
-            previous: self.previous.clone(),
-        }
-    }
-}
-
-impl<T> Versions<T> {
-    /// The current one first.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        std::iter::once(&*self.current).chain(self.previous.as_deref())
-    }
-}
-
-impl<T> FollowedFile<T> {
-    /// Reads the file for the first time. `parse` answers with a sentence that says what is wrong with it.
+impl<T: Send + Sync + 'static> FollowedFile<T> {
+    /// Reads the file for the first time, and follows it.
     ///
     /// # Errors
-    /// When it cannot be read, or `parse` does not understand it.
-    pub fn open(path: &Path, parse: impl Fn(&str) -> Result<T, String> + Send + Sync + 'static) -> io::Result<Self> {
-        let text = read(path)?;
-        let current = parse(&text).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
-        let state = State {
-            looked: Instant::now(),
-            text,
-            broken: None,
-            versions: Versions {
-                current: Arc::new(current),
-                previous: None,
-            },
-        };
-        Ok(Self {
+    /// When it cannot be read, or the rules do not understand it.
+    pub fn open(path: &Path, rules: Rules<T>) -> io::Result<Self> {
+        let invalid = |why| io::Error::new(io::ErrorKind::InvalidData, why);
+        let content = Content::new(&read(path)?, &rules).map_err(invalid)?;
+        let followed = Arc::new(Followed {
             path: path.to_owned(),
-            parse: Box::new(parse),
-            state: Mutex::new(state),
-        })
+            rules,
+            content: Mutex::new(content),
+        });
+        let follower = Arc::downgrade(&followed);
+        // A thread, because reading a file may block for as long as its disk likes.
+        std::thread::Builder::new()
+            .name("followed-file".to_owned())
+            .spawn(move || follow(&follower))?;
+        Ok(Self(followed))
     }
 
-    /// What it says at `now`. One that cannot be read or understood leaves the last good one in force.
+    /// What counts at `now`: what was read last, since one that cannot be read or understood leaves that in force, and what
+    /// was read before while it overlaps.
     #[must_use]
     pub fn versions(&self, now: Instant) -> Versions<T> {
-        let mut state = self.state.lock();
-        if now.saturating_duration_since(state.looked) >= LOOK_AGAIN {
-            state.looked = now;
-            self.look(&mut state);
-        }
-        state.versions.clone()
+        self.0.content.lock().at(now)
     }
+}
 
-    fn look(&self, state: &mut State<T>) {
-        let text = match read(&self.path) {
-            Ok(text) if text == state.text => {
-                state.broken = None;
-                return;
-            }
-            Ok(text) => text,
-            Err(error) => return self.keep(state, error.to_string()),
-        };
-        match (self.parse)(&text) {
-            Ok(parsed) => {
-                tracing::info!(path = %self.path.display(), "read again, since it has changed");
-                let previous = std::mem::replace(&mut state.versions.current, Arc::new(parsed));
-                state.versions.previous = Some(previous);
-                state.text = text;
-                state.broken = None;
-            }
-            Err(why) => self.keep(state, why),
-        }
+fn follow<T>(file: &Weak<Followed<T>>) {
+    let mut pause = LOOK_AGAIN;
+    loop {
+        std::thread::sleep(pause);
+        let Some(file) = file.upgrade() else { return };
+        pause = file.look();
     }
+}
 
-    fn keep(&self, state: &mut State<T>, why: String) {
-        // Once for each reason: this is looked at every second.
-        if state.broken.as_ref() != Some(&why) {
-            tracing::warn!(path = %self.path.display(), error = why, "what was read before stays in force");
-            state.broken = Some(why);
+impl<T> Followed<T> {
+    /// Answers when to look again.
+    fn look(&self) -> Duration {
+        let text = read(&self.path).map_err(|error| error.to_string());
+        let seen = self.content.lock().look(text, &self.rules, Instant::now());
+        let path = self.path.display();
+        match seen {
+            Look::Same => {}
+            Look::Unsettled => return SETTLE,
+            Look::Changed => tracing::info!(%path, "read again, since it has changed"),
+            Look::Kept(error) => tracing::warn!(%path, error, "what was read before stays in force"),
         }
+        LOOK_AGAIN
     }
 }
 
@@ -139,50 +100,47 @@ mod tests {
         file
     }
 
-    fn rewrite(file: &NamedTempFile, text: &str) {
-        std::fs::write(file.path(), text).unwrap();
-    }
-
     fn number(text: &str) -> Result<u32, String> {
         text.trim().parse().map_err(|_| "it is no number".to_owned())
     }
 
-    fn all(file: &FollowedFile<u32>, now: Instant) -> Vec<u32> {
-        file.versions(now).iter().copied().collect()
+    fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while !holds() {
+            assert!(Instant::now() < end, "not within 30 s: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     #[test]
-    fn a_change_is_seen_after_a_second_and_what_was_before_is_remembered_once() {
+    fn a_change_is_seen_without_a_request_and_what_was_before_overlaps() {
         let file_on_disk = on_disk("1\n");
-        let file = FollowedFile::open(file_on_disk.path(), number).unwrap();
-        let start = Instant::now();
-        assert_eq!(all(&file, start), [1]);
-        rewrite(&file_on_disk, "2");
-        assert_eq!(all(&file, start), [1]);
-        assert_eq!(all(&file, start + LOOK_AGAIN * 2), [2, 1]);
-        rewrite(&file_on_disk, "3");
-        assert_eq!(all(&file, start + LOOK_AGAIN * 4), [3, 2]);
+        let rules = Rules::new(number).overlapping(Duration::from_secs(600), |_, _| true);
+        let file = FollowedFile::open(file_on_disk.path(), rules).unwrap();
+        std::fs::write(file_on_disk.path(), "2").unwrap();
+        // Reading what counts does not look at the file: only the timer can have seen the change.
+        eventually("2 is in force", || {
+            file.versions(Instant::now()).iter().copied().eq([2, 1])
+        });
+        let later = Instant::now() + Duration::from_secs(600);
+        assert!(file.versions(later).iter().copied().eq([2]));
     }
 
     #[test]
-    fn a_broken_or_missing_file_leaves_the_last_good_one_in_force() {
+    fn nothing_follows_a_file_that_nobody_holds_any_more() {
         let file_on_disk = on_disk("1");
-        let file = FollowedFile::open(file_on_disk.path(), number).unwrap();
-        let start = Instant::now();
-        rewrite(&file_on_disk, "one");
-        assert_eq!(all(&file, start + LOOK_AGAIN * 2), [1]);
-        std::fs::remove_file(file_on_disk.path()).unwrap();
-        assert_eq!(all(&file, start + LOOK_AGAIN * 4), [1]);
-        rewrite(&file_on_disk, "2");
-        assert_eq!(all(&file, start + LOOK_AGAIN * 6), [2, 1]);
+        let file = FollowedFile::open(file_on_disk.path(), Rules::new(number)).unwrap();
+        let follower = Arc::downgrade(&file.0);
+        drop(file);
+        eventually("the last holder is gone", || follower.strong_count() == 0);
     }
 
     #[test]
     fn a_file_that_is_broken_at_the_start_is_an_error_that_says_why() {
-        let file_on_disk = on_disk("one");
-        let error = FollowedFile::open(file_on_disk.path(), number).err().unwrap();
+        let open = |file: &NamedTempFile| FollowedFile::open(file.path(), Rules::new(number));
+        let error = open(&on_disk("one")).err().unwrap();
         assert_eq!(error.to_string(), "it is no number");
         let long = on_disk(&"1".repeat(MAX_BYTES as usize + 1));
-        assert!(FollowedFile::open(long.path(), number).is_err());
+        assert!(open(&long).is_err());
     }
 }

@@ -1,14 +1,17 @@
 //! The admin token: a file that is read again when it changes.
 
 use crate::files::FollowedFile;
+use crate::files::Rules;
 use crate::files::TokenSource;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Tokens of a file: one a line, the first is current and is sent to peers, the others are accepted as well, and so are
-/// those that the file held before its last change.
+/// Tokens of a file: one a line, the first is current and is sent to peers, the others are accepted as well.
+///
+/// When the only token is replaced by another one, it is accepted for the overlap. A file with several lines says itself
+/// which tokens are valid: one that is not listed any more is out at once.
 pub struct TokenFile(FollowedFile<Vec<String>>);
 
 impl TokenFile {
@@ -16,8 +19,9 @@ impl TokenFile {
     ///
     /// # Errors
     /// When it cannot be read, or holds no token.
-    pub fn open(path: &Path) -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self(FollowedFile::open(path, parse)?)))
+    pub fn open(path: &Path, overlap: Duration) -> io::Result<Arc<Self>> {
+        let rules = Rules::new(parse).overlapping(overlap, |before, now| before.len() == 1 && now.len() == 1);
+        Ok(Arc::new(Self(FollowedFile::open(path, rules)?)))
     }
 
     /// Tokens that are accepted now.
@@ -61,7 +65,7 @@ mod tests {
     fn the_first_line_is_presented_and_the_others_are_accepted() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "new\n\n old \n").unwrap();
-        let tokens = TokenFile::open(file.path()).unwrap();
+        let tokens = TokenFile::open(file.path(), Duration::ZERO).unwrap();
         assert_eq!(tokens.current(), "new");
         assert_eq!(tokens.tokens(), ["new", "old"]);
     }
@@ -70,7 +74,7 @@ mod tests {
     fn a_file_without_a_token_is_refused_with_what_to_do() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), " \n").unwrap();
-        let error = TokenFile::open(file.path()).err().unwrap();
+        let error = TokenFile::open(file.path(), Duration::ZERO).err().unwrap();
         assert_eq!(error.to_string(), "the file holds no token: put one on its first line");
     }
 }

@@ -111,6 +111,9 @@ pub struct TokenClaims {
     /// Whether a name that somebody else publishes may be taken over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub takeover: bool,
+    /// Whether the whole cluster may be seen: its nodes, all streams and who watches them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observe: bool,
     /// End of its life, in seconds since 1970; required.
     pub exp: NumericDate,
     /// Start of its life.
@@ -208,6 +211,9 @@ pub enum Denied {
         /// On which stream.
         stream: StreamName,
     },
+    /// The token is good, but not for a look at the cluster: 403 as well.
+    #[error("the token has no `observe` claim, which lets its holder see the whole cluster")]
+    MayNotObserve,
 }
 
 /// Decides about one request by the claims of a token whose signature is right.
@@ -222,6 +228,37 @@ pub fn check(
     stream: &StreamName,
     now: SystemTime,
 ) -> Result<Access, Denied> {
+    is_for_us(claims, rules, now)?;
+    let patterns = match action {
+        Action::Publish => &claims.publish,
+        Action::Play => &claims.play,
+    };
+    if patterns.len() > MAX_PATTERNS {
+        let why = "the token lists more stream patterns than are looked at (64)";
+        return Err(Denied::Invalid(why.to_owned()));
+    }
+    if !patterns.iter().any(|pattern| pattern.matches(stream)) {
+        return Err(Denied::Insufficient {
+            action,
+            stream: stream.clone(),
+        });
+    }
+    Ok(Access {
+        takeover: claims.takeover,
+    })
+}
+
+/// Decides whether the holder of a token whose signature is right may see the cluster.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_observer(claims: &TokenClaims, rules: &TokenRules, now: SystemTime) -> Result<(), Denied> {
+    is_for_us(claims, rules, now)?;
+    if claims.observe { Ok(()) } else { Err(Denied::MayNotObserve) }
+}
+
+/// What is asked of every token, whatever it is presented for.
+fn is_for_us(claims: &TokenClaims, rules: &TokenRules, now: SystemTime) -> Result<(), Denied> {
     let invalid = |why: &str| Err(Denied::Invalid(why.to_owned()));
     let now = NumericDate::of(now);
     if claims.exp.plus(CLOCK_SKEW) <= now {
@@ -242,22 +279,7 @@ pub fn check(
             return invalid("the token names an audience, and this node was told none (--auth-audience)");
         }
     }
-    let patterns = match action {
-        Action::Publish => &claims.publish,
-        Action::Play => &claims.play,
-    };
-    if patterns.len() > MAX_PATTERNS {
-        return invalid("the token lists more stream patterns than are looked at (64)");
-    }
-    if !patterns.iter().any(|pattern| pattern.matches(stream)) {
-        return Err(Denied::Insufficient {
-            action,
-            stream: stream.clone(),
-        });
-    }
-    Ok(Access {
-        takeover: claims.takeover,
-    })
+    Ok(())
 }
 
 #[cfg(test)]

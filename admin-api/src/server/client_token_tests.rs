@@ -111,6 +111,29 @@ fn only_a_token_that_says_so_may_take_over() {
 }
 
 #[test]
+fn only_a_token_that_says_so_may_observe_and_only_while_it_is_valid_for_this_service() {
+    let observes = |claims: &TokenClaims, rules: &TokenRules| check_observer(claims, rules, now());
+    let mut claims = claims(&serde_json::json!({"publish": ["*"], "play": ["*"], "takeover": true, "exp": NOW + 60}));
+    let rules = TokenRules::default();
+    assert_eq!(observes(&claims, &rules), Err(Denied::MayNotObserve));
+    claims.observe = true;
+    assert_eq!(observes(&claims, &rules), Ok(()));
+    let issuer = TokenRules {
+        issuer: Some("us".into()),
+        audience: None,
+    };
+    assert!(matches!(observes(&claims, &issuer), Err(Denied::Invalid(_))));
+    claims.exp = NumericDate(NOW - 30);
+    assert!(matches!(observes(&claims, &rules), Err(Denied::Invalid(_))));
+}
+
+#[test]
+fn a_right_to_observe_is_no_right_to_a_stream() {
+    let claims = claims(&serde_json::json!({"observe": true, "exp": NOW + 60}));
+    assert!(!may(&claims, Action::Publish, "demo") && !may(&claims, Action::Play, "demo"));
+}
+
+#[test]
 fn dates_may_have_fractions_and_nothing_else_is_a_date() {
     let date = |text: &str| serde_json::from_str::<NumericDate>(text).ok();
     assert_eq!(date("1800000000.75"), Some(NumericDate(NOW)));
@@ -161,6 +184,58 @@ fn fits_by_definition(pattern: &[u8], name: &[u8]) -> bool {
         None => name.is_empty(),
         Some((b'*', rest)) => (0..=name.len()).any(|skip| fits_by_definition(rest, &name[skip..])),
         Some((first, rest)) => name.first() == Some(first) && fits_by_definition(rest, &name[1..]),
+    }
+}
+
+/// `SFUMATO_FUZZ_CASES` tries so many inputs of each kind, by hand.
+fn fuzz() -> ProptestConfig {
+    let asked = std::env::var("SFUMATO_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig::with_cases(asked.unwrap_or(10_000))
+}
+
+/// JSON of any kind where a claim stands.
+fn value() -> impl Strategy<Value = serde_json::Value> {
+    let near = (NOW - 60..NOW + 60).prop_map(|second| serde_json::json!(second));
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        near,
+        ".{0,12}".prop_map(Into::into),
+        prop_oneof![Just("*"), Just("demo"), Just("d*")].prop_map(Into::into),
+    ];
+    leaf.prop_recursive(2, 70, 70, |inner| proptest::collection::vec(inner, 0..70).prop_map(Into::into))
+}
+
+proptest! {
+    #![proptest_config(fuzz())]
+
+    #[test]
+    fn claims_of_any_content_never_panic_and_give_no_right_that_they_do_not_name(
+        fields in proptest::collection::btree_map("(publish|play|takeover|observe|exp|nbf|iss|aud|other)", value(), 0..9),
+        exp in prop_oneof![Just(None), (NOW - 60..NOW + 60).prop_map(Some)],
+        issuer in proptest::option::of(Just("us".to_owned())),
+        audience in proptest::option::of(Just("live".to_owned())),
+    ) {
+        let mut json = serde_json::to_value(&fields).unwrap();
+        if let Some(exp) = exp {
+            json["exp"] = exp.into();
+        }
+        let Ok(claims) = serde_json::from_value::<TokenClaims>(json.clone()) else { return Ok(()) };
+        let rules = TokenRules { issuer, audience };
+        let is_alive = |seconds: u64| seconds.saturating_add(30) > NOW;
+        for (action, name) in [(Action::Publish, "publish"), (Action::Play, "play")] {
+            if let Ok(access) = ask(&claims, &rules, action, "demo") {
+                let patterns = json[name].as_array().unwrap();
+                prop_assert!(patterns.iter().any(|pattern| ["*", "demo", "d*"].contains(&pattern.as_str().unwrap())
+                    || fits_by_definition(pattern.as_str().unwrap().as_bytes(), b"demo")));
+                prop_assert!(is_alive(claims.exp.0) && (!access.takeover || json["takeover"] == true), "{json}");
+            }
+        }
+        if check_observer(&claims, &rules, now()).is_ok() {
+            prop_assert!(is_alive(claims.exp.0) && json["observe"] == true, "{json}");
+        }
     }
 }
 

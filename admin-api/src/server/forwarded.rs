@@ -1,7 +1,7 @@
 //! How a node knows that a request came through a front door of its own cluster, whose word on the client's address counts.
 //!
 //! The addresses of front doors come and go with their pods, and the listener for clients is open to everybody. So the front
-//! door proves that it knows the cluster's admin token, without sending it: it signs `X-Forwarded-For` as it sends it. Who
+//! door proves that it knows a token of the cluster, without sending it: it signs `X-Forwarded-For` as it sends it. Who
 //! copies such a request on its way can claim the one address that it names, and nothing else.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -11,7 +11,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 /// The client's address, and the proxies that it came by.
 pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Hexadecimal HMAC-SHA256 of [`FORWARDED_FOR`], with the admin token as its key.
+/// Hexadecimal HMAC-SHA256 of [`FORWARDED_FOR`], with the front door's token as its key.
 pub const PROOF: HeaderName = HeaderName::from_static("sfumato-forwarded-proof");
 
 /// Keeps this use of the token apart from any other.

@@ -6,3 +6,4 @@ pub mod cors;
 pub mod forwarded;
 pub mod link_rules;
 pub mod listen;
+pub mod presented;

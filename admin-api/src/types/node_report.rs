@@ -46,6 +46,9 @@ pub struct NodeReport {
     /// Why Redis does not answer, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis_problem: Option<String>,
+    /// Whether clients need tokens. Absent from nodes of a release that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_required: Option<bool>,
     /// Process id, for people on one machine.
     #[serde(default)]
     pub pid: u32,

@@ -99,6 +99,7 @@ impl FakeNode {
             drain: DrainState::default(),
             redis: true,
             redis_problem: None,
+            tokens_required: None,
             pid: 0,
             peers: Vec::new(),
             links: links.collect(),

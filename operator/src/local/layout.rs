@@ -27,6 +27,7 @@ pub struct Site {
     pub health_port_base: u16,
     pub redis_url: String,
     pub token_file: PathBuf,
+    pub front_door_token_file: PathBuf,
     /// How children write.
     pub log_format: LogFormat,
     /// Tells this run's keys in Redis from those of other runs.
@@ -125,6 +126,10 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         ("media-ip", media_ips(site)),
         ("pipe-ip", IP.to_string()),
         ("redis-url", site.redis_url.clone()),
+        (
+            "front-door-token-file",
+            site.front_door_token_file.display().to_string(),
+        ),
     ]);
     let place = Place {
         cluster: format!("{namespace}/{cluster_name}/{}", site.uid),
@@ -173,7 +178,10 @@ fn web(cluster: &SfuCluster, site: &Site) -> WebPlan {
     let listen = SocketAddr::from((IP, port(cluster.spec.web.service.port)));
     let mut args = flags([
         ("listen", listen.to_string()),
-        ("admin-token-file", site.token_file.display().to_string()),
+        (
+            "admin-token-file",
+            site.front_door_token_file.display().to_string(),
+        ),
         ("log-format", site.log_format.as_str().to_owned()),
     ]);
     for ordinal in 0..site.seeds {

@@ -13,6 +13,7 @@ fn site() -> Site {
         health_port_base: 5001,
         redis_url: "redis://127.0.0.1:6377".into(),
         token_file: "/s/admin-token".into(),
+        front_door_token_file: "/s/front-door-token".into(),
         log_format: LogFormat::Human,
         uid: "u".into(),
         media_ips: Vec::new(),
@@ -32,7 +33,7 @@ fn cluster(change: impl FnOnce(&mut SfuClusterSpec)) -> SfuCluster {
 #[test]
 fn a_node_gets_the_arguments_that_its_place_and_the_manifest_mean() {
     let layout = Layout::new(&cluster(|spec| spec.mesh.fan_out = FanOut::Eager), &site());
-    insta::assert_snapshot!(layout.nodes[2].program.args.join(" "), @"--name sfu-3 --client-url http://127.0.0.1:3003 --admin-url http://127.0.0.1:4003 --media-ip 127.0.0.1 --pipe-ip 127.0.0.1 --redis-url redis://127.0.0.1:6377 --cluster default/live/u --workers 2 --listen 127.0.0.1:3003 --admin-listen 127.0.0.1:4003 --health-listen 127.0.0.1:5003 --admin-token-file /s/admin-token --media-port 20200 --media-tcp true --pipe-ports 24200-24299 --link-encryption true --beat-interval 500ms --fan-out eager --fan-out-idle-timeout 30s --drain-deadline 10s --log-format human");
+    insta::assert_snapshot!(layout.nodes[2].program.args.join(" "), @"--name sfu-3 --client-url http://127.0.0.1:3003 --admin-url http://127.0.0.1:4003 --media-ip 127.0.0.1 --pipe-ip 127.0.0.1 --redis-url redis://127.0.0.1:6377 --front-door-token-file /s/front-door-token --cluster default/live/u --workers 2 --listen 127.0.0.1:3003 --admin-listen 127.0.0.1:4003 --health-listen 127.0.0.1:5003 --admin-token-file /s/admin-token --media-port 20200 --media-tcp true --pipe-ports 24200-24299 --link-encryption true --beat-interval 500ms --fan-out eager --fan-out-idle-timeout 30s --drain-deadline 10s --log-format human");
 }
 
 #[test]
@@ -73,7 +74,7 @@ fn what_tokens_must_say_and_stun_servers_are_passed_on() {
 fn the_front_door_is_the_same_for_any_number_of_nodes() {
     let web = |replicas| Layout::new(&cluster(|spec| spec.replicas = replicas), &site()).web;
     assert_eq!(web(1), web(32));
-    insta::assert_snapshot!(web(3).program.args.join(" "), @"--listen 127.0.0.1:2020 --admin-token-file /s/admin-token --log-format human --seed http://127.0.0.1:4001 --seed http://127.0.0.1:4002 --seed http://127.0.0.1:4003");
+    insta::assert_snapshot!(web(3).program.args.join(" "), @"--listen 127.0.0.1:2020 --admin-token-file /s/front-door-token --log-format human --seed http://127.0.0.1:4001 --seed http://127.0.0.1:4002 --seed http://127.0.0.1:4003");
 }
 
 #[test]

@@ -108,7 +108,7 @@ async fn prepare(args: &LocalArgs, cluster: &SfuCluster) -> Result<Ready, LocalE
     };
     // The ports do not depend on the state directory, which is made last: a refusal leaves nothing behind.
     let uses = ports::wanted(
-        &Layout::new(cluster, &ready.site_in(args, cluster, PathBuf::new())),
+        &Layout::new(cluster, &ready.site_in(args, cluster, [PathBuf::new(), PathBuf::new()])),
         own_redis,
     );
     ports::check_disjoint(&uses)?;
@@ -118,10 +118,11 @@ async fn prepare(args: &LocalArgs, cluster: &SfuCluster) -> Result<Ready, LocalE
 
 impl Ready {
     fn site(&self, args: &LocalArgs, cluster: &SfuCluster, state: &StateDir) -> Site {
-        self.site_in(args, cluster, state.token_file())
+        self.site_in(args, cluster, [state.token_file(), state.front_door_token_file()])
     }
 
-    fn site_in(&self, args: &LocalArgs, cluster: &SfuCluster, token_file: PathBuf) -> Site {
+    fn site_in(&self, args: &LocalArgs, cluster: &SfuCluster, token_files: [PathBuf; 2]) -> Site {
+        let [token_file, front_door_token_file] = token_files;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Site {
             node_bin: self.node_bin.clone(),
@@ -131,6 +132,7 @@ impl Ready {
             health_port_base: args.health_port_base,
             redis_url: self.redis.url.clone(),
             token_file,
+            front_door_token_file,
             log_format: args.log_format,
             uid: format!("{:016x}", rand::rng().random::<u64>()),
             media_ips: args.media_ip.clone(),

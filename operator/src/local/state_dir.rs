@@ -55,16 +55,8 @@ impl StateDir {
         for directory in [self.logs(), self.redis()] {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
-        match std::fs::remove_file(self.token_file()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file: File = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(self.token_file())?;
-        file.write_all(self.token.as_bytes())
+        write_secret(&self.token_file(), &self.token)?;
+        write_secret(&self.front_door_token_file(), &random_text(TOKEN_LENGTH))
     }
 
     /// Where the logs are, a file a process.
@@ -82,6 +74,12 @@ impl StateDir {
     #[must_use]
     pub fn token_file(&self) -> PathBuf {
         self.root.join("admin-token")
+    }
+
+    /// What the front door presents to nodes, drawn anew for each run: it may look at them, and vouch for clients' addresses.
+    #[must_use]
+    pub fn front_door_token_file(&self) -> PathBuf {
+        self.root.join("front-door-token")
     }
 
     /// The admin token, drawn anew for each run.
@@ -103,6 +101,16 @@ impl StateDir {
             let _ = std::fs::remove_dir_all(&self.root);
         }
     }
+}
+
+/// Writes a new file that only its owner may read.
+fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 fn random_text(length: usize) -> String {
@@ -130,6 +138,9 @@ mod tests {
             (mode(&a.root), mode(&a.logs()), mode(&a.token_file())),
             (0o700, 0o700, 0o600)
         );
+        assert_eq!(mode(&a.front_door_token_file()), 0o600);
+        let front_door = std::fs::read_to_string(a.front_door_token_file()).unwrap();
+        assert!(front_door.len() == TOKEN_LENGTH && front_door != a.token());
         assert_eq!(std::fs::read_to_string(a.token_file()).unwrap(), a.token());
         assert_ne!(a.token(), b.token());
         for state in [a, b] {

@@ -106,7 +106,7 @@ fn token_hint(keys: &ClientKeys) -> (String, String) {
     let how = match keys {
         ClientKeys::Secret(path) => {
             format!(
-                "sfu-operator token --secret-file {} --publish '*' --play '*'",
+                "sfu-operator token --secret-file {} --publish '*' --play '*' --observe",
                 path.display()
             )
         }

@@ -111,6 +111,56 @@ fn a_token_that_comes_twice_is_400_invalid_request() {
     assert!(challenge.contains("error=\"invalid_request\""), "{challenge}");
 }
 
+/// Asks until the answer has this status; the files are looked at every second.
+fn eventually(gate: &Gate, token: &str, expected: Option<StatusCode>) {
+    let end = Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let status = ask(gate, Some(&format!("Bearer {token}")), None).err().map(|(status, _)| status);
+        if status == expected {
+            return;
+        }
+        assert!(Instant::now() < end, "{status:?} for 30 s, instead of {expected:?}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_secret_that_is_removed_from_two_lines_is_out_at_once_and_one_that_is_replaced_overlaps() {
+    let file = secret_file();
+    let options = AccessOptions {
+        auth_secret_file: Some(file.path().to_owned()),
+        key_overlap: std::time::Duration::from_secs(600),
+        ..AccessOptions::default()
+    };
+    let gate = Gate::open(&options).unwrap();
+    let claims = json!({"publish": ["demo"], "exp": in_an_hour()});
+    let [second, third] = ["second", "third"].map(|name| format!("the {name} secret, of more than thirty-two characters"));
+    let [by_first, by_second, by_third] = [SECRET, &second, &third].map(|secret| token(secret, &claims));
+    std::fs::write(file.path(), &second).unwrap();
+    eventually(&gate, &by_second, None);
+    eventually(&gate, &by_first, None);
+    std::fs::write(file.path(), format!("{third}\n{second}\n")).unwrap();
+    eventually(&gate, &by_third, None);
+    eventually(&gate, &by_first, Some(StatusCode::UNAUTHORIZED));
+    eventually(&gate, &by_second, None);
+    std::fs::write(file.path(), &third).unwrap();
+    eventually(&gate, &by_second, Some(StatusCode::UNAUTHORIZED));
+    eventually(&gate, &by_third, None);
+}
+
+#[test]
+fn a_set_without_a_key_stops_the_start_and_says_what_to_write() {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "{}").unwrap();
+    let options = AccessOptions {
+        auth_jwks_file: Some(file.path().to_owned()),
+        ..AccessOptions::default()
+    };
+    let error = Gate::open(&options).err().unwrap();
+    let named = format!("--auth-jwks-file {}: ", file.path().display());
+    assert!(error.starts_with(&named) && error.contains("public keys"), "{error}");
+}
+
 #[test]
 fn keys_that_cannot_be_read_stop_the_start_and_the_flag_is_named() {
     let options = AccessOptions {

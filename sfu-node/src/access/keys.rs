@@ -49,7 +49,11 @@ impl Keys {
         struct Set {
             keys: Vec<serde_json::Value>,
         }
-        let set: Set = serde_json::from_str(text).map_err(|error| format!("this is no JSON Web Key Set: {error}"))?;
+        let set: Set = serde_json::from_str(text).map_err(|error| {
+            format!(
+                "this is no JSON Web Key Set ({error}): write {{\"keys\": [...]}} with the public keys of whoever signs the tokens"
+            )
+        })?;
         let mut passed_over = Vec::new();
         let mut keys = Vec::new();
         for (index, value) in set.keys.into_iter().enumerate() {
@@ -60,18 +64,23 @@ impl Keys {
         }
         if keys.is_empty() {
             let why = if passed_over.is_empty() {
-                "it is empty".to_owned()
+                "`keys` is empty".to_owned()
             } else {
                 passed_over.join("; ")
             };
             return Err(format!(
-                "the set has no key that tokens can be checked with (RS256, ES256 or EdDSA): {why}"
+                "the set has no key that tokens can be checked with, so put a public key for RS256, ES256 or EdDSA into it: {why}"
             ));
         }
         for why in passed_over {
             tracing::warn!("passing over a key of the set: {why}");
         }
         Ok(Self(keys))
+    }
+
+    /// Whether the file itself says which keys are valid: it lists several, or calls its only one by a name.
+    pub fn are_listed(&self) -> bool {
+        self.0.len() > 1 || self.0.iter().any(|key| key.id.is_some())
     }
 
     fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &DecodingKey> {

@@ -3,16 +3,15 @@
 
 mod keys;
 mod options;
-mod presented;
 
 pub use options::AccessOptions;
 
 use axum::http::HeaderMap;
 use keys::Keys;
-use presented::presented;
-pub use presented::{Fault, MAX_TOKEN, QUERY};
-use sfumato_admin_api::files::FollowedFile;
-use sfumato_admin_api::server::client_token::{Access, Action, Denied, TokenRules, check};
+use sfumato_admin_api::files::{FollowedFile, Rules};
+use sfumato_admin_api::server::client_token::{Access, Action, Denied, TokenClaims, TokenRules, check, check_observer};
+use sfumato_admin_api::server::presented::presented;
+pub use sfumato_admin_api::server::presented::{Fault, MAX_TOKEN, QUERY};
 use sfumato_admin_api::types::StreamName;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
@@ -21,14 +20,11 @@ use std::time::{Instant, SystemTime};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
     /// The request presents its token in a way that cannot be used.
-    #[error("{}", match .0 {
-        Fault::Twice => format!("send the token once: in the Authorization header or as `{QUERY}` in the query"),
-        Fault::Unreadable => format!("a token is text of at most {MAX_TOKEN} bytes"),
-    })]
+    #[error("{0}")]
     Unusable(Fault),
     /// There is no token, and one is needed.
-    #[error("a token that allows to {} is needed: send `Authorization: Bearer TOKEN`, or `?{QUERY}=TOKEN` in the URL", .0.claim())]
-    Missing(Action),
+    #[error("a token that allows to {} is needed: send `Authorization: Bearer TOKEN`, or `?{QUERY}=TOKEN` in the URL", .0)]
+    Missing(&'static str),
     /// The token is not valid: signature, dates, issuer or audience.
     #[error("{0}")]
     Invalid(String),
@@ -54,7 +50,10 @@ impl Gate {
     /// Reads the keys that the options name; the error names the flag.
     pub fn open(options: &AccessOptions) -> Result<Self, String> {
         let follow = |flag: &str, path: &Path, parse: fn(&str) -> Result<Keys, String>| {
-            FollowedFile::open(path, parse).map_err(|error| format!("{flag} {}: {error}", path.display()))
+            let rules = Rules::new(parse).overlapping(options.key_overlap, |before: &Keys, now| {
+                !before.are_listed() && !now.are_listed()
+            });
+            FollowedFile::open(path, rules).map_err(|error| format!("{flag} {}: {error}", path.display()))
         };
         let keys = match (&options.auth_secret_file, &options.auth_jwks_file) {
             (Some(path), _) => follow("--auth-secret-file", path, Keys::from_secrets)?,
@@ -81,13 +80,43 @@ impl Gate {
         };
         let token = presented(headers, query).map_err(NotAdmitted::Unusable)?;
         let Some(token) = token else {
-            return Err(NotAdmitted::Missing(action));
+            return Err(NotAdmitted::Missing(action.claim()));
         };
-        let claims = keys::verify(token, keys.versions(Instant::now()).iter()).map_err(NotAdmitted::Invalid)?;
-        check(&claims, rules, action, stream, SystemTime::now()).map_err(|denied| match denied {
-            Denied::Invalid(why) => NotAdmitted::Invalid(why),
-            insufficient @ Denied::Insufficient { .. } => NotAdmitted::Insufficient(insufficient.to_string()),
-        })
+        check(&signed(token, keys)?, rules, action, stream, SystemTime::now()).map_err(NotAdmitted::from)
+    }
+
+    /// Whether tokens are asked for.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Tokens { .. })
+    }
+
+    /// Whether the holder of a token, or somebody without one, may see the whole cluster.
+    pub fn admit_observer(&self, token: Option<&str>) -> Result<(), NotAdmitted> {
+        let Self::Tokens { keys, rules } = self else {
+            return Ok(());
+        };
+        let Some(token) = token else {
+            return Err(NotAdmitted::Missing("observe"));
+        };
+        if token.len() > MAX_TOKEN {
+            return Err(NotAdmitted::Unusable(Fault::Unreadable));
+        }
+        check_observer(&signed(token, keys)?, rules, SystemTime::now()).map_err(NotAdmitted::from)
+    }
+}
+
+fn signed(token: &str, keys: &FollowedFile<Keys>) -> Result<TokenClaims, NotAdmitted> {
+    keys::verify(token, keys.versions(Instant::now()).iter()).map_err(NotAdmitted::Invalid)
+}
+
+impl From<Denied> for NotAdmitted {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Invalid(why) => Self::Invalid(why),
+            insufficient @ (Denied::Insufficient { .. } | Denied::MayNotObserve) => {
+                Self::Insufficient(insufficient.to_string())
+            }
+        }
     }
 }
 

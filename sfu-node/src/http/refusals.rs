@@ -13,6 +13,7 @@ use crate::node::{DrainRefused, LinkError, RelayError, SubscribeError};
 use crate::sdp::{SdpError, SdpFault};
 use crate::sessions::ice::{PatchFault, PatchRefused};
 use axum::http::{HeaderValue, StatusCode, header};
+use sfumato_admin_api::types::ObserverRefusal;
 use std::time::Duration;
 
 /// A client whose node is full should not come back sooner: places become free when sessions end.
@@ -49,25 +50,43 @@ impl From<TooFast> for Problem {
 /// RFC 6750 section 3.
 impl From<NotAdmitted> for Problem {
     fn from(error: NotAdmitted) -> Self {
-        let (status, title, code) = match &error {
-            NotAdmitted::Unusable(_) => (StatusCode::BAD_REQUEST, "Bad request", Some("invalid_request")),
-            // A request without any token gets no error code (section 3.1).
-            NotAdmitted::Missing(_) => (StatusCode::UNAUTHORIZED, "Unauthorized", None),
-            NotAdmitted::Invalid(_) => (StatusCode::UNAUTHORIZED, "Unauthorized", Some("invalid_token")),
-            NotAdmitted::Insufficient(_) => (StatusCode::FORBIDDEN, "Forbidden", Some("insufficient_scope")),
-        };
+        let (status, title, code) = kind(&error);
         let detail = error.to_string();
-        let challenge = challenge(code, &detail);
+        // Ours, of printable ASCII: it is always a header.
+        let challenge = HeaderValue::from_str(&challenge(code, &detail)).unwrap_or(HeaderValue::from_static(REALM));
         Self::new(status, title, detail)
             .field("Authorization")
             .header(header::WWW_AUTHENTICATE, challenge)
     }
 }
 
-fn challenge(code: Option<&str>, detail: &str) -> HeaderValue {
-    const REALM: &str = "Bearer realm=\"sfumato\"";
+/// What a front door tells a client that may not see the cluster.
+pub fn observer_refusal(error: NotAdmitted) -> ObserverRefusal {
+    let (status, title, code) = kind(&error);
+    let detail = error.to_string();
+    ObserverRefusal {
+        status: status.as_u16(),
+        title: title.to_owned(),
+        challenge: challenge(code, &detail),
+        detail,
+    }
+}
+
+fn kind(error: &NotAdmitted) -> (StatusCode, &'static str, Option<&'static str>) {
+    match error {
+        NotAdmitted::Unusable(_) => (StatusCode::BAD_REQUEST, "Bad request", Some("invalid_request")),
+        // A request without any token gets no error code (section 3.1).
+        NotAdmitted::Missing(_) => (StatusCode::UNAUTHORIZED, "Unauthorized", None),
+        NotAdmitted::Invalid(_) => (StatusCode::UNAUTHORIZED, "Unauthorized", Some("invalid_token")),
+        NotAdmitted::Insufficient(_) => (StatusCode::FORBIDDEN, "Forbidden", Some("insufficient_scope")),
+    }
+}
+
+const REALM: &str = "Bearer realm=\"sfumato\"";
+
+fn challenge(code: Option<&str>, detail: &str) -> String {
     let Some(code) = code else {
-        return HeaderValue::from_static(REALM);
+        return REALM.to_owned();
     };
     // Neither quotes nor backslashes, nor anything beyond ASCII.
     let plain: String = detail
@@ -78,8 +97,7 @@ fn challenge(code: Option<&str>, detail: &str) -> HeaderValue {
             _ => '?',
         })
         .collect();
-    let text = format!("{REALM}, error=\"{code}\", error_description=\"{plain}\"");
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(REALM))
+    format!("{REALM}, error=\"{code}\", error_description=\"{plain}\"")
 }
 
 impl From<InvalidLayerRequest> for Problem {

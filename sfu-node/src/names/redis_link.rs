@@ -2,7 +2,7 @@
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, TlsCertificates};
-use sfumato_admin_api::files::FollowedFile;
+use sfumato_admin_api::files::{FollowedFile, Rules};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ impl RedisLink {
         };
         let url = url.to_owned();
         let with_ca = move |pem: &str| connection(&url, pem).map_err(|error| error.to_string());
-        let followed = FollowedFile::open(path, with_ca).map_err(|source| RedisSetupError::Ca {
+        let followed = FollowedFile::open(path, Rules::new(with_ca)).map_err(|source| RedisSetupError::Ca {
             path: path.display().to_string(),
             source,
         })?;

@@ -22,6 +22,7 @@ impl Node {
             drain: self.drain_state(),
             redis: self.names.claims.healthy(),
             redis_problem: self.names.claims.problem(),
+            tokens_required: Some(self.gate.is_closed()),
             pid: std::process::id(),
             peers: self.streams.peers.list(),
             links: self.links.reports(Instant::now()),

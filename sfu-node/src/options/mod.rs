@@ -84,9 +84,18 @@ pub struct Options {
     /// `admin.sfumato.internal`
     #[arg(long, env = "SFUMATO_ADMIN_CA", value_name = "FILE", requires = "admin_tls_cert")]
     pub admin_ca: Option<PathBuf>,
-    /// File that holds the admin token, read again when it changes
+    /// File that holds the admin token, read again when it changes; one a line, the first is sent to peers
     #[arg(long, env = "SFUMATO_ADMIN_TOKEN_FILE", required_unless_present = "insecure_admin")]
     pub admin_token_file: Option<PathBuf>,
+    /// File that holds the front door's token, read again when it changes. Its holder may look at this node, ask who may
+    /// observe, and vouch for clients' addresses [default: front doors use the admin token]
+    #[arg(
+        long,
+        env = "SFUMATO_FRONT_DOOR_TOKEN_FILE",
+        value_name = "FILE",
+        requires = "admin_token_file"
+    )]
+    pub front_door_token_file: Option<PathBuf>,
     /// Serve the admin API without a token; allowed on loopback only
     #[arg(long, env = "SFUMATO_INSECURE_ADMIN", conflicts_with = "admin_token_file")]
     pub insecure_admin: bool,

@@ -5,6 +5,7 @@ use crate::node::{Inbox, Node};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use sfumato_admin_api::server::admin_token::Accepted;
 use sfumato_admin_api::types::{PROBLEM_JSON, Problem};
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -14,6 +15,14 @@ pub const SDPFRAG: (&str, &str) = ("content-type", "application/trickle-ice-sdpf
 
 /// Token of the cluster that the node belongs to.
 pub const ADMIN_TOKEN: &str = "an-admin-token";
+
+/// What the client listener accepts of front doors.
+fn accepted() -> Accepted {
+    Accepted {
+        admin: vec![ADMIN_TOKEN.to_owned()],
+        front_door: Vec::new(),
+    }
+}
 
 /// What a browser calls itself.
 pub const BROWSER: (&str, &str) = (
@@ -40,7 +49,7 @@ impl Site {
     pub async fn start(options: &[&str]) -> Self {
         let (node, inbox) = super::node_with(options).await;
         Self {
-            app: crate::http::clients::router(Arc::clone(&node), Some(Arc::new(|| vec![ADMIN_TOKEN.to_owned()]))),
+            app: crate::http::clients::router(Arc::clone(&node), Some(Arc::new(accepted))),
             node,
             _inbox: inbox,
         }

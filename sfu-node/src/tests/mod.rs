@@ -2,6 +2,7 @@
 //! and with several nodes, are in `test/e2e`.
 
 mod admin;
+mod admin_roles;
 mod claims;
 mod clients;
 mod codecs;

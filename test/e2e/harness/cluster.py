@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -41,8 +42,11 @@ class Cluster:
         nodes: int | None = 3,
         options: tuple = (),
         env: dict | None = None,
+        observer: Callable[[], str] | None = None,
     ):
         self.slot = slot
+        # Makes a token that may see the cluster, where clients need tokens.
+        self._observer = observer
         self.nodes = nodes
         self.state = directory / "state"
         self.front = f"http://127.0.0.1:{slot.web}"
@@ -108,7 +112,8 @@ class Cluster:
 
     def json(self) -> dict:
         """`/api/v1/cluster` of the front door."""
-        answer = self.http.get(f"{self.front}/api/v1/cluster")
+        headers = {"Authorization": f"Bearer {self._observer()}"} if self._observer else {}
+        answer = self.http.get(f"{self.front}/api/v1/cluster", headers=headers)
         assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
         return answer.json()
 

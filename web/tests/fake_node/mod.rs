@@ -8,10 +8,13 @@ use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use parking_lot::Mutex;
-use sfumato_admin_api::types::{API_VERSION, Lane, LinkReport, LinkState, NodeReport, PROBLEM_JSON, Peer, Problem};
+use sfumato_admin_api::types::{
+    API_VERSION, Lane, LinkReport, LinkState, NodeReport, Observer, ObserverRefusal, Observing, PROBLEM_JSON, Peer,
+    Problem,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +38,9 @@ pub struct FakeNode {
     pub peer: Peer,
     pub report: watch::Sender<NodeReport>,
     pub seen: Arc<Mutex<Vec<Seen>>>,
+    /// Tokens that it was asked about, and those whose holders may see the cluster.
+    pub asked: Arc<Mutex<Vec<String>>>,
+    pub observers: Arc<Mutex<Vec<String>>>,
     admin: JoinHandle<()>,
     client: JoinHandle<()>,
 }
@@ -57,9 +63,13 @@ impl FakeNode {
         };
         let (report, _) = watch::channel(healthy(&peer));
         let seen = Arc::default();
+        let (asked, observers): (Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>) = Default::default();
+        let tokens = (Arc::clone(&asked), Arc::clone(&observers));
         let admin_app = Router::new()
             .route("/admin/v1/node", get(node_report))
-            .with_state(report.clone());
+            .with_state(report.clone())
+            .route("/admin/v1/observer", post(observer))
+            .with_state(tokens);
         let client_app = Router::new()
             .fallback(any(client))
             .with_state((answer, Arc::clone(&seen)));
@@ -67,6 +77,8 @@ impl FakeNode {
             peer,
             report,
             seen,
+            asked,
+            observers,
             admin: tokio::spawn(async move { axum::serve(admin_listener, admin_app).await.unwrap() }),
             client: tokio::spawn(async move { axum::serve(client_listener, client_app).await.unwrap() }),
         }
@@ -78,6 +90,12 @@ impl FakeNode {
             change(report);
             report.revision += 1;
         });
+    }
+
+    /// Ends the admin listener alone.
+    pub async fn refuse_admin(&mut self) {
+        self.admin.abort();
+        let _ = (&mut self.admin).await;
     }
 
     /// Ends the client listener alone: the node still looks healthy to whoever asks the admin listener.
@@ -134,6 +152,21 @@ fn end(me: &Peer, other: &Peer, lane: u16) -> LinkReport {
     }
 }
 
+type Tokens = (Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>);
+
+async fn observer(State((asked, observers)): State<Tokens>, Json(observer): Json<Observer>) -> Json<Observing> {
+    let token = observer.token.unwrap_or_default();
+    let allowed = observers.lock().contains(&token);
+    asked.lock().push(token);
+    let refusal = (!allowed).then(|| ObserverRefusal {
+        status: 403,
+        title: "Forbidden".to_owned(),
+        detail: "the token has no `observe` claim".to_owned(),
+        challenge: "Bearer realm=\"sfumato\", error=\"insufficient_scope\"".to_owned(),
+    });
+    Json(Observing { allowed, refusal })
+}
+
 fn healthy(peer: &Peer) -> NodeReport {
     NodeReport {
         api_version: API_VERSION,
@@ -148,6 +181,7 @@ fn healthy(peer: &Peer) -> NodeReport {
         drain: sfumato_admin_api::types::DrainState::default(),
         redis: true,
         redis_problem: None,
+        tokens_required: None,
         pid: std::process::id(),
         peers: vec![],
         links: vec![],

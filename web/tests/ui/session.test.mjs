@@ -2,17 +2,8 @@
 
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
-
-// Browsers take a script for a module because the page says so; Node wants to be told by a file beside it.
-const copy = mkdtempSync(join(tmpdir(), "sfumato-ui-"));
-after(() => rmSync(copy, { recursive: true }));
-cpSync(fileURLToPath(new URL("../../ui", import.meta.url)), copy, { recursive: true });
-writeFileSync(join(copy, "package.json"), '{ "type": "module" }');
+import { test } from "node:test";
+import { load } from "./modules.mjs";
 
 /** A connection that is up at once, until it is told to fail. */
 class Connection extends EventTarget {
@@ -44,7 +35,7 @@ Object.assign(globalThis, {
   },
 });
 
-const { Session } = await import(pathToFileURL(join(copy, "session.js")));
+const { Session } = await load("session.js");
 
 function publish() {
   return new Session({ role: "publish", stream: "demo", source: { stream: { getTracks: () => [] }, stop() {} } });

@@ -4,7 +4,7 @@ use super::access;
 use super::labels::{Component, labels, selector};
 use super::pods::{self, env, env_field, env_secret, http_probe, mount, secret_volume};
 use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT};
-use super::secret_keys::{CA_CERT, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
+use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
 use super::wish::{Settings, Wish};
 use crate::cluster::node_arguments::{self, Place, arguments};
 use crate::crd::SfuClusterSpec;
@@ -65,7 +65,7 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
     container.ports = Some(ports(spec));
     container.resources.clone_from(&spec.resources);
     let (mut volumes, mut mounts) = access::volumes(wish);
-    let keys = [TOKEN, CA_CERT, TLS_CERT, TLS_KEY];
+    let keys = [TOKEN, FRONT_DOOR_TOKEN, CA_CERT, TLS_CERT, TLS_KEY];
     volumes.insert(0, secret_volume("admin", wish.id.secret(), &keys));
     mounts.insert(0, mount("admin", pods::ADMIN_DIR, true));
     container.volume_mounts = Some(mounts);
@@ -146,6 +146,11 @@ fn environment(wish: &Wish) -> Vec<EnvVar> {
         env_field("SFUMATO_MEDIA_IP", "status.podIPs"),
         env_field("SFUMATO_PIPE_IP", "status.podIP"),
         env_field("SFUMATO_ADVERTISE_IP", "status.podIP"),
+        // A variable, because a node of the release before would not start with an option that it does not know.
+        env(
+            "SFUMATO_FRONT_DOOR_TOKEN_FILE",
+            format!("{}/{FRONT_DOOR_TOKEN}", pods::ADMIN_DIR),
+        ),
     ];
     match &wish.spec.redis.external {
         Some(external) => {

@@ -2,6 +2,8 @@
 
 /// Token of the admin API: one a line, the first is current.
 pub const TOKEN: &str = "token";
+/// Token of the front door: one a line, the first is current.
+pub const FRONT_DOOR_TOKEN: &str = "front-door-token";
 /// CAs that admin certificates may come from, PEM.
 pub const CA_CERT: &str = "ca.crt";
 /// Certificate of the nodes' admin listeners, PEM.

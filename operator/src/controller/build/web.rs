@@ -3,7 +3,7 @@
 use super::labels::{Component, labels, selector};
 use super::pods::{self, http_probe, mount, secret_volume};
 use super::ports::ADMIN_PORT;
-use super::secret_keys::{CA_CERT, TOKEN};
+use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN};
 use super::wish::{Settings, Wish};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{Affinity, ContainerPort, PodSpec, PodTemplateSpec};
@@ -25,7 +25,7 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
             wish.id.nodes_service(),
             wish.id.namespace
         ),
-        format!("--admin-token-file={}/{TOKEN}", pods::ADMIN_DIR),
+        format!("--admin-token-file={}/{FRONT_DOOR_TOKEN}", pods::ADMIN_DIR),
         format!("--admin-ca={}/{CA_CERT}", pods::ADMIN_DIR),
         "--log-format=json".to_owned(),
     ]);
@@ -62,7 +62,7 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
                         ..Affinity::default()
                     }),
                     tolerations: Some(pods::tolerations(&[])),
-                    volumes: Some(vec![secret_volume("admin", wish.id.secret(), &[TOKEN, CA_CERT])]),
+                    volumes: Some(vec![secret_volume("admin", wish.id.secret(), &[FRONT_DOOR_TOKEN, CA_CERT])]),
                     containers: vec![container],
                     ..PodSpec::default()
                 }),

@@ -3,7 +3,9 @@
 
 mod pki;
 
-use crate::controller::build::secret_keys::{CA_CERT, PKI, REDIS_CONF, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
+use crate::controller::build::secret_keys::{
+    CA_CERT, FRONT_DOOR_TOKEN, PKI, REDIS_CONF, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN,
+};
 use crate::controller::build::{Component, MANAGER, Wish, labels};
 use crate::controller::watch::queue::Key;
 use k8s_openapi::ByteString;
@@ -14,6 +16,7 @@ use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
 use pki::{Pki, PkiError};
 use rand::RngExt;
+use sfumato_admin_api::server::admin_token::FRONT_DOOR_PREFIX;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -134,6 +137,9 @@ fn complete(held: Data, remembered: &Data, draw: &mut dyn FnMut() -> String, now
         }
     };
     fill(&mut data, TOKEN, draw);
+    fill(&mut data, FRONT_DOOR_TOKEN, &mut || format!("{FRONT_DOOR_PREFIX}{}", draw()));
+    let tokens = admin_tokens(&data);
+    data.insert(TOKEN.to_owned(), ByteString(tokens.into_bytes()));
     fill(&mut data, REDIS_PASSWORD, draw);
     let password = text(&data, REDIS_PASSWORD).unwrap_or_default();
     data.insert(REDIS_CONF.to_owned(), ByteString(redis_conf(&password).into_bytes()));
@@ -149,6 +155,18 @@ fn complete(held: Data, remembered: &Data, draw: &mut dyn FnMut() -> String, now
         data.insert(PKI.to_owned(), ByteString(text));
     }
     Ok(data)
+}
+
+/// The admin tokens, and after them those of the front door: media nodes of the release before accept only what is in this
+/// list. Those of this release know by the beginning that such a line is no admin's.
+fn admin_tokens(data: &Data) -> String {
+    let held = text(data, TOKEN).unwrap_or_default();
+    let front_door = text(data, FRONT_DOOR_TOKEN).unwrap_or_default();
+    let is_front_door = |line: &&str| line.starts_with(FRONT_DOOR_PREFIX);
+    let lines = |text| str::lines(text).map(str::trim).filter(|line| !line.is_empty());
+    let admin = lines(&held).filter(|line| !is_front_door(line));
+    let all: Vec<&str> = admin.chain(lines(&front_door).filter(is_front_door)).collect();
+    all.join("\n")
 }
 
 fn read_pki(data: &Data) -> Option<Pki> {
@@ -209,9 +227,10 @@ mod tests {
     #[test]
     fn what_is_there_stays_and_what_is_missing_is_drawn() {
         let made = complete(data(&[(TOKEN, "kept")]), &Data::new(), &mut counted(), now()).unwrap();
-        assert_eq!(text(&made, TOKEN).unwrap(), "kept");
-        assert_eq!(text(&made, REDIS_PASSWORD).unwrap(), "drawn-1");
-        assert!(text(&made, REDIS_CONF).unwrap().contains("requirepass drawn-1"));
+        assert_eq!(text(&made, TOKEN).unwrap(), "kept\nfront-door-drawn-1");
+        assert_eq!(text(&made, FRONT_DOOR_TOKEN).unwrap(), "front-door-drawn-1");
+        assert_eq!(text(&made, REDIS_PASSWORD).unwrap(), "drawn-2");
+        assert!(text(&made, REDIS_CONF).unwrap().contains("requirepass drawn-2"));
         assert_eq!(
             complete(made.clone(), &Data::new(), &mut counted(), now()).unwrap(),
             made
@@ -234,6 +253,14 @@ mod tests {
     #[test]
     fn the_first_line_is_the_current_token() {
         assert_eq!(current_token(&data(&[(TOKEN, "new\nold\n")])), "new");
+    }
+
+    #[test]
+    fn nodes_of_the_release_before_accept_the_front_door_and_what_was_taken_from_it_is_taken_from_them() {
+        let held = data(&[(TOKEN, "new\nfront-door-leaked\nold\n"), (FRONT_DOOR_TOKEN, "front-door-2\nfront-door-1\n")]);
+        let made = complete(held, &Data::new(), &mut counted(), now()).unwrap();
+        assert_eq!(text(&made, TOKEN).unwrap(), "new\nold\nfront-door-2\nfront-door-1");
+        assert_eq!(current_token(&made), "new");
     }
 
     #[test]

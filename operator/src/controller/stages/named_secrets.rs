@@ -104,18 +104,34 @@ impl Holds {
             Self::RedisCa if !text.contains("-----BEGIN CERTIFICATE-----") => {
                 Some("holds no certificate: put the CA into it, PEM")
             }
-            Self::TokenSecret if !text.lines().any(|line| line.trim().len() >= MIN_TOKEN_SECRET) => {
-                Some("is too short: a secret has at least 32 characters, for example from `openssl rand -hex 32`")
+            Self::TokenSecret if !are_long_enough(text) => {
+                Some("is too short: a secret has at least 32 characters on each line, for example from `openssl rand -hex 32`")
             }
-            Self::TokenKeys if serde_json::from_str::<serde_json::Value>(text).is_err() => {
-                Some("is no JSON: put a JSON Web Key Set into it")
-            }
+            Self::TokenKeys if !has_public_key(text) => Some(
+                "is no JSON Web Key Set with a key for RS256, ES256 or EdDSA: write {\"keys\": [...]} with the public keys of whoever signs the tokens",
+            ),
             Self::TurnPassword if !text.chars().all(is_password) => Some(
                 "has a character that clients would misread: use printable ASCII without spaces, quotes, `,`, `;`, `<`, `>` and `\\`",
             ),
             _ => None,
         }
     }
+}
+
+/// Whether there is a secret a line, and each is long enough.
+fn are_long_enough(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+    lines.peek().is_some() && lines.all(|line| line.len() >= MIN_TOKEN_SECRET)
+}
+
+/// Whether a JSON Web Key Set has a key of a kind that nodes check tokens with. Nodes look closer.
+fn has_public_key(text: &str) -> bool {
+    let set: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let keys = set.get("keys").and_then(serde_json::Value::as_array);
+    keys.into_iter().flatten().any(|key| {
+        let kind = key.get("kty").and_then(serde_json::Value::as_str);
+        matches!(kind, Some("RSA" | "EC" | "OKP"))
+    })
 }
 
 #[cfg(test)]
@@ -181,10 +197,14 @@ mod tests {
 
     #[test]
     fn what_nodes_would_not_start_with_is_named() {
+        let long = "0123456789abcdef0123456789abcdef";
         for (holds, bad, good) in [
             (Holds::RedisCa, "MII", "-----BEGIN CERTIFICATE-----"),
-            (Holds::TokenSecret, "short", "0123456789abcdef0123456789abcdef"),
-            (Holds::TokenKeys, "keys", "{\"keys\": []}"),
+            (Holds::TokenSecret, "short", long),
+            (Holds::TokenSecret, &format!("{long}\nshort"), &format!("{long}\n\n{long}\n")),
+            (Holds::TokenKeys, "keys", "{\"keys\": [{\"kty\": \"OKP\"}]}"),
+            (Holds::TokenKeys, "{}", "{\"keys\": [{\"kty\": \"oct\"}, {\"kty\": \"RSA\"}]}"),
+            (Holds::TokenKeys, "{\"keys\": []}", "{\"keys\": [1, {\"kty\": \"EC\"}]}"),
             (Holds::TurnPassword, "a b", "a.b/c+d="),
             (Holds::RedisUrl, "localhost", "rediss://localhost"),
         ] {

@@ -7,6 +7,7 @@ mod test_faults;
 
 use crate::http::path::Path;
 use crate::http::problem::Problem;
+use crate::http::refusals::observer_refusal;
 use crate::node::Node;
 use crate::streams::publication_log::PublicationLog;
 use axum::extract::{Query, Request, State};
@@ -17,12 +18,12 @@ use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use extract::{Body, MAX_BODY, detached};
 use serde::Deserialize;
-use sfumato_admin_api::server::admin_token::token_matches;
+use sfumato_admin_api::server::admin_token::{Accepted, Role};
 use sfumato_admin_api::types::UnknownReason;
 use sfumato_admin_api::types::parse_wait;
 use sfumato_admin_api::types::{
     CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects,
-    Problem as ProblemBody, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions,
+    Observer, Observing, Problem as ProblemBody, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions,
     StreamName, Subscribe, Subscribed,
 };
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Tokens that are accepted at present.
-pub type Tokens = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+pub type Tokens = Arc<dyn Fn() -> Accepted + Send + Sync>;
 
 /// The admin listener. `tokens` is `None` with `--insecure-admin` only.
 pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
@@ -55,6 +56,7 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
         .route("/admin/v1/sessions/{session}", delete(sessions::kick_session))
         .route("/admin/v1/names/{stream}", get(name))
         .route("/admin/v1/objects", get(objects))
+        .route("/admin/v1/observer", post(observer))
         .route("/admin/v1/subscriptions/renew", post(renew))
         .route("/admin/v1/subscriptions/{publication}", put(subscribe))
         .route("/admin/v1/drain", post(drain).delete(undrain))
@@ -84,8 +86,17 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
 }
 
 async fn authorized(tokens: &Tokens, request: Request, next: Next) -> Result<Response, Problem> {
-    if token_matches(request.headers(), &tokens()) {
+    let role = tokens().role(request.headers());
+    if role.is_some_and(|role| role.may(request.method(), request.uri().path())) {
         return Ok(next.run(request).await);
+    }
+    if role == Some(Role::FrontDoor) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "this is the front door's token, which may GET and ask who may observe: send the cluster's admin token",
+        )
+        .field("Authorization"));
     }
     Err(Problem::new(
         StatusCode::UNAUTHORIZED,
@@ -219,6 +230,17 @@ pub(super) async fn name(
     responses((status = 200, description = "what the node and its workers hold at present", body = Objects)))]
 pub(super) async fn objects(State(node): State<Arc<Node>>) -> Result<Json<Objects>, Problem> {
     Ok(Json(node.objects().await?))
+}
+
+#[utoipa::path(post, path = "/admin/v1/observer", tag = "node", request_body = Observer,
+    description = "Whether the holder of a client token may see the cluster. The front door asks this, since it has no keys.",
+    responses((status = 200, description = "whether, and what to tell the client if not", body = Observing)))]
+pub(super) async fn observer(State(node): State<Arc<Node>>, Body(request): Body<Observer>) -> Json<Observing> {
+    let refused = node.gate.admit_observer(request.token.as_deref()).err();
+    Json(Observing {
+        allowed: refused.is_none(),
+        refusal: refused.map(observer_refusal),
+    })
 }
 
 #[utoipa::path(put, path = "/admin/v1/subscriptions/{publication}", tag = "streams", request_body = Subscribe,

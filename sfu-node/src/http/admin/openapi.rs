@@ -12,7 +12,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
         Served on the admin listener. Every call is idempotent; errors are problem details (RFC 9457)."),
     paths(
         admin::node_report, admin::put_links, admin::close_links,
-        admin::publications, admin::name, admin::objects, admin::subscribe, admin::renew,
+        admin::publications, admin::name, admin::objects, admin::observer, admin::subscribe, admin::renew,
         admin::drain, admin::undrain,
         sessions::sessions, sessions::kick_session, sessions::kick_publication
     ),

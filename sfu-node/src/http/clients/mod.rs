@@ -20,11 +20,10 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, post};
 use protocol::Protocol;
-use sfumato_admin_api::server::forwarded;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-/// The client listener. Front doors prove themselves by one of the admin `tokens`.
+/// The client listener. Front doors prove themselves by one of these `tokens`.
 pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
     let mut routes = Router::new();
     for protocol in [Protocol::Whip, Protocol::Whep] {
@@ -64,7 +63,7 @@ async fn pace(
     // Only a router that is not served over a socket, as in tests, has no peer.
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
-    let front_door = tokens.is_some_and(|tokens| forwarded::is_proven(request.headers(), &tokens()));
+    let front_door = tokens.is_some_and(|tokens| tokens().vouch(request.headers()));
     let admitted = node
         .limits
         .request(request.method(), peer, front_door, request.headers());

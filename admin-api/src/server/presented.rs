@@ -1,7 +1,7 @@
 //! The token that a request presents (RFC 6750 section 2): in `Authorization: Bearer TOKEN`, or, for clients that can be
 //! given only an URL, in the query as `access_token=TOKEN`.
 
-use axum::http::{HeaderMap, header};
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 /// Name in the query.
 pub const QUERY: &str = "access_token";
@@ -9,18 +9,23 @@ pub const QUERY: &str = "access_token";
 pub const MAX_TOKEN: usize = 8 * 1024;
 
 /// How a request fails to present a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Header and query at once, or one of them twice.
+    #[error("send the token once: in the Authorization header or as `{QUERY}` in the query")]
     Twice,
     /// Longer than [`MAX_TOKEN`], or not text.
+    #[error("a token is text of at most {MAX_TOKEN} bytes")]
     Unreadable,
 }
 
 /// The token, if there is one.
+///
+/// # Errors
+/// When it comes twice, or cannot be a token.
 pub fn presented<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Option<&'a str>, Fault> {
     let mut found = None;
-    let in_headers = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
+    let in_headers = headers.get_all(AUTHORIZATION).iter().map(|value| {
         let text = value.to_str().map_err(|_| Fault::Unreadable)?;
         Ok(bearer(text))
     });
@@ -60,7 +65,7 @@ mod tests {
     fn of(authorization: &[&str], query: &str) -> Result<Option<String>, Fault> {
         let mut headers = HeaderMap::new();
         for value in authorization {
-            headers.append(header::AUTHORIZATION, value.parse().unwrap());
+            headers.append(AUTHORIZATION, value.parse().unwrap());
         }
         presented(&headers, Some(query)).map(|token| token.map(str::to_owned))
     }
