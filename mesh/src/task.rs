@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use rand::rngs::StdRng;
 use sfumato_admin_api::client::NodeAdmin;
+use sfumato_admin_api::types::bounds::MAX_MEMBERS;
 use sfumato_admin_api::types::{Incarnation, LinkId, NodeName, NodeReport};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -81,11 +82,14 @@ struct Member {
     polling: u64,
     poll: JoinHandle<()>,
     reachable: bool,
+    /// Why its last answer could not be used.
+    unusable: Option<String>,
     last: Option<Last>,
 }
 
 struct Last {
     report: Arc<NodeReport>,
+    streams: usize,
     asked: Instant,
     received: Instant,
 }
@@ -165,6 +169,14 @@ impl Mesh {
         // Not known (any more): what is there stays as it is, and nothing is planned.
         let Some(targets) = targets else { return };
         let mut wanted: BTreeMap<NodeName, Target> = targets.into_iter().map(|t| (t.name.clone(), t)).collect();
+        if wanted.len() > MAX_MEMBERS {
+            let found = wanted.len();
+            warn!(
+                found,
+                "more members than a mesh can have: only the first {MAX_MEMBERS} by name are linked"
+            );
+            wanted = wanted.into_iter().take(MAX_MEMBERS).collect();
+        }
         self.members.retain(|name, member| {
             let stays = wanted.get(name) == Some(&member.target);
             if stays {
@@ -191,6 +203,7 @@ impl Mesh {
                     polling: self.pollings,
                     poll,
                     reachable: false,
+                    unusable: None,
                     last: None,
                 },
             );
@@ -202,7 +215,7 @@ impl Mesh {
             return;
         };
         match news.what {
-            What::Report { report, asked } => {
+            What::Report { report, streams, asked } => {
                 let life = &report.node.incarnation;
                 if member
                     .last
@@ -214,8 +227,10 @@ impl Mesh {
                     info!(node = %name, incarnation = %life, "the node answers again");
                 }
                 member.reachable = true;
+                member.unusable = None;
                 member.last = Some(Last {
                     report,
+                    streams,
                     asked,
                     received: Instant::now(),
                 });
@@ -227,6 +242,12 @@ impl Mesh {
                     info!(node = %name, error = why, "the node does not answer yet");
                 }
                 member.reachable = false;
+                member.unusable = None;
+            }
+            What::Unusable { why } => {
+                warn!(node = %name, error = why, "the node's answer is refused; its links are left as they are");
+                member.reachable = false;
+                member.unusable = Some(why);
             }
         }
     }
@@ -238,6 +259,8 @@ impl Mesh {
             incarnation: m.last.as_ref().map(|last| last.report.node.incarnation.clone()),
             reachable: m.reachable,
             report: m.last.as_ref().map(|last| Arc::clone(&last.report)),
+            streams: m.last.as_ref().map_or(0, |last| last.streams),
+            unusable: m.unusable.clone(),
         });
         let (snapshot, established) = MeshSnapshot::new(members.collect(), self.options.plan.lanes);
         for (a, b, lane) in established.lanes.difference(&self.established.lanes) {

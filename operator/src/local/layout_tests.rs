@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::node_arguments::fitting_lanes;
+use crate::cluster::node_arguments::most_lanes;
 use crate::crd::FanOut;
 use crate::crd::SfuClusterSpec;
 use std::collections::BTreeSet;
@@ -113,7 +113,7 @@ fn links_always_fit_the_ports_of_a_node() {
     for replicas in 1..=MAX_NODES {
         let cluster = cluster(|spec| spec.replicas = replicas);
         let workers = workers(&cluster, 64);
-        let most = fitting_lanes(&cluster.spec, workers).map_or(workers, i32::from);
+        let most = i32::from(most_lanes(&cluster.spec, workers));
         assert!(
             (replicas - 1) * most <= PORTS_PER_NODE,
             "{replicas} nodes with {most} lanes"

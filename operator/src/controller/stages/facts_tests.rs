@@ -29,6 +29,8 @@ fn ready() -> Value {
 
 fn mesh(members: usize, established: u32) -> MeshSnapshot {
     let member = |ordinal| MemberSnapshot {
+        streams: 0,
+        unusable: None,
         name: format!("live-{ordinal}").parse().unwrap(),
         incarnation: None,
         reachable: true,

@@ -5,7 +5,7 @@ mod difference;
 mod telling;
 
 use crate::cli::LocalArgs;
-use crate::cluster::node_arguments::fitting_lanes;
+use crate::cluster::node_arguments::most_lanes;
 use crate::cluster::remark::Remark;
 use crate::crd::SfuCluster;
 use crate::crd::status::SfuClusterStatus;
@@ -217,10 +217,10 @@ impl<'a> Session<'a> {
     fn link(&mut self) {
         let options = MeshOptions {
             plan: PlanOptions {
-                lanes: fitting_lanes(
+                lanes: Some(most_lanes(
                     &self.cluster.spec,
                     layout::workers(&self.cluster, self.processes.cores()),
-                ),
+                )),
                 link_grace: self.cluster.spec.mesh.link_grace.0,
             },
             ..MeshOptions::default()
