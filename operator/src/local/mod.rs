@@ -15,6 +15,7 @@ mod exit;
 mod follow;
 mod keeper;
 mod layout;
+mod log_file;
 mod mesh_progress;
 mod messages;
 mod observe;
