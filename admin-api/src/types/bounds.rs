@@ -2,7 +2,7 @@
 //!
 //! A node may run an image that somebody else built, and what it says of itself must not fill the memory of those who read it.
 //! Whatever is over a bound makes the whole answer unusable: half of a lie is no better. The bounds are well above what a node
-//! of the largest cluster says; `docs/limits.md` lists them.
+//! of the largest cluster says; `docs/access.md` lists them.
 
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -11,7 +11,7 @@ fn site() -> Site {
         client_port_base: 3001,
         admin_port_base: 4001,
         health_port_base: 5001,
-        redis_url: "redis://127.0.0.1:6377".into(),
+        redis_url_file: "/s/redis-url".into(),
         token_file: "/s/admin-token".into(),
         log_format: LogFormat::Human,
         uid: "u".into(),
@@ -32,7 +32,7 @@ fn cluster(change: impl FnOnce(&mut SfuClusterSpec)) -> SfuCluster {
 #[test]
 fn a_node_gets_the_arguments_that_its_place_and_the_manifest_mean() {
     let layout = Layout::new(&cluster(|spec| spec.mesh.fan_out = FanOut::Eager), &site());
-    insta::assert_snapshot!(layout.nodes[2].program.args.join(" "), @"--name sfu-3 --client-url http://127.0.0.1:3003 --admin-url http://127.0.0.1:4003 --media-ip 127.0.0.1 --pipe-ip 127.0.0.1 --redis-url redis://127.0.0.1:6377 --cluster default/live/u --workers 2 --listen 127.0.0.1:3003 --admin-listen 127.0.0.1:4003 --health-listen 127.0.0.1:5003 --admin-token-file /s/admin-token --media-port 20200 --media-tcp true --pipe-ports 24200-24299 --link-encryption true --beat-interval 500ms --fan-out eager --fan-out-idle-timeout 30s --drain-deadline 10s --log-format human");
+    insta::assert_snapshot!(layout.nodes[2].program.args.join(" "), @"--name sfu-3 --client-url http://127.0.0.1:3003 --admin-url http://127.0.0.1:4003 --media-ip 127.0.0.1 --pipe-ip 127.0.0.1 --redis-url-file /s/redis-url --cluster default/live/u --workers 2 --listen 127.0.0.1:3003 --admin-listen 127.0.0.1:4003 --health-listen 127.0.0.1:5003 --admin-token-file /s/admin-token --media-port 20200 --media-tcp true --pipe-ports 24200-24299 --link-encryption true --beat-interval 500ms --fan-out eager --fan-out-idle-timeout 30s --drain-deadline 10s --log-format human");
 }
 
 #[test]
