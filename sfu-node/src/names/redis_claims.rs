@@ -365,3 +365,7 @@ fn excerpt(value: &[u8]) -> String {
         .escape_debug()
         .to_string()
 }
+
+#[cfg(test)]
+#[path = "redis_claims_fuzz.rs"]
+mod fuzz_tests;
