@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::{Instrument, debug, info, warn};
+use tracing::{Instrument, debug, error, info, warn};
 
 /// Resync while something is not as desired: time alone may make a step due.
 const RESYNC_BUSY: Duration = Duration::from_secs(2);
@@ -156,6 +156,7 @@ impl Mesh {
                 Some(outcome) = self.drives.next() => self.finish(outcome),
                 () = tokio::time::sleep_until(wake) => {}
             }
+            self.revive();
             // Whatever else has come in the meantime goes into the same plan.
             while let Ok(news) = self.news_rx.try_recv() {
                 self.hear(news);
@@ -171,10 +172,7 @@ impl Mesh {
         let mut wanted: BTreeMap<NodeName, Target> = targets.into_iter().map(|t| (t.name.clone(), t)).collect();
         if wanted.len() > MAX_MEMBERS {
             let found = wanted.len();
-            warn!(
-                found,
-                "more members than a mesh can have: only the first {MAX_MEMBERS} by name are linked"
-            );
+            warn!("{found} members are more than a mesh can have: only the first {MAX_MEMBERS} by name are linked");
             wanted = wanted.into_iter().take(MAX_MEMBERS).collect();
         }
         self.members.retain(|name, member| {
@@ -187,26 +185,43 @@ impl Mesh {
             stays
         });
         for (name, target) in wanted {
-            self.pollings += 1;
             debug!(node = %name, url = target.admin_url, "looking for the node");
-            let poll = poll(
-                target.clone(),
-                self.pollings,
-                Arc::clone(&self.admin),
-                self.news_tx.clone(),
-            );
-            let poll = tokio::spawn(poll);
+            let (polling, poll) = self.ask(&target);
             self.members.insert(
                 name,
                 Member {
                     target,
-                    polling: self.pollings,
+                    polling,
                     poll,
                     reachable: false,
                     unusable: None,
                     last: None,
                 },
             );
+        }
+    }
+
+    /// Begins to poll a target.
+    fn ask(&mut self, target: &Target) -> (u64, JoinHandle<()>) {
+        self.pollings += 1;
+        let (admin, news) = (Arc::clone(&self.admin), self.news_tx.clone());
+        let poll = poll(target.clone(), self.pollings, admin, news);
+        (self.pollings, tokio::spawn(poll.in_current_span()))
+    }
+
+    /// A poll ends before its member only by a panic. Nobody would hear of that node again; the others must not go with it.
+    fn revive(&mut self) {
+        let ended = |(name, member): (&NodeName, &Member)| member.poll.is_finished().then(|| name.clone());
+        for name in self.members.iter().filter_map(ended).collect::<Vec<_>>() {
+            let Some(target) = self.members.get(&name).map(|member| member.target.clone()) else {
+                continue;
+            };
+            error!(node = %name, "asking the node has failed in this program; it is asked anew");
+            let again = self.ask(&target);
+            if let Some(member) = self.members.get_mut(&name) {
+                (member.polling, member.poll) = again;
+                member.reachable = false;
+            }
         }
     }
 
