@@ -12,7 +12,8 @@ fn peer(n: usize) -> Value {
 
 fn link(n: usize) -> Value {
     json!({ "id": format!("l{n}"), "peer": "sfu-2", "peerIncarnation": "0.b", "lane": n % 64, "remote": null,
-            "state": "fresh", "sinceMs": 1, "rttUs": null })
+            "state": "fresh", "sinceMs": 1, "rttUs": null, "beatsReceived": 1, "packetsLost": 1, "packetsReceived": 1,
+            "bytesSent": 1, "bytesReceived": 1 })
 }
 
 fn publication(n: usize) -> Value {
@@ -120,7 +121,8 @@ fn a_report_is_read_with_every_field_at_its_bound_and_refused_with_any_over_it()
     let read = |at: &str, value: &Value| {
         let mut report = report();
         // `/load` of null stands for NaN, which JSON cannot say.
-        *report.pointer_mut(at).unwrap() = value.clone();
+        let place = report.pointer_mut(at);
+        *place.unwrap_or_else(|| panic!("no {at}")) = value.clone();
         serde_json::from_value::<NodeReport>(report)
     };
     for (at, most, over) in table() {

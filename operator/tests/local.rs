@@ -209,7 +209,11 @@ fn the_redis_that_is_started_wants_a_password_that_only_its_owner_can_read() {
     let (password, _) = url.strip_prefix("redis://:").unwrap().split_once('@').unwrap();
     assert!(password.len() >= 40, "{} characters", password.len());
     for secret in [file, cluster.state("redis/redis.conf")] {
-        assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600, "{secret:?}");
+        assert_eq!(
+            std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{secret:?}"
+        );
     }
     for pid in cluster.pids() {
         let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();

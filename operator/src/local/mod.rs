@@ -92,8 +92,8 @@ async fn run(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
 /// What everybody may see who may list processes is no secret.
 fn warn_of_shown_password(args: &LocalArgs, terminal: &Terminal) {
     let Some(url) = args.redis_url.as_deref() else { return };
-    let password = redis::Client::open(url)
-        .is_ok_and(|client| client.get_connection_info().redis_settings().password().is_some());
+    let password =
+        redis::Client::open(url).is_ok_and(|client| client.get_connection_info().redis_settings().password().is_some());
     let shown = |argument: std::ffi::OsString| argument.to_string_lossy().ends_with(url);
     if password && std::env::args_os().any(shown) {
         terminal.warn(

@@ -1,7 +1,7 @@
 //! Claims on a real `redis-server`.
 
-use crate::names::redis_link::{RedisLink, RedisUrl};
 use crate::names::redis_claims::{Claim, Claimed, Claims, Memory, Refreshed};
+use crate::names::redis_link::{RedisLink, RedisUrl};
 use crate::names::rights::MAX_GENERATION;
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
@@ -489,12 +489,19 @@ async fn a_url_in_a_file_is_followed_and_what_is_wrong_with_it_is_said_without_i
     std::fs::write(file.path(), url("hunter2")).unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     while claims.watch(&me).await == Memory::Away {
-        assert!(Instant::now() < deadline, "the password is right now: {:?}", claims.problem());
+        assert!(
+            Instant::now() < deadline,
+            "the password is right now: {:?}",
+            claims.problem()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(claims.healthy());
     std::fs::write(file.path(), "redis//:hunter2@nowhere").unwrap();
     let error = link().err().unwrap().to_string();
-    assert!(error.contains("--redis-url-file") && error.contains("redis://HOST:PORT"), "{error}");
+    assert!(
+        error.contains("--redis-url-file") && error.contains("redis://HOST:PORT"),
+        "{error}"
+    );
     assert!(!error.contains("hunter2"), "{error}");
 }

@@ -27,6 +27,7 @@ use crate::terminal::Terminal;
 use difference::difference;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
+use sfumato_admin_api::program::task;
 use sfumato_mesh::{MeshHandle, MeshOptions, MeshTask, PlanOptions};
 use std::future::Future;
 use std::path::Path;
@@ -130,6 +131,7 @@ impl<'a> Session<'a> {
         loop {
             tokio::select! {
                 () = signals.stop() => return Ok(()),
+                why = task::given_up(task::process()) => return Err(LocalError::Task(why)),
                 event = self.processes.next_event() => self.tell(event),
                 change = follower.changed() => self.follow(change),
                 alive = mesh_changed(&mut self.mesh) => {
