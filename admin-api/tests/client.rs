@@ -134,7 +134,42 @@ async fn an_answer_of_another_shape_or_without_an_end_is_bad() {
             "{error:?}"
         );
     }
-    assert_eq!(MAX_ANSWER_BYTES, 8 << 20);
+    assert_eq!(MAX_ANSWER_BYTES, 1 << 20);
+}
+
+#[tokio::test]
+async fn an_answer_that_says_that_it_is_too_long_is_not_read_and_the_field_that_is_wrong_is_named() {
+    let announced = node(|_, _| {
+        (
+            [(header::CONTENT_LENGTH, "1048577")],
+            Body::from(vec![b' '; (1 << 20) + 1]),
+        )
+    })
+    .await;
+    let error = client()
+        .node_report(&announced, None, Duration::ZERO)
+        .await
+        .unwrap_err();
+    assert!(
+        error.is_unusable() && error.to_string().contains("longer than 1048576 bytes"),
+        "{error}"
+    );
+    let lying = node(|_, _| {
+        let peer = r#""name":"a","incarnation":"0.1","adminUrl":"http://a","clientUrl":"http://a""#;
+        format!(r#"{{"apiVersion":1,"version":"1",{peer},"revision":1,"workers":65535}}"#)
+    })
+    .await;
+    let error = client().node_report(&lying, None, Duration::ZERO).await.unwrap_err();
+    assert!(
+        error.is_unusable() && error.to_string().contains("(workers: 65535 is over 64)"),
+        "{error}"
+    );
+    let shouting = node(|_, _| format!(r#"{{"links":[{{"state":"{}"}}]}}"#, "x\\n".repeat(100_000))).await;
+    let error = client().node_report(&shouting, None, Duration::ZERO).await.unwrap_err();
+    assert!(
+        error.to_string().len() < 1_000 && !error.to_string().contains('\n'),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -14,11 +14,13 @@ pub use crate::step::{CloseStep, LaneStep, PairEnd, PairId, PairStep, Step, Surp
 
 /// How long a whole link may be silent before it is replaced: `mesh.linkGrace`.
 pub const DEFAULT_LINK_GRACE: Duration = Duration::from_secs(10);
+/// Most ends that one step closes at one node. A node that reports more gets further steps, each after the one before.
+pub const MAX_CLOSED_AT_ONCE: usize = 128;
 
 /// What the cluster wants of its links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanOptions {
-    /// Most lanes of a pair; `None` for as many as both nodes have workers.
+    /// Most lanes of a pair, whatever the nodes say; `None` for as many as both nodes have workers.
     pub lanes: Option<u16>,
     /// How long a whole link may be silent before it is replaced.
     pub link_grace: Duration,
@@ -213,6 +215,7 @@ fn surplus(own: &Member<'_>, other: &Member<'_>, options: &PlanOptions) -> Vec<L
     let links = own.links.get(&other.observed.name).into_iter().flatten();
     links
         .filter(|link| unwanted(link))
+        .take(MAX_CLOSED_AT_ONCE)
         .map(|link| link.id.clone())
         .collect()
 }
@@ -226,6 +229,7 @@ fn close_step(own: &Member<'_>, members: &BTreeMap<&NodeName, Member<'_>>) -> Op
         .filter(|(peer, _)| gone(peer))
         .flat_map(|(_, links)| links);
     let ends: Vec<_> = orphans
+        .take(MAX_CLOSED_AT_ONCE)
         .map(|link| Surplus {
             id: link.id.clone(),
             peer: link.peer.clone(),

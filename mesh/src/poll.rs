@@ -30,15 +30,22 @@ pub struct News {
 #[derive(Debug)]
 pub enum What {
     /// A report, and when it was asked for: it was surely written after that.
-    Report { report: Arc<NodeReport>, asked: Instant },
+    Report {
+        report: Arc<NodeReport>,
+        /// Streams that are published on it.
+        streams: usize,
+        asked: Instant,
+    },
     /// No answer, or not that of the node that the target names.
     Silent { why: String },
+    /// An answer that cannot be right: over a bound, or of another shape.
+    Unusable { why: String },
 }
 
 /// Polls until the receiver is gone. Dropping the future stops it.
 pub async fn poll(target: Target, polling: u64, admin: Arc<dyn NodeAdmin>, news: mpsc::Sender<News>) {
     let mut after = None;
-    let mut known_silent = false;
+    let mut known = None;
     let mut retry = FIRST_RETRY;
     loop {
         let asked = Instant::now();
@@ -46,24 +53,32 @@ pub async fn poll(target: Target, polling: u64, admin: Arc<dyn NodeAdmin>, news:
         let what = match check(&target, answer) {
             Ok(report) => {
                 after = Some(report.revision);
-                known_silent = false;
+                known = None;
                 retry = FIRST_RETRY;
+                let streams = report.publications.len();
                 What::Report {
-                    report: Arc::new(report),
+                    report: Arc::new(thinned(report)),
+                    streams,
                     asked,
                 }
             }
             // One broken long poll is no proof (a proxy may have cut it): only a refusal, or a second failure in a row, is.
-            Err(Failure { certain: false, .. }) if after.take().is_some() => continue,
-            Err(Failure { why, .. }) => {
+            Err(Failure { kind: Kind::Broken, .. }) if after.take().is_some() => continue,
+            Err(Failure { why, kind }) => {
                 after = None;
-                let news_to_tell = !std::mem::replace(&mut known_silent, true);
+                let unusable = kind == Kind::Unusable;
+                // Told again when another kind of trouble follows: a node that lies is not one that is away.
+                let news_to_tell = known.replace(unusable) != Some(unusable);
                 if !news_to_tell {
                     tokio::time::sleep(retry).await;
                     retry = retry.mul_f64(RETRY_GROWTH).min(LONGEST_RETRY);
                     continue;
                 }
-                What::Silent { why }
+                if unusable {
+                    What::Unusable { why }
+                } else {
+                    What::Silent { why }
+                }
             }
         };
         if news.send(News { polling, what }).await.is_err() {
@@ -73,8 +88,29 @@ pub async fn poll(target: Target, polling: u64, admin: Arc<dyn NodeAdmin>, news:
     }
 }
 
+/// The report without what neither the planner nor those who read snapshots need. The operator holds one of each node of all
+/// clusters, so what a node can put into one must be little.
+fn thinned(report: NodeReport) -> NodeReport {
+    NodeReport {
+        peers: Vec::new(),
+        publications: Vec::new(),
+        carried: Vec::new(),
+        ..report
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The connection broke, or there was no answer in time.
+    Broken,
+    /// Nobody listens there, or somebody else.
+    Certain,
+    /// The node answers, and what it says cannot be used.
+    Unusable,
+}
+
 struct Failure {
-    certain: bool,
+    kind: Kind,
     why: String,
 }
 
@@ -83,15 +119,25 @@ fn check(target: &Target, answer: Result<NodeReport, AdminError>) -> Result<Node
     match answer {
         Ok(report) if report.node.name == target.name => Ok(report),
         Ok(report) => Err(Failure {
-            certain: true,
+            kind: Kind::Certain,
             why: format!(
                 "{} answers as {}, not as {}",
                 target.admin_url, report.node.name, target.name
             ),
         }),
         Err(error) => Err(Failure {
-            certain: error.is_refused(),
+            kind: kind(&error),
             why: error.to_string(),
         }),
+    }
+}
+
+fn kind(error: &AdminError) -> Kind {
+    if error.is_unusable() {
+        Kind::Unusable
+    } else if error.is_refused() {
+        Kind::Certain
+    } else {
+        Kind::Broken
     }
 }

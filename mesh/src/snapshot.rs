@@ -26,8 +26,12 @@ pub struct MemberSnapshot {
     pub incarnation: Option<Incarnation>,
     /// Whether it answers at present.
     pub reachable: bool,
-    /// What it said last; out of date while it is not reachable.
+    /// What it said last, without its peers and what it publishes and carries; out of date while it is not reachable.
     pub report: Option<Arc<NodeReport>>,
+    /// Streams that were published on it when it said that.
+    pub streams: usize,
+    /// Why its last answer could not be used: it is over a bound, or of another shape. Such a node counts as not reachable.
+    pub unusable: Option<String>,
 }
 
 /// What is established of a mesh.

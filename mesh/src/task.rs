@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use rand::rngs::StdRng;
 use sfumato_admin_api::client::NodeAdmin;
+use sfumato_admin_api::types::bounds::MAX_MEMBERS;
 use sfumato_admin_api::types::{Incarnation, LinkId, NodeName, NodeReport};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::{Instrument, debug, info, warn};
+use tracing::{Instrument, debug, error, info, warn};
 
 /// Resync while something is not as desired: time alone may make a step due.
 const RESYNC_BUSY: Duration = Duration::from_secs(2);
@@ -81,11 +82,14 @@ struct Member {
     polling: u64,
     poll: JoinHandle<()>,
     reachable: bool,
+    /// Why its last answer could not be used.
+    unusable: Option<String>,
     last: Option<Last>,
 }
 
 struct Last {
     report: Arc<NodeReport>,
+    streams: usize,
     asked: Instant,
     received: Instant,
 }
@@ -152,6 +156,7 @@ impl Mesh {
                 Some(outcome) = self.drives.next() => self.finish(outcome),
                 () = tokio::time::sleep_until(wake) => {}
             }
+            self.revive();
             // Whatever else has come in the meantime goes into the same plan.
             while let Ok(news) = self.news_rx.try_recv() {
                 self.hear(news);
@@ -165,6 +170,11 @@ impl Mesh {
         // Not known (any more): what is there stays as it is, and nothing is planned.
         let Some(targets) = targets else { return };
         let mut wanted: BTreeMap<NodeName, Target> = targets.into_iter().map(|t| (t.name.clone(), t)).collect();
+        if wanted.len() > MAX_MEMBERS {
+            let found = wanted.len();
+            warn!("{found} members are more than a mesh can have: only the first {MAX_MEMBERS} by name are linked");
+            wanted = wanted.into_iter().take(MAX_MEMBERS).collect();
+        }
         self.members.retain(|name, member| {
             let stays = wanted.get(name) == Some(&member.target);
             if stays {
@@ -175,25 +185,43 @@ impl Mesh {
             stays
         });
         for (name, target) in wanted {
-            self.pollings += 1;
             debug!(node = %name, url = target.admin_url, "looking for the node");
-            let poll = poll(
-                target.clone(),
-                self.pollings,
-                Arc::clone(&self.admin),
-                self.news_tx.clone(),
-            );
-            let poll = tokio::spawn(poll);
+            let (polling, poll) = self.ask(&target);
             self.members.insert(
                 name,
                 Member {
                     target,
-                    polling: self.pollings,
+                    polling,
                     poll,
                     reachable: false,
+                    unusable: None,
                     last: None,
                 },
             );
+        }
+    }
+
+    /// Begins to poll a target.
+    fn ask(&mut self, target: &Target) -> (u64, JoinHandle<()>) {
+        self.pollings += 1;
+        let (admin, news) = (Arc::clone(&self.admin), self.news_tx.clone());
+        let poll = poll(target.clone(), self.pollings, admin, news);
+        (self.pollings, tokio::spawn(poll.in_current_span()))
+    }
+
+    /// A poll ends before its member only by a panic. Nobody would hear of that node again; the others must not go with it.
+    fn revive(&mut self) {
+        let ended = |(name, member): (&NodeName, &Member)| member.poll.is_finished().then(|| name.clone());
+        for name in self.members.iter().filter_map(ended).collect::<Vec<_>>() {
+            let Some(target) = self.members.get(&name).map(|member| member.target.clone()) else {
+                continue;
+            };
+            error!(node = %name, "asking the node has failed in this program; it is asked anew");
+            let again = self.ask(&target);
+            if let Some(member) = self.members.get_mut(&name) {
+                (member.polling, member.poll) = again;
+                member.reachable = false;
+            }
         }
     }
 
@@ -202,7 +230,7 @@ impl Mesh {
             return;
         };
         match news.what {
-            What::Report { report, asked } => {
+            What::Report { report, streams, asked } => {
                 let life = &report.node.incarnation;
                 if member
                     .last
@@ -214,8 +242,10 @@ impl Mesh {
                     info!(node = %name, incarnation = %life, "the node answers again");
                 }
                 member.reachable = true;
+                member.unusable = None;
                 member.last = Some(Last {
                     report,
+                    streams,
                     asked,
                     received: Instant::now(),
                 });
@@ -227,6 +257,12 @@ impl Mesh {
                     info!(node = %name, error = why, "the node does not answer yet");
                 }
                 member.reachable = false;
+                member.unusable = None;
+            }
+            What::Unusable { why } => {
+                warn!(node = %name, error = why, "the node's answer is refused; its links are left as they are");
+                member.reachable = false;
+                member.unusable = Some(why);
             }
         }
     }
@@ -238,6 +274,8 @@ impl Mesh {
             incarnation: m.last.as_ref().map(|last| last.report.node.incarnation.clone()),
             reachable: m.reachable,
             report: m.last.as_ref().map(|last| Arc::clone(&last.report)),
+            streams: m.last.as_ref().map_or(0, |last| last.streams),
+            unusable: m.unusable.clone(),
         });
         let (snapshot, established) = MeshSnapshot::new(members.collect(), self.options.plan.lanes);
         for (a, b, lane) in established.lanes.difference(&self.established.lanes) {

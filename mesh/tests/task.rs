@@ -57,16 +57,31 @@ async fn a_restarted_node_is_in_the_mesh_well_within_two_seconds_of_being_ready(
     }
 }
 
-/// A world in which one node reports as if all were well, and never answers when links are to be made.
-struct Stuck(World, String);
+/// What is wrong with one node.
+#[derive(Clone, Copy, PartialEq)]
+enum Odd {
+    /// It reports as if all were well, and never answers when links are to be made.
+    NeverLinks,
+    /// What it says of itself is over a bound.
+    Lies,
+}
+
+/// A world with one node that is odd, by its URL.
+struct Stuck(World, String, Odd);
 
 #[async_trait]
 impl NodeAdmin for Stuck {
     async fn node_report(&self, url: &str, after: Option<u64>, wait: Duration) -> Result<NodeReport, AdminError> {
+        if url == self.1 && self.2 == Odd::Lies {
+            return Err(AdminError::BadAnswer {
+                call: format!("GET {url}"),
+                detail: "workers: 65535 is over 64".to_owned(),
+            });
+        }
         self.0.node_report(url, after, wait).await
     }
     async fn put_links(&self, url: &str, peer: &NodeName, request: &PutLinks) -> Result<Links, AdminError> {
-        if url == self.1 {
+        if url == self.1 && self.2 == Odd::NeverLinks {
             std::future::pending::<()>().await;
         }
         self.0.put_links(url, peer, request).await
@@ -98,9 +113,51 @@ impl NodeAdmin for Stuck {
 async fn a_node_whose_calls_time_out_delays_no_other_pair() {
     let world = World::of(8, 1);
     world.with(|s| s.faults = Faults::new(1, 0.0));
-    let (_targets, handle) = mesh(&world, Arc::new(Stuck(world.clone(), format!("mem://{}", name(0)))));
+    let odd = Stuck(world.clone(), format!("mem://{}", name(0)), Odd::NeverLinks);
+    let (_targets, handle) = mesh(&world, Arc::new(odd));
     let took = until_established(&handle, 7 * 6 / 2).await;
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_lies_is_named_with_its_lie_and_delays_no_other_pair() {
+    let world = World::of(8, 1);
+    world.with(|s| s.faults = Faults::new(1, 0.0));
+    let odd = Stuck(world.clone(), format!("mem://{}", name(0)), Odd::Lies);
+    let (_targets, handle) = mesh(&world, Arc::new(odd));
+    let took = until_established(&handle, 7 * 6 / 2).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let mut snapshots = handle.snapshots.clone();
+    let told = snapshots.wait_for(|s| s.members.iter().any(|m| m.unusable.is_some()));
+    let told = tokio::time::timeout(Duration::from_secs(5), told)
+        .await
+        .unwrap()
+        .unwrap();
+    let liars: Vec<_> = told.members.iter().filter(|m| m.unusable.is_some()).collect();
+    assert_eq!(liars.len(), 1);
+    assert_eq!(liars[0].name, name(0));
+    assert!(!liars[0].reachable && liars[0].report.is_none());
+    assert!(
+        liars[0]
+            .unusable
+            .as_ref()
+            .unwrap()
+            .contains("workers: 65535 is over 64")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_targets_than_a_mesh_can_have_are_bounded() {
+    let world = World::of(70, 1);
+    world.with(|s| s.faults = Faults::new(1, 0.0));
+    let (_targets, handle) = mesh(&world, Arc::new(world.clone()));
+    let mut snapshots = handle.snapshots.clone();
+    let all = snapshots.wait_for(|s| s.members.len() >= 64 && s.members.iter().all(|m| m.reachable));
+    let all = tokio::time::timeout(Duration::from_secs(60), all)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((all.members.len(), all.desired_pairs), (64, 64 * 63 / 2));
 }
 
 #[tokio::test(start_paused = true)]

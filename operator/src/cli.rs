@@ -111,7 +111,8 @@ pub struct LocalArgs {
     /// SfuCluster manifest to carry out and to follow while it changes.
     #[arg(short, long, env = "SFUMATO_FILE", value_name = "cluster.yaml")]
     pub file: Option<PathBuf>,
-    /// Redis to use, such as redis://127.0.0.1:6379. Without it a redis-server is started.
+    /// Redis to use, such as redis://127.0.0.1:6379. Without it a redis-server is started. An URL with a password belongs into
+    /// the environment: everybody who may list processes sees this.
     #[arg(long, env = "SFUMATO_REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub redis_url: Option<String>,
     /// mediasoup workers of each node. Wins over `spec.workersPerNode`. Default: one for each core, at most 4.

@@ -6,6 +6,9 @@
 mod support;
 
 use nix::sys::signal::Signal;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 use support::{Cluster, Setup, all_gone, kill};
 
@@ -195,6 +198,33 @@ fn nothing_survives_when_the_operator_itself_is_killed() {
     cluster.signal(Signal::SIGKILL);
     assert_eq!(cluster.exit_code(), None);
     all_gone(&pids);
+}
+
+#[test]
+fn the_redis_that_is_started_wants_a_password_that_only_its_owner_can_read() {
+    let mut cluster = Setup::new().start();
+    cluster.waits_for("everything is up");
+    let file = cluster.state("redis-url");
+    let url = std::fs::read_to_string(&file).unwrap();
+    let (password, _) = url.strip_prefix("redis://:").unwrap().split_once('@').unwrap();
+    assert!(password.len() >= 40, "{} characters", password.len());
+    for secret in [file, cluster.state("redis/redis.conf")] {
+        assert_eq!(
+            std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{secret:?}"
+        );
+    }
+    for pid in cluster.pids() {
+        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        assert!(!command.contains(password), "{command}");
+    }
+    let mut redis = TcpStream::connect(("127.0.0.1", cluster.redis_port())).unwrap();
+    redis.write_all(b"KEYS *\r\n").unwrap();
+    let mut answer = [0; 7];
+    redis.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"-NOAUTH");
+    cluster.ends_with(Signal::SIGINT);
 }
 
 #[test]

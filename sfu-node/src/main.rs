@@ -22,6 +22,11 @@ fn main() -> ExitCode {
             .exit();
     }
     log::start(&options.log, options.log_format);
+    if options.shows_redis_password(std::env::args_os()) {
+        tracing::warn!(
+            "--redis-url has a password, and everybody who may list processes sees it: use --redis-url-file or SFUMATO_REDIS_URL"
+        );
+    }
     // For what takes rustls' default, as the Redis client does: several providers may be linked, so one must be chosen.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

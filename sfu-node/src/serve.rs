@@ -6,15 +6,18 @@ use crate::options::Options;
 use crate::sessions::end_reason::EndReason;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::{TokenFile, TokenSource, TrustedCa};
+use sfumato_admin_api::program::task;
 use sfumato_admin_api::server::admin_token::Accepted;
 use sfumato_admin_api::server::listen;
 use sfumato_admin_api::types::DrainReason;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinError, JoinSet};
 
 /// Longest wait for open requests when the node ends.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
@@ -50,7 +53,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     let (node, inbox) = Node::start(options, peers).await.map_err(|error| error.to_string())?;
     node::start_tasks(&node, inbox);
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let mut servers = tokio::task::JoinSet::new();
+    let mut servers = JoinSet::new();
     let clients_app = http::clients::router(Arc::clone(&node), tokens.clone());
     let admin_app = http::admin::router(Arc::clone(&node), tokens);
     for (listener, app) in [
@@ -77,7 +80,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         version = env!("CARGO_PKG_VERSION"), node = %node.me.name, incarnation = %node.me.incarnation,
         listen = %node.options.listen, admin_listen = %node.options.admin_listen, workers = node.workers.all().len(), "ready"
     );
-    let outcome = wait_for_the_end(&node).await;
+    let outcome = wait_for_the_end(&node, &mut servers).await;
     // Both kinds of long poll are answered now, or peers would hold their connections to the end of their wait.
     node.drain_for(DrainReason::Sigterm, Duration::ZERO);
     node.state.touch_readiness();
@@ -128,12 +131,11 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
         .map_err(|error| format!("{flag} {address}: {error}; choose another address or stop what uses it"))
 }
 
-/// SIGTERM drains the node and ends it once it is empty; a second signal, or SIGINT, ends it at once. A dead worker ends it
-/// with an error, so that it is restarted.
-async fn wait_for_the_end(node: &Arc<Node>) -> Result<(), String> {
+/// SIGTERM drains the node and ends it once it is empty; a second signal, or SIGINT, ends it at once. A dead worker, task
+/// or listener ends it with an error, so that it is restarted.
+async fn wait_for_the_end(node: &Arc<Node>, servers: &mut JoinSet<io::Result<()>>) -> Result<(), String> {
     let listen = |kind| signal(kind).map_err(|error| format!("listening for signals: {error}"));
     let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let mut fatal = node.state.fatal.subscribe();
     let mut signals = 0;
     loop {
         tokio::select! {
@@ -155,9 +157,19 @@ async fn wait_for_the_end(node: &Arc<Node>) -> Result<(), String> {
                 return Ok(());
             }
             () = node.emptied() => return Ok(()),
-            why = fatal.wait_for(Option::is_some) => {
-                return Err(why.ok().and_then(|why| why.clone()).unwrap_or_else(|| "a media worker ended".to_owned()));
-            }
+            why = task::given_up(&node.state.fatal) => return Err(why),
+            why = task::given_up(task::process()) => return Err(why),
+            ended = servers.join_next() => return Err(listener_ended(ended)),
         }
     }
+}
+
+/// Why a listener serves no longer although nobody has asked it to end.
+fn listener_ended(how: Option<Result<io::Result<()>, JoinError>>) -> String {
+    let why = match how {
+        Some(Ok(Err(error))) => error.to_string(),
+        Some(Err(error)) => task::panic_of(error).unwrap_or_else(|| "it was aborted".to_owned()),
+        Some(Ok(Ok(()))) | None => "it returned".to_owned(),
+    };
+    format!("a listener has ended: {why}")
 }

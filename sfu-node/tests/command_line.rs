@@ -90,6 +90,24 @@ fn a_password_in_a_wrong_url_of_redis_is_not_shown() {
 }
 
 #[test]
+fn a_password_on_the_command_line_is_warned_of_without_showing_it_and_one_in_the_environment_is_not() {
+    let url = "redis://:hunter2@127.0.0.1:1";
+    let run = |command: &mut Command| {
+        // It ends at once: the token file is missing.
+        let output = command.args(["--admin-token-file", "/nonexistent"]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let program = || Command::new(env!("CARGO_BIN_EXE_sfu-node"));
+    let told = run(program().env_clear().args(["--redis-url", url]));
+    assert!(told.contains("use --redis-url-file or SFUMATO_REDIS_URL"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    let quiet = run(program().env_clear().env("SFUMATO_REDIS_URL", url));
+    assert!(!quiet.contains("--redis-url-file"), "{quiet}");
+    let plain = run(program().env_clear().args(["--redis-url", "redis://127.0.0.1:1"]));
+    assert!(!plain.contains("--redis-url-file"), "{plain}");
+}
+
+#[test]
 fn a_failure_that_is_no_fault_of_the_command_line_gives_exit_code_1() {
     let program = Command::new(env!("CARGO_BIN_EXE_sfu-node"))
         .args(["--admin-token-file", "/nonexistent"])

@@ -58,6 +58,7 @@ def test_killing_a_node_disturbs_nobody_else_and_the_mesh_is_whole_again(victim,
     [
         ("workerAborts", r"sfu-2 died: signal 6 \(SIGABRT\), last line: test fault: a media worker's assertion fails; restarting"),
         ("workerEnds", r"sfu-2 died: exit code 1, last line: .*media worker 0 ended; the process ends with it"),
+        ("taskPanics", r"sfu-2 died: exit code 1, last line: .*a task of this program has failed: a test fault: it panicked"),
     ],
     ids=["aborts", "ends"],
 )

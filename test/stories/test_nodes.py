@@ -39,6 +39,28 @@ def test_a_node_that_lies_is_believed_no_link_that_its_peer_does_not_have(live, 
     live.whole(3)
 
 
+@pytest.mark.parametrize(
+    ("claim", "lie"),
+    [
+        ({"workers": 65535}, "workers: 65535 is over 64"),
+        ({"links": [{"id": "l"}] * 100_000}, "longer than 1048576 bytes"),
+        ({"version": "x" * 500_000}, "version: a text of 500000 bytes"),
+        ({"viewers": 2**32 - 1}, "viewers: 4294967295 is over"),
+    ],
+    ids=["workers", "links", "text", "viewers"],
+)
+def test_a_node_that_claims_too_much_is_named_with_its_lie_and_the_cluster_next_to_it_becomes_ready(live, story, claim, lie):
+    live.up()
+    story.kubelet.change("live-1", claims=claim)
+    live.says("Degraded", "True", "AnswerRefused", lie)
+    live.says("MeshReady", "False", "NotAllLinked", "1 of 3 node pairs")
+    live.tells("AnswerRefused", "live-1")
+    story.cluster("beside").up()
+    story.kubelet.change("live-1", claims={})
+    live.whole(3)
+    live.says("Degraded", "False", "AsExpected")
+
+
 def test_a_node_that_answers_slowly_is_linked_all_the_same(live, story):
     live.create(replicas=1)
     live.whole(1)

@@ -5,28 +5,61 @@ use crate::view::{Known, View};
 use sfumato_admin_api::types::{Lane, LinkReport, LinkState, NodeName, PublicationId, StreamName, TrackReport};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Most lanes that are listed: 32 nodes have 496 pairs, and ports for 1600 lanes at most. Nodes that claim more workers than
+/// they have must not decide how long the list is.
+pub const MAX_LANES_LISTED: usize = 4_096;
+/// Most streams that are listed.
+pub const MAX_STREAMS_LISTED: usize = 8_192;
+
 /// The cluster as JSON.
 #[must_use]
 pub fn cluster(view: &View) -> ClusterJson {
-    let known: Vec<&Known> = view.nodes().values().collect();
-    let pairs: Vec<Vec<Link>> = known
-        .iter()
-        .enumerate()
-        .flat_map(|(i, a)| known[i + 1..].iter().map(move |b| pair(a, b)))
-        .collect();
-    let mesh = Mesh {
-        desired_pairs: pairs.len(),
-        established_pairs: pairs
-            .iter()
-            .filter(|lanes| lanes.iter().all(|l| l.state == State::Fresh))
-            .count(),
+    let known: Vec<Ends<'_>> = view.nodes().values().map(Ends::of).collect();
+    let mut mesh = Mesh {
+        desired_pairs: 0,
+        established_pairs: 0,
     };
+    let mut links = Vec::new();
+    for (i, a) in known.iter().enumerate() {
+        for b in &known[i + 1..] {
+            let lanes = pair(a, b);
+            mesh.desired_pairs += 1;
+            mesh.established_pairs += usize::from(lanes.iter().all(|lane| lane.state == State::Fresh));
+            let room = MAX_LANES_LISTED.saturating_sub(links.len());
+            links.extend(lanes.into_iter().take(room));
+        }
+    }
     ClusterJson {
         cluster: summary(view),
-        nodes: known.iter().copied().map(node).collect(),
-        links: pairs.into_iter().flatten().collect(),
+        nodes: view.nodes().values().map(node).collect(),
+        links,
         streams: streams(view),
         mesh,
+    }
+}
+
+/// A node with the ends that it reports, by the node at the other end.
+struct Ends<'a> {
+    known: &'a Known,
+    by_peer: BTreeMap<&'a NodeName, Vec<&'a LinkReport>>,
+}
+
+impl<'a> Ends<'a> {
+    fn of(known: &'a Known) -> Self {
+        let mut by_peer: BTreeMap<&NodeName, Vec<&LinkReport>> = BTreeMap::new();
+        for link in known.current().into_iter().flat_map(|report| &report.links) {
+            by_peer.entry(&link.peer).or_default().push(link);
+        }
+        Self { known, by_peer }
+    }
+
+    /// Those of its links with the present life of `to`. Ends that were made for an earlier life are not links any more,
+    /// whatever they say.
+    fn to(&self, to: &Known) -> BTreeMap<Lane, &'a LinkReport> {
+        let ends = self.by_peer.get(&to.peer.name).into_iter().flatten();
+        ends.filter(|link| link.peer_incarnation == to.peer.incarnation)
+            .map(|link| (link.lane, *link))
+            .collect()
     }
 }
 
@@ -67,8 +100,9 @@ fn node(known: &Known) -> Node {
 
 /// Every lane of a pair: those that should be there (one at least, so that a pair is never invisible), and any other
 /// that is reported.
-fn pair(a: &Known, b: &Known) -> Vec<Link> {
-    let (a_ends, b_ends) = (ends(a, b), ends(b, a));
+fn pair(a: &Ends<'_>, b: &Ends<'_>) -> Vec<Link> {
+    let (a_ends, b_ends) = (a.to(b.known), b.to(a.known));
+    let (a, b) = (a.known, b.known);
     let most = |known: &Known| {
         let report = known.report.as_ref();
         report.map_or(1, |r| r.workers.min(r.lanes.unwrap_or(u16::MAX)).max(1))
@@ -89,24 +123,15 @@ fn pair(a: &Known, b: &Known) -> Vec<Link> {
                 lane,
                 state: a_state.max(b_state),
                 rtt_us: mean(a_end.and_then(|e| e.rtt_us), b_end.and_then(|e| e.rtt_us)),
-                packets_lost: a_end.map_or(0, |e| e.packets_lost) + b_end.map_or(0, |e| e.packets_lost),
+                packets_lost: a_end
+                    .map_or(0, |e| e.packets_lost)
+                    .saturating_add(b_end.map_or(0, |e| e.packets_lost)),
                 a_state,
                 b_state,
                 a_id: a_end.map(|e| e.id.clone()),
                 b_id: b_end.map(|e| e.id.clone()),
             }
         })
-        .collect()
-}
-
-/// The ends that `from` reports of its links with the present life of `to`. Ends that were made for an earlier life
-/// are not links any more, whatever they say.
-fn ends<'a>(from: &'a Known, to: &Known) -> BTreeMap<Lane, &'a LinkReport> {
-    from.current()
-        .into_iter()
-        .flat_map(|report| &report.links)
-        .filter(|link| link.peer == to.peer.name && link.peer_incarnation == to.peer.incarnation)
-        .map(|link| (link.lane, link))
         .collect()
 }
 
@@ -131,8 +156,12 @@ fn mean(a: Option<u64>, b: Option<u64>) -> Option<u64> {
 /// others carry it; what it consists of is taken from the origin's last report then.
 fn streams(view: &View) -> Vec<Stream> {
     let mut found: BTreeMap<(StreamName, PublicationId), Stream> = BTreeMap::new();
+    let gone = publications_of_the_unreachable(view);
     for report in view.reports() {
         for publication in &report.publications {
+            if found.len() == MAX_STREAMS_LISTED {
+                break;
+            }
             let on_origin = OnNode {
                 node: report.node.name.clone(),
                 viewers: publication.viewers,
@@ -153,18 +182,23 @@ fn streams(view: &View) -> Vec<Stream> {
     }
     for report in view.reports() {
         for carried in &report.carried {
-            let stream = found
-                .entry((carried.stream.clone(), carried.publication.clone()))
-                .or_insert_with(|| Stream {
-                    name: carried.stream.clone(),
-                    publication: carried.publication.clone(),
-                    origin: carried.origin.clone(),
-                    tracks: last_known_tracks(view, &carried.origin, &carried.publication),
-                    viewers: 0,
-                    carried_by: vec![],
-                    per_node: vec![],
-                });
-            stream.viewers += carried.viewers;
+            let key = (carried.stream.clone(), carried.publication.clone());
+            if found.len() >= MAX_STREAMS_LISTED && !found.contains_key(&key) {
+                continue;
+            }
+            let stream = found.entry(key).or_insert_with(|| Stream {
+                name: carried.stream.clone(),
+                publication: carried.publication.clone(),
+                origin: carried.origin.clone(),
+                tracks: gone
+                    .get(&(&carried.origin, &carried.publication))
+                    .map(|tracks| tracks.to_vec())
+                    .unwrap_or_default(),
+                viewers: 0,
+                carried_by: vec![],
+                per_node: vec![],
+            });
+            stream.viewers = stream.viewers.saturating_add(carried.viewers);
             stream.carried_by.push(report.node.name.clone());
             stream.per_node.push(OnNode {
                 node: report.node.name.clone(),
@@ -177,10 +211,17 @@ fn streams(view: &View) -> Vec<Stream> {
     found.into_values().collect()
 }
 
-fn last_known_tracks(view: &View, origin: &NodeName, publication: &PublicationId) -> Vec<TrackReport> {
-    let report = view.nodes().get(origin).and_then(|known| known.report.as_ref());
-    let found = report.and_then(|r| r.publications.iter().find(|p| p.id == *publication));
-    found.map(|p| p.tracks.clone()).unwrap_or_default()
+/// What publications consist of whose origin does not answer, by its last report.
+fn publications_of_the_unreachable(view: &View) -> BTreeMap<(&NodeName, &PublicationId), &[TrackReport]> {
+    let gone = view.nodes().iter().filter(|(_, known)| known.current().is_none());
+    gone.filter_map(|(name, known)| Some((name, known.report.as_ref()?)))
+        .flat_map(|(name, report)| {
+            report
+                .publications
+                .iter()
+                .map(move |it| ((name, &it.id), it.tracks.as_slice()))
+        })
+        .collect()
 }
 
 #[cfg(test)]

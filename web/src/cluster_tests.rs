@@ -188,3 +188,20 @@ fn keys_are_those_that_the_page_and_the_tests_read() {
     assert_eq!(json["streams"][0]["carriedBy"], serde_json::json!(["sfu-2"]));
     assert_eq!(json["nodes"][0]["clientUrl"], "http://sfu-1:3000");
 }
+
+#[test]
+fn nodes_that_claim_workers_and_streams_do_not_decide_how_long_the_lists_are() {
+    let liars = (0..64).map(|n| {
+        let mut liar = report(&format!("liar-{n}"));
+        liar.workers = 64;
+        liar.carried = (0..1_000)
+            .map(|m| carried("demo", &format!("p{n}-{m}"), "gone", 1_000_000))
+            .collect();
+        liar
+    });
+    let json = cluster(&view_of(liars));
+    assert_eq!(json.mesh.desired_pairs, 64 * 63 / 2);
+    assert_eq!(json.mesh.established_pairs, 0);
+    assert_eq!(json.links.len(), MAX_LANES_LISTED);
+    assert_eq!(json.streams.len(), MAX_STREAMS_LISTED);
+}

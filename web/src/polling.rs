@@ -3,7 +3,7 @@
 use crate::seeds::Seed;
 use crate::view::View;
 use rand::RngExt as _;
-use sfumato_admin_api::client::{HttpNodeAdmin, NodeAdmin as _};
+use sfumato_admin_api::client::{AdminError, HttpNodeAdmin, NodeAdmin as _};
 use sfumato_admin_api::types::{NodeReport, Observer, Observing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -27,13 +27,13 @@ pub trait Reports: Clone + Send + Sync + 'static {
     /// or when `wait` is over.
     ///
     /// # Errors
-    /// A sentence for people: what was attempted, and what went wrong.
+    /// When the node does not answer, or answers what cannot be used.
     fn report(
         &self,
         admin_url: &str,
         after: Option<u64>,
         wait: Duration,
-    ) -> impl Future<Output = Result<NodeReport, String>> + Send;
+    ) -> impl Future<Output = Result<NodeReport, NoReport>> + Send;
 
     /// Asks the node at this admin URL whether the holder of a token may see the cluster.
     ///
@@ -46,11 +46,27 @@ pub trait Reports: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Observing, String>> + Send;
 }
 
+/// Why there is no report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoReport {
+    /// A sentence for people: what was attempted, and what went wrong.
+    pub why: String,
+    /// Whether the node answers, and what it says is over a bound or of another shape.
+    pub unusable: bool,
+}
+
+impl From<AdminError> for NoReport {
+    fn from(error: AdminError) -> Self {
+        Self {
+            why: error.to_string(),
+            unusable: error.is_unusable(),
+        }
+    }
+}
+
 impl Reports for HttpNodeAdmin {
-    async fn report(&self, admin_url: &str, after: Option<u64>, wait: Duration) -> Result<NodeReport, String> {
-        self.node_report(admin_url, after, wait)
-            .await
-            .map_err(|error| error.to_string())
+    async fn report(&self, admin_url: &str, after: Option<u64>, wait: Duration) -> Result<NodeReport, NoReport> {
+        self.node_report(admin_url, after, wait).await.map_err(NoReport::from)
     }
 
     async fn observer(&self, admin_url: &str, observer: &Observer) -> Result<Observing, String> {
@@ -87,7 +103,14 @@ impl Polls {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        while self.tasks.try_join_next().is_some() {}
+        while let Some(ended) = self.tasks.try_join_next() {
+            // A poll ends only when it is aborted. One that has panicked would leave its node unheard for ever.
+            if let Err(error) = ended
+                && let Ok(panic) = error.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }
         self.by_url.retain(|url, task| {
             let keep = targets.contains(url);
             if !keep {
@@ -128,13 +151,12 @@ async fn poll<R: Reports>(url: String, view: watch::Sender<View>, reports: R) {
     let (first, longest) = BACKOFF;
     let mut pause = first;
     let mut after = None;
-    let mut silent = false;
+    let mut trouble: Option<bool> = None;
     loop {
         match reports.report(&url, after, POLL_WAIT).await {
             Ok(report) => {
-                if silent {
+                if trouble.take().is_some() {
                     tracing::info!(%url, node = %report.node.name, "node answers again");
-                    silent = false;
                 }
                 pause = first;
                 let revision = report.revision;
@@ -143,17 +165,17 @@ async fn poll<R: Reports>(url: String, view: watch::Sender<View>, reports: R) {
                 after = at_home.then_some(revision);
                 tokio::time::sleep(if at_home { POLL_GAP } else { SEED_INTERVAL }).await;
             }
-            Err(error) => {
-                if !silent {
-                    tracing::warn!(%url, %error, "node does not answer; asking again");
-                    silent = true;
+            Err(NoReport { why: error, unusable }) => {
+                // Once for each kind of trouble, however long it lasts.
+                if trouble.replace(unusable) != Some(unusable) {
+                    if unusable {
+                        tracing::warn!(%url, error, "node's answer is refused; asking again");
+                    } else {
+                        tracing::warn!(%url, error, "node does not answer; asking again");
+                    }
                 }
                 after = None;
-                view.send_if_modified(|view| {
-                    let before = view.clone();
-                    view.lost(&url, &error);
-                    *view != before
-                });
+                view.send_if_modified(|view| view.lost(&url, &error));
                 tokio::time::sleep(jittered(pause)).await;
                 pause = (pause * 2).min(longest);
             }

@@ -19,7 +19,7 @@ impl Table {
 }
 
 impl Reports for Table {
-    async fn report(&self, url: &str, after: Option<u64>, wait: Duration) -> Result<NodeReport, String> {
+    async fn report(&self, url: &str, after: Option<u64>, wait: Duration) -> Result<NodeReport, NoReport> {
         let found = self.0.lock().get(url).cloned();
         match found {
             Some(report) if after == Some(report.revision) => {
@@ -27,7 +27,10 @@ impl Reports for Table {
                 Ok(report)
             }
             Some(report) => Ok(report),
-            None => Err("connection refused".to_owned()),
+            None => Err(NoReport {
+                why: "connection refused".to_owned(),
+                unusable: false,
+            }),
         }
     }
 

@@ -12,6 +12,7 @@ use axum::Router;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TlsError;
 use sfumato_admin_api::files::{TokenFile, TokenSource, TrustedCa};
+use sfumato_admin_api::program::task::{self, Fatal};
 use sfumato_admin_api::server::listen;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -55,12 +56,15 @@ pub enum ServeError {
     /// The listener broke.
     #[error("serving failed")]
     Serve(#[source] std::io::Error),
+    /// A task that this program lives by has failed.
+    #[error("{0}")]
+    Task(String),
 }
 
 /// Serves until `stop` is ready.
 ///
 /// # Errors
-/// When there is no token, or no listener.
+/// When there is no token, or no listener, and as [`serve`].
 pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
     let token = match options.admin_token_file {
         Some(path) => match TokenFile::open(&path, Duration::ZERO) {
@@ -90,7 +94,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
 /// nodes know that requests come from here.
 ///
 /// # Errors
-/// When the listener breaks.
+/// When the listener breaks, or a task ends that it lives by.
 pub async fn serve(
     listener: TcpListener,
     seeds: Vec<Seed>,
@@ -102,8 +106,9 @@ pub async fn serve(
     let (view, seen) = watch::channel(View::default());
     let (telling, told) = watch::channel(Told::default());
     let observers = Observers::new(seen.clone(), reports.clone());
-    let polling = tokio::spawn(polling::run(view.clone(), seeds, reports));
-    let publishing = tokio::spawn(api::publish(seen, telling));
+    let fatal = Fatal::default();
+    let polling = task::vital(&fatal, "polling nodes", polling::run(view.clone(), seeds, reports));
+    let publishing = task::vital(&fatal, "telling of the cluster", api::publish(seen, telling));
     let app = app(view, told, observers, token, page);
 
     let (stopping, mut stopped) = watch::channel(());
@@ -118,6 +123,8 @@ pub async fn serve(
     let serving = axum::serve(listener, service).with_graceful_shutdown(until_stop);
     let result = tokio::select! {
         result = serving => result.map_err(ServeError::Serve),
+        why = task::given_up(&fatal) => Err(ServeError::Task(why)),
+        why = task::given_up(task::process()) => Err(ServeError::Task(why)),
         () = async {
             while stopped.changed().await.is_ok() {}
             tokio::time::sleep(STOP_DEADLINE).await;

@@ -3,8 +3,15 @@
 //! Three words move it: [`View::heard`] (a node answered), [`View::lost`] (an address did not), and [`View::seeded`]
 //! (the seeds resolve to other addresses now). Everything else is a function of the state, so every race has a test.
 
+use sfumato_admin_api::types::bounds::MAX_MEMBERS;
 use sfumato_admin_api::types::{NodeName, NodeReport, Peer};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Most admin URLs that are polled: what a node says of its peers must not decide how many that are. Each node that may be
+/// known has one, and another one while it moves.
+pub const MAX_TARGETS: usize = 2 * MAX_MEMBERS;
+/// Most addresses that the seeds may resolve to.
+pub const MAX_SEED_ADDRESSES: usize = MAX_MEMBERS;
 
 /// One node, as far as it is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,18 +86,22 @@ impl View {
     }
 
     /// Admin URLs to poll: the seeds, every known node, and where reachable nodes say that their peers are (after a
-    /// restart that may differ from where the node was last seen).
+    /// restart that may differ from where the node was last seen). At most [`MAX_TARGETS`], in that order, so that nodes that
+    /// name too many peers keep nobody from being asked whom others know.
     #[must_use]
     pub fn targets(&self) -> BTreeSet<String> {
         let named = self
             .reports()
             .flat_map(|report| report.peers.iter().map(|peer| base(&peer.admin_url)));
-        self.seeds
-            .keys()
-            .cloned()
-            .chain(self.nodes.values().map(|known| base(&known.peer.admin_url)))
-            .chain(named)
-            .collect()
+        let own = self.nodes.values().map(|known| base(&known.peer.admin_url));
+        let mut targets = BTreeSet::new();
+        for url in self.seeds.keys().cloned().chain(own).chain(named) {
+            if targets.len() == MAX_TARGETS {
+                break;
+            }
+            targets.insert(url);
+        }
+        targets
     }
 
     /// The seeds resolve to these admin URLs now.
@@ -98,6 +109,7 @@ impl View {
         let mut before = std::mem::take(&mut self.seeds);
         self.seeds = urls
             .into_iter()
+            .take(MAX_SEED_ADDRESSES)
             .map(|url| {
                 let url = base(&url);
                 let seed = before.remove(&url).unwrap_or_default();
@@ -127,17 +139,21 @@ impl View {
         }
         let at_home = base(&report.node.admin_url) == url;
         if at_home {
+            self.make_room(&name);
             for peer in &report.peers {
                 self.named(peer);
             }
-            let known = Known {
-                peer: report.node.clone(),
-                report: Some(report),
-                reachable: true,
-                placed: 0,
-            };
-            self.nodes.insert(name, known);
+            if self.nodes.len() < MAX_MEMBERS || self.nodes.contains_key(&name) {
+                let known = Known {
+                    peer: report.node.clone(),
+                    report: Some(report),
+                    reachable: true,
+                    placed: 0,
+                };
+                self.nodes.insert(name, known);
+            }
         } else {
+            self.make_room(&name);
             self.named(&report.node);
         }
         self.forget();
@@ -145,10 +161,12 @@ impl View {
         at_home
     }
 
-    /// Nothing answered at this admin URL. Its node stays listed as unreachable.
-    pub fn lost(&mut self, url: &str, why: &str) {
+    /// Nothing usable was answered at this admin URL. Its node stays listed as unreachable. Whether that is news.
+    pub fn lost(&mut self, url: &str, why: &str) -> bool {
         let url = base(url);
+        let mut news = false;
         if let Some(seed) = self.seeds.get_mut(&url) {
+            news = seed.error.as_deref() != Some(why);
             seed.error = Some(why.to_owned());
         }
         for known in self
@@ -156,9 +174,9 @@ impl View {
             .values_mut()
             .filter(|known| base(&known.peer.admin_url) == url)
         {
-            known.reachable = false;
+            news |= std::mem::take(&mut known.reachable);
         }
-        self.forget();
+        self.forget() || news
     }
 
     /// This front door has just given a node a session.
@@ -201,8 +219,27 @@ impl View {
         }
     }
 
+    /// A node that has answered at a seed's address is never kept out by those that are only named: one of these makes room.
+    fn make_room(&mut self, name: &NodeName) {
+        if self.nodes.len() < MAX_MEMBERS || self.nodes.contains_key(name) || !self.is_seed(name) {
+            return;
+        }
+        let only_named = self.nodes.iter().filter(|(name, _)| !self.is_seed(name));
+        let least = only_named.min_by_key(|(_, known)| known.reachable);
+        if let Some(name) = least.map(|(name, _)| name.clone()) {
+            self.nodes.remove(&name);
+        }
+    }
+
+    fn is_seed(&self, name: &NodeName) -> bool {
+        self.seeds.values().any(|seed| seed.node.as_ref() == Some(name))
+    }
+
     /// Somebody names a node. A node's own word about itself counts for more, as long as it lives that same life.
     fn named(&mut self, peer: &Peer) {
+        if self.nodes.len() >= MAX_MEMBERS && !self.nodes.contains_key(&peer.name) {
+            return;
+        }
         let known = self
             .nodes
             .entry(peer.name.clone())
@@ -217,15 +254,17 @@ impl View {
     }
 
     /// Drops every silent node that nobody names any more; a seed's address is still asked, so that its node comes back
-    /// as soon as it answers there. With no node left to ask, nobody's silence means anything, and all stay.
-    fn forget(&mut self) {
+    /// as soon as it answers there. With no node left to ask, nobody's silence means anything, and all stay. Whether any was
+    /// dropped.
+    fn forget(&mut self) -> bool {
         let named: BTreeSet<NodeName> = self
             .reports()
             .flat_map(|report| report.peers.iter().map(|peer| peer.name.clone()))
             .collect();
         if self.reports().next().is_none() {
-            return;
+            return false;
         }
+        let before = self.nodes.len();
         let seeds = &self.seeds;
         self.nodes.retain(|name, known| {
             known.reachable
@@ -234,6 +273,7 @@ impl View {
                     .values()
                     .any(|seed| seed.error.is_none() && seed.node.as_ref() == Some(name))
         });
+        self.nodes.len() != before
     }
 }
 

@@ -126,3 +126,27 @@ fn one_node_that_asks_for_tokens_closes_the_cluster_also_while_it_does_not_answe
     view.heard("http://c:4000", saying("c", Some(false)));
     assert_eq!(view.openness(), Openness::Open, "all say that none is needed");
 }
+
+#[test]
+fn nodes_that_name_ever_more_peers_do_not_decide_how_many_are_known_and_polled() {
+    let mut view = View::default();
+    view.seeded(["http://sfu-1:4000".to_owned()]);
+    let mut named = 0;
+    for liar in 0..200 {
+        let mut liar = report(&format!("liar-{liar}"));
+        liar.peers = (0..MAX_MEMBERS)
+            .map(|_| {
+                named += 1;
+                peer(&format!("fake-{named}"))
+            })
+            .collect();
+        let url = liar.node.admin_url.clone();
+        view.heard(&url, liar);
+        assert!(view.nodes().len() <= MAX_MEMBERS, "{}", view.nodes().len());
+        assert!(view.targets().len() <= MAX_TARGETS, "{}", view.targets().len());
+    }
+    assert!(view.targets().contains("http://sfu-1:4000"), "seeds are asked first");
+    view.heard("http://sfu-1:4000", report("sfu-1"));
+    assert!(view.nodes()[&name("sfu-1")].reachable, "and have their place");
+    assert!(view.nodes().len() <= MAX_MEMBERS, "{}", view.nodes().len());
+}

@@ -1,6 +1,8 @@
 //! [`NodeAdmin`] over HTTP/1.1: a token on every call, a deadline around every call, a bound on every answer.
 
-use super::node_admin::{AdminError, CALL_DEADLINE, LONG_POLL_SLACK, NodeAdmin};
+use super::node_admin::{
+    AdminError, CALL_DEADLINE, LONG_POLL_SLACK, MAX_ANSWER_BYTES, MAX_PUBLICATIONS_BYTES, NodeAdmin,
+};
 use super::transport::{Request, Straight, Transport, TransportError};
 use crate::files::{TokenSource, TrustedCa};
 use crate::types::format_wait;
@@ -15,7 +17,7 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest part of a problem's detail that goes into an error message, in characters.
+/// Longest part of what a node says, or of what is wrong with it, that goes into an error message, in characters.
 const MAX_DETAIL: usize = 500;
 
 /// The admin API over HTTP.
@@ -62,17 +64,17 @@ impl HttpNodeAdmin {
         after: Option<u64>,
         wait: Duration,
     ) -> Result<A, AdminError> {
-        self.get_with(url, path, after, wait, "").await
+        self.get_with(url, path, after, wait, ("", MAX_ANSWER_BYTES)).await
     }
 
-    /// With more parameters on a call that waits.
+    /// With more parameters on a call that waits, and a bound on its answer.
     async fn get_with<A: DeserializeOwned>(
         &self,
         url: &str,
         path: &str,
         after: Option<u64>,
         wait: Duration,
-        more: &str,
+        (more, max_answer): (&str, usize),
     ) -> Result<A, AdminError> {
         let query = match after {
             Some(after) => format!("?after={after}&wait={}{more}", format_wait(wait)),
@@ -83,7 +85,10 @@ impl HttpNodeAdmin {
         } else {
             self.call_deadline
         };
-        let call = Call::new(&Method::GET, url, path);
+        let call = Call {
+            max_answer,
+            ..Call::new(&Method::GET, url, path)
+        };
         let body = self.send::<()>(&call, Method::GET, &query, None, deadline).await?;
         call.parse(&body)
     }
@@ -105,7 +110,8 @@ impl HttpNodeAdmin {
             body: body
                 .map(serde_json::to_vec)
                 .transpose()
-                .map_err(|e| call.bad(e.to_string()))?,
+                .map_err(|e| call.bad(&e.to_string()))?,
+            max_answer: call.max_answer,
         };
         let timeout = AdminError::Timeout {
             call: call.name.clone(),
@@ -166,7 +172,8 @@ impl NodeAdmin for HttpNodeAdmin {
     }
 
     async fn publications(&self, url: &str, after: Option<u64>, wait: Duration) -> Result<Publications, AdminError> {
-        self.get_with(url, "/admin/v1/publications", after, wait, "&changes=true")
+        let (path, more) = ("/admin/v1/publications", "&changes=true");
+        self.get_with(url, path, after, wait, (more, MAX_PUBLICATIONS_BYTES))
             .await
     }
 
@@ -222,6 +229,7 @@ impl NodeAdmin for HttpNodeAdmin {
 struct Call {
     url: String,
     name: String,
+    max_answer: usize,
 }
 
 impl Call {
@@ -229,17 +237,24 @@ impl Call {
     fn new(method: &Method, base: &str, path: &str) -> Self {
         let url = format!("{}{path}", base.trim_end_matches('/'));
         let name = format!("{method} {url}");
-        Self { url, name }
+        Self {
+            url,
+            name,
+            max_answer: MAX_ANSWER_BYTES,
+        }
     }
 
     fn parse<A: DeserializeOwned>(&self, body: &[u8]) -> Result<A, AdminError> {
-        serde_json::from_slice(body).map_err(|e| self.bad(e.to_string()))
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let answer = serde_path_to_error::deserialize(&mut json).map_err(|e| self.bad(&unusable(&e)))?;
+        json.end().map_err(|e| self.bad(&e.to_string()))?;
+        Ok(answer)
     }
 
-    fn bad(&self, detail: String) -> AdminError {
+    fn bad(&self, detail: &str) -> AdminError {
         AdminError::BadAnswer {
             call: self.name.clone(),
-            detail,
+            detail: clipped(detail),
         }
     }
 
@@ -250,7 +265,7 @@ impl Call {
                 call,
                 detail: error.to_string(),
             },
-            TransportError::TooLong => self.bad(error.to_string()),
+            TransportError::TooLong(_) => self.bad(&error.to_string()),
             TransportError::Unreachable { reach, source } => AdminError::Unreachable { call, reach, source },
         }
     }
@@ -262,7 +277,7 @@ impl Call {
         };
         let detail = match detail.trim() {
             "" => "no detail".to_owned(),
-            text => text.chars().take(MAX_DETAIL).collect(),
+            text => clipped(text),
         };
         let call = self.name.clone();
         match status {
@@ -276,4 +291,24 @@ impl Call {
             },
         }
     }
+}
+
+/// Which field is at fault, and how. Where it stands in the answer changes with everything before it, and tells nobody anything.
+fn unusable(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let whole = error.inner().to_string();
+    let what = if error.inner().is_data() {
+        whole.rsplit_once(" at line ").map_or(whole.as_str(), |(what, _)| what)
+    } else {
+        &whole
+    };
+    match error.path().to_string().as_str() {
+        "." => what.to_owned(),
+        field => format!("{field}: {what}"),
+    }
+}
+
+/// The begin of a foreign text, fit for a log.
+fn clipped(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(MAX_DETAIL).collect()
 }

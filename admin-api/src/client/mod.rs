@@ -6,6 +6,7 @@ mod transport;
 
 pub use http::HttpNodeAdmin;
 pub use node_admin::{
-    AdminError, CALL_DEADLINE, CONNECT_DEADLINE, LONG_POLL_SLACK, MAX_ANSWER_BYTES, NodeAdmin, Reach,
+    AdminError, CALL_DEADLINE, CONNECT_DEADLINE, LONG_POLL_SLACK, MAX_ANSWER_BYTES, MAX_PUBLICATIONS_BYTES, NodeAdmin,
+    Reach,
 };
 pub use transport::{Request, Straight, Transport, TransportError, secret_header};

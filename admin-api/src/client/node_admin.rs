@@ -19,8 +19,10 @@ pub const CALL_DEADLINE: Duration = Duration::from_secs(2);
 pub const CONNECT_DEADLINE: Duration = Duration::from_millis(1500);
 /// What a long poll may take beyond the wait that it asked for.
 pub const LONG_POLL_SLACK: Duration = Duration::from_secs(2);
-/// Largest answer that is read, in bytes: a report of a node with 31 peers and thousands of publications is well below.
-pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Largest answer that is read, in bytes; reading ends there. A node's report keeps to half of it, see its `node/report.rs`.
+pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// The same for what a node publishes, in bytes. Only its peers read that, and they need all of it: 10,000 publications fit.
+pub const MAX_PUBLICATIONS_BYTES: usize = 4 * 1024 * 1024;
 
 /// The admin API of nodes, addressed by the base URL of their admin listener (`http://127.0.0.1:4001`).
 ///
@@ -181,6 +183,12 @@ impl AdminError {
                 ..
             }
         )
+    }
+
+    /// The node answers, and what it says is over a bound or has another shape than is promised: it may lie.
+    #[must_use]
+    pub fn is_unusable(&self) -> bool {
+        matches!(self, Self::BadAnswer { .. })
     }
 
     /// The node answers, but has changed since the caller looked.

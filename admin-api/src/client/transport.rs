@@ -1,7 +1,7 @@
 //! How a call of the admin API gets to a node: straight over HTTP, or, in the operator, through the API server of
 //! Kubernetes.
 
-use super::node_admin::{CONNECT_DEADLINE, MAX_ANSWER_BYTES, Reach};
+use super::node_admin::{CONNECT_DEADLINE, Reach};
 use crate::files::{TrustedCa, http_client};
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -24,6 +24,8 @@ pub struct Request<'a> {
     pub token: &'a str,
     /// JSON to send.
     pub body: Option<Vec<u8>>,
+    /// Most bytes of the answer that are read.
+    pub max_answer: usize,
 }
 
 // By hand, so that neither a token nor a link's keys can reach a log.
@@ -39,9 +41,9 @@ pub enum TransportError {
     /// The token has characters that a header cannot carry.
     #[error("our token has characters that a header cannot carry")]
     Token,
-    /// The answer is longer than [`MAX_ANSWER_BYTES`].
-    #[error("it is longer than {MAX_ANSWER_BYTES} bytes")]
-    TooLong,
+    /// The answer is longer than [`Request::max_answer`].
+    #[error("it is longer than {0} bytes")]
+    TooLong(usize),
     /// There is no connection, or it broke.
     #[error("{source}")]
     Unreachable {
@@ -90,10 +92,15 @@ impl Transport for Straight {
             building = building.header(CONTENT_TYPE, "application/json").body(body);
         }
         let mut response = building.send().await.map_err(unreachable)?;
+        // One that says so beforehand need not be read at all. One that says nothing, or less, is counted.
+        let announced = response.content_length().unwrap_or(0);
+        if usize::try_from(announced).unwrap_or(usize::MAX) > request.max_answer {
+            return Err(TransportError::TooLong(request.max_answer));
+        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(TransportError::TooLong);
+            if body.len() + chunk.len() > request.max_answer {
+                return Err(TransportError::TooLong(request.max_answer));
             }
             body.extend_from_slice(&chunk);
         }

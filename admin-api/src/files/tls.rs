@@ -1,6 +1,7 @@
 //! TLS of the admin listeners on Kubernetes: every cluster has a CA of its own, and every certificate is made out to one
 //! name, [`ADMIN_SERVER_NAME`]. Addresses of pods come and go; what is proven is that a node belongs to this cluster.
 
+use crate::program::task;
 use parking_lot::RwLock;
 use reqwest::{Client, ClientBuilder};
 use rustls::client::WebPkiServerVerifier;
@@ -77,7 +78,7 @@ impl TrustedCa {
         let mut content = read(path)?;
         let ca = Self::from_pem(&path.display().to_string(), &content)?;
         let (followed, path) = (Arc::downgrade(&ca.verifier), path.to_owned());
-        tokio::spawn(async move {
+        task::serving(task::process(), "following the trusted CAs", async move {
             let mut complained = false;
             loop {
                 tokio::time::sleep(REREAD_INTERVAL).await;

@@ -2,3 +2,4 @@
 
 pub mod log;
 pub mod option_values;
+pub mod task;

@@ -1,5 +1,6 @@
 //! Draining a node: what is asked of it and what it says of it, in the admin API.
 
+use super::bounds;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -81,11 +82,15 @@ pub struct DrainRequest {
 #[serde(rename_all = "camelCase")]
 pub struct DrainState {
     /// Every reason that holds at present; the node is drained while there is any.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::list::<_, _, { bounds::MAX_REASONS }>")]
     pub reasons: Vec<DrainReason>,
     /// Milliseconds until publishers are ended too, by the earliest deadline of all reasons, when this was written; 0 when
     /// it has passed. Absent while there is no reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounds::optional_whole::<_, u64, { bounds::MAX_WHOLE }>"
+    )]
     pub remaining_ms: Option<u64>,
 }
 

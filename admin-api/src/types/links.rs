@@ -1,5 +1,6 @@
 //! Links between nodes: what the operator asks for, and what a node reports.
 
+use super::bounds;
 use super::names::{Incarnation, LinkId, NodeName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -7,7 +8,7 @@ use utoipa::ToSchema;
 
 /// The n-th link of a node pair, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-pub struct Lane(pub u16);
+pub struct Lane(#[serde(deserialize_with = "bounds::whole::<_, u16, { bounds::MAX_LANE }>")] pub u16);
 
 impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,8 +25,10 @@ pub struct Peer {
     /// The life that is meant.
     pub incarnation: Incarnation,
     /// Base URL of its admin listener, without a path: `http://127.0.0.1:4001`.
+    #[serde(deserialize_with = "bounds::url")]
     pub admin_url: String,
     /// Base URL of its WHIP and WHEP listener, without a path: `http://127.0.0.1:3001`.
+    #[serde(deserialize_with = "bounds::url")]
     pub client_url: String,
 }
 
@@ -60,23 +63,28 @@ pub struct LinkReport {
     /// What this end sees.
     pub state: LinkState,
     /// How long the state had lasted when the report was written, in milliseconds.
+    #[serde(deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub since_ms: u64,
     /// Round trip time measured by beats, in microseconds; absent until the first echo.
+    #[serde(
+        default,
+        deserialize_with = "bounds::optional_whole::<_, u64, { bounds::MAX_WHOLE }>"
+    )]
     pub rtt_us: Option<u64>,
     /// Beats received.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub beats_received: u64,
     /// RTP packets that media pipes of this link, as seen by the receiving end, lost since it was made.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub packets_lost: u64,
     /// RTP packets that media pipes of this link received since it was made.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub packets_received: u64,
     /// Bytes sent by this end.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub bytes_sent: u64,
     /// Bytes received by this end.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub bytes_received: u64,
 }
 
@@ -89,12 +97,13 @@ pub struct PutLinks {
     /// The other end's node; its name must equal the path's.
     pub peer: Peer,
     /// One entry a lane.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_LANES_ASKED }>")]
     pub lanes: Vec<LaneRequest>,
     /// Whether ends that are opened are encrypted although this node was not started to: the peer was.
     #[serde(default)]
     pub encrypted: bool,
     /// Ends to close first (of dead incarnations of this peer, surplus lanes). Unknown ids count as closed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::list::<_, _, { bounds::MAX_LINKS }>")]
     pub close: Vec<LinkId>,
 }
 
@@ -171,6 +180,7 @@ impl fmt::Debug for LinkEnd {
 #[serde(rename_all = "camelCase")]
 pub struct Links {
     /// One end a lane.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_LANES_ASKED }>")]
     pub links: Vec<LinkEnd>,
 }
 
@@ -181,5 +191,6 @@ pub struct CloseLinks {
     /// The life of this node that the caller means; another one answers 409.
     pub incarnation: Incarnation,
     /// Ends to close; unknown ids count as closed.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_LINKS }>")]
     pub links: Vec<LinkId>,
 }

@@ -1,5 +1,6 @@
 //! What a node says of itself.
 
+use super::bounds;
 use super::drain::DrainState;
 use super::links::{LinkReport, Peer};
 use super::names::Incarnation;
@@ -20,17 +21,23 @@ pub struct NodeReport {
     /// [`API_VERSION`] of the node.
     pub api_version: u32,
     /// Release of the node, for people.
+    #[serde(deserialize_with = "bounds::text::<_, { bounds::MAX_WORD }>")]
     pub version: String,
     /// Who answers, and how it is reached.
     #[serde(flatten)]
     pub node: Peer,
     /// Grows whenever anything in this report changes other than counters and round trip times.
     /// Starts anew with each incarnation.
+    #[serde(deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub revision: u64,
     /// mediasoup workers; the most lanes that a link to this node can have.
+    #[serde(deserialize_with = "bounds::whole::<_, u16, { bounds::MAX_WORKERS }>")]
     pub workers: u16,
     /// Most lanes of a node pair by the cluster's settings (`mesh.lanes`); absent means as many as both have workers.
-    #[serde(default)]
+    #[serde(
+        default,
+        deserialize_with = "bounds::optional_whole::<_, u16, { bounds::MAX_WORKERS }>"
+    )]
     pub lanes: Option<u16>,
     /// Whether it was started to encrypt its links.
     pub link_encryption: bool,
@@ -44,7 +51,11 @@ pub struct NodeReport {
     /// Whether Redis answers; media does not depend on it.
     pub redis: bool,
     /// Why Redis does not answer, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounds::optional_text::<_, { bounds::MAX_TEXT }>"
+    )]
     pub redis_problem: Option<String>,
     /// Whether clients need tokens. Absent from nodes of a release that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,19 +64,25 @@ pub struct NodeReport {
     #[serde(default)]
     pub pid: u32,
     /// Every node that this one has a link with.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_PEERS }>")]
     pub peers: Vec<Peer>,
     /// The links as this end sees them, ordered by peer and lane.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_LINKS }>")]
     pub links: Vec<LinkReport>,
     /// Publications whose origin is this node.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_REPORTED }>")]
     pub publications: Vec<PublicationReport>,
     /// Publications of other nodes that this node carries at present.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_REPORTED }>")]
     pub carried: Vec<CarriedReport>,
     /// WHEP sessions that are open.
+    #[serde(deserialize_with = "bounds::whole::<_, u32, { bounds::MAX_SESSIONS }>")]
     pub viewers: u32,
     /// WHIP sessions that are open.
+    #[serde(deserialize_with = "bounds::whole::<_, u32, { bounds::MAX_SESSIONS }>")]
     pub publishers: u32,
     /// Share of the busiest worker's core, 0 to 1.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::load")]
     pub load: f64,
 }
 
@@ -87,6 +104,7 @@ pub struct Objects {
     /// Names that are being claimed.
     pub claiming: u32,
     /// One entry a worker, by index.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_LANES_ASKED }>")]
     pub workers: Vec<WorkerObjects>,
 }
 

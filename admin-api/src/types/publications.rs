@@ -1,5 +1,6 @@
 //! Publications as nodes tell each other of them, names, and subscriptions.
 
+use super::bounds;
 use super::links::Lane;
 use super::names::{Incarnation, LinkId, NodeName, PublicationId, StreamName};
 use serde::{Deserialize, Serialize};
@@ -22,9 +23,14 @@ pub struct TrackReport {
     /// Audio or video; a publication has at most one of each.
     pub kind: TrackKind,
     /// Codec as in SDP: `opus`, `VP8`, `H264`.
+    #[serde(deserialize_with = "bounds::text::<_, { bounds::MAX_WORD }>")]
     pub codec: String,
     /// Simulcast layers from the lowest to the highest; none when there is only one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounds::list::<_, _, { bounds::MAX_LAYERS }>"
+    )]
     pub layers: Vec<LayerReport>,
 }
 
@@ -33,13 +39,19 @@ pub struct TrackReport {
 #[serde(rename_all = "camelCase")]
 pub struct LayerReport {
     /// The publisher's name for it (RFC 8851).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::optional_text::<_, { bounds::MAX_WORD }>")]
     pub rid: Option<String>,
     /// Width of its pictures in pixels, as of its last key frame; absent before the first.
-    #[serde(default)]
+    #[serde(
+        default,
+        deserialize_with = "bounds::optional_whole::<_, u32, { bounds::MAX_PIXELS }>"
+    )]
     pub width: Option<u32>,
     /// Height of its pictures in pixels.
-    #[serde(default)]
+    #[serde(
+        default,
+        deserialize_with = "bounds::optional_whole::<_, u32, { bounds::MAX_PIXELS }>"
+    )]
     pub height: Option<u32>,
 }
 
@@ -52,14 +64,19 @@ pub struct PublicationReport {
     /// Name under which it is watched.
     pub stream: StreamName,
     /// Claim on the name: the higher generation wins, on a tie the smaller publication id.
+    #[serde(deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub generation: u64,
     /// Worker that receives it, counted from 0; it crosses on lane `worker mod lanes`.
+    #[serde(deserialize_with = "bounds::whole::<_, u16, { bounds::MAX_WORKERS }>")]
     pub worker: u16,
     /// What is sent.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_TRACKS }>")]
     pub tracks: Vec<TrackReport>,
     /// Viewers on the origin itself.
+    #[serde(deserialize_with = "bounds::whole::<_, u32, { bounds::MAX_SESSIONS }>")]
     pub viewers: u32,
     /// Nodes that it is carried to at present.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_PEERS }>")]
     pub subscribers: Vec<NodeName>,
 }
 
@@ -74,12 +91,15 @@ pub struct CarriedReport {
     /// Its origin.
     pub origin: NodeName,
     /// Viewers on this node.
+    #[serde(deserialize_with = "bounds::whole::<_, u32, { bounds::MAX_SESSIONS }>")]
     pub viewers: u32,
     /// Lane that it crosses on.
     pub lane: Lane,
     /// RTP packets lost on the link, by the pipe producers' statistics.
+    #[serde(deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub packets_lost: u64,
     /// RTP packets received over the link.
+    #[serde(deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub packets_received: u64,
 }
 
@@ -91,17 +111,27 @@ pub struct Publications {
     /// The life that answers.
     pub incarnation: Incarnation,
     /// Revision of the set.
+    #[serde(deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub revision: u64,
     /// Whether the answering node takes new sessions, so that peers know where their viewers may go.
     pub ready: bool,
     /// Every publication whose origin is the answering node; with `changesSince` those that began or changed after it. Counts
     /// of viewers, and who subscribes, are as of the answer and no change of their own.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_PUBLICATIONS }>")]
     pub publications: Vec<PublicationReport>,
     /// The revision that this answer adds to; absent when it tells everything. Only for callers that asked for changes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounds::optional_whole::<_, u64, { bounds::MAX_WHOLE }>"
+    )]
     pub changes_since: Option<u64>,
     /// Publications that ended after `changesSince`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounds::list::<_, _, { bounds::MAX_PUBLICATIONS }>"
+    )]
     pub ended: Vec<PublicationId>,
 }
 
@@ -112,7 +142,7 @@ pub struct NameReport {
     /// The life that answers.
     pub incarnation: Incarnation,
     /// The publications that hold the name here, or are about to: none or one, and two during a take-over.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::list::<_, _, { bounds::MAX_HOLDERS }>")]
     pub holders: Vec<NameHolder>,
 }
 
@@ -123,12 +153,13 @@ pub struct NameHolder {
     /// Which.
     pub publication: PublicationId,
     /// Its right: the higher generation wins, on a tie the smaller publication id.
+    #[serde(deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub generation: u64,
     /// Its offer is being answered at this moment.
     #[serde(default)]
     pub claiming: bool,
     /// Time without RTP in milliseconds; from 3,000 on, another publisher may take the name over.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub silent_ms: u64,
 }
 
@@ -149,6 +180,7 @@ pub struct Subscribe {
     /// Whether a viewer is connected: a pipe consumer made on demand starts paused and resumes with this.
     pub active: bool,
     /// Grows with each subscription of this life of the subscriber.
+    #[serde(deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub order: u64,
 }
 
@@ -161,8 +193,10 @@ pub struct RenewSubscriptions {
     /// The life that asks.
     pub incarnation: Incarnation,
     /// Every publication that the subscriber still carries over this link pair. What is not listed is dropped at once.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_PUBLICATIONS }>")]
     pub publications: Vec<PublicationId>,
     /// The last [`Subscribe::order`] when the list was begun: what was subscribed to after that is not meant by its absence.
+    #[serde(deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub order: u64,
 }
 
@@ -171,6 +205,7 @@ pub struct RenewSubscriptions {
 #[serde(rename_all = "camelCase")]
 pub struct RenewedSubscriptions {
     /// Publications that the origin does not carry to this subscriber: it closes them and subscribes anew if needed.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_PUBLICATIONS }>")]
     pub unknown: Vec<PublicationId>,
 }
 
@@ -179,6 +214,7 @@ pub struct RenewedSubscriptions {
 #[serde(rename_all = "camelCase")]
 pub struct Subscribed {
     /// One entry a track.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_TRACKS }>")]
     pub tracks: Vec<SubscribedTrack>,
 }
 
@@ -187,6 +223,7 @@ pub struct Subscribed {
 #[serde(rename_all = "camelCase")]
 pub struct SubscribedTrack {
     /// Identifies the pipe consumer; a repeated subscription answers the same id while it lives.
+    #[serde(deserialize_with = "bounds::text::<_, { bounds::MAX_WORD }>")]
     pub id: String,
     /// Audio or video.
     pub kind: TrackKind,

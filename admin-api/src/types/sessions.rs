@@ -1,5 +1,6 @@
 //! Sessions of a node in the admin API: who publishes and who watches, and how it goes.
 
+use super::bounds;
 use super::names::{PublicationId, SessionHandle, StreamName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -35,8 +36,10 @@ impl SessionRole {
 #[serde(rename_all = "camelCase")]
 pub struct Sessions {
     /// Sessions that fit the question, whether they are listed or not.
+    #[serde(deserialize_with = "bounds::whole::<_, u32, { bounds::MAX_SESSIONS }>")]
     pub total: u32,
     /// By stream, then by id; at most as many as were asked for.
+    #[serde(deserialize_with = "bounds::list::<_, _, { MAX_SESSIONS_LISTED as usize }>")]
     pub sessions: Vec<SessionReport>,
 }
 

@@ -73,12 +73,13 @@ pub fn workers(spec: &SfuClusterSpec, cores: i32, most: i32) -> i32 {
     spec.workers_per_node.unwrap_or_else(|| cores.clamp(1, most))
 }
 
-/// Most lanes of a node pair, where the ports of a node bound them in a mesh of this size. What the manifest says of lanes
-/// the nodes know themselves, from when they were started.
+/// Most lanes of a node pair: no more than nodes are started with workers, nor than their ports allow in a mesh of this size.
+/// A node may claim more than it has, and what it claims must not decide how much the operator holds. What the manifest says
+/// of lanes the nodes know themselves, from when they were started.
 #[must_use]
-pub fn fitting_lanes(spec: &SfuClusterSpec, workers: i32) -> Option<u16> {
+pub fn most_lanes(spec: &SfuClusterSpec, workers: i32) -> u16 {
     let fit = PORTS_PER_NODE / (spec.replicas - 1).max(1);
-    u16::try_from(fit).ok().filter(|_| fit < workers)
+    u16::try_from(fit.min(workers).max(1)).unwrap_or(1)
 }
 
 fn fan_out(fan_out: FanOut) -> &'static str {
@@ -93,19 +94,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lanes_are_bounded_only_where_ports_are_short() {
+    fn lanes_are_bounded_by_workers_and_where_ports_are_short_by_those() {
         let lanes = |replicas, workers| {
             let spec = SfuClusterSpec {
                 replicas,
                 ..SfuClusterSpec::default()
             };
-            fitting_lanes(&spec, workers)
+            most_lanes(&spec, workers)
         };
-        assert_eq!(
-            (lanes(1, 64), lanes(3, 1), lanes(4, 1), lanes(32, 3)),
-            (None, None, None, None)
-        );
-        assert_eq!((lanes(32, 4), lanes(3, 64)), (Some(3), Some(50)));
+        assert_eq!((lanes(1, 64), lanes(3, 1), lanes(4, 1), lanes(32, 3)), (64, 1, 1, 3));
+        assert_eq!((lanes(32, 4), lanes(3, 64)), (3, 50));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Counts (streams, viewers) are written at most this often; everything else at once.
 pub const COUNTS_EVERY: Duration = Duration::from_secs(15);
+/// Reason of a cluster with a node whose answers are over a bound, or of another shape.
+pub const ANSWER_REFUSED: &str = "AnswerRefused";
 /// Longest message of a condition, in characters. The API server allows 32768.
 const MAX_MESSAGE: usize = 1_000;
 
@@ -111,7 +113,7 @@ fn node(facts: &NodeFacts, mesh: &MeshSnapshot) -> NodeStatus {
         ready: *ready,
         draining: report.is_some_and(|report| report.draining),
         pairs: count(mesh.whole_pairs_of(name)),
-        streams: count(report.map_or(0, |report| report.publications.len())),
+        streams: count(member.filter(|_| report.is_some()).map_or(0, |member| member.streams)),
         viewers: count(report.map_or(0, |report| report.viewers)),
         name: name.clone(),
     }
@@ -148,7 +150,7 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize) -> 
         nodes.iter().find_map(|node| node.trouble.clone()).unwrap_or_else(count)
     };
     // Of front door and Redis nothing else tells.
-    let degraded = degraded.clone().or_else(|| others.clone());
+    let degraded = degraded.clone().or_else(|| others.clone()).or_else(|| refused(mesh));
     let mesh_message = format!("{} of {pairs} node pairs are linked", mesh.established_pairs);
     let all = nodes_ready && mesh_ready;
     let summary = if all {
@@ -222,6 +224,21 @@ fn redis(mesh: &MeshSnapshot) -> Draft {
         status,
         remark,
     }
+}
+
+/// Nodes whose answers are refused: nothing else tells that they run and say what cannot be right.
+fn refused(mesh: &MeshSnapshot) -> Option<Remark> {
+    let refused = mesh
+        .members
+        .iter()
+        .filter_map(|it| Some((&it.name, it.unusable.as_ref()?)));
+    let names: Vec<&str> = refused.clone().map(|(name, _)| name.as_str()).collect();
+    let (_, why) = refused.into_iter().next()?;
+    let message = format!(
+        "what {} says of itself is refused, and it has no part in the mesh: {why}; check the image that it runs",
+        names.join(", ")
+    );
+    Some(Remark::new(ANSWER_REFUSED, message))
 }
 
 fn because(why: Option<&String>) -> String {

@@ -1,6 +1,7 @@
 //! Which changes of a status are worth an event. Pure.
 
 use super::note::{Note, Tone};
+use super::status::ANSWER_REFUSED;
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -84,6 +85,7 @@ fn reason(of_condition: &str) -> &'static str {
         "ApplyRefused" => "ApplyRefused",
         "PodsRefused" => "PodsRefused",
         "StorageRefused" => "StorageRefused",
+        ANSWER_REFUSED => ANSWER_REFUSED,
         _ => "Degraded",
     })
 }

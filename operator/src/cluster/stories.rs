@@ -46,6 +46,8 @@ pub enum Life {
     Up,
     /// Runs, and does not answer.
     Silent,
+    /// Runs, and answers what cannot be right.
+    Lying,
     /// Has not come up yet.
     Starting,
     /// Dies again and again.
@@ -144,6 +146,8 @@ impl Scene {
             incarnation: None,
             reachable: seen.answers(),
             report: seen.answers().then(|| Arc::new(report(seen))),
+            streams: 0,
+            unusable: (seen.life == Life::Lying).then(|| "workers: 65535 is over 64".to_owned()),
         };
         let count = u32::try_from(self.nodes.len()).expect("few");
         MeshSnapshot {
@@ -190,7 +194,7 @@ pub fn check(scene: &Scene, decision: &Decision, status: &SfuClusterStatus, name
 
 /// All scenes, in the order in which a reader may want them.
 pub fn scenes() -> Vec<Scene> {
-    use Life::{Crashing, Ending, Silent, Starting};
+    use Life::{Crashing, Ending, Lying, Silent, Starting};
     let three = || [0, 1, 2].map(node);
     let old = || [0, 1, 2].map(|ordinal| node(ordinal).old());
     let with = |mut nodes: [Seen; 3], seen: Seen| {
@@ -218,6 +222,14 @@ pub fn scenes() -> Vec<Scene> {
         scene("a node dies again and again", with(three(), node(1).is(Crashing)))
             .linked(1)
             .tells(&["NodesReady False Crashing: {1} ends again and again: ..."]),
+        scene("a node says what cannot be right", with(three(), node(1).is(Lying)))
+            .linked(1)
+            .tells(&[
+                "NodesReady True AllReady: all 3 nodes are ready",
+                "MeshReady False NotAllLinked: 1 of 3 node pairs are linked",
+                "Degraded True AnswerRefused: what {1} says of itself is refused, and it has no part in the mesh: workers: 65535 is over 64; \
+                 check the image that it runs",
+            ]),
         scene("pairs lack links", three())
             .linked(2)
             .tells(&["Ready False NotYet: 2 of 3 node pairs are linked"]),

@@ -39,6 +39,7 @@ use process::kubernetes_release::CONNECT_TIMEOUT;
 use process::lease::{Elector, Lost, Timing};
 use process::metrics::Metrics;
 use sfumato_admin_api::program::log;
+use sfumato_admin_api::program::task::{self, Fatal};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -65,12 +66,14 @@ pub enum RunError {
     System { what: &'static str, source: std::io::Error },
     #[error(transparent)]
     Lost(#[from] Lost),
+    #[error("{0}")]
+    Task(String),
 }
 
 /// Runs the operator until SIGTERM or Ctrl-C.
 ///
 /// # Errors
-/// When it cannot start, or has lost its Lease.
+/// When it cannot start, has lost its Lease, or a task ends that it lives by.
 pub fn main(args: &RunArgs) -> Result<(), RunError> {
     log::start(&args.log, args.log_format);
     // Both ring and aws-lc may be linked (the latter by test tools of the workspace); one must be chosen.
@@ -109,7 +112,9 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
     let mut registry = metrics.registry();
     let meshes = parts.iter().map(|part| Arc::clone(&part.meshes)).collect();
     registry.register_collector(Box::new(MeshGauges::new(meshes)));
-    let serving = tokio::spawn(process::server::serve(listener, waits, registry));
+    let fatal = Fatal::default();
+    let serving = process::server::serve(listener, waits, registry);
+    let serving = task::vital(&fatal, "health and metrics", serving);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), listen = %args.listen, identity = args.identity, namespace, "started"
     );
@@ -132,16 +137,21 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
             Timing::of(args.lease_duration),
         );
         let standing = elector.standing();
-        let working = tokio::spawn(work.once_leading(standing));
-        let outcome = elector.run(stop).await;
+        let working = task::vital(&fatal, "work of the leader", work.once_leading(standing));
+        let outcome = tokio::select! {
+            outcome = elector.run(stop) => outcome.map_err(RunError::from),
+            why = task::given_up(&fatal) => Err(RunError::Task(why)),
+        };
         working.abort();
-        outcome.map_err(RunError::from)
+        outcome
     } else {
-        tokio::select! {
-            () = work.run() => {}
-            () = stop => {}
-        }
-        Ok(())
+        let working = task::vital(&fatal, "work on all clusters", work.run());
+        let outcome = tokio::select! {
+            () = stop => Ok(()),
+            why = task::given_up(&fatal) => Err(RunError::Task(why)),
+        };
+        working.abort();
+        outcome
     };
     metrics.set_leader(false);
     serving.abort();

@@ -35,7 +35,7 @@ fn object(scene: &Scene) -> DynamicObject {
 }
 
 fn pod(seen: &Seen) -> Arc<Pod> {
-    let ready = matches!(seen.life, Life::Up | Life::Silent) && seen.reasons.is_empty();
+    let ready = matches!(seen.life, Life::Up | Life::Silent | Life::Lying) && seen.reasons.is_empty();
     let waiting = (seen.life == Life::Crashing)
         .then(|| json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 20s" } }));
     let mut metadata = json!({

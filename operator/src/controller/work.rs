@@ -26,7 +26,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// What belongs to one scope and exists before it is worked on, so that its metrics do.
 pub struct Part {
@@ -116,7 +116,10 @@ impl Work {
         self.waiting.send_replace(None);
         tracing::info!("all watches have shown what there is");
         kubernetes_release::check(&self.client).await;
-        while scopes.join_next().await.is_some() {}
+        // They work for ever. One that has panicked takes the others with it: this is what the program lives by.
+        while let Some(ended) = scopes.join_next().await {
+            pass_on_panic(ended);
+        }
     }
 }
 
@@ -124,7 +127,7 @@ impl Work {
 async fn work(
     context: Arc<Context>,
     mut requests: mpsc::UnboundedReceiver<Key>,
-    watches: JoinSet<()>,
+    mut watches: JoinSet<()>,
     told: oneshot::Sender<()>,
 ) {
     // Without the pods, a plan would take every node for gone. kube wakes only one who waits for this.
@@ -144,6 +147,10 @@ async fn work(
         Concurrency::default(),
     )
     .for_each(|outcome| {
+        // A watch lasts as long as this. Without one of them, what it shows would be old for ever.
+        while let Some(ended) = watches.try_join_next() {
+            pass_on_panic(ended);
+        }
         if let Err(Failure::ObjectNotFound(gone)) = outcome
             && let Some(namespace) = gone.namespace
         {
@@ -168,4 +175,13 @@ fn after_failure(object: Arc<DynamicObject>, error: &Error, context: Arc<Context
     let pause = context.pause_after_failure(&key);
     tracing::warn!(namespace = key.namespace, cluster = key.name, reason = error.reason(), %error, again_in = ?pause, "a reconcile failed");
     Action::requeue(pause)
+}
+
+/// A panic of a task goes on in the one that waits for it.
+fn pass_on_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
 }

@@ -1,11 +1,11 @@
 //! One life of one child process: started so that it cannot outlive us, its lines shown and kept.
 
 use super::exit::{Exit, How};
+use super::log_file::{LogFile, MAX_LOG_BYTES};
 use crate::terminal::Terminal;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpid, getppid};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,11 +65,7 @@ impl Life {
             bin: program.bin.clone(),
             source,
         };
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .map_err(fail)?;
+        let log = Arc::new(Mutex::new(LogFile::open(log, MAX_LOG_BYTES).map_err(fail)?));
         let mut command = Command::new(&program.bin);
         command
             .args(&program.args)
@@ -101,7 +97,7 @@ impl Life {
         let mut readers = JoinSet::new();
         let reader = |last_line: &LastLine| Reader {
             name: program.name.clone(),
-            log: log.try_clone().ok(),
+            log: Arc::clone(&log),
             terminal: program.shown.then(|| terminal.clone()),
             last_line: Arc::clone(last_line),
         };
@@ -154,7 +150,7 @@ impl Life {
 /// Copies one output of a child to the terminal and the log, line by line.
 struct Reader {
     name: String,
-    log: Option<std::fs::File>,
+    log: Arc<Mutex<LogFile>>,
     terminal: Option<Terminal>,
     last_line: LastLine,
 }
@@ -176,10 +172,8 @@ impl Reader {
         if let Some(terminal) = &self.terminal {
             terminal.child(&self.name, line);
         }
-        if let Some(log) = &mut self.log {
-            // A full disk must not stop the cluster; the line was shown.
-            let _ = writeln!(log, "{line}");
-        }
+        // A full disk must not stop the cluster; the line was shown.
+        let _ = self.log.lock().unwrap_or_else(PoisonError::into_inner).write(line);
         if is_telling(line) {
             *self.last_line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.to_owned());
         }

@@ -4,6 +4,7 @@ use crate::cluster::note::{Note, Tone};
 use crate::terminal::Terminal;
 use parking_lot::Mutex;
 use sfumato_admin_api::client::NodeAdmin;
+use sfumato_admin_api::program::task;
 use sfumato_admin_api::types::{DrainReason, DrainRequest};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ impl DrainCall {
             return;
         }
         let (name, terminal, told) = (asking.name.to_owned(), asking.terminal.clone(), Arc::clone(&self.told));
-        self.call = Some(tokio::spawn(async move {
+        self.call = Some(task::brief("telling a node about its drain", async move {
             match call.await {
                 Err(error) => terminal.warn(&format!("{name} could not be told to {what}: {error}")),
                 Ok(()) => {

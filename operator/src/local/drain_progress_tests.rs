@@ -17,6 +17,8 @@ fn mesh(reasons: &[&str], publishers: u32, viewers: u32) -> MeshSnapshot {
     MeshSnapshot {
         whole: Default::default(),
         members: vec![MemberSnapshot {
+            streams: 0,
+            unusable: None,
             name: "sfu-3".parse().unwrap(),
             incarnation: None,
             reachable: true,

@@ -37,6 +37,9 @@ pub enum LocalError {
     /// The system refuses what a supervisor needs.
     #[error("cannot {what}: {source}")]
     System { what: &'static str, source: std::io::Error },
+    /// A fault of this program.
+    #[error("{0}; please report it")]
+    Task(String),
     /// Never seen.
     #[error("the mesh task has ended by itself, which is a fault of this program: please report it")]
     MeshEnded,
@@ -54,6 +57,7 @@ impl LocalError {
             | Self::RedisAway { .. }
             | Self::RedisNotUp { .. }
             | Self::System { .. }
+            | Self::Task(_)
             | Self::MeshEnded => 1,
         }
     }

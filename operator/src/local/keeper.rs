@@ -7,11 +7,12 @@ use super::exit::Exit;
 use super::probe::Probe;
 use crate::terminal::Terminal;
 use nix::sys::signal::Signal;
+use sfumato_admin_api::program::task;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 /// What all keepers share.
@@ -121,7 +122,7 @@ pub struct State {
 pub struct Keeper {
     orders: watch::Sender<Order>,
     state: watch::Receiver<State>,
-    task: JoinHandle<()>,
+    task: AbortHandle,
 }
 
 impl Keeper {
@@ -147,7 +148,8 @@ impl Keeper {
         Self {
             orders,
             state,
-            task: tokio::spawn(keeping.run()),
+            // It ends with its process, when that was told to end.
+            task: task::serving(task::process(), "keeping a process", keeping.run()),
         }
     }
 

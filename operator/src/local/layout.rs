@@ -25,7 +25,8 @@ pub struct Site {
     pub admin_port_base: u16,
     /// Health port of the first node.
     pub health_port_base: u16,
-    pub redis_url: String,
+    /// Where the nodes read the URL of Redis.
+    pub redis_url_file: PathBuf,
     pub token_file: PathBuf,
     pub front_door_token_file: PathBuf,
     /// How children write.
@@ -125,7 +126,7 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         ("admin-url", format!("http://{admin}")),
         ("media-ip", media_ips(site)),
         ("pipe-ip", IP.to_string()),
-        ("redis-url", site.redis_url.clone()),
+        ("redis-url-file", site.redis_url_file.display().to_string()),
         (
             "front-door-token-file",
             site.front_door_token_file.display().to_string(),

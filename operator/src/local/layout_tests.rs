@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::node_arguments::fitting_lanes;
+use crate::cluster::node_arguments::most_lanes;
 use crate::crd::FanOut;
 use crate::crd::SfuClusterSpec;
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ fn site() -> Site {
         client_port_base: 3001,
         admin_port_base: 4001,
         health_port_base: 5001,
-        redis_url: "redis://127.0.0.1:6377".into(),
+        redis_url_file: "/s/redis-url".into(),
         token_file: "/s/admin-token".into(),
         front_door_token_file: "/s/front-door-token".into(),
         log_format: LogFormat::Human,
@@ -33,7 +33,7 @@ fn cluster(change: impl FnOnce(&mut SfuClusterSpec)) -> SfuCluster {
 #[test]
 fn a_node_gets_the_arguments_that_its_place_and_the_manifest_mean() {
     let layout = Layout::new(&cluster(|spec| spec.mesh.fan_out = FanOut::Eager), &site());
-    insta::assert_snapshot!(layout.nodes[2].program.args.join(" "), @"--name sfu-3 --client-url http://127.0.0.1:3003 --admin-url http://127.0.0.1:4003 --media-ip 127.0.0.1 --pipe-ip 127.0.0.1 --redis-url redis://127.0.0.1:6377 --front-door-token-file /s/front-door-token --cluster default/live/u --workers 2 --listen 127.0.0.1:3003 --admin-listen 127.0.0.1:4003 --health-listen 127.0.0.1:5003 --admin-token-file /s/admin-token --media-port 20200 --media-tcp true --pipe-ports 24200-24299 --link-encryption true --beat-interval 500ms --fan-out eager --fan-out-idle-timeout 30s --drain-deadline 10s --log-format human");
+    insta::assert_snapshot!(layout.nodes[2].program.args.join(" "), @"--name sfu-3 --client-url http://127.0.0.1:3003 --admin-url http://127.0.0.1:4003 --media-ip 127.0.0.1 --pipe-ip 127.0.0.1 --redis-url-file /s/redis-url --front-door-token-file /s/front-door-token --cluster default/live/u --workers 2 --listen 127.0.0.1:3003 --admin-listen 127.0.0.1:4003 --health-listen 127.0.0.1:5003 --admin-token-file /s/admin-token --media-port 20200 --media-tcp true --pipe-ports 24200-24299 --link-encryption true --beat-interval 500ms --fan-out eager --fan-out-idle-timeout 30s --drain-deadline 10s --log-format human");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn links_always_fit_the_ports_of_a_node() {
     for replicas in 1..=MAX_NODES {
         let cluster = cluster(|spec| spec.replicas = replicas);
         let workers = workers(&cluster, 64);
-        let most = fitting_lanes(&cluster.spec, workers).map_or(workers, i32::from);
+        let most = i32::from(most_lanes(&cluster.spec, workers));
         assert!(
             (replicas - 1) * most <= PORTS_PER_NODE,
             "{replicas} nodes with {most} lanes"

@@ -70,6 +70,8 @@ mod tests {
 
     fn mesh(established_pairs: u32, reachable: &[bool]) -> MeshSnapshot {
         let member = |(i, reachable): (usize, &bool)| MemberSnapshot {
+            streams: 0,
+            unusable: None,
             name: format!("sfu-{}", i + 1).parse().unwrap(),
             incarnation: None,
             reachable: *reachable,

@@ -15,6 +15,7 @@ mod exit;
 mod follow;
 mod keeper;
 mod layout;
+mod log_file;
 mod mesh_progress;
 mod messages;
 mod observe;
@@ -73,7 +74,9 @@ async fn run(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
         source,
     })?;
     let ready = prepare(args, &cluster).await?;
+    warn_of_shown_password(args, terminal);
     let state = StateDir::create(args.state_dir.as_deref())?;
+    state.write_redis(&ready.redis)?;
     let site = ready.site(args, &cluster, &state);
     let mut session = Session::new(args, terminal, &state, site, ready.redis, cluster);
     let outcome = session.run(&mut signals).await;
@@ -84,6 +87,27 @@ async fn run(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
         terminal.say(&format!("logs are kept in {}", state.logs().display()));
     }
     outcome
+}
+
+/// What everybody may see who may list processes is no secret.
+fn warn_of_shown_password(args: &LocalArgs, terminal: &Terminal) {
+    let Some(url) = args.redis_url.as_deref() else { return };
+    let password =
+        redis::Client::open(url).is_ok_and(|client| client.get_connection_info().redis_settings().password().is_some());
+    let shown = |argument: std::ffi::OsString| argument.to_string_lossy().ends_with(url);
+    if password && std::env::args_os().any(shown) {
+        terminal.warn(
+            "--redis-url has a password, and everybody who may list processes sees it: use the environment variable SFUMATO_REDIS_URL",
+        );
+    }
+}
+
+/// Files that are read by what is started.
+#[derive(Default)]
+struct SecretFiles {
+    token: PathBuf,
+    front_door_token: PathBuf,
+    redis_url: PathBuf,
 }
 
 /// What was found to be in order before anything is started.
@@ -108,7 +132,7 @@ async fn prepare(args: &LocalArgs, cluster: &SfuCluster) -> Result<Ready, LocalE
     };
     // The ports do not depend on the state directory, which is made last: a refusal leaves nothing behind.
     let uses = ports::wanted(
-        &Layout::new(cluster, &ready.site_in(args, cluster, [PathBuf::new(), PathBuf::new()])),
+        &Layout::new(cluster, &ready.site_in(args, cluster, SecretFiles::default())),
         own_redis,
     );
     ports::check_disjoint(&uses)?;
@@ -118,11 +142,15 @@ async fn prepare(args: &LocalArgs, cluster: &SfuCluster) -> Result<Ready, LocalE
 
 impl Ready {
     fn site(&self, args: &LocalArgs, cluster: &SfuCluster, state: &StateDir) -> Site {
-        self.site_in(args, cluster, [state.token_file(), state.front_door_token_file()])
+        let files = SecretFiles {
+            token: state.token_file(),
+            front_door_token: state.front_door_token_file(),
+            redis_url: state.redis_url_file(),
+        };
+        self.site_in(args, cluster, files)
     }
 
-    fn site_in(&self, args: &LocalArgs, cluster: &SfuCluster, token_files: [PathBuf; 2]) -> Site {
-        let [token_file, front_door_token_file] = token_files;
+    fn site_in(&self, args: &LocalArgs, cluster: &SfuCluster, files: SecretFiles) -> Site {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Site {
             node_bin: self.node_bin.clone(),
@@ -130,9 +158,9 @@ impl Ready {
             client_port_base: args.client_port_base,
             admin_port_base: args.admin_port_base,
             health_port_base: args.health_port_base,
-            redis_url: self.redis.url.clone(),
-            token_file,
-            front_door_token_file,
+            redis_url_file: files.redis_url,
+            token_file: files.token,
+            front_door_token_file: files.front_door_token,
             log_format: args.log_format,
             uid: format!("{:016x}", rand::rng().random::<u64>()),
             media_ips: args.media_ip.clone(),

@@ -1,9 +1,9 @@
-//! Redis for one run: started by us without any persistence, or somebody's that runs already.
+//! Redis for one run: started by us without any persistence and with a password of this run, or somebody's that runs already.
 
 use super::child::Program;
 use super::error::LocalError;
 use super::probe;
-use super::state_dir::StateDir;
+use super::state_dir::{StateDir, TOKEN_LENGTH, random_text};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,14 +11,16 @@ use std::time::Duration;
 /// How long the Redis of `--redis-url` may take to answer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Redis {
-    /// URL for the nodes.
+    /// URL for the nodes, with its password. A secret.
     pub url: String,
     /// Client for this program.
     pub client: redis::Client,
     /// The program to start, unless it runs already.
     pub own: Option<(PathBuf, SocketAddr)>,
+    /// The password of the one to start.
+    password: String,
 }
 
 impl Redis {
@@ -32,6 +34,7 @@ impl Redis {
             url: url.to_owned(),
             client,
             own: None,
+            password: String::new(),
         };
         let why = match tokio::time::timeout(ANSWER_DEADLINE, probe::ping(&redis.client)).await {
             Ok(Ok(())) => return Ok(redis),
@@ -49,12 +52,14 @@ impl Redis {
     /// # Errors
     /// Never for an address; the client's types allow for it.
     pub fn to_start(bin: PathBuf, address: SocketAddr) -> Result<Self, LocalError> {
-        let url = format!("redis://{address}");
+        let password = random_text(TOKEN_LENGTH);
+        let url = format!("redis://:{password}@{address}");
         let client = redis::Client::open(url.as_str()).map_err(LocalError::RedisUrl)?;
         Ok(Self {
             url,
             client,
             own: Some((bin, address)),
+            password,
         })
     }
 
@@ -64,6 +69,12 @@ impl Redis {
         self.client.get_connection_info().addr().to_string()
     }
 
+    /// What it is started with, if it is. Its password must be in no argument.
+    #[must_use]
+    pub fn config(&self) -> Option<String> {
+        self.own.as_ref().map(|_| format!("requirepass {}\n", self.password))
+    }
+
     /// What to run, if anything.
     #[must_use]
     pub fn program(&self, state: &StateDir) -> Option<Program> {
@@ -71,7 +82,9 @@ impl Redis {
         let directory = state.redis().display().to_string();
         let (port, ip) = (address.port().to_string(), address.ip().to_string());
         // Nothing is worth keeping over a restart.
+        let config = state.redis_config().display().to_string();
         let args = [
+            config.as_str(),
             "--port",
             &port,
             "--bind",

@@ -1,5 +1,6 @@
 //! Ctrl-C and its relatives: the first asks for an orderly end, the second for a quick one.
 
+use sfumato_admin_api::program::task;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,7 +21,7 @@ impl Signals {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hang_up = signal(SignalKind::hangup())?;
-        tokio::spawn(async move {
+        task::vital(task::process(), "listening for Ctrl-C", async move {
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}

@@ -1,5 +1,6 @@
-//! The directory of one run: logs, the admin token, Redis' working directory. Only its owner may look inside.
+//! The directory of one run: logs, the admin token, Redis' working directory and password. Only its owner may look inside.
 
+use super::redis_server::Redis;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -7,8 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Letters of the admin token: 62 possibilities each, 256 bits and more together.
-const TOKEN_LENGTH: usize = 44;
+/// Letters of the admin token, and of the password of Redis: 62 possibilities each, 256 bits and more together.
+pub const TOKEN_LENGTH: usize = 44;
 
 #[derive(Debug)]
 pub struct StateDir {
@@ -59,6 +60,21 @@ impl StateDir {
         write_secret(&self.front_door_token_file(), &random_text(TOKEN_LENGTH))
     }
 
+    /// Writes where nodes find Redis, and what a Redis of ours is started with. Neither is an argument: everybody who may
+    /// list processes sees those.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_redis(&self, redis: &Redis) -> Result<(), StateDirError> {
+        let write =
+            |path: PathBuf, text: &str| write_secret(&path, text).map_err(|source| StateDirError { path, source });
+        write(self.redis_url_file(), &redis.url)?;
+        match redis.config() {
+            Some(config) => write(self.redis_config(), &config),
+            None => Ok(()),
+        }
+    }
+
     /// Where the logs are, a file a process.
     #[must_use]
     pub fn logs(&self) -> PathBuf {
@@ -69,6 +85,18 @@ impl StateDir {
     #[must_use]
     pub fn redis(&self) -> PathBuf {
         self.root.join("redis")
+    }
+
+    /// The URL of Redis, with its password.
+    #[must_use]
+    pub fn redis_url_file(&self) -> PathBuf {
+        self.root.join("redis-url")
+    }
+
+    /// What a Redis of ours is started with.
+    #[must_use]
+    pub fn redis_config(&self) -> PathBuf {
+        self.redis().join("redis.conf")
     }
 
     #[must_use]
@@ -103,7 +131,7 @@ impl StateDir {
     }
 }
 
-/// Writes a new file that only its owner may read.
+/// A file that only its owner may read, made anew: an older one may have been open to others.
 fn write_secret(path: &Path, text: &str) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -113,7 +141,8 @@ fn write_secret(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-fn random_text(length: usize) -> String {
+/// Letters and digits, drawn by chance.
+pub fn random_text(length: usize) -> String {
     rand::rng()
         .sample_iter(Alphanumeric)
         .take(length)

@@ -17,7 +17,7 @@ fn pid(ordinal: u16) -> u32 {
 
 fn state(seen: &Seen) -> State {
     let phase = match seen.life {
-        Life::Up | Life::Silent => Phase::Ready,
+        Life::Up | Life::Silent | Life::Lying => Phase::Ready,
         Life::Starting => Phase::Starting,
         Life::Crashing => Phase::Waiting,
         Life::Ending => Phase::Stopping,

@@ -196,6 +196,15 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// A file of the state directory.
+    pub fn state(&self, name: &str) -> PathBuf {
+        self.setup.directory.join("state").join(name)
+    }
+
+    pub fn redis_port(&self) -> u16 {
+        self.setup.redis_port()
+    }
+
     /// Reads on until a line contains `text`.
     pub fn waits_for(&mut self, text: &str) {
         let deadline = Instant::now() + DEADLINE;

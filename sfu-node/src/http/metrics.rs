@@ -49,7 +49,7 @@ impl Collector for NodeCollector {
         let Some(node) = self.0.upgrade() else { return Ok(()) };
         let mut out = Writer(out);
         let report = node.report();
-        own_state(&mut out, &report)?;
+        own_state(&mut out, &node, &report)?;
         sessions(&mut out, &node)?;
         workers(&mut out, &node)?;
         links(&mut out, &node, &report)
@@ -88,7 +88,7 @@ fn flag(on: bool) -> f64 {
     f64::from(u8::from(on))
 }
 
-fn own_state(out: &mut Writer<'_>, report: &NodeReport) -> Result<(), Error> {
+fn own_state(out: &mut Writer<'_>, node: &Node, report: &NodeReport) -> Result<(), Error> {
     out.gauge("ready", "1 while new sessions are welcome", flag(report.ready))?;
     out.gauge("draining", "1 while the node is being drained", flag(report.draining))?;
     out.gauge(
@@ -96,15 +96,20 @@ fn own_state(out: &mut Writer<'_>, report: &NodeReport) -> Result<(), Error> {
         "1 while Redis answers; media does not depend on it",
         flag(report.redis),
     )?;
+    out.counter(
+        "redis_corrupt_claims",
+        "values in Redis that were no claims and were overwritten",
+        node.names.claims.corrupt(),
+    )?;
     out.gauge(
         "publications",
         "publications whose origin is this node",
-        report.publications.len() as f64,
+        node.streams.published.rights().len() as f64,
     )?;
     out.gauge(
         "carried_publications",
         "publications of other nodes relayed here",
-        report.carried.len() as f64,
+        node.streams.carried.all().len() as f64,
     )?;
     out.gauge(
         "peers",

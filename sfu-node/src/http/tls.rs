@@ -3,6 +3,7 @@
 use axum::serve::Listener;
 use parking_lot::RwLock;
 use sfumato_admin_api::files::REREAD_INTERVAL;
+use sfumato_admin_api::program::task;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,9 @@ impl TlsListener {
             .with_cert_resolver(certificate);
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let (sender, ready) = mpsc::channel(1);
-        tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), sender));
+        // It ends with its receiver.
+        let accepting = accept(listener, TlsAcceptor::from(Arc::new(config)), sender);
+        task::serving(task::process(), "accepting on the admin listener", accepting);
         Ok(Self { address, ready })
     }
 }
@@ -94,7 +97,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sende
             }
         };
         let (acceptor, ready) = (acceptor.clone(), ready.clone());
-        tokio::spawn(async move {
+        task::brief("a TLS handshake on the admin listener", async move {
             let _place = place;
             match tokio::time::timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => drop(ready.send((stream, from)).await),
@@ -117,7 +120,7 @@ impl ResolvesServerCert for Followed {
 
 fn follow(certificate: &Arc<Followed>, files: KeyFiles) {
     let followed = Arc::downgrade(certificate);
-    tokio::spawn(async move {
+    task::serving(task::process(), "following the admin certificate", async move {
         let mut complained = false;
         loop {
             tokio::time::sleep(REREAD_INTERVAL).await;

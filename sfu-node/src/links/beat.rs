@@ -174,7 +174,7 @@ impl BeatMonitor {
 
     /// A beat arrived. `echoed` is when we sent the beat that it echoes, and how long the peer held that one.
     pub fn on_beat(&mut self, sequence: u32, echoed: Option<(Instant, Duration)>, now: Instant) -> AfterBeat {
-        self.received += 1;
+        self.received = self.received.saturating_add(1);
         let first = self.heard.is_none();
         self.heard = Some((sequence, now));
         let mut became_fresh = false;
@@ -254,6 +254,7 @@ impl BeatMonitor {
 mod tests {
     use super::*;
     use crate::media::rtp::rtp_payload;
+    use crate::tests::fuzz;
     use proptest::prelude::*;
 
     const INTERVAL: Duration = Duration::from_millis(500);
@@ -347,9 +348,50 @@ mod tests {
             prop_assert_eq!(Beat::decode(rtp_payload(&packet).unwrap()), Some(beat));
         }
 
+    }
+
+    proptest! {
+        #![proptest_config(fuzz::config())]
+
         #[test]
-        fn no_bytes_make_the_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = rtp_payload(&bytes).and_then(Beat::decode);
+        fn no_bytes_make_the_decoder_panic_or_give_more_echoes_than_are_there(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            decode_within_bounds(&bytes);
+            let beat = [&MAGIC[..], &bytes].concat();
+            decode_within_bounds(&rtp_packet(111, 1, 7, &beat));
         }
+
+        #[test]
+        fn no_damaged_heartbeat_makes_the_decoder_or_a_link_panic(
+            echoes in prop::collection::vec((any::<u64>(), any::<u32>(), any::<u32>()), 0..MAX_ECHOES),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..10),
+            cut in any::<prop::sample::Index>(),
+            times in prop::collection::vec(0..u64::from(u32::MAX), 1..20),
+        ) {
+            let echoes = echoes.into_iter().map(|(link, sequence, held_us)| Echo { link, sequence, held_us }).collect();
+            let beat = Beat { sequence: u32::MAX, lane: Lane(1), echoes };
+            let mut packet = rtp_packet(111, 1, 7, &beat.encode());
+            for (at, byte) in damage {
+                let at = at.index(packet.len());
+                packet[at] = byte;
+            }
+            packet.truncate(packet.len() - cut.index(packet.len()));
+            let start = Instant::now();
+            let mut monitor = BeatMonitor::new(INTERVAL, start);
+            if let Some(beat) = decode_within_bounds(&packet) {
+                for (echo, time) in beat.echoes.iter().zip(times.iter().cycle()) {
+                    let (sent, now) = (start + Duration::from_micros(*time), start + Duration::from_micros(*time / 2));
+                    monitor.on_beat(beat.sequence, Some((sent, Duration::from_micros(u64::from(echo.held_us)))), now);
+                    monitor.refresh(now);
+                }
+            }
+        }
+    }
+
+    /// What is read of a packet, if it is a heartbeat.
+    fn decode_within_bounds(packet: &[u8]) -> Option<Beat> {
+        let payload = rtp_payload(packet)?;
+        let beat = Beat::decode(payload)?;
+        assert!(beat.echoes.len() <= MAX_ECHOES && beat.echoes.len() * 16 <= payload.len());
+        Some(beat)
     }
 }

@@ -6,8 +6,7 @@ pub mod redis_link;
 pub mod rights;
 
 use redis_claims::Claims;
-use redis_link::RedisSetupError;
-use std::path::Path;
+use redis_link::RedisLink;
 use std::sync::Arc;
 
 /// The names of a node's publications.
@@ -19,11 +18,11 @@ pub struct Names {
 }
 
 impl Names {
-    /// Prepares a connection to the Redis at an URL, if there is one; see [`Claims::new`].
-    pub fn new(url_and_ca: (Option<&str>, Option<&Path>), cluster: &str) -> Result<Self, RedisSetupError> {
-        Ok(Self {
-            claims: Claims::new(url_and_ca, cluster)?,
+    /// With claims in the Redis at the end of this link, if there is one.
+    pub fn new(redis: Option<RedisLink>, cluster: &str) -> Self {
+        Self {
+            claims: Claims::over(redis, cluster),
             claiming: Arc::default(),
-        })
+        }
     }
 }

@@ -1,14 +1,17 @@
 //! Claims on stream names in Redis, so that two nodes never both own a name for long. Media never waits for Redis: every
 //! call is bounded, and without an answer the peers' own publications decide.
 
-use crate::names::redis_link::{REDIS_DEADLINE, RedisLink, RedisSetupError};
+use crate::names::redis_link::{REDIS_DEADLINE, RedisLink};
+#[cfg(test)]
+use crate::names::redis_link::{RedisSetupError, RedisUrl};
 use crate::names::rights::{CLAIM_LIFE, MAX_GENERATION, Right};
 use parking_lot::Mutex;
 use redis::aio::ConnectionManager;
 use serde::{Deserialize, Serialize};
 use sfumato_admin_api::types::{Incarnation, NodeName, Peer, PublicationId, StreamName};
+#[cfg(test)]
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// [`CLAIM_LIFE`] as Redis takes it, in milliseconds.
@@ -86,6 +89,8 @@ pub struct Claims {
     state: AtomicU8,
     /// Why the last call failed.
     problem: Mutex<Option<String>>,
+    /// Values that were no claims, and were overwritten.
+    corrupt: AtomicU64,
 }
 
 /// Redis has not been asked yet.
@@ -130,15 +135,28 @@ enum Written {
 }
 
 impl Claims {
-    /// Prepares a connection to the Redis at an URL, whose certificate must come from the CA in a file, if one is given;
-    /// does not wait for it. `cluster` makes the key prefix `sfumato:{cluster}:`.
-    pub fn new((url, ca): (Option<&str>, Option<&Path>), cluster: &str) -> Result<Self, RedisSetupError> {
-        Ok(Self {
-            redis: url.map(|url| RedisLink::new(url, ca)).transpose()?,
+    /// Claims at the end of this link; does not wait for it. `cluster` makes the key prefix `sfumato:{cluster}:`.
+    pub fn over(redis: Option<RedisLink>, cluster: &str) -> Self {
+        Self {
+            redis,
             prefix: format!("sfumato:{cluster}:"),
             state: AtomicU8::new(UNTRIED),
             problem: Mutex::default(),
-        })
+            corrupt: AtomicU64::new(0),
+        }
+    }
+
+    /// Claims in the Redis at an URL, whose certificate must come from the CA in a file, if one is given.
+    #[cfg(test)]
+    pub fn new((url, ca): (Option<&str>, Option<&Path>), cluster: &str) -> Result<Self, RedisSetupError> {
+        let url = url.map(|url| RedisUrl::Given(url.to_owned()));
+        let redis = url.map(|url| RedisLink::new(url, ca)).transpose()?;
+        Ok(Self::over(redis, cluster))
+    }
+
+    /// Values that were no claims, and were overwritten, since the start.
+    pub fn corrupt(&self) -> u64 {
+        self.corrupt.load(Ordering::Relaxed)
     }
 
     /// Whether Redis answered the last call; true when none is configured.
@@ -236,6 +254,7 @@ impl Claims {
                 None => return Written::Unknown,
                 Some(None) => {
                     if let Some((was, why)) = unreadable {
+                        self.corrupt.fetch_add(1, Ordering::Relaxed);
                         tracing::warn!(
                             key,
                             value = was,
@@ -346,3 +365,7 @@ fn excerpt(value: &[u8]) -> String {
         .escape_debug()
         .to_string()
 }
+
+#[cfg(test)]
+#[path = "redis_claims_fuzz.rs"]
+mod fuzz_tests;

@@ -72,9 +72,6 @@ impl Node {
     /// Watches Redis and refreshes every claim of this node, for ever. All are written again at once when Redis answers
     /// again, or has forgotten this node: it may have come back empty.
     pub async fn keep_claims(self: Arc<Self>) {
-        if !self.names.claims.configured() {
-            return;
-        }
         let mut tick = tokio::time::interval(WATCH_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_healthy = self.names.claims.healthy();

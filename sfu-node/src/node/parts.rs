@@ -9,7 +9,7 @@ use crate::links::table::LinkTable;
 use crate::media::deadline::MediaError;
 use crate::media::workers::Workers;
 use crate::names::Names;
-use crate::names::redis_link::RedisSetupError;
+use crate::names::redis_link::{RedisLink, RedisSetupError};
 use crate::options::Options;
 use crate::sessions::pending_offers::Offers;
 use crate::sessions::session::Sessions;
@@ -91,8 +91,10 @@ impl Node {
             admin_url: options.admin_base_url(),
             client_url: options.client_base_url(),
         };
-        let redis = (options.redis_url.as_deref(), options.redis_ca.as_deref());
-        let names = Names::new(redis, &options.cluster)?;
+        let redis = options
+            .redis()
+            .map(|url| RedisLink::new(url, options.redis_ca.as_deref()));
+        let names = Names::new(redis.transpose()?, &options.cluster);
         let (inbox, news) = mpsc::unbounded_channel();
         let node = Self {
             me,

@@ -2,7 +2,8 @@
 //! change and never loses it. A stream that ends at its origin ends here with the next answer, which is at once.
 
 use super::Node;
-use crate::streams::peers::{Learnt, UnknownBase};
+use crate::streams::peers::{Learnt, Unmergeable};
+use sfumato_admin_api::program::task;
 use sfumato_admin_api::types::{Peer, PublicationId};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -14,6 +15,7 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// Follows one incarnation of a peer until it is forgotten.
 async fn follow(node: Weak<Node>, peer: Peer) {
+    let mut refused = false;
     loop {
         let Some(node_now) = node.upgrade() else { return };
         let (admin, after) = (
@@ -26,18 +28,32 @@ async fn follow(node: Weak<Node>, peer: Peer) {
         match answer {
             Ok(answer) if answer.incarnation == peer.incarnation => {
                 node.streams.peers.set_ready(&peer, answer.ready);
-                match node.streams.peers.update(&peer, answer) {
+                let merged = match node.streams.peers.update(&peer, answer) {
                     Ok(true) => {
                         let peer = peer.clone();
-                        to_the_end(async move { node.take_news(&peer).await }).await;
+                        to_the_end(
+                            "taking in what a peer publishes",
+                            async move { node.take_news(&peer).await },
+                        )
+                        .await;
+                        true
                     }
-                    Ok(false) => {}
-                    Err(UnknownBase) => {
+                    Ok(false) => true,
+                    Err(Unmergeable::UnknownBase) => {
                         tracing::debug!(peer = %peer.name, "changes of something else than what is known: asking for everything");
                         drop(node);
                         tokio::time::sleep(RETRY).await;
+                        true
                     }
-                }
+                    Err(Unmergeable::TooMany) => {
+                        refuse(&mut refused, &peer, &"it says that it publishes more than a node may");
+                        node.streams.peers.silent(&peer);
+                        drop(node);
+                        tokio::time::sleep(RETRY).await;
+                        false
+                    }
+                };
+                refused &= !merged;
             }
             Ok(_) => {
                 // Another life answers at this address: everything of the old one is over.
@@ -45,11 +61,18 @@ async fn follow(node: Weak<Node>, peer: Peer) {
                     node.state.touch();
                 }
                 let lost = peer.clone();
-                to_the_end(async move { node.drop_carried_from(&lost, "its origin was restarted").await }).await;
+                to_the_end("dropping what a former life of a peer published", async move {
+                    node.drop_carried_from(&lost, "its origin was restarted").await
+                })
+                .await;
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) => {
-                tracing::debug!(peer = %peer.name, %error, "asking a peer for its publications");
+                if error.is_unusable() {
+                    refuse(&mut refused, &peer, &error);
+                } else {
+                    tracing::debug!(peer = %peer.name, %error, "asking a peer for its publications");
+                }
                 node.streams.peers.silent(&peer);
                 drop(node);
                 tokio::time::sleep(RETRY).await;
@@ -60,9 +83,16 @@ async fn follow(node: Weak<Node>, peer: Peer) {
 
 /// Does work to its end, even when the poll that it follows from is forgotten meanwhile: what is half-way dropped would leave
 /// viewers that nobody ends.
-async fn to_the_end(work: impl Future<Output = ()> + Send + 'static) {
-    // A panic has been logged; the next answer compares everything anew.
-    let _ = tokio::spawn(work).await;
+async fn to_the_end(what: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    // After a panic the next answer compares everything anew.
+    let _ = task::brief(what, work).await;
+}
+
+/// Tells once that what a peer says cannot be right, however often it says so.
+fn refuse(told: &mut bool, peer: &Peer, why: &dyn std::fmt::Display) {
+    if !std::mem::replace(told, true) {
+        tracing::warn!(peer = %peer.name, incarnation = %peer.incarnation, error = %why, "the peer's answer is refused: its streams are not followed");
+    }
 }
 
 impl Node {
@@ -78,13 +108,19 @@ impl Node {
 
     /// A link with this peer was asked for: follow what it publishes. A new incarnation replaces the old one.
     pub fn learn_peer(self: &Arc<Self>, peer: &Peer) {
-        let follow = || tokio::spawn(follow(Arc::downgrade(self), peer.clone())).abort_handle();
+        // It ends with the node, or is aborted with the peer.
+        let follow = || {
+            let following = follow(Arc::downgrade(self), peer.clone());
+            task::serving(&self.state.fatal, "following what a peer publishes", following)
+        };
         match self.streams.peers.learn(peer, follow) {
             Learnt::Known => return,
             Learnt::New => {}
             Learnt::Replaces(lost) => {
                 let node = Arc::clone(self);
-                tokio::spawn(async move { node.drop_carried_from(&lost, "its origin was restarted").await });
+                task::brief("dropping what a former life of a peer published", async move {
+                    node.drop_carried_from(&lost, "its origin was restarted").await;
+                });
             }
         }
         self.state.touch();

@@ -9,6 +9,7 @@ use super::layer_rounds;
 use crate::media::deadline::within;
 use crate::sessions::end_reason::EndReason;
 use mediasoup::prelude::*;
+use sfumato_admin_api::program::task;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
@@ -20,38 +21,54 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often sessions are asked for signs of life.
 const SESSIONS_EVERY: Duration = Duration::from_secs(3);
 
-/// Starts all tasks; they end with the process.
+/// Starts all tasks. They last as long as the process: it ends with the first of them that does.
 pub fn start(node: &Arc<Node>, inbox: Inbox) {
+    let fatal = &node.state.fatal;
     for (index, sender) in (0..).zip(node.links.beat_senders()) {
         let (sender, there) = (Arc::clone(sender), Arc::clone(node));
         let echoes = move |now| there.links.echoes(index, now);
-        tokio::spawn(sender.run(node.options.beat_interval, echoes));
+        let beats = sender.run(node.options.beat_interval, echoes);
+        task::vital(fatal, "sending heartbeats over links", beats);
     }
-    tokio::spawn(every(STATES_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
+    let states = async |node: &Arc<Node>| {
         if node.links.refresh(Instant::now()) {
             node.state.touch();
         }
-    }));
-    tokio::spawn(every(SWEEP_EVERY, Arc::clone(node), sweep));
-    tokio::spawn(every(RENEW_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
-        node.renew_carried().await;
-    }));
+    };
+    task::vital(fatal, "states of links", every(STATES_EVERY, Arc::clone(node), states));
+    task::vital(
+        fatal,
+        "leases and idle streams",
+        every(SWEEP_EVERY, Arc::clone(node), sweep),
+    );
+    let renew = async |node: &Arc<Node>| node.renew_carried().await;
+    task::vital(fatal, "renewing relays", every(RENEW_EVERY, Arc::clone(node), renew));
     let look = async |node: &Arc<Node>| node.empty_what_is_due().await;
-    tokio::spawn(every(emptying::LOOK_EVERY, Arc::clone(node), look));
-    tokio::spawn(every(SESSIONS_EVERY, Arc::clone(node), end_overdue));
-    tokio::spawn(every(RTP_SAMPLE_EVERY, Arc::clone(node), async |node: &Arc<Node>| {
-        node.sample_publishers().await;
-    }));
-    tokio::spawn(every(layer_rounds::EVERY, Arc::clone(node), layer_rounds::round));
+    task::vital(fatal, "draining", every(emptying::LOOK_EVERY, Arc::clone(node), look));
+    task::vital(
+        fatal,
+        "signs of life of sessions",
+        every(SESSIONS_EVERY, Arc::clone(node), end_overdue),
+    );
+    let sample = async |node: &Arc<Node>| node.sample_publishers().await;
+    task::vital(
+        fatal,
+        "looking at publishers",
+        every(RTP_SAMPLE_EVERY, Arc::clone(node), sample),
+    );
+    let layers = every(layer_rounds::EVERY, Arc::clone(node), layer_rounds::round);
+    task::vital(fatal, "choosing layers", layers);
     let sizes = Arc::clone(node);
-    tokio::spawn(async move {
+    task::vital(fatal, "telling of picture sizes", async move {
         let told = sizes.new_sizes.run(layer_rounds::TELL_SIZES_EVERY, |changed| {
             sizes.state.publications_changed(&changed);
         });
-        told.await
+        match told.await {}
     });
-    tokio::spawn(Arc::clone(node).keep_claims());
-    tokio::spawn(read_inbox(Arc::clone(node), inbox));
+    if node.names.claims.configured() {
+        task::vital(fatal, "refreshing names in Redis", Arc::clone(node).keep_claims());
+    }
+    task::vital(fatal, "reading news of transports", read_inbox(Arc::clone(node), inbox));
 }
 
 async fn every(period: Duration, node: Arc<Node>, job: impl AsyncFn(&Arc<Node>)) {
@@ -107,7 +124,7 @@ async fn read_inbox(node: Arc<Node>, mut inbox: Inbox) {
     while let Some(news) = inbox.recv().await {
         let node = Arc::clone(&node);
         // Not awaited here: giving a name back may wait for Redis, and nobody else's end must wait with it.
-        tokio::spawn(async move {
+        task::brief("acting on news of a transport", async move {
             match news {
                 TransportNews::Connected(id) => node.on_connected(&id).await,
                 TransportNews::Ended(id, why) => node.end_session(&id, why).await,

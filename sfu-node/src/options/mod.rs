@@ -4,11 +4,13 @@ pub mod ice_server;
 
 use crate::access::AccessOptions;
 use crate::limits::LimitOptions;
+use crate::names::redis_link::RedisUrl;
 use clap::{ArgAction, Parser, ValueEnum};
 use ice_server::IceServer;
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
 use sfumato_admin_api::program::option_values::{duration, ip_address, socket_address, whole_number};
 use sfumato_admin_api::types::{MAX_DRAIN_SECONDS, NodeName};
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -137,12 +139,20 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_LINK_ENCRYPTION", default_value_t = true, action = ArgAction::Set)]
     pub link_encryption: bool,
     /// Redis for claims on stream names [redis://HOST:PORT, or rediss:// for TLS; without it names are agreed on between
-    /// peers]
+    /// peers]. One with a password belongs into the environment or a file: everybody who may list processes sees this
     #[arg(long, env = "SFUMATO_REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
+    /// File with that URL on its first line, read again when it changes
+    #[arg(
+        long,
+        env = "SFUMATO_REDIS_URL_FILE",
+        value_name = "FILE",
+        conflicts_with = "redis_url"
+    )]
+    pub redis_url_file: Option<PathBuf>,
     /// CA that the certificate of a rediss:// server must come from, PEM; read again when it changes [default: the CAs of
     /// the system]
-    #[arg(long, env = "SFUMATO_REDIS_CA", value_name = "FILE", requires = "redis_url")]
+    #[arg(long, env = "SFUMATO_REDIS_CA", value_name = "FILE")]
     pub redis_ca: Option<PathBuf>,
     /// Time between heartbeats on a link; after three missed ones its heartbeat counts as lost [50ms to 10s]
     #[arg(long, env = "SFUMATO_BEAT_INTERVAL", default_value = "500ms", value_parser = beat_interval)]
@@ -210,7 +220,8 @@ impl Options {
                     .to_owned(),
             );
         }
-        if self.redis_ca.is_some() && !self.redis_url.as_ref().is_some_and(|url| url.starts_with("rediss://")) {
+        let has_tls = self.redis_url.as_ref().is_some_and(|url| url.starts_with("rediss://"));
+        if self.redis_ca.is_some() && !has_tls && self.redis_url_file.is_none() {
             return Err("--redis-ca is for a Redis with TLS: give --redis-url such as rediss://redis:6379".to_owned());
         }
         let last = u32::from(self.media_port) + u32::from(self.worker_count()) - 1;
@@ -229,6 +240,21 @@ impl Options {
             ));
         }
         Ok(())
+    }
+
+    /// Where Redis is, if there is one.
+    pub fn redis(&self) -> Option<RedisUrl> {
+        let file = self.redis_url_file.clone().map(RedisUrl::InFile);
+        file.or_else(|| self.redis_url.clone().map(RedisUrl::Given))
+    }
+
+    /// Whether the URL of Redis has a password and came by these arguments, which other users of this machine can see.
+    pub fn shows_redis_password(&self, arguments: impl IntoIterator<Item = OsString>) -> bool {
+        let Some(url) = &self.redis_url else { return false };
+        let password = redis::Client::open(url.as_str())
+            .is_ok_and(|client| client.get_connection_info().redis_settings().password().is_some());
+        let shown = |argument: OsString| argument.to_string_lossy().ends_with(url.as_str());
+        password && arguments.into_iter().any(shown)
     }
 
     /// Base URL at which operator and peers reach the admin listener.

@@ -3,6 +3,7 @@
 use crate::names::redis_claims::Claim;
 use crate::names::rights::Right;
 use parking_lot::Mutex;
+use sfumato_admin_api::types::bounds::MAX_PUBLICATIONS;
 use sfumato_admin_api::types::{
     LayerReport, NodeName, Peer, PublicationId, PublicationReport, Publications, StreamName,
 };
@@ -112,7 +113,7 @@ impl Peers {
     }
 
     /// Takes an answer of a peer; true if it differs in what matters to this node.
-    pub fn update(&self, peer: &Peer, answer: Publications) -> Result<bool, UnknownBase> {
+    pub fn update(&self, peer: &Peer, answer: Publications) -> Result<bool, Unmergeable> {
         let mut known = self.known.lock();
         match known.get_mut(&peer.name) {
             Some(there) if there.peer.incarnation == peer.incarnation => {
@@ -250,16 +251,21 @@ pub fn right_of(publication: &PublicationReport) -> Right {
     }
 }
 
-/// Changes of something else than what is known.
+/// Why changes cannot be added to what is known.
 #[derive(Debug, PartialEq, Eq)]
-pub struct UnknownBase;
+pub enum Unmergeable {
+    /// They are changes of something else.
+    UnknownBase,
+    /// There would be more than a node may publish.
+    TooMany,
+}
 
 /// What a peer publishes by its answer, given what was known as of a revision.
 fn merged(
     known: &[PublicationReport],
     revision: Option<u64>,
     answer: Publications,
-) -> Result<Vec<PublicationReport>, UnknownBase> {
+) -> Result<Vec<PublicationReport>, Unmergeable> {
     match answer.changes_since {
         None => Ok(answer.publications),
         Some(since) if Some(since) == revision => {
@@ -267,11 +273,15 @@ fn merged(
             let outdated: HashSet<&PublicationId> = answer.ended.iter().chain(changed).collect();
             let kept = known.iter().filter(|there| !outdated.contains(&there.id));
             let mut all: Vec<PublicationReport> = kept.chain(&answer.publications).cloned().collect();
+            // Changes can add up to more than one answer may tell.
+            if all.len() > MAX_PUBLICATIONS {
+                return Err(Unmergeable::TooMany);
+            }
             // As everything is sorted that a peer tells at once.
             all.sort_by(|a, b| (&a.stream, &a.id).cmp(&(&b.stream, &b.id)));
             Ok(all)
         }
-        Some(_) => Err(UnknownBase),
+        Some(_) => Err(Unmergeable::UnknownBase),
     }
 }
 

@@ -65,7 +65,7 @@ fn changes_of_something_else_than_what_is_known_are_refused() {
     let known = [publication("a", 1)];
     for revision in [None, Some(6), Some(8)] {
         let told = answer(vec![publication("b", 1)], Some(7), &["a"]);
-        assert_eq!(merged(&known, revision, told), Err(UnknownBase));
+        assert_eq!(merged(&known, revision, told), Err(Unmergeable::UnknownBase));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Claims on a real `redis-server`.
 
 use crate::names::redis_claims::{Claim, Claimed, Claims, Memory, Refreshed};
+use crate::names::redis_link::{RedisLink, RedisUrl};
 use crate::names::rights::MAX_GENERATION;
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
@@ -252,6 +253,7 @@ async fn what_stands_in_redis_and_is_no_claim_holds_no_name() {
     values.extend(["\"7\"", "null", "{}", "-1", "1.5", &over, "18446744073709551615"].map(whole));
     values.push(br#"{"publication":"b","node":"No Node","incarnation":"0.b","generation":7}"#.to_vec());
     let ours = claim("ours", 1);
+    assert_eq!(Claims::new((Some(&redis.url()), None), "test").unwrap().corrupt(), 0);
     for value in &values {
         let text = String::from_utf8_lossy(value);
         for (way, ask) in WAYS {
@@ -269,6 +271,7 @@ async fn what_stands_in_redis_and_is_no_claim_holds_no_name() {
                 claims.problem()
             );
             assert!(ask(&claims, &ours).await, "{way} while `{text}` stands");
+            assert_eq!(claims.corrupt(), 1, "{way} while `{text}` stands");
             stands_until_it_runs_out(&mut other, &ours).await;
         }
     }
@@ -472,4 +475,33 @@ async fn a_ca_for_a_redis_without_tls_is_refused_with_the_flags() {
         .unwrap();
     assert!(error.to_string().contains("--redis-ca"), "{error}");
     assert!(error.to_string().contains("rediss://"), "{error}");
+}
+
+#[tokio::test]
+async fn a_url_in_a_file_is_followed_and_what_is_wrong_with_it_is_said_without_its_password() {
+    let redis = Redis::start_with("--port", &["--requirepass", "hunter2"]);
+    let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}\n", redis.port);
+    let file = file(&url("wrong"));
+    let link = || RedisLink::new(RedisUrl::InFile(file.path().to_owned()), None);
+    let claims = Claims::over(Some(link().unwrap()), "test");
+    let me = peer("0.a");
+    assert_eq!(claims.watch(&me).await, Memory::Away);
+    std::fs::write(file.path(), url("hunter2")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while claims.watch(&me).await == Memory::Away {
+        assert!(
+            Instant::now() < deadline,
+            "the password is right now: {:?}",
+            claims.problem()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(claims.healthy());
+    std::fs::write(file.path(), "redis//:hunter2@nowhere").unwrap();
+    let error = link().err().unwrap().to_string();
+    assert!(
+        error.contains("--redis-url-file") && error.contains("redis://HOST:PORT"),
+        "{error}"
+    );
+    assert!(!error.contains("hunter2"), "{error}");
 }

@@ -9,6 +9,7 @@ mod codecs;
 mod conformance;
 mod drain;
 mod extensions;
+pub mod fuzz;
 mod hostile;
 mod limits;
 mod links;

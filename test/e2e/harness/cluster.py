@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -171,7 +172,8 @@ class Cluster:
 
     def redis(self, *words: str):
         """One command to this cluster's Redis."""
-        return redis.ask(self.slot.redis, *words)
+        password = urlsplit((self.state / "redis-url").read_text()).password
+        return redis.ask(self.slot.redis, *words, password=password)
 
     def claimed(self, stream: str) -> bool:
         """Whether Redis holds a claim on a stream name."""

@@ -3,12 +3,19 @@
 import socket
 
 
-def ask(port: int, *words: str, host: str = "127.0.0.1"):
+def ask(port: int, *words: str, host: str = "127.0.0.1", password: str | None = None):
     """One command to a Redis; answers text, a number, a list of these, or None."""
     with socket.create_connection((host, port), timeout=5) as connection, connection.makefile("rb") as answer:
-        parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
-        connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
+        if password:
+            _send(connection, "AUTH", password)
+            _value(answer)
+        _send(connection, *words)
         return _value(answer)
+
+
+def _send(connection, *words: str) -> None:
+    parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
+    connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
 
 
 def _value(answer):

@@ -3,7 +3,7 @@
 
 use super::node_calls::{Counted, ThroughApiServer};
 use super::targets::{NodeAccess, targets};
-use crate::cluster::node_arguments::fitting_lanes;
+use crate::cluster::node_arguments::most_lanes;
 use crate::controller::build::secret_keys::CA_CERT;
 use crate::controller::build::{Wish, workers};
 use crate::controller::process::metrics::Metrics;
@@ -68,7 +68,7 @@ impl Credentials {
 fn options(wish: &Wish) -> MeshOptions {
     MeshOptions {
         plan: PlanOptions {
-            lanes: fitting_lanes(&wish.spec, workers(&wish.spec)),
+            lanes: Some(most_lanes(&wish.spec, workers(&wish.spec))),
             link_grace: wish.spec.mesh.link_grace.0,
         },
         ..MeshOptions::default()

@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::Client;
-use sfumato_admin_api::client::{MAX_ANSWER_BYTES, Reach};
+use sfumato_admin_api::client::Reach;
 use sfumato_admin_api::client::{Request, Transport, TransportError, secret_header};
 use sfumato_admin_api::types::TOKEN_HEADER;
 use std::fmt;
@@ -102,12 +102,12 @@ impl Transport for ThroughApiServer {
         let answer = answer.map_err(|error| failed(Reach::Unknown, error.into()))?;
         let status = answer.status();
         let from_api_server = status == StatusCode::SERVICE_UNAVAILABLE && !is_problem(&answer);
-        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
+        let body = Limited::new(answer.into_body(), request.max_answer)
             .collect()
             .await
             .map_err(|error| {
                 if error.is::<LengthLimitError>() {
-                    TransportError::TooLong
+                    TransportError::TooLong(request.max_answer)
                 } else {
                     failed(Reach::Broken, error)
                 }
@@ -160,6 +160,7 @@ mod tests {
             url,
             token: "secret",
             body: None,
+            max_answer: 1_000,
         };
         match way.exchange(request).await {
             Err(TransportError::Unreachable { reach, source }) => format!("{reach}: {source}"),

@@ -1,5 +1,6 @@
 //! The CA of one cluster, and the certificate of its nodes' admin listeners. What is due is decided by the clock that is
-//! passed in.
+//! passed in. What is dated after that clock was made while it was wrong, and is due at once: its certificate would not be
+//! valid before that date.
 //!
 //! A CA is replaced in three steps, each of which leaves everybody with certificates that the others trust: the next one
 //! is trusted besides the current one; after [`SETTLE`] it signs, and the old one stays trusted; after another [`SETTLE`]
@@ -89,7 +90,18 @@ impl Pki {
                 leaf,
             });
         };
-        let passed = |since: Timestamp, seconds: i64| now.duration_since(since) >= SignedDuration::from_secs(seconds);
+        // A clock that was ahead for a moment must not last for as long as it was ahead.
+        let is_ahead = |made: Timestamp| made.duration_since(now) > SignedDuration::from_secs(SKEW);
+        let passed = |since: Timestamp, seconds: i64| {
+            is_ahead(since) || now.duration_since(since) >= SignedDuration::from_secs(seconds)
+        };
+        // Steps of a rotation are left alone for their time all the same: whether pods have read the files, nobody knows.
+        if pki.next.as_ref().is_some_and(|next| is_ahead(next.made)) {
+            pki.next = Some(Ca::make(now)?);
+        }
+        if let Some(previous) = pki.previous.as_mut().filter(|it| is_ahead(it.since)) {
+            previous.since = now;
+        }
         if pki
             .previous
             .as_ref()
@@ -308,6 +320,52 @@ mod tests {
             "and nothing of it is left"
         );
         assert!(!trusts(&first, &last, at(now)));
+    }
+
+    #[test]
+    fn a_certificate_of_a_clock_that_was_ahead_is_made_anew_when_the_clock_is_right_and_the_ca_stays() {
+        let first = Pki::advance(None, at(0)).unwrap();
+        let ahead = Pki::advance(Some(first.clone()), at(DAY + LEAF_REPLACED)).unwrap();
+        assert!(!trusts(&first, &ahead, at(DAY)), "it is not valid yet");
+        let right = Pki::advance(Some(ahead.clone()), at(DAY)).unwrap();
+        assert!(trusts(&first, &right, at(DAY)) && trusts(&right, &right, at(DAY)));
+        assert_eq!(right.trusted(), first.trusted());
+        assert_eq!(Pki::advance(Some(right.clone()), at(DAY + 1)).unwrap(), right);
+    }
+
+    #[test]
+    fn a_ca_of_a_clock_that_was_ahead_gets_a_successor_in_the_usual_steps() {
+        let ahead = Pki::advance(None, at(60 * DAY)).unwrap();
+        let begun = Pki::advance(Some(ahead.clone()), at(0)).unwrap();
+        assert!(trusts(&ahead, &begun, at(0)) && trusts(&begun, &begun, at(0)));
+        assert_eq!(Pki::advance(Some(begun.clone()), at(1)).unwrap(), begun);
+        let signs = Pki::advance(Some(begun.clone()), at(SETTLE)).unwrap();
+        assert!(
+            trusts(&begun, &signs, at(SETTLE)),
+            "its successor is trusted beforehand"
+        );
+        assert_eq!(signs.current.made, at(0));
+        assert_eq!(Pki::advance(Some(signs), at(2 * SETTLE)).unwrap().previous, None);
+    }
+
+    #[test]
+    fn a_rotation_that_a_clock_ahead_has_begun_or_ended_goes_on_by_the_right_clock() {
+        let first = Pki::advance(None, at(0)).unwrap();
+        let begun = Pki::advance(Some(first.clone()), at(CA_REPLACED)).unwrap();
+        assert!(begun.next.is_some());
+        let back = Pki::advance(Some(begun.clone()), at(DAY)).unwrap();
+        let next = back.next.as_ref().unwrap();
+        assert_eq!(next.made, at(DAY), "the next CA is valid now");
+        let ended = Pki::advance(Some(begun), at(CA_REPLACED + SETTLE)).unwrap();
+        let back = Pki::advance(Some(ended), at(DAY)).unwrap();
+        assert!(trusts(&back, &back, at(DAY)));
+        assert_eq!(back.previous.as_ref().unwrap().since, at(DAY));
+    }
+
+    #[test]
+    fn clocks_that_differ_by_less_than_certificates_allow_change_nothing() {
+        let first = Pki::advance(None, at(SKEW)).unwrap();
+        assert_eq!(Pki::advance(Some(first.clone()), at(0)).unwrap(), first);
     }
 
     #[test]

@@ -114,10 +114,10 @@ impl Dereferencer {
         );
         let found = api.list(&ListParams::default().fields(&of).limit(MAX_EVENTS)).await;
         let found = found.map_err(DereferenceError::Events)?;
-        // An old refusal may have been mended since.
+        // An old refusal may have been mended since, and so may one of a clock that was ahead.
         let is_recent = |event: &Event| {
             let at = event.last_timestamp.as_ref().map(|time| time.0);
-            at.is_some_and(|at| Timestamp::now().duration_since(at) < RECENT)
+            at.is_some_and(|at| Timestamp::now().duration_since(at).abs() < RECENT)
         };
         // Each pod is refused in its own words: always the same one is told, or every look would tell another.
         let refusal = found

@@ -29,6 +29,8 @@ fn ready() -> Value {
 
 fn mesh(members: usize, established: u32) -> MeshSnapshot {
     let member = |ordinal| MemberSnapshot {
+        streams: 0,
+        unusable: None,
         name: format!("live-{ordinal}").parse().unwrap(),
         incarnation: None,
         reachable: true,
@@ -170,7 +172,7 @@ fn a_front_door_that_does_not_start_is_told_as_well() {
 /// A node that does not reach Redis, for this reason.
 fn report(redis_problem: Option<&str>) -> Arc<NodeReport> {
     let report = json!({
-        "apiVersion": 1, "version": "0.1.0", "name": "live-0", "incarnation": "u.1", "adminUrl": "", "clientUrl": "",
+        "apiVersion": 1, "version": "0.1.0", "name": "live-0", "incarnation": "u.1", "adminUrl": "https://a", "clientUrl": "http://c",
         "revision": 1, "workers": 1, "linkEncryption": true, "ready": true, "draining": false,
         "redis": false, "redisProblem": redis_problem,
         "peers": [], "links": [], "publications": [], "carried": [], "viewers": 0, "publishers": 0,

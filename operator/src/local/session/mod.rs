@@ -5,7 +5,7 @@ mod difference;
 mod telling;
 
 use crate::cli::LocalArgs;
-use crate::cluster::node_arguments::fitting_lanes;
+use crate::cluster::node_arguments::most_lanes;
 use crate::cluster::remark::Remark;
 use crate::crd::SfuCluster;
 use crate::crd::status::SfuClusterStatus;
@@ -27,6 +27,7 @@ use crate::terminal::Terminal;
 use difference::difference;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
+use sfumato_admin_api::program::task;
 use sfumato_mesh::{MeshHandle, MeshOptions, MeshTask, PlanOptions};
 use std::future::Future;
 use std::path::Path;
@@ -130,6 +131,7 @@ impl<'a> Session<'a> {
         loop {
             tokio::select! {
                 () = signals.stop() => return Ok(()),
+                why = task::given_up(task::process()) => return Err(LocalError::Task(why)),
                 event = self.processes.next_event() => self.tell(event),
                 change = follower.changed() => self.follow(change),
                 alive = mesh_changed(&mut self.mesh) => {
@@ -217,10 +219,10 @@ impl<'a> Session<'a> {
     fn link(&mut self) {
         let options = MeshOptions {
             plan: PlanOptions {
-                lanes: fitting_lanes(
+                lanes: Some(most_lanes(
                     &self.cluster.spec,
                     layout::workers(&self.cluster, self.processes.cores()),
-                ),
+                )),
                 link_grace: self.cluster.spec.mesh.link_grace.0,
             },
             ..MeshOptions::default()

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use serde::Deserialize;
+use sfumato_admin_api::program::task;
 use std::sync::Arc;
 
 /// The route.
@@ -28,6 +29,8 @@ enum Fault {
     WorkerAborts,
     /// What mediasoup tells when a worker's thread has ended in order.
     WorkerEnds,
+    /// What a fault of our own code comes to: a task that the node lives by panics.
+    TaskPanics,
 }
 
 async fn break_it(State(node): State<Arc<Node>>, Body(wanted): Body<Wanted>) -> StatusCode {
@@ -38,6 +41,11 @@ async fn break_it(State(node): State<Arc<Node>>, Body(wanted): Body<Wanted>) -> 
         }
         Fault::WorkerEnds => {
             node.state.fatal.send_replace(Some(death(0, Ok(()))));
+        }
+        Fault::TaskPanics => {
+            task::vital(&node.state.fatal, "a test fault", async {
+                panic!("as it was asked to")
+            });
         }
     }
     StatusCode::ACCEPTED

@@ -10,6 +10,7 @@ use crate::streams::local_stream::LocalStream;
 use mediasoup::prelude::Producer;
 use mediasoup::types::rtp_parameters::RtpParameters;
 use sfumato_admin_api::client::AdminError;
+use sfumato_admin_api::program::task;
 use sfumato_admin_api::types::{
     Lane, LinkId, NodeName, Peer, PublicationId, PublicationReport, RenewSubscriptions, StreamName, Subscribe,
 };
@@ -154,7 +155,7 @@ impl Node {
         let new = self.streams.peers.publications_of(peer).into_iter();
         for publication in new.filter(|publication| !self.is_received(&publication.id)) {
             let (node, peer) = (Arc::clone(self), peer.clone());
-            tokio::spawn(async move {
+            task::brief("eager fan-out", async move {
                 if let Ok(fetched) = node.carry(&peer, &publication).await
                     && let Err(error) = node.activate_at_origin(&fetched.carried, &fetched.received).await
                 {
