@@ -8,6 +8,7 @@ mod codecs;
 mod conformance;
 mod drain;
 mod extensions;
+mod fuzz;
 mod hostile;
 mod limits;
 mod links;
@@ -18,6 +19,7 @@ mod quirks;
 mod sessions;
 mod whep;
 mod whip;
+mod worst;
 
 use crate::node::{Inbox, Node};
 use crate::options::Options;
