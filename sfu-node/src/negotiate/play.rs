@@ -58,8 +58,14 @@ impl Node {
                 .offer(stream, &local, fetched, &kinds, Given::Offer, client.max_height)
                 .await;
         }
-        let offer = Offer::parse(body)?;
-        viewer_sections(&offer)?;
+        // Before anything that the player sent is read.
+        self.expect_stream(stream)?;
+        let body = body.to_vec();
+        let read = move || {
+            let offer = Offer::parse(&body)?;
+            viewer_sections(&offer).map(|()| offer)
+        };
+        let offer = self.parsing.run(read).await??;
         let (local, fetched) = self.find_stream(stream).await?;
         let choices = choose_tracks(&offer, &local)?;
         let kinds: Vec<TrackKind> = offer.sections.iter().map(|section| section.kind).collect();
@@ -179,6 +185,17 @@ impl Node {
         }
         tracing::info!(%stream, session = %short(&id), "viewer");
         Ok((id, etag))
+    }
+
+    /// Whether the stream is known at all, and has room for one more viewer here.
+    fn expect_stream(&self, stream: &StreamName) -> Result<(), Refusal> {
+        if let Some(local) = self.streams.published.of_stream(stream) {
+            return self.check_viewers(local.viewers());
+        }
+        let known = self.streams.peers.find(stream).is_some();
+        known
+            .then_some(())
+            .ok_or_else(|| RelayError::NotLive(stream.clone()).into())
     }
 
     /// The stream on this node: published here, carried here, or fetched now from its origin.
