@@ -186,7 +186,9 @@ impl From<Refusal> for Problem {
             Refusal::Full(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "No room", error).retry_after(whole_seconds(RETRY_WHEN_FULL))
             }
-            Refusal::NotReady { .. } | Refusal::TooManyOffers | Refusal::Busy(_) => Self::unavailable(error),
+            Refusal::NotReady { .. } | Refusal::TooManyOffers | Refusal::Busy(_) | Refusal::Evicted => {
+                Self::unavailable(error)
+            }
             Refusal::NoOffer => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "No offer to answer", error).field("Content-Type")
             }

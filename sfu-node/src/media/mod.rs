@@ -3,6 +3,7 @@
 pub mod counts;
 pub mod deadline;
 pub mod pipe;
+pub mod profiles;
 pub mod rtp;
 mod thread_load;
 pub mod uses;

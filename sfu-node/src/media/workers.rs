@@ -5,6 +5,7 @@ use super::pipe::PipeListen;
 use super::worker::MediaWorker;
 use crate::options::Options;
 use mediasoup::prelude::WorkerManager;
+use mediasoup::router::RouterId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -79,12 +80,15 @@ impl Workers {
         }
     }
 
-    /// Drops profile routers and pipes that have had no use for `idle`; `in_use` says which routers carry something.
-    pub async fn sweep(&self, now: Instant, idle: Duration, in_use: impl Fn(mediasoup::router::RouterId) -> bool) {
+    /// Drops profile routers and pipes that have had no use for `idle`; answers those routers, whose copies of streams are
+    /// to go as well.
+    pub async fn sweep(&self, now: Instant, idle: Duration) -> Vec<RouterId> {
+        let mut dropped = Vec::new();
         for worker in &self.all {
-            worker.sweep_profiles(idle, &in_use).await;
+            dropped.extend(worker.sweep_profiles(now, idle).await);
             worker.sweep_pipes(now, idle).await;
         }
+        dropped
     }
 }
 

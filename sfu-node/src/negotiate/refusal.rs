@@ -43,6 +43,9 @@ pub enum Refusal {
         /// Whether it is being drained; else it is starting.
         draining: bool,
     },
+    /// The router of its payload types made room for another one while the session was being made.
+    #[error("others needed the router for these payload types, and nobody was connected on it: try again")]
+    Evicted,
     /// Somebody else publishes under the name.
     #[error(transparent)]
     Name(#[from] NameTaken),

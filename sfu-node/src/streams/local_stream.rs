@@ -5,6 +5,7 @@ use crate::events::status::{Activity, Status};
 use crate::layers::probe::SizeProbe;
 use crate::media::deadline::{MediaError, within};
 use crate::media::pipe::{Hop, InnerPipe, PipeListen};
+use crate::media::profiles::{Profile, ProfileUse};
 use crate::media::uses::{UseGuard, Uses};
 use crate::media::worker::MediaWorker;
 use crate::media::workers::Workers;
@@ -64,6 +65,8 @@ pub struct Seat {
     local: Arc<LocalStream>,
     router: RouterId,
     _copy_use: Option<UseGuard>,
+    /// The use of a profile router, on which it is then.
+    profile: Option<ProfileUse>,
     /// The producers to consume, one a track.
     pub producers: Vec<Producer>,
 }
@@ -231,9 +234,11 @@ impl LocalStream {
         workers
     }
 
-    /// Whether a router of this process carries a copy.
-    pub fn is_on(&self, router: RouterId) -> bool {
-        self.carried_by.lock().contains_key(&router)
+    /// Drops the copy on a router that is dropped.
+    pub async fn drop_copy(&self, router: RouterId) {
+        let dropped = self.copies.lock().await.remove(&router);
+        self.carried_by.lock().remove(&router);
+        drop(dropped);
     }
 
     /// Takes a seat on a worker's main router, or on a profile router of that worker.
@@ -266,6 +271,7 @@ impl LocalStream {
             local: Arc::clone(self),
             router,
             _copy_use: copy_use,
+            profile: None,
             producers,
         })
     }
@@ -361,6 +367,21 @@ impl Seat {
     /// Router on which the producers are.
     pub fn router(&self) -> RouterId {
         self.router
+    }
+
+    /// Holds the profile router that the seat is on.
+    pub fn hold_profile(&mut self, used: ProfileUse) {
+        self.profile = Some(used);
+    }
+
+    /// The profile router that it is on, if it is on one.
+    pub fn profile(&self) -> Option<&Arc<Profile>> {
+        self.profile.as_ref().map(ProfileUse::profile)
+    }
+
+    /// Whoever sits here is connected. Answers whether the router is still there.
+    pub fn connect(&self) -> bool {
+        self.profile.as_ref().is_none_or(ProfileUse::connect)
     }
 
     /// The publication that is watched.
