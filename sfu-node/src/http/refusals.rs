@@ -23,7 +23,7 @@ const RETRY_NOT_LIVE: u32 = 2;
 impl From<MediaError> for Problem {
     fn from(error: MediaError) -> Self {
         match error {
-            MediaError::Late { .. } => Self::unavailable(error),
+            MediaError::Late { .. } | MediaError::NoPort { .. } => Self::unavailable(error),
             MediaError::Refused { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Media worker error", error),
             MediaError::Unusable { what, cause } => Self::internal(what, cause),
         }

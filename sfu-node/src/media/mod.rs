@@ -2,6 +2,7 @@
 
 pub mod counts;
 pub mod deadline;
+pub mod inner_addresses;
 pub mod pipe;
 pub mod profiles;
 pub mod rtp;

@@ -2,7 +2,8 @@
 //! routers for viewers whose payload types differ from the main router's.
 
 use crate::media::deadline::{MediaError, within};
-use crate::media::pipe::{InnerPipe, PipeListen};
+use crate::media::inner_addresses::{End, InnerAddresses};
+use crate::media::pipe::InnerPipe;
 use crate::media::profiles::{AllConnected, MAX_PROFILES, ProfileUse, Profiles};
 use crate::media::thread_load::ThreadLoad;
 use crate::options::Options;
@@ -149,13 +150,21 @@ impl MediaWorker {
         pipes.retain(|(from, to), _| !dropped.contains(from) && !dropped.contains(to));
     }
 
-    /// The pipe from a router of this worker to another router of this process, made on first use.
+    /// The pipe from a router of this worker to another router of this process, `to` on the worker of that index, made on
+    /// first use.
     pub async fn inner_pipe(
         &self,
         from: &Router,
-        to: &Router,
-        listen: &PipeListen,
+        to: (&Router, u16),
+        addresses: &InnerAddresses,
     ) -> Result<Arc<InnerPipe>, MediaError> {
+        let (to, to_worker) = to;
+        let (near, far) = if to_worker == self.index {
+            (End::ToProfile, End::OfProfile)
+        } else {
+            (End::ToWorker, End::FromWorker)
+        };
+        let (near, far) = (addresses.listen(self.index, near), addresses.listen(to_worker, far));
         // Held while connecting: one flight a pair, and a failed attempt leaves nothing behind.
         let mut pipes = self.inner_pipes.lock().await;
         let now = Instant::now();
@@ -163,7 +172,7 @@ impl MediaWorker {
             kept.last_used = now;
             return Ok(Arc::clone(&kept.pipe));
         }
-        let pipe = Arc::new(InnerPipe::connect(from, to, listen).await?);
+        let pipe = Arc::new(InnerPipe::connect((from, &near), (to, &far)).await?);
         let kept = KeptPipe {
             pipe: Arc::clone(&pipe),
             last_used: now,

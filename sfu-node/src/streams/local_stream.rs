@@ -4,7 +4,8 @@
 use crate::events::status::{Activity, Status};
 use crate::layers::probe::SizeProbe;
 use crate::media::deadline::{MediaError, within};
-use crate::media::pipe::{Hop, InnerPipe, PipeListen};
+use crate::media::inner_addresses::InnerAddresses;
+use crate::media::pipe::{Hop, InnerPipe};
 use crate::media::profiles::{Profile, ProfileUse};
 use crate::media::uses::{UseGuard, Uses};
 use crate::media::worker::MediaWorker;
@@ -248,14 +249,14 @@ impl LocalStream {
         worker: &MediaWorker,
         profile: Option<&Router>,
     ) -> Result<Seat, MediaError> {
-        let (root, listen) = (workers.get(self.root_worker), workers.inner_listen());
+        let (root, addresses) = (workers.get(self.root_worker), workers.inner_addresses());
         let mut copies = self.copies.lock().await;
         if worker.index != root.index {
-            self.copy(&mut copies, root, &root.main, &worker.main, worker.index, listen)
+            self.copy(&mut copies, root, &root.main, &worker.main, worker.index, addresses)
                 .await?;
         }
         if let Some(profile) = profile {
-            self.copy(&mut copies, worker, &worker.main, profile, worker.index, listen)
+            self.copy(&mut copies, worker, &worker.main, profile, worker.index, addresses)
                 .await?;
         }
         let router = profile.unwrap_or(&worker.main).id();
@@ -285,9 +286,9 @@ impl LocalStream {
         if worker.index == self.root_worker {
             return Ok((self.root.clone(), None));
         }
-        let (root, listen) = (workers.get(self.root_worker), workers.inner_listen());
+        let (root, addresses) = (workers.get(self.root_worker), workers.inner_addresses());
         let mut copies = self.copies.lock().await;
-        self.copy(&mut copies, root, &root.main, &worker.main, worker.index, listen)
+        self.copy(&mut copies, root, &root.main, &worker.main, worker.index, addresses)
             .await?;
         let Some(copy) = copies.get(&worker.main.id()) else {
             return Ok((Vec::new(), None));
@@ -309,7 +310,7 @@ impl LocalStream {
         from: &Router,
         to: &Router,
         to_worker: u16,
-        listen: &PipeListen,
+        addresses: &InnerAddresses,
     ) -> Result<(), MediaError> {
         if copies.contains_key(&to.id()) {
             return Ok(());
@@ -318,7 +319,7 @@ impl LocalStream {
             Some(copy) => copy.hops.iter().map(|hop| hop.producer.clone()).collect(),
             None => self.root.clone(),
         };
-        let pipe = worker.inner_pipe(from, to, listen).await?;
+        let pipe = worker.inner_pipe(from, (to, to_worker), addresses).await?;
         let mut hops = Vec::with_capacity(sources.len());
         for source in &sources {
             hops.push(pipe.carry(source).await?);

@@ -3,9 +3,11 @@
 
 use super::clients::{BROWSER, Reply, SDP, SDPFRAG, Site, answer_to, restart, trickle, values};
 use super::offers::{CAPTURED, captured};
+use crate::media::inner_addresses::End;
 use crate::media::profiles::MAX_PROFILES;
 use crate::sessions::session::Role;
 use axum::http::Method;
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 /// Every captured player of VP8 that is answered: the engine of `wrtc-whep` gets a counter-offer.
@@ -327,7 +329,7 @@ fn exotic(number: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_sets_of_payload_types_with_connected_viewers_than_there_are_routers_get_a_counter_offer() {
-    let site = with_stream(&["--pipe-ports=27200-27299"]).await;
+    let site = with_stream(&[]).await;
     for number in 0..MAX_PROFILES {
         let reply = site.post("/whep/demo", &exotic(number)).await;
         assert_eq!(reply.status, 201, "{number}: {}", reply.body);
@@ -344,7 +346,7 @@ async fn more_sets_of_payload_types_with_connected_viewers_than_there_are_router
 
 #[tokio::test(flavor = "multi_thread")]
 async fn offers_of_many_payload_types_that_never_connect_keep_no_good_player_out() {
-    let site = with_stream(&["--pipe-ports=27100-27199"]).await;
+    let site = with_stream(&[]).await;
     let transports = async || site.node.workers.get(0).main.dump().await.unwrap().transport_ids.len();
     let before = transports().await;
     let mut hostile = Vec::new();
@@ -381,7 +383,7 @@ async fn offers_of_many_payload_types_that_never_connect_keep_no_good_player_out
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_player_that_connects_when_its_router_has_made_room_is_ended_with_the_reason() {
-    let site = with_stream(&["--pipe-ports=27000-27099"]).await;
+    let site = with_stream(&[]).await;
     let first = site.post("/whep/demo", &exotic(0)).await.location();
     let id = first.rsplit('/').next().unwrap();
     let session = site.node.sessions.get(id).unwrap();
@@ -391,6 +393,20 @@ async fn a_player_that_connects_when_its_router_has_made_room_is_ended_with_the_
     assert!(!session.set_connected(), "its router is gone");
     let ended = site.ask(Method::GET, &first, &[], "").await.refused(404, "session");
     assert!(ended.detail.contains("needed its router"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_for_whom_no_port_is_left_is_told_to_ask_another_node() {
+    let site = with_stream(&[]).await;
+    let address = site.node.workers.inner_addresses().listen(0, End::ToProfile).ip;
+    let ports = site.node.options.pipe_ports.clone();
+    let taken: Vec<UdpSocket> = ports.map(|port| UdpSocket::bind((address, port)).unwrap()).collect();
+    let refused = site.post("/whep/demo", &exotic(0)).await;
+    let problem = refused.refused(503, "");
+    assert!(problem.detail.contains("--pipe-ports"), "{problem:?}");
+    assert!(refused.has("retry-after"));
+    drop(taken);
+    assert_eq!(site.post("/whep/demo", &exotic(0)).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
