@@ -72,6 +72,11 @@ fn a_wrong_command_line_is_refused_with_the_option_what_is_wanted_and_an_example
             "such as rediss://redis:6379",
         ),
         (
+            &["--insecure-admin", "--pipe-ports", "24000-24005"],
+            "--pipe-ports",
+            "a range of 20 or more",
+        ),
+        (
             &["--insecure-admin", "--admin-listen", "0.0.0.0:4001"],
             "--insecure-admin",
             "on loopback",

@@ -24,7 +24,7 @@ const RETRY_NOT_LIVE: u32 = 2;
 impl From<MediaError> for Problem {
     fn from(error: MediaError) -> Self {
         match error {
-            MediaError::Late { .. } => Self::unavailable(error),
+            MediaError::Late { .. } | MediaError::NoPort { .. } => Self::unavailable(error),
             MediaError::Refused { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Media worker error", error),
             MediaError::Unusable { what, cause } => Self::internal(what, cause),
         }
@@ -204,7 +204,9 @@ impl From<Refusal> for Problem {
             Refusal::Full(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "No room", error).retry_after(whole_seconds(RETRY_WHEN_FULL))
             }
-            Refusal::NotReady { .. } | Refusal::TooManyOffers => Self::unavailable(error),
+            Refusal::NotReady { .. } | Refusal::TooManyOffers | Refusal::Busy(_) | Refusal::Evicted => {
+                Self::unavailable(error)
+            }
             Refusal::NoOffer => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "No offer to answer", error).field("Content-Type")
             }

@@ -3,6 +3,7 @@
 pub mod bitrate;
 mod capacity;
 mod options;
+pub mod parsing;
 mod proxy;
 mod rate;
 

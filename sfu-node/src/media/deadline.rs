@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Longest wait for one request to a worker. A worker that is this late is stuck or starved.
@@ -23,6 +24,12 @@ pub enum MediaError {
         what: &'static str,
         /// mediasoup's words.
         cause: String,
+    },
+    /// Every port for pipes is taken on an address.
+    #[error("opening a pipe: each of --pipe-ports is taken on {ip}; ask another node, or give a longer range")]
+    NoPort {
+        /// Where the pipe was to listen.
+        ip: IpAddr,
     },
     /// What a worker or a peer tells cannot be used, or not be written down.
     #[error("{what} failed: {cause}")]

@@ -2,8 +2,10 @@
 
 pub mod counts;
 pub mod deadline;
+pub mod inner_addresses;
 pub mod libraries;
 pub mod pipe;
+pub mod profiles;
 pub mod rtp;
 mod thread_load;
 pub mod uses;

@@ -10,12 +10,8 @@ use mediasoup::prelude::*;
 use mediasoup::types::data_structures::{ListenInfo, Protocol};
 use mediasoup::types::rtp_parameters::{MediaKind, RtpCapabilities, RtpParameters};
 use mediasoup::types::srtp_parameters::SrtpParameters;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
-
-/// Address of pipes inside this process. Not 127.0.0.1, so that they never take a port from the pipes to other nodes,
-/// which in local mode listen there.
-const INNER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 /// Where one end of a pipe listens.
 #[derive(Debug, Clone)]
@@ -26,17 +22,6 @@ pub struct PipeListen {
     pub ports: RangeInclusive<u16>,
     /// SRTP AES-256-GCM; both ends must agree.
     pub encrypted: bool,
-}
-
-impl PipeListen {
-    /// For pipes that stay inside this process: plain RTP on loopback.
-    pub fn inner(ports: RangeInclusive<u16>) -> Self {
-        Self {
-            ip: INNER_IP,
-            ports,
-            encrypted: false,
-        }
-    }
 }
 
 /// What the other end must know to connect.
@@ -71,8 +56,13 @@ impl PipeEnd {
         });
         options.enable_rtx = true;
         options.enable_srtp = listen.encrypted;
-        let transport = within("opening a pipe", router.create_pipe_transport(options)).await?;
-        Ok(Self { transport })
+        match within("opening a pipe", router.create_pipe_transport(options)).await {
+            Ok(transport) => Ok(Self { transport }),
+            Err(MediaError::Refused { cause, .. }) if cause.contains(NO_PORT) => {
+                Err(MediaError::NoPort { ip: listen.ip })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Where this end listens.
@@ -120,6 +110,9 @@ impl PipeEnd {
     }
 }
 
+/// What mediasoup says when each port of a range is taken (`RTC/PortManager.cpp`).
+const NO_PORT: &str = "no more available ports";
+
 /// Socket buffer of a pipe in bytes: a second of 30 Mbit/s, so that a burst of key frames is not lost in the kernel
 /// (the kernel caps it at net.core.rmem_max).
 const PIPE_SOCKET_BUFFER: u32 = 4_000_000;
@@ -132,13 +125,10 @@ pub struct InnerPipe {
 }
 
 impl InnerPipe {
-    /// Connects two routers.
-    pub async fn connect(from: &Router, to: &Router, listen: &PipeListen) -> Result<Self, MediaError> {
-        let (near, far) = tokio::try_join!(PipeEnd::open(from, listen), PipeEnd::open(to, listen))?;
-        tokio::try_join!(
-            near.connect(far.address(listen.ip)),
-            far.connect(near.address(listen.ip))
-        )?;
+    /// Connects two routers, each with where its end listens.
+    pub async fn connect(from: (&Router, &PipeListen), to: (&Router, &PipeListen)) -> Result<Self, MediaError> {
+        let (near, far) = tokio::try_join!(PipeEnd::open(from.0, from.1), PipeEnd::open(to.0, to.1))?;
+        tokio::try_join!(near.connect(far.address(to.1.ip)), far.connect(near.address(from.1.ip)))?;
         Ok(Self { near, far })
     }
 

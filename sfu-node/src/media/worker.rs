@@ -2,7 +2,9 @@
 //! routers for viewers whose payload types differ from the main router's.
 
 use crate::media::deadline::{MediaError, within};
-use crate::media::pipe::{InnerPipe, PipeListen};
+use crate::media::inner_addresses::{End, InnerAddresses};
+use crate::media::pipe::InnerPipe;
+use crate::media::profiles::{AllConnected, MAX_PROFILES, ProfileUse, Profiles};
 use crate::media::thread_load::ThreadLoad;
 use crate::options::Options;
 use crate::sdp::codec::main_router_codecs;
@@ -11,16 +13,12 @@ use mediasoup::router::RouterId;
 use mediasoup::types::data_structures::{ListenInfo, Protocol};
 use mediasoup::types::rtp_parameters::RtpCodecCapability;
 use mediasoup::worker::{ExitError, WorkerLogLevel, WorkerLogTag};
-use parking_lot::Mutex;
 use sfumato_admin_api::types::WorkerObjects;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
-
-/// Most profile routers a worker.
-pub const MAX_PROFILES: usize = 16;
 
 /// A worker thread and what belongs to it.
 pub struct MediaWorker {
@@ -35,7 +33,7 @@ pub struct MediaWorker {
     load: ThreadLoad,
     /// Sessions on this worker, the tie-breaker between idle workers.
     pub sessions: AtomicU32,
-    profiles: Mutex<HashMap<String, Arc<Profile>>>,
+    profiles: Profiles,
     inner_pipes: tokio::sync::Mutex<HashMap<(RouterId, RouterId), KeptPipe>>,
 }
 
@@ -46,12 +44,6 @@ pub fn death(index: u16, result: Result<(), ExitError>) -> String {
         Err(error) => format!("died: {error}"),
     };
     format!("media worker {index} {how}; the process ends with it, to be started again")
-}
-
-/// A router with a viewer family's payload types.
-pub struct Profile {
-    router: tokio::sync::OnceCell<Router>,
-    last_used: Mutex<Instant>,
 }
 
 /// A pipe between two routers, for all streams that cross it.
@@ -106,7 +98,7 @@ impl MediaWorker {
             worker,
             load,
             sessions: AtomicU32::new(0),
-            profiles: Mutex::new(HashMap::new()),
+            profiles: Profiles::default(),
             inner_pipes: tokio::sync::Mutex::new(HashMap::new()),
         })
     }
@@ -121,75 +113,58 @@ impl MediaWorker {
         self.load.sample();
     }
 
-    /// The router for a profile, made on first use.
-    pub async fn profile(&self, key: &str, codecs: Vec<RtpCodecCapability>) -> Result<Router, ProfileError> {
-        let profile = {
-            let mut profiles = self.profiles.lock();
-            if let Some(profile) = profiles.get(key) {
-                Arc::clone(profile)
-            } else {
-                if profiles.len() >= MAX_PROFILES {
-                    return Err(ProfileError::TooMany);
-                }
-                let profile = Arc::new(Profile {
-                    router: tokio::sync::OnceCell::new(),
-                    last_used: Mutex::new(Instant::now()),
-                });
-                profiles.insert(key.to_owned(), Arc::clone(&profile));
-                profile
-            }
-        };
-        *profile.last_used.lock() = Instant::now();
-        let made = profile
-            .router
-            .get_or_try_init(|| {
-                within(
-                    "making a profile router",
-                    self.worker.create_router(RouterOptions::new(codecs)),
-                )
-            })
-            .await;
-        match made {
-            Ok(router) => Ok(router.clone()),
+    /// The router for a profile, made on first use. When there are too many, the oldest one on which nobody is connected
+    /// makes room, see [`Taken::evicted`].
+    pub async fn profile(&self, key: &str, codecs: Vec<RtpCodecCapability>) -> Result<Taken, ProfileError> {
+        let (used, evicted) = self
+            .profiles
+            .take(key, Instant::now())
+            .map_err(|AllConnected| ProfileError::TooMany)?;
+        let evicted = evicted.and_then(|profile| profile.made().map(Router::id));
+        if let Some(evicted) = evicted {
+            self.drop_pipes(&[evicted]).await;
+        }
+        let options = RouterOptions::new(codecs);
+        let make = within("making a profile router", self.worker.create_router(options));
+        match used.profile().router(make).await {
+            Ok(router) => Ok(Taken { router, used, evicted }),
             Err(error) => {
-                self.profiles.lock().remove(key);
-                Err(ProfileError::Media(error))
+                self.profiles.forget(key, used.profile());
+                Err(ProfileError::Media { error, evicted })
             }
         }
     }
 
-    /// Drops profile routers that have had no use for `idle`; `in_use` says which routers carry something.
-    pub async fn sweep_profiles(&self, idle: Duration, in_use: impl Fn(RouterId) -> bool) {
-        let now = Instant::now();
-        let mut dropped = Vec::new();
-        self.profiles.lock().retain(|_, profile| {
-            let Some(router) = profile.router.get() else {
-                return true;
-            };
-            if in_use(router.id()) {
-                *profile.last_used.lock() = now;
-            }
-            let keep = now.saturating_duration_since(*profile.last_used.lock()) < idle;
-            if !keep {
-                dropped.push(router.id());
-            }
-            keep
-        });
+    /// Drops profile routers that have had no use for `idle`; answers which.
+    pub async fn sweep_profiles(&self, now: Instant, idle: Duration) -> Vec<RouterId> {
+        let dropped = self.profiles.sweep(now, idle);
         if !dropped.is_empty() {
-            self.inner_pipes
-                .lock()
-                .await
-                .retain(|(from, to), _| !dropped.contains(from) && !dropped.contains(to));
+            self.drop_pipes(&dropped).await;
         }
+        dropped
     }
 
-    /// The pipe from a router of this worker to another router of this process, made on first use.
+    /// Drops the pipes from and to routers that are dropped.
+    async fn drop_pipes(&self, dropped: &[RouterId]) {
+        let mut pipes = self.inner_pipes.lock().await;
+        pipes.retain(|(from, to), _| !dropped.contains(from) && !dropped.contains(to));
+    }
+
+    /// The pipe from a router of this worker to another router of this process, `to` on the worker of that index, made on
+    /// first use.
     pub async fn inner_pipe(
         &self,
         from: &Router,
-        to: &Router,
-        listen: &PipeListen,
+        to: (&Router, u16),
+        addresses: &InnerAddresses,
     ) -> Result<Arc<InnerPipe>, MediaError> {
+        let (to, to_worker) = to;
+        let (near, far) = if to_worker == self.index {
+            (End::ToProfile, End::OfProfile)
+        } else {
+            (End::ToWorker, End::FromWorker)
+        };
+        let (near, far) = (addresses.listen(self.index, near), addresses.listen(to_worker, far));
         // Held while connecting: one flight a pair, and a failed attempt leaves nothing behind.
         let mut pipes = self.inner_pipes.lock().await;
         let now = Instant::now();
@@ -197,7 +172,7 @@ impl MediaWorker {
             kept.last_used = now;
             return Ok(Arc::clone(&kept.pipe));
         }
-        let pipe = Arc::new(InnerPipe::connect(from, to, listen).await?);
+        let pipe = Arc::new(InnerPipe::connect((from, &near), (to, &far)).await?);
         let kept = KeptPipe {
             pipe: Arc::clone(&pipe),
             last_used: now,
@@ -220,12 +195,7 @@ impl MediaWorker {
     /// Objects in the worker at present, as it counts them itself.
     pub async fn objects(&self) -> Result<WorkerObjects, MediaError> {
         let mut routers = vec![self.main.clone()];
-        routers.extend(
-            self.profiles
-                .lock()
-                .values()
-                .filter_map(|profile| profile.router.get().cloned()),
-        );
+        routers.extend(self.profiles.routers());
         let dump = within("counting objects", self.worker.dump()).await?;
         let mut objects = WorkerObjects {
             worker: self.index,
@@ -244,12 +214,21 @@ impl MediaWorker {
 
     /// Profile routers at present.
     pub fn profile_count(&self) -> usize {
-        self.profiles.lock().len()
+        self.profiles.count()
     }
 }
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// A profile router that somebody may use.
+pub struct Taken {
+    pub router: Router,
+    /// Held for as long as it is used.
+    pub used: ProfileUse,
+    /// The router that made room for it: its sessions, which are not connected, are to end, and its copies of streams to go.
+    pub evicted: Option<RouterId>,
 }
 
 /// Why there is no profile router.
@@ -259,8 +238,13 @@ pub enum ProfileError {
     #[error("this worker already serves {MAX_PROFILES} sets of payload types")]
     TooMany,
     /// mediasoup failed.
-    #[error(transparent)]
-    Media(#[from] MediaError),
+    #[error("{error}")]
+    Media {
+        /// How.
+        error: MediaError,
+        /// The router that made room all the same.
+        evicted: Option<RouterId>,
+    },
 }
 
 fn server_options(options: &Options, port: u16) -> WebRtcServerOptions {

@@ -1,10 +1,11 @@
 //! All media workers of a node, and which of them the next client gets.
 
 use super::deadline::MediaError;
-use super::pipe::PipeListen;
+use super::inner_addresses::InnerAddresses;
 use super::worker::MediaWorker;
 use crate::options::Options;
 use mediasoup::prelude::WorkerManager;
+use mediasoup::router::RouterId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ pub const BUSY: f64 = 0.7;
 /// The workers of a node, at least one.
 pub struct Workers {
     all: Vec<Arc<MediaWorker>>,
-    inner: PipeListen,
+    inner: InnerAddresses,
 }
 
 impl Workers {
@@ -24,16 +25,20 @@ impl Workers {
         options: &Options,
         died: impl Fn(String) + Clone + Send + Sync + 'static,
     ) -> Result<Self, MediaError> {
+        let inner =
+            InnerAddresses::of_this_system(options.pipe_ports.clone(), options.worker_count()).map_err(|cause| {
+                MediaError::Unusable {
+                    what: "choosing addresses for inner pipes",
+                    cause,
+                }
+            })?;
         let manager = WorkerManager::new();
         let mut all = Vec::new();
         for index in 0..options.worker_count() {
             let worker = MediaWorker::start(&manager, index, options, died.clone()).await?;
             all.push(Arc::new(worker));
         }
-        Ok(Self {
-            all,
-            inner: PipeListen::inner(options.pipe_ports.clone()),
-        })
+        Ok(Self { all, inner })
     }
 
     /// Every worker, by index.
@@ -47,7 +52,7 @@ impl Workers {
     }
 
     /// Where pipes between routers of this process listen.
-    pub fn inner_listen(&self) -> &PipeListen {
+    pub fn inner_addresses(&self) -> &InnerAddresses {
         &self.inner
     }
 
@@ -79,12 +84,15 @@ impl Workers {
         }
     }
 
-    /// Drops profile routers and pipes that have had no use for `idle`; `in_use` says which routers carry something.
-    pub async fn sweep(&self, now: Instant, idle: Duration, in_use: impl Fn(mediasoup::router::RouterId) -> bool) {
+    /// Drops profile routers and pipes that have had no use for `idle`; answers those routers, whose copies of streams are
+    /// to go as well.
+    pub async fn sweep(&self, now: Instant, idle: Duration) -> Vec<RouterId> {
+        let mut dropped = Vec::new();
         for worker in &self.all {
-            worker.sweep_profiles(idle, &in_use).await;
+            dropped.extend(worker.sweep_profiles(now, idle).await);
             worker.sweep_pipes(now, idle).await;
         }
+        dropped
     }
 }
 

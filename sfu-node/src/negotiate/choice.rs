@@ -2,7 +2,7 @@
 //! router made for the viewer's.
 
 use super::Refusal;
-use crate::media::worker::{MediaWorker, ProfileError};
+use crate::media::worker::{MediaWorker, ProfileError, Taken};
 use crate::node::Node;
 use crate::sdp::SdpError;
 use crate::sdp::capabilities::track_kind;
@@ -48,7 +48,7 @@ fn choose<'a>(
     codec: &StreamCodec,
 ) -> Result<Choice<'a>, SdpError> {
     let offered = codec.choose(section).ok_or_else(|| {
-        let names: Vec<&str> = section.codecs.iter().map(|c| c.name.as_str()).take(8).collect();
+        let names = section.codec_names();
         SdpError::unsupported(
             section.field(),
             format!(
@@ -72,7 +72,7 @@ impl Node {
     /// A seat on the main router where the payload types agree, else on a profile router made for the viewer's; none when
     /// there are too many of those already.
     pub(super) async fn seat(
-        &self,
+        self: &Arc<Self>,
         local: &Arc<LocalStream>,
         worker: &Arc<MediaWorker>,
         choices: &[Option<Choice<'_>>],
@@ -96,12 +96,18 @@ impl Node {
             key.push(format!("{}@{}", codec.key(), payload_type.unwrap_or(0)));
             codecs.push(codec.capability(payload_type, Vec::new()));
         }
-        let router = match worker.profile(&key.join("+"), codecs).await {
-            Ok(router) => router,
+        let Taken { router, used, evicted } = match worker.profile(&key.join("+"), codecs).await {
+            Ok(taken) => taken,
             Err(ProfileError::TooMany) => return Ok(None),
-            Err(ProfileError::Media(error)) => return Err(error.into()),
+            Err(ProfileError::Media { error, evicted }) => {
+                self.clear_evicted(evicted).await;
+                return Err(error.into());
+            }
         };
-        let seat = local.seat(&self.workers, worker, Some(&router)).await?;
+        // First, so that its ports are free again.
+        self.clear_evicted(evicted).await;
+        let mut seat = local.seat(&self.workers, worker, Some(&router)).await?;
+        seat.hold_profile(used);
         self.seated(seat).map(|seat| Some((router, seat)))
     }
 

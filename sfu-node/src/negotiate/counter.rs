@@ -10,6 +10,7 @@ use crate::media::deadline::within;
 use crate::node::Node;
 use crate::sdp::capabilities::{all_capabilities, capabilities_of, track_kind};
 use crate::sdp::lines;
+use crate::sdp::offer::Section;
 use crate::sdp::player_answer::{PlayerAnswer, Taken, taken};
 use crate::sdp::server_offer::{self, Track};
 use crate::sessions::end_reason::EndReason;
@@ -95,6 +96,16 @@ impl Node {
         })
     }
 
+    /// Whether an offer waits for an answer under this condition; asked before the answer is read.
+    pub fn may_answer(&self, id: &str, condition: &Condition) -> Result<(), Refusal> {
+        let named = |offer: &PendingOffer| *condition == Condition::Missing || condition.names(&offer.etag());
+        match self.offers.look(id, named) {
+            None => Err(Refusal::NoOffer),
+            Some(false) => Err(Refusal::OtherOffer),
+            Some(true) => Ok(()),
+        }
+    }
+
     /// A player's answer to an offer of this server: the session begins. A malformed answer leaves the offer as it was.
     pub async fn take_answer(
         self: &Arc<Self>,
@@ -103,10 +114,22 @@ impl Node {
         body: &[u8],
         condition: &Condition,
     ) -> Result<(), Refusal> {
+        self.may_answer(id, condition)?;
+        let sections = |offer: &PendingOffer| {
+            let of = |track: &OfferedTrack| (track.mid.clone(), track.kind);
+            offer.tracks.iter().map(of).collect::<Vec<(String, TrackKind)>>()
+        };
+        let offered = self.offers.look(id, sections).ok_or(Refusal::NoOffer)?;
+        let body = body.to_vec();
+        let read = move || {
+            let offered: Vec<(&str, TrackKind)> = offered.iter().map(|(mid, kind)| (mid.as_str(), *kind)).collect();
+            PlayerAnswer::parse(&body, &offered)
+        };
+        let answer = self.parsing.run(read).await??;
+        // Only now: of two answers at once, one finds the offer.
         let offer = self.offers.take(id).ok_or(Refusal::NoOffer)?;
-        let checked = check(&offer, body, condition);
-        let (answer, wanted) = match checked {
-            Ok(checked) => checked,
+        let wanted = match wanted(&offer, &answer) {
+            Ok(wanted) => wanted,
             Err(refusal) => {
                 self.offers.put_back(id, offer);
                 return Err(refusal);
@@ -155,23 +178,14 @@ impl Node {
     }
 }
 
-/// What the answer says, and what it takes of each track.
-fn check(
-    offer: &PendingOffer,
-    body: &[u8],
-    condition: &Condition,
-) -> Result<(PlayerAnswer, Vec<Option<Taken>>), Refusal> {
-    if *condition != Condition::Missing && !condition.names(&offer.etag()) {
-        return Err(Refusal::OtherOffer);
-    }
-    let sections: Vec<(&str, TrackKind)> = offer.tracks.iter().map(|t| (t.mid.as_str(), t.kind)).collect();
-    let answer = PlayerAnswer::parse(body, &sections)?;
-    let mut wanted = Vec::with_capacity(offer.tracks.len());
-    for (section, track) in answer.sections.iter().zip(&offer.tracks) {
-        let of = |section| taken(section, track.consumer.rtp_parameters());
-        wanted.push(section.as_ref().map(of).transpose()?);
-    }
-    Ok((answer, wanted))
+/// What the answer takes of each track.
+fn wanted(offer: &PendingOffer, answer: &PlayerAnswer) -> Result<Vec<Option<Taken>>, Refusal> {
+    let pairs = answer.sections.iter().zip(&offer.tracks);
+    let of = |(section, track): (&Option<Section>, &OfferedTrack)| {
+        let taken = |section| taken(section, track.consumer.rtp_parameters());
+        section.as_ref().map(taken).transpose()
+    };
+    Ok(pairs.map(of).collect::<Result<_, _>>()?)
 }
 
 async fn consume(

@@ -1,6 +1,6 @@
 //! WHEP: from a viewer's offer to a viewer (draft-ietf-wish-whep).
 
-use super::choice::choose_tracks;
+use super::choice::{Choice, choose_tracks};
 use super::{Answered, Client, Given, Refusal, one_of_each};
 use crate::ids::{SessionId, new_session_id, short};
 use crate::layers::request::MediaId;
@@ -42,6 +42,15 @@ pub(super) struct Viewer {
     pub(super) worker: Arc<MediaWorker>,
 }
 
+/// Where a viewer is put.
+struct Placed {
+    local: Arc<LocalStream>,
+    fetched: Option<Fetched>,
+    seat: Seat,
+    worker: Arc<MediaWorker>,
+    router: Router,
+}
+
 impl Node {
     /// WHEP: a viewer. An empty body asks for an offer of this server.
     pub async fn play(
@@ -58,8 +67,14 @@ impl Node {
                 .offer(stream, &local, fetched, &kinds, Given::Offer, client.max_height)
                 .await;
         }
-        let offer = Offer::parse(body)?;
-        viewer_sections(&offer)?;
+        // Before anything that the player sent is read.
+        self.expect_stream(stream)?;
+        let body = body.to_vec();
+        let read = move || {
+            let offer = Offer::parse(&body)?;
+            viewer_sections(&offer).map(|()| offer)
+        };
+        let offer = self.parsing.run(read).await??;
         let (local, fetched) = self.find_stream(stream).await?;
         let choices = choose_tracks(&offer, &local)?;
         let kinds: Vec<TrackKind> = offer.sections.iter().map(|section| section.kind).collect();
@@ -74,6 +89,41 @@ impl Node {
                 .offer(stream, &local, fetched, &kinds, Given::CounterOffer, client.max_height)
                 .await;
         };
+        let profile = seat.profile().cloned();
+        let place = Placed {
+            local,
+            fetched,
+            seat,
+            worker,
+            router,
+        };
+        let answered = self.answer_viewer(stream, client, &offer, &choices, place).await;
+        match profile {
+            // What failed may have failed for want of the router.
+            Some(profile) if answered.is_err() && profile.is_evicted() => {
+                self.clear_evicted(profile.made().map(Router::id)).await;
+                Err(Refusal::Evicted)
+            }
+            _ => answered,
+        }
+    }
+
+    /// Creates what a viewer needs in its place, and answers its offer.
+    async fn answer_viewer(
+        self: &Arc<Self>,
+        stream: &StreamName,
+        client: &Client,
+        offer: &Offer,
+        choices: &[Option<Choice<'_>>],
+        place: Placed,
+    ) -> Result<Answered, Refusal> {
+        let Placed {
+            local,
+            fetched,
+            seat,
+            worker,
+            router,
+        } = place;
         let capabilities: Vec<Option<RtpCapabilities>> = choices
             .iter()
             .zip(&offer.sections)
@@ -118,7 +168,7 @@ impl Node {
                 }
             })
             .collect();
-        let sdp = self.connect_and_answer(&offer, &replies, &transport).await?;
+        let sdp = self.connect_and_answer(offer, &replies, &transport).await?;
         let consumers = consumers
             .into_iter()
             .map(|(index, consumer)| {
@@ -158,6 +208,7 @@ impl Node {
         if let Some(layers) = &layers {
             layers.apply(&self.layers_of(&local)).await?;
         }
+        let profile = viewer.seat.profile().cloned();
         let role = Role::Viewer {
             layers,
             seat: viewer.seat,
@@ -169,6 +220,11 @@ impl Node {
         };
         let etag = self.open_session(&id, &stream, role, descriptions, viewer.transport, viewer.worker);
         self.state.touch();
+        // Its router may have made room for another one meanwhile, and whoever ended the sessions there did not see this one.
+        if profile.is_some_and(|profile| profile.is_evicted()) {
+            self.end_session(&id, EndReason::Evicted).await;
+            return Err(Refusal::Evicted);
+        }
         // The stream may have ended while this viewer was being set up; nobody would close it later.
         if !self.still_live(
             &local.publication,
@@ -179,6 +235,17 @@ impl Node {
         }
         tracing::info!(%stream, session = %short(&id), "viewer");
         Ok((id, etag))
+    }
+
+    /// Whether the stream is known at all, and has room for one more viewer here.
+    fn expect_stream(&self, stream: &StreamName) -> Result<(), Refusal> {
+        if let Some(local) = self.streams.published.of_stream(stream) {
+            return self.check_viewers(local.viewers());
+        }
+        let known = self.streams.peers.find(stream).is_some();
+        known
+            .then_some(())
+            .ok_or_else(|| RelayError::NotLive(stream.clone()).into())
     }
 
     /// The stream on this node: published here, carried here, or fetched now from its origin.

@@ -32,13 +32,13 @@ impl Node {
         access: Access,
     ) -> Result<Answered, Refusal> {
         let _place = self.take_place()?;
-        let offer = Offer::parse(body)?;
-        if self.options.strict_whip {
-            one_stream(&offer)?;
-        }
-        let tracks = publisher_tracks(&offer, client)?;
         let id = new_publication_id();
-        let claim = self.claim_name(stream, &id, access).await?;
+        // Who may not have the name is told so before anything that it sent is read.
+        let claim = self.begin_claim(stream, &id, access).await?;
+        let (body, client, strict) = (body.to_vec(), client.clone(), self.options.strict_whip);
+        let read = move || offered_tracks(&body, &client, strict);
+        let (offer, tracks) = self.parsing.run(read).await??;
+        let claim = self.complete_claim(claim, access).await?;
         match self
             .publish_claimed(stream, &id, claim.right().generation, &offer, &tracks)
             .await
@@ -122,6 +122,16 @@ impl Node {
             given: Given::Answer,
         })
     }
+}
+
+/// What a publisher offers.
+fn offered_tracks(body: &[u8], client: &Client, strict: bool) -> Result<(Offer, Vec<Publish>), SdpError> {
+    let offer = Offer::parse(body)?;
+    if strict {
+        one_stream(&offer)?;
+    }
+    let tracks = publisher_tracks(&offer, client)?;
+    Ok((offer, tracks))
 }
 
 /// RFC 9725 section 4.4: all tracks belong to one MediaStream. What several would mean is not lost here, so only the strict

@@ -1,6 +1,7 @@
 //! Why a client gets no session. What HTTP makes of it stands in `http`.
 
 use crate::limits::Full;
+use crate::limits::parsing::ParsingBusy;
 use crate::media::deadline::MediaError;
 use crate::names::claiming::NameTaken;
 use crate::node::RelayError;
@@ -22,6 +23,9 @@ pub enum Refusal {
         /// mediasoup's words.
         cause: MediaError,
     },
+    /// There is no place where its SDP could be read now.
+    #[error(transparent)]
+    Busy(#[from] ParsingBusy),
     /// The stream has no track of a kind that the offer asks for.
     #[error("{0} has no track of a kind that the offer asks for")]
     NoTrack(StreamName),
@@ -39,6 +43,9 @@ pub enum Refusal {
         /// Whether it is being drained; else it is starting.
         draining: bool,
     },
+    /// The router of its payload types made room for another one while the session was being made.
+    #[error("others needed the router for these payload types, and nobody was connected on it: try again")]
+    Evicted,
     /// Somebody else publishes under the name.
     #[error(transparent)]
     Name(#[from] NameTaken),

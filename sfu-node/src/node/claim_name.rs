@@ -21,8 +21,9 @@ const TAKE_OVER_ATTEMPTS: usize = 3;
 const BEAT_POLL: Duration = Duration::from_millis(20);
 
 impl Node {
-    /// Claims a name for a publication, or says who has it. A token's right to take names over is part of `access`.
-    pub async fn claim_name(
+    /// Begins to claim a name for a publication, or says who is known to have it. A token's right to take names over is
+    /// part of `access`. Nothing is written anywhere yet: whoever only asks takes the name from nobody.
+    pub async fn begin_claim(
         self: &Arc<Self>,
         stream: &StreamName,
         id: &PublicationId,
@@ -46,6 +47,17 @@ impl Node {
             tracing::info!(%stream, peer = %holder.node, ?state, forced, "taking the name over");
             claim.outrank(holder.generation);
         }
+        Ok(claim)
+    }
+
+    /// Claims the name from all others, or says who has it.
+    pub async fn complete_claim(
+        self: &Arc<Self>,
+        mut claim: ClaimInProgress,
+        access: Access,
+    ) -> Result<ClaimInProgress, NameTaken> {
+        let (stream, forced) = (claim.stream().clone(), access.takeover);
+        let stream = &stream;
         for _ in 0..TAKE_OVER_ATTEMPTS {
             let held = match self.names.claims.claim(stream, &self.claim_of(claim.right())).await {
                 Claimed::Ours => return Ok(claim),

@@ -157,7 +157,9 @@ impl Node {
                 .await;
             return Err(match error {
                 MediaError::Refused { .. } => LinkError::Unusable(error),
-                MediaError::Late { .. } | MediaError::Unusable { .. } => LinkError::Media(error),
+                MediaError::Late { .. } | MediaError::NoPort { .. } | MediaError::Unusable { .. } => {
+                    LinkError::Media(error)
+                }
             });
         }
         self.state.touch();

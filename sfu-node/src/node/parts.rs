@@ -5,6 +5,7 @@ use super::inbox::{Inbox, InboxSender};
 use super::state::State;
 use crate::access::Gate;
 use crate::limits::Limits;
+use crate::limits::parsing::Parsing;
 use crate::links::table::LinkTable;
 use crate::media::deadline::MediaError;
 use crate::media::workers::Workers;
@@ -43,6 +44,8 @@ pub struct Node {
     pub gate: Gate,
     /// How much clients may use.
     pub limits: Limits,
+    /// Where what clients send is parsed.
+    pub parsing: Parsing,
     /// What is counted over the node's life.
     pub tally: Tally,
     /// What it is doing, and who waits to hear of changes.
@@ -106,6 +109,7 @@ impl Node {
             offers: Offers::default(),
             gate,
             limits: Limits::new(&options.limits),
+            parsing: Parsing::default(),
             tally: Tally::default(),
             state: State::new(fatal),
             new_sizes: Coalesced::default(),

@@ -11,6 +11,7 @@ use crate::sessions::end_reason::EndReason;
 use crate::sessions::ice::IceSession;
 use crate::sessions::session::{Role, Session};
 use mediasoup::prelude::*;
+use mediasoup::router::RouterId;
 use mediasoup::types::data_structures::DtlsState;
 use sfumato_admin_api::types::{PublicationId, StreamName};
 use std::sync::Arc;
@@ -65,10 +66,29 @@ impl Node {
         etag
     }
 
+    /// What is left on a profile router that made room for another one: sessions that are not connected, and copies.
+    pub async fn clear_evicted(self: &Arc<Self>, router: Option<RouterId>) {
+        let Some(router) = router else { return };
+        for session in self.sessions.all() {
+            if session.is_on(router) {
+                let id = session.id.clone();
+                drop(session);
+                self.end_session(&id, EndReason::Evicted).await;
+            }
+        }
+        for local in self.streams.local() {
+            local.drop_copy(router).await;
+        }
+    }
+
     /// A session's transport is connected: media may flow.
     pub async fn on_connected(self: &Arc<Self>, id: &str) {
         let Some(session) = self.sessions.get(id) else { return };
-        session.set_connected();
+        if !session.set_connected() {
+            drop(session);
+            self.end_session(id, EndReason::Evicted).await;
+            return;
+        }
         let Role::Viewer { seat, .. } = &session.role else {
             return;
         };

@@ -91,8 +91,11 @@ async fn sweep(node: &Arc<Node>) {
     for local in &streams {
         local.sweep(now, idle).await;
     }
-    let in_use = |router| streams.iter().any(|local| local.is_on(router));
-    node.workers.sweep(now, idle, in_use).await;
+    for router in node.workers.sweep(now, idle).await {
+        for local in &streams {
+            local.drop_copy(router).await;
+        }
+    }
     node.sample_carried().await;
     for link in node.links.all() {
         link.sample().await;

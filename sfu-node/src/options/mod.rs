@@ -4,7 +4,11 @@ pub mod ice_server;
 
 use crate::access::AccessOptions;
 use crate::limits::LimitOptions;
+<<<<<<< HEAD
 use crate::names::redis_link::RedisUrl;
+=======
+use crate::media::inner_addresses;
+>>>>>>> h1
 use clap::{ArgAction, Parser, ValueEnum};
 use ice_server::IceServer;
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
@@ -132,7 +136,8 @@ pub struct Options {
     /// Local address of the pipes to other nodes, as those nodes see it
     #[arg(long, env = "SFUMATO_PIPE_IP", default_value = "127.0.0.1", value_parser = specific_ip)]
     pub pipe_ip: IpAddr,
-    /// Ports of the pipes, FIRST-LAST [UDP; one for each peer and lane]
+    /// Ports of the pipes, FIRST-LAST [UDP; one for each peer and lane; at least 20, or one less than workers. Nodes of one
+    /// machine need ranges of their own]
     #[arg(long, env = "SFUMATO_PIPE_PORTS", default_value = "24000-24099", value_parser = port_range)]
     pub pipe_ports: RangeInclusive<u16>,
     /// Whether links to other nodes are encrypted [SRTP AES-256-GCM; a link is encrypted when either node has this set]
@@ -239,7 +244,7 @@ impl Options {
                 self.media_port
             ));
         }
-        Ok(())
+        inner_addresses::check(&self.pipe_ports, self.worker_count())
     }
 
     /// Where Redis is, if there is one.

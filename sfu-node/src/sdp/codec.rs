@@ -1,11 +1,14 @@
 //! Codecs: which ones there are, which of a client's fits a stream's, and what a router is told of them.
 
-use super::offer::{OfferedCodec, Section};
+use super::offered_codec::OfferedCodec;
+use super::section::Section;
+use super::steps::Walk;
 use mediasoup::types::rtp_parameters::{
     MimeTypeAudio, MimeTypeVideo, RtcpFeedback, RtpCodecCapability, RtpCodecParameters, RtpCodecParametersParameters,
     RtpCodecParametersParametersValue, RtpParameters,
 };
 use std::num::{NonZeroU8, NonZeroU32};
+use std::sync::LazyLock;
 
 /// What this server can take and give, for messages.
 pub const SUPPORTED: &str =
@@ -132,7 +135,7 @@ fn video(
 /// Format parameters in mediasoup's form: numbers where mediasoup compares numbers, text elsewhere.
 pub(super) fn parameters(fmtp: &[(String, String)]) -> RtpCodecParametersParameters {
     let mut out = RtpCodecParametersParameters::default();
-    for (key, value) in fmtp {
+    for (key, value) in fmtp.iter().walked() {
         let numeric = ["packetization-mode", "level-asymmetry-allowed", "profile-id", "apt"].contains(&key.as_str());
         match value.parse::<u32>() {
             Ok(number) if numeric => out.insert(key.clone(), number),
@@ -164,24 +167,43 @@ enum Fit {
     Exact,
 }
 
-fn fit(offered: &OfferedCodec, stream: VideoCodec, stream_parameters: &RtpCodecParametersParameters) -> Option<Fit> {
-    if VideoCodec::of(&offered.name) != Some(stream) || offered.clock_rate != VIDEO_RATE.get() {
+/// A codec of a client, with its parameters as they are compared: read once, however many codecs it is compared with.
+struct Compared<'a> {
+    offered: &'a OfferedCodec,
+    codec: VideoCodec,
+    parameters: RtpCodecParametersParameters,
+}
+
+impl<'a> Compared<'a> {
+    /// None for what is no video codec of ours.
+    fn new(offered: &'a OfferedCodec) -> Option<Self> {
+        let codec = VideoCodec::of(&offered.name).filter(|_| offered.clock_rate == VIDEO_RATE.get())?;
+        Some(Self {
+            offered,
+            codec,
+            parameters: parameters(&offered.fmtp),
+        })
+    }
+}
+
+fn fit(client: &Compared<'_>, stream: VideoCodec, stream_parameters: &RtpCodecParametersParameters) -> Option<Fit> {
+    if client.codec != stream {
         return None;
     }
-    let ours = parameters(&offered.fmtp);
+    let (offered, ours) = (client.offered, &client.parameters);
     match stream {
         VideoCodec::Vp8 | VideoCodec::Av1 => Some(Fit::Exact),
         VideoCodec::Vp9 => {
-            (number(&ours, "profile-id") == number(stream_parameters, "profile-id")).then_some(Fit::Exact)
+            (number(ours, "profile-id") == number(stream_parameters, "profile-id")).then_some(Fit::Exact)
         }
         VideoCodec::H264 => {
-            if number(&ours, "packetization-mode") != number(stream_parameters, "packetization-mode") {
+            if number(ours, "packetization-mode") != number(stream_parameters, "packetization-mode") {
                 // Players of GStreamer list H264 without a mode, which would mean 0, and take what comes.
                 let unsaid = offered.fmtp.iter().all(|(key, _)| key != "packetization-mode");
                 return unsaid.then_some(Fit::OtherProfile);
             }
             let same =
-                h264_profile_level_id::is_same_profile(h264_profile(&ours), h264_profile(stream_parameters)).is_some();
+                h264_profile_level_id::is_same_profile(h264_profile(ours), h264_profile(stream_parameters)).is_some();
             Some(if same { Fit::Exact } else { Fit::OtherProfile })
         }
     }
@@ -192,16 +214,24 @@ pub(super) fn is_opus(codec: &OfferedCodec) -> bool {
     codec.is("opus") && codec.clock_rate == OPUS_RATE.get() && codec.channels <= 2
 }
 
-/// Whether the main router takes this video codec from a publisher.
-pub(super) fn producible(codec: &OfferedCodec) -> bool {
-    let Some(kind) = VideoCodec::of(&codec.name) else {
-        return false;
-    };
-    main_router_codecs().iter().any(|capability| match capability {
+/// The video codecs of the main router.
+static PRODUCIBLE: LazyLock<Vec<(MimeTypeVideo, RtpCodecParametersParameters)>> = LazyLock::new(|| {
+    let of = |capability| match capability {
         RtpCodecCapability::Video {
             mime_type, parameters, ..
-        } => *mime_type == kind.mime() && fit(codec, kind, parameters) == Some(Fit::Exact),
-        RtpCodecCapability::Audio { .. } => false,
+        } => Some((mime_type, parameters)),
+        RtpCodecCapability::Audio { .. } => None,
+    };
+    main_router_codecs().into_iter().filter_map(of).collect()
+});
+
+/// Whether the main router takes this video codec from a publisher.
+pub(super) fn producible(codec: &OfferedCodec) -> bool {
+    let Some(client) = Compared::new(codec) else {
+        return false;
+    };
+    PRODUCIBLE.iter().walked().any(|(mime_type, parameters)| {
+        *mime_type == client.codec.mime() && fit(&client, client.codec, parameters) == Some(Fit::Exact)
     })
 }
 
@@ -249,11 +279,14 @@ impl StreamCodec {
     /// The viewer's payload type for this codec: the client's first exact fit, else its best near fit.
     pub fn choose<'a>(&self, section: &'a Section) -> Option<&'a OfferedCodec> {
         match self {
-            Self::Opus => section.codecs.iter().find(|codec| is_opus(codec)),
+            Self::Opus => section.codecs.iter().walked().find(|codec| is_opus(codec)),
             Self::Video(codec, parameters) => {
                 let mut best: Option<(Fit, &OfferedCodec)> = None;
-                for offered in &section.codecs {
-                    if let Some(fit) = fit(offered, *codec, parameters)
+                for offered in section.codecs.iter().walked() {
+                    // By name first: the parameters of other codecs need not be read.
+                    if VideoCodec::of(&offered.name) == Some(*codec)
+                        && let Some(client) = Compared::new(offered)
+                        && let Some(fit) = fit(&client, *codec, parameters)
                         && best.is_none_or(|(known, _)| fit > known)
                     {
                         best = Some((fit, offered));

@@ -1,9 +1,10 @@
 //! SDP fragments (`application/trickle-ice-sdpfrag`, RFC 8840 section 9): a few lines of a session description, without
 //! `v=`, `o=`, `s=` and `t=`. Clients send them to trickle and to restart ICE; a restart is answered with one.
 
-use super::SdpError;
 use super::lines::candidate_values;
+use super::steps::{self, Walk};
 use super::text::clip;
+use super::{SdpError, bounds};
 use mediasoup::types::data_structures::{IceCandidate, IceParameters};
 
 /// What a client's fragment says.
@@ -23,10 +24,11 @@ impl Fragment {
     /// Parses the body of a PATCH. Candidates are checked and then dropped, as are attributes that mean nothing here:
     /// this server is ICE lite and learns the client's addresses from its checks.
     pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
+        bounds::check(body)?;
         let text =
             std::str::from_utf8(body).map_err(|_| SdpError::malformed("body", "the fragment is not UTF-8 text"))?;
         let mut fragment = Self::default();
-        for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+        for line in text.lines().walked().map(str::trim_end).filter(|line| !line.is_empty()) {
             fragment.line(line)?;
         }
         Ok(fragment)
@@ -38,6 +40,8 @@ impl Fragment {
             let detail = format!("`{}` is not a line of an SDP fragment (RFC 8840)", clip(line));
             return Err(SdpError::malformed("body", detail));
         }
+        // Each line is read a fixed number of times.
+        steps::add(line.len());
         let value = &line[2..];
         match bytes[0] {
             b'm' if value.split_ascii_whitespace().count() < 4 => Err(SdpError::malformed(

@@ -2,16 +2,22 @@
 //! from what mediasoup decided. Everything here is pure and never panics, whatever a client sends.
 
 pub mod answer;
+mod attributes;
+pub mod bounds;
 pub mod capabilities;
 pub mod codec;
 pub mod credentials;
 pub mod fragment;
 pub mod lines;
 pub mod offer;
+mod offered_codec;
+mod peer_transport;
 pub mod player_answer;
 pub mod publish;
+mod section;
 pub mod server_offer;
 pub mod simulcast;
+pub(crate) mod steps;
 mod text;
 
 /// What is wrong with a description.

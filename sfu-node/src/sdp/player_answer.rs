@@ -2,13 +2,15 @@
 
 use super::SdpError;
 use super::offer::{self, Section};
+use super::peer_transport::{credentials, fingerprints, first_value};
+use super::section::section;
 use super::text::clip;
 use crate::sdp::credentials::Credentials;
 use mediasoup::types::data_structures::{DtlsFingerprint, DtlsParameters, DtlsRole};
 use mediasoup::types::rtp_parameters::{
     RtcpFeedback, RtpCodecParameters, RtpHeaderExtensionParameters, RtpHeaderExtensionUri, RtpParameters,
 };
-use sdp_types::{Direction, Session, Setup};
+use sdp_types::{Direction, Setup};
 use sfumato_admin_api::types::TrackKind;
 use std::str::FromStr;
 
@@ -28,8 +30,7 @@ pub struct PlayerAnswer {
 impl PlayerAnswer {
     /// Parses the body of a PATCH that answers an offer with these m-sections.
     pub fn parse(body: &[u8], offered: &[(&str, TrackKind)]) -> Result<Self, SdpError> {
-        let session = Session::parse(body)
-            .map_err(|error| SdpError::malformed("body", format!("the body is not SDP: {error}")))?;
+        let session = offer::session(body)?;
         if session.medias.len() != offered.len() {
             let detail = format!(
                 "the answer has {} m-sections, the offer {}: answer each, in the same order",
@@ -38,9 +39,9 @@ impl PlayerAnswer {
             );
             return Err(SdpError::malformed("m=", detail));
         }
-        let ice = offer::credentials(&session)?;
-        let fingerprints = offer::fingerprints(&session)?;
-        let client_is_dtls_server = match offer::first_value(&session, "setup").map(|v| Setup::from_str(&v)) {
+        let ice = credentials(&session)?;
+        let fingerprints = fingerprints(&session)?;
+        let client_is_dtls_server = match first_value(&session, "setup").map(|v| Setup::from_str(&v)) {
             None | Some(Ok(Setup::Active)) => false,
             Some(Ok(Setup::Passive)) => true,
             Some(_) => {
@@ -57,7 +58,7 @@ impl PlayerAnswer {
                 sections.push(None);
                 continue;
             }
-            let section = offer::section(media, index)?;
+            let section = section(media, index)?;
             if section.kind != *kind || section.mid != *mid {
                 let detail = format!(
                     "the offer has a=mid:{mid} here, the answer a=mid:{}",

@@ -5,6 +5,8 @@ use super::capabilities::media_kind;
 use super::codec::{OPUS_RATE, STEREO, SUPPORTED, VIDEO_RATE, VideoCodec, is_opus, parameters, producible};
 use super::offer::{OfferedCodec, Section};
 use super::simulcast::low_to_high;
+use super::steps::Walk;
+use super::text::clip;
 use mediasoup::types::rtp_parameters::{
     MediaKind, MimeTypeAudio, MimeTypeVideo, RtcpParameters, RtpCodecParameters, RtpCodecParametersParameters,
     RtpEncodingParameters, RtpEncodingParametersRtx, RtpHeaderExtensionParameters, RtpHeaderExtensionUri,
@@ -29,12 +31,13 @@ pub fn publish(section: &Section, user_agent: &str) -> Result<Publish, SdpError>
     let codec = section
         .codecs
         .iter()
+        .walked()
         .find(|codec| match section.kind {
             TrackKind::Audio => is_opus(codec),
             TrackKind::Video => producible(codec),
         })
         .ok_or_else(|| {
-            let offered: Vec<&str> = section.codecs.iter().map(|codec| codec.name.as_str()).take(8).collect();
+            let offered = section.codec_names();
             SdpError::unsupported(
                 &field,
                 format!("no codec in common: offered {offered:?}, supported {SUPPORTED}"),
@@ -46,7 +49,7 @@ pub fn publish(section: &Section, user_agent: &str) -> Result<Publish, SdpError>
     if section.layers.len() > 1 && !layered.iter().any(|known| codec.is(known.name())) {
         let detail = format!(
             "{} in several layers (a=simulcast) is not supported: offer one layer, or VP8 or H264",
-            codec.name
+            clip(&codec.name)
         );
         return Err(SdpError::unsupported(&field, detail));
     }

@@ -1,6 +1,8 @@
 //! Simulcast layers of a publisher's offer (RFC 8853), and which of them is the highest.
 
 use super::SdpError;
+use super::attributes::{first, values};
+use super::steps::Walk;
 use super::text::clip;
 use sdp_types::Media;
 
@@ -20,16 +22,16 @@ pub struct Layer {
 
 /// `a=simulcast:send a;b,c;~d` (RFC 8853): the first alternative of each stream; `~` (paused) does not matter here.
 pub(super) fn layers(media: &Media, field: &str) -> Result<Vec<Layer>, SdpError> {
-    let Some(value) = media.get_first_attribute_value("simulcast").flatten() else {
+    let Some(value) = first(&media.attributes, "simulcast") else {
         return Ok(Vec::new());
     };
-    let mut words = value.split_ascii_whitespace();
+    let mut words = value.split_ascii_whitespace().walked();
     let mut layers: Vec<Layer> = Vec::new();
     while let (Some(direction), Some(list)) = (words.next(), words.next()) {
         if direction != "send" {
             continue;
         }
-        for stream in list.split(';') {
+        for stream in list.split(';').walked() {
             let rid = stream.split(',').next().unwrap_or_default().trim_start_matches('~');
             if rid.is_empty()
                 || rid.len() > 16
@@ -40,30 +42,30 @@ pub(super) fn layers(media: &Media, field: &str) -> Result<Vec<Layer>, SdpError>
                     format!("a=simulcast: `{}` is not a rid", clip(rid)),
                 ));
             }
-            if layers.iter().any(|known| known.rid == rid) {
+            if layers.len() == MAX_LAYERS {
+                return Err(SdpError::unsupported(
+                    field,
+                    format!("more than {MAX_LAYERS} simulcast layers are not supported"),
+                ));
+            }
+            if layers.iter().walked().any(|known: &Layer| known.rid == rid) {
                 return Err(SdpError::malformed(field, format!("a=simulcast names rid {rid} twice")));
             }
             layers.push(layer(media, rid));
         }
-    }
-    if layers.len() > MAX_LAYERS {
-        return Err(SdpError::unsupported(
-            field,
-            format!("more than {MAX_LAYERS} simulcast layers are not supported"),
-        ));
     }
     Ok(layers)
 }
 
 /// `a=rid:h send max-width=1280;max-br=1500000`, with or without payload types among the restrictions.
 fn layer(media: &Media, rid: &str) -> Layer {
-    let limits = media.get_attribute_values("rid").flatten().find_map(|value| {
+    let limits = values(&media.attributes, "rid").find_map(|value| {
         let (id, rest) = value.split_once(' ')?;
         let rest = rest.trim_start().strip_prefix("send")?;
         (id == rid).then_some(rest)
     });
     let limit = |name: &str| -> Option<u64> {
-        let all = limits?.split([';', ' ']);
+        let all = limits?.split([';', ' ']).walked();
         all.filter_map(|limit| limit.split_once('='))
             .find(|(key, _)| key.trim() == name)
             .and_then(|(_, value)| value.trim().parse().ok())

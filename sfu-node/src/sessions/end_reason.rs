@@ -13,6 +13,8 @@ pub enum EndReason {
     HandshakeFailed,
     /// The client never connected.
     NeverConnected,
+    /// The client had not connected when others needed its router.
+    Evicted,
     /// Nothing was received for too long.
     Silent,
     /// A publisher sent more than it may.
@@ -33,11 +35,12 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ClientAsked,
         Self::ClientClosed,
         Self::HandshakeFailed,
         Self::NeverConnected,
+        Self::Evicted,
         Self::Silent,
         Self::SentTooMuch,
         Self::StreamEnded,
@@ -55,6 +58,7 @@ impl EndReason {
             Self::ClientClosed => "client_closed",
             Self::HandshakeFailed => "handshake_failed",
             Self::NeverConnected => "never_connected",
+            Self::Evicted => "evicted",
             Self::Silent => "silent",
             Self::SentTooMuch => "sent_too_much",
             Self::StreamEnded => "stream_ended",
@@ -74,6 +78,7 @@ impl fmt::Display for EndReason {
             Self::ClientClosed => "the client closed DTLS",
             Self::HandshakeFailed => "the DTLS handshake failed",
             Self::NeverConnected => "it never connected",
+            Self::Evicted => "it had not connected when other viewers needed its router",
             Self::Silent => "nothing was received",
             Self::SentTooMuch => "it sent more than a publisher may (--max-publisher-bitrate)",
             Self::StreamEnded => "the stream ended",

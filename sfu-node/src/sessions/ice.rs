@@ -103,6 +103,35 @@ pub struct PatchRefused {
     pub detail: String,
 }
 
+/// What `If-Match` says by itself, whatever the fragment holds: judged before the fragment is read.
+pub fn precondition(condition: &Condition, now: &IceSession, strict: bool) -> Result<(), PatchRefused> {
+    match condition {
+        Condition::Missing if strict => Err(no_condition()),
+        Condition::Missing => Ok(()),
+        condition if condition.names(&now.etag()) => Ok(()),
+        Condition::Any | Condition::Tags(_) => Err(other_session()),
+    }
+}
+
+fn no_condition() -> PatchRefused {
+    PatchRefused {
+        fault: PatchFault::NoCondition,
+        field: "If-Match",
+        detail: "send If-Match with the ETag of this ICE session, or `*` to restart ICE (RFC 9725 section 4.3)"
+            .to_owned(),
+    }
+}
+
+fn other_session() -> PatchRefused {
+    let detail =
+        "this is not the ETag of the present ICE session: it was restarted since, so drop what belongs to the old one";
+    PatchRefused {
+        fault: PatchFault::OtherSession,
+        field: "If-Match",
+        detail: detail.to_owned(),
+    }
+}
+
 /// Tells trickle from restart, and checks the precondition: a restart always needs one; a trickle needs one only with
 /// `strict`, since published players trickle without it and its credentials say as well which ICE session is meant.
 pub fn judge(
@@ -141,25 +170,10 @@ pub fn judge(
             }),
         },
     };
-    match condition {
-        Condition::Missing => {
-            let of_this_session = change == PatchAction::Trickle && fragment.ufrag.is_some();
-            if strict || !of_this_session {
-                return refuse(
-                    PatchFault::NoCondition,
-                    "If-Match",
-                    "send If-Match with the ETag of this ICE session, or `*` to restart ICE (RFC 9725 section 4.3)",
-                );
-            }
-        }
-        condition if !condition.names(&now.etag()) => {
-            return refuse(
-                PatchFault::OtherSession,
-                "If-Match",
-                "this is not the ETag of the present ICE session: it was restarted since, so drop what belongs to the old one",
-            );
-        }
-        Condition::Any | Condition::Tags(_) => {}
+    precondition(condition, now, strict)?;
+    let of_this_session = change == PatchAction::Trickle && fragment.ufrag.is_some();
+    if *condition == Condition::Missing && !of_this_session {
+        return Err(no_condition());
     }
     Ok(change)
 }

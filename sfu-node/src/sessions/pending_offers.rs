@@ -82,6 +82,11 @@ impl Offers {
         )
     }
 
+    /// What is read of an offer that waits.
+    pub fn look<T>(&self, id: &str, read: impl FnOnce(&PendingOffer) -> T) -> Option<T> {
+        self.0.lock().get(id).map(read)
+    }
+
     /// Takes an offer out, so that it is answered once.
     pub fn take(&self, id: &str) -> Option<PendingOffer> {
         self.0.lock().remove(id)

@@ -14,6 +14,7 @@ use crate::sessions::ice::IceSession;
 use crate::streams::local_stream::{LocalStream, Seat};
 use mediasoup::consumer::ConsumerLayers;
 use mediasoup::prelude::*;
+use mediasoup::router::RouterId;
 use parking_lot::Mutex;
 use sfumato_admin_api::types::SessionRole;
 use sfumato_admin_api::types::{PublicationId, SessionHandle, StreamName};
@@ -141,10 +142,23 @@ impl Session {
         self.events.announce_reconnect(url);
     }
 
-    /// The DTLS handshake is done.
-    pub fn set_connected(&self) {
+    /// The DTLS handshake is done. Answers whether the session may go on: the router of one that took long may have made room
+    /// for another one.
+    #[must_use]
+    pub fn set_connected(&self) -> bool {
+        if let Role::Viewer { seat, .. } = &self.role
+            && !seat.connect()
+        {
+            return false;
+        }
         self.connected.store(true, Ordering::Relaxed);
         *self.heard.lock() = Instant::now();
+        true
+    }
+
+    /// Whether it is a viewer on this router.
+    pub fn is_on(&self, router: RouterId) -> bool {
+        matches!(&self.role, Role::Viewer { seat, .. } if seat.router() == router)
     }
 
     /// Whether the DTLS handshake is done.

@@ -4,7 +4,9 @@
 use crate::events::status::{Activity, Status};
 use crate::layers::probe::SizeProbe;
 use crate::media::deadline::{MediaError, within};
-use crate::media::pipe::{Hop, InnerPipe, PipeListen};
+use crate::media::inner_addresses::InnerAddresses;
+use crate::media::pipe::{Hop, InnerPipe};
+use crate::media::profiles::{Profile, ProfileUse};
 use crate::media::uses::{UseGuard, Uses};
 use crate::media::worker::MediaWorker;
 use crate::media::workers::Workers;
@@ -64,6 +66,8 @@ pub struct Seat {
     local: Arc<LocalStream>,
     router: RouterId,
     _copy_use: Option<UseGuard>,
+    /// The use of a profile router, on which it is then.
+    profile: Option<ProfileUse>,
     /// The producers to consume, one a track.
     pub producers: Vec<Producer>,
 }
@@ -231,9 +235,11 @@ impl LocalStream {
         workers
     }
 
-    /// Whether a router of this process carries a copy.
-    pub fn is_on(&self, router: RouterId) -> bool {
-        self.carried_by.lock().contains_key(&router)
+    /// Drops the copy on a router that is dropped.
+    pub async fn drop_copy(&self, router: RouterId) {
+        let dropped = self.copies.lock().await.remove(&router);
+        self.carried_by.lock().remove(&router);
+        drop(dropped);
     }
 
     /// Takes a seat on a worker's main router, or on a profile router of that worker.
@@ -243,14 +249,14 @@ impl LocalStream {
         worker: &MediaWorker,
         profile: Option<&Router>,
     ) -> Result<Seat, MediaError> {
-        let (root, listen) = (workers.get(self.root_worker), workers.inner_listen());
+        let (root, addresses) = (workers.get(self.root_worker), workers.inner_addresses());
         let mut copies = self.copies.lock().await;
         if worker.index != root.index {
-            self.copy(&mut copies, root, &root.main, &worker.main, worker.index, listen)
+            self.copy(&mut copies, root, &root.main, &worker.main, worker.index, addresses)
                 .await?;
         }
         if let Some(profile) = profile {
-            self.copy(&mut copies, worker, &worker.main, profile, worker.index, listen)
+            self.copy(&mut copies, worker, &worker.main, profile, worker.index, addresses)
                 .await?;
         }
         let router = profile.unwrap_or(&worker.main).id();
@@ -266,6 +272,7 @@ impl LocalStream {
             local: Arc::clone(self),
             router,
             _copy_use: copy_use,
+            profile: None,
             producers,
         })
     }
@@ -279,9 +286,9 @@ impl LocalStream {
         if worker.index == self.root_worker {
             return Ok((self.root.clone(), None));
         }
-        let (root, listen) = (workers.get(self.root_worker), workers.inner_listen());
+        let (root, addresses) = (workers.get(self.root_worker), workers.inner_addresses());
         let mut copies = self.copies.lock().await;
-        self.copy(&mut copies, root, &root.main, &worker.main, worker.index, listen)
+        self.copy(&mut copies, root, &root.main, &worker.main, worker.index, addresses)
             .await?;
         let Some(copy) = copies.get(&worker.main.id()) else {
             return Ok((Vec::new(), None));
@@ -303,7 +310,7 @@ impl LocalStream {
         from: &Router,
         to: &Router,
         to_worker: u16,
-        listen: &PipeListen,
+        addresses: &InnerAddresses,
     ) -> Result<(), MediaError> {
         if copies.contains_key(&to.id()) {
             return Ok(());
@@ -312,7 +319,7 @@ impl LocalStream {
             Some(copy) => copy.hops.iter().map(|hop| hop.producer.clone()).collect(),
             None => self.root.clone(),
         };
-        let pipe = worker.inner_pipe(from, to, listen).await?;
+        let pipe = worker.inner_pipe(from, (to, to_worker), addresses).await?;
         let mut hops = Vec::with_capacity(sources.len());
         for source in &sources {
             hops.push(pipe.carry(source).await?);
@@ -361,6 +368,21 @@ impl Seat {
     /// Router on which the producers are.
     pub fn router(&self) -> RouterId {
         self.router
+    }
+
+    /// Holds the profile router that the seat is on.
+    pub fn hold_profile(&mut self, used: ProfileUse) {
+        self.profile = Some(used);
+    }
+
+    /// The profile router that it is on, if it is on one.
+    pub fn profile(&self) -> Option<&Arc<Profile>> {
+        self.profile.as_ref().map(ProfileUse::profile)
+    }
+
+    /// Whoever sits here is connected. Answers whether the router is still there.
+    pub fn connect(&self) -> bool {
+        self.profile.as_ref().is_none_or(ProfileUse::connect)
     }
 
     /// The publication that is watched.

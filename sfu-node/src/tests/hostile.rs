@@ -1,7 +1,7 @@
 //! Nothing that a client or a peer can send ends a worker: mediasoup asserts end the whole process, so a test that is still
 //! running at its end has proved it.
 
-use super::clients::{answer_to, fragment};
+use super::clients::{SDP, SDPFRAG, Site, answer_to, fragment};
 use super::node;
 use super::offers::{CAPTURED, captured, damage, hurt};
 use crate::negotiate::{Client, Patched};
@@ -266,4 +266,43 @@ async fn a_link_is_made_once_however_often_it_is_asked_for_and_closed_by_its_own
     assert_ne!(second.links[0].id, first.links[0].id);
     assert!(ask(&node, &replace).await.is_err(), "a second leader saw what is gone");
     assert_eq!(node.links.all().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_the_stream_and_the_session_are_judged_before_anything_that_was_sent_is_read() {
+    let site = Site::start(&["--max-viewers-per-stream=1"]).await;
+    let publisher = site.open("/whip/demo", "chromium-whip").await;
+    let garbage = ["nonsense", &"m=".repeat(30_000)];
+    for garbage in garbage {
+        site.post("/whip/demo", garbage).await.refused(409, "stream");
+    }
+    for garbage in garbage {
+        site.post("/whep/nobody", garbage).await.refused(409, "stream");
+        site.patch("/whip/demo/unknown", &[SDPFRAG], garbage)
+            .await
+            .refused(404, "session");
+        let stale = [SDPFRAG, ("if-match", "\"another\"")];
+        site.patch(&publisher.location(), &stale, garbage)
+            .await
+            .refused(412, "If-Match");
+        let offer = site.post("/whep/demo", "").await;
+        let stale = [SDP, ("if-match", "\"another\"")];
+        site.patch(&offer.location(), &stale, garbage)
+            .await
+            .refused(412, "If-Match");
+        // The offer's viewer is one already.
+        site.post("/whep/demo", garbage).await.refused(503, "");
+        drop(site.node.offers.take(offer.location().rsplit('/').next().unwrap()));
+        // And it is read where all of these are right.
+        let refused = site.post("/whep/demo", garbage).await;
+        assert!(refused.status == 400 || refused.status == 422, "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_that_is_refused_takes_the_name_from_nobody() {
+    let site = Site::start(&[]).await;
+    site.post("/whip/mine", "nonsense").await.refused(400, "body");
+    assert_eq!(site.node.names.claiming.count(), 0);
+    site.open("/whip/mine", "chromium-whip").await;
 }

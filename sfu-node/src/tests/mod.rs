@@ -9,7 +9,11 @@ mod codecs;
 mod conformance;
 mod drain;
 mod extensions;
+<<<<<<< HEAD
 pub mod fuzz;
+=======
+mod fuzz;
+>>>>>>> h1
 mod hostile;
 mod limits;
 mod links;
@@ -20,6 +24,7 @@ mod quirks;
 mod sessions;
 mod whep;
 mod whip;
+mod worst;
 
 use crate::node::{Inbox, Node};
 use crate::options::Options;

@@ -193,24 +193,3 @@ pub fn hurt(text: &str, damages: &[Damage]) -> Vec<u8> {
     }
     bytes
 }
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-    #[test]
-    fn no_damaged_offer_makes_the_parser_panic(
-        which in 0..CAPTURED.len(),
-        damages in prop::collection::vec(damage(), 1..6),
-    ) {
-        if let Ok(offer) = Offer::parse(&hurt(CAPTURED[which].1, &damages)) {
-            for section in &offer.sections {
-                let _ = publish(section, "");
-            }
-        }
-    }
-
-    #[test]
-    fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
-        let _ = Offer::parse(&bytes);
-    }
-}

@@ -3,8 +3,11 @@
 
 use super::clients::{BROWSER, Reply, SDP, SDPFRAG, Site, answer_to, restart, trickle, values};
 use super::offers::{CAPTURED, captured};
+use crate::media::inner_addresses::End;
+use crate::media::profiles::MAX_PROFILES;
 use crate::sessions::session::Role;
 use axum::http::Method;
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 /// Every captured player of VP8 that is answered: the engine of `wrtc-whep` gets a counter-offer.
@@ -318,19 +321,92 @@ async fn a_newer_engine_is_answered_when_it_is_a_browsers_and_offered_to_when_it
     }
 }
 
+/// Firefox's offer with another payload type for its sound: one that needs a profile router of its own.
+fn exotic(number: usize) -> String {
+    let offer = captured("firefox-whep").replace(":109 ", &format!(":{} ", 64 + number));
+    offer.replace(" 109 ", &format!(" {} ", 64 + number))
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn more_sets_of_payload_types_than_there_are_routers_get_a_counter_offer() {
-    // Each profile router is fed by a pipe, which takes two ports.
-    let site = with_stream(&["--pipe-ports=27200-27299"]).await;
-    let mut statuses = Vec::new();
-    for number in 0..=crate::media::worker::MAX_PROFILES {
-        let offer = captured("firefox-whep").replace(":109 ", &format!(":{} ", 64 + number));
-        let offer = offer.replace(" 109 ", &format!(" {} ", 64 + number));
-        statuses.push(site.post("/whep/demo", &offer).await.status.as_u16());
+async fn more_sets_of_payload_types_with_connected_viewers_than_there_are_routers_get_a_counter_offer() {
+    let site = with_stream(&[]).await;
+    for number in 0..MAX_PROFILES {
+        let reply = site.post("/whep/demo", &exotic(number)).await;
+        assert_eq!(reply.status, 201, "{number}: {}", reply.body);
+        let location = reply.location();
+        site.node.on_connected(location.rsplit('/').next().unwrap()).await;
     }
-    let last = statuses.pop();
-    assert!(statuses.iter().all(|status| *status == 201), "{statuses:?}");
-    assert_eq!(last, Some(406));
+    assert_eq!(site.post("/whep/demo", &exotic(MAX_PROFILES)).await.status, 406);
+    let shared = site.post("/whep/demo", &exotic(3)).await;
+    assert_eq!(
+        shared.status, 201,
+        "one of payload types that are there already is answered"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offers_of_many_payload_types_that_never_connect_keep_no_good_player_out() {
+    let site = with_stream(&[]).await;
+    let transports = async || site.node.workers.get(0).main.dump().await.unwrap().transport_ids.len();
+    let before = transports().await;
+    let mut hostile = Vec::new();
+    // Twice as many as there are places, each a router of its own.
+    for number in 0..2 * MAX_PROFILES {
+        let reply = site.post("/whep/demo", &exotic(number)).await;
+        assert_eq!(reply.status, 201, "{number}: {}", reply.body);
+        hostile.push(reply.location());
+    }
+    let good = site.open("/whep/demo", "firefox-whep").await.location();
+    site.node.on_connected(good.rsplit('/').next().unwrap()).await;
+    // Those who come after it do not cost it its router.
+    for number in 0..2 * MAX_PROFILES {
+        assert_eq!(site.post("/whep/demo", &exotic(number)).await.status, 201, "{number}");
+    }
+    assert_eq!(
+        site.ask(Method::GET, &good, &[], "").await.status,
+        204,
+        "the good player plays on"
+    );
+    let ended = site
+        .ask(Method::GET, &hostile[0], &[], "")
+        .await
+        .refused(404, "session");
+    assert!(ended.detail.contains("needed its router"), "{ended:?}");
+    assert_eq!(site.node.workers.get(0).profile_count(), MAX_PROFILES);
+    // One pipe on the main router for each profile router that is left, and nothing of those that made room.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while transports().await != before + MAX_PROFILES {
+        assert!(Instant::now() < deadline, "{} transports", transports().await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_that_connects_when_its_router_has_made_room_is_ended_with_the_reason() {
+    let site = with_stream(&[]).await;
+    let first = site.post("/whep/demo", &exotic(0)).await.location();
+    let id = first.rsplit('/').next().unwrap();
+    let session = site.node.sessions.get(id).unwrap();
+    for number in 1..=MAX_PROFILES {
+        assert_eq!(site.post("/whep/demo", &exotic(number)).await.status, 201);
+    }
+    assert!(!session.set_connected(), "its router is gone");
+    let ended = site.ask(Method::GET, &first, &[], "").await.refused(404, "session");
+    assert!(ended.detail.contains("needed its router"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_for_whom_no_port_is_left_is_told_to_ask_another_node() {
+    let site = with_stream(&[]).await;
+    let address = site.node.workers.inner_addresses().listen(0, End::ToProfile).ip;
+    let ports = site.node.options.pipe_ports.clone();
+    let taken: Vec<UdpSocket> = ports.map(|port| UdpSocket::bind((address, port)).unwrap()).collect();
+    let refused = site.post("/whep/demo", &exotic(0)).await;
+    let problem = refused.refused(503, "");
+    assert!(problem.detail.contains("--pipe-ports"), "{problem:?}");
+    assert!(refused.has("retry-after"));
+    drop(taken);
+    assert_eq!(site.post("/whep/demo", &exotic(0)).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,7 @@ pub(super) async fn patch(
     }
     require_type(&parts.headers, SDPFRAG)?;
     let condition = Condition::of(&parts.headers);
+    node.may_patch(&session, &condition).await?;
     let body = read(body).await?;
     // A restart that has begun is finished, or client and server would disagree on the present ETag.
     let work = tokio::spawn(async move { node.patch_ice(&session, &body, &condition).await });
@@ -54,6 +55,7 @@ pub(super) async fn answer(
     }
     require_type(&parts.headers, SDP)?;
     let condition = Condition::of(&parts.headers);
+    node.may_answer(&id, &condition)?;
     let body = read(body).await?;
     // Finished even when the player hangs up, or the offer would be gone and the session never begin.
     let work = tokio::spawn(async move { node.take_answer(&id, &stream, &body, &condition).await });

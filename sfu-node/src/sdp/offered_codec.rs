@@ -1,0 +1,160 @@
+//! Payload types of an m-section: what its `a=rtpmap`, `a=fmtp` and `a=rtcp-fb` lines say of each.
+
+use super::SdpError;
+use super::attributes::typed;
+use super::steps::Walk;
+use super::text::clip;
+use mediasoup::types::rtp_parameters::RtcpFeedback;
+use sdp_types::{Fmtp, Media, RtcpFb, RtcpFbPt, RtpMap};
+
+/// RTP's payload types are numbers below this.
+const PAYLOAD_TYPES: u8 = 128;
+
+/// One payload type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedCodec {
+    /// The client's payload type.
+    pub payload_type: u8,
+    /// Name as in `a=rtpmap`.
+    pub name: String,
+    /// Clock rate in Hz.
+    pub clock_rate: u32,
+    /// Audio channels; 1 when absent.
+    pub channels: u8,
+    /// `a=fmtp` parameters as text: a profile-level-id such as `42000a` is not a number.
+    pub fmtp: Vec<(String, String)>,
+    /// `a=rtcp-fb` that mediasoup knows, wildcards included.
+    pub feedback: Vec<RtcpFeedback>,
+    /// Payload type of the RTX codec that repairs this one.
+    pub rtx: Option<u8>,
+}
+
+impl OfferedCodec {
+    /// Whether this is codec `name` (case does not matter, RFC 8866 section 6.6).
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+/// What the lines of a section say, by payload type: they are read once each, in whatever order they come.
+struct Said {
+    map: Option<RtpMap>,
+    fmtp: Vec<(String, String)>,
+    /// With the number of the line, since wildcards stand between those of one payload type.
+    feedback: Vec<(usize, RtcpFeedback)>,
+}
+
+/// The payload types of an m-section in the client's order.
+pub(super) fn codecs(media: &Media, field: &str) -> Result<Vec<OfferedCodec>, SdpError> {
+    let (mut said, wildcards) = said(media, field)?;
+    let mut codecs: Vec<OfferedCodec> = Vec::new();
+    let mut place_of = [None; PAYLOAD_TYPES as usize];
+    let mut repairs: Vec<(u8, u8)> = Vec::new();
+    // The m-line's order is the client's preference.
+    for format in media.fmt.split_ascii_whitespace().walked() {
+        let payload_type: u8 =
+            format.parse().ok().filter(|pt| *pt < PAYLOAD_TYPES).ok_or_else(|| {
+                SdpError::malformed(field, format!("payload type `{}` is not 0 to 127", clip(format)))
+            })?;
+        let index = usize::from(payload_type);
+        if place_of[index].is_some() {
+            return Err(SdpError::malformed(
+                field,
+                format!("payload type {payload_type} is listed twice"),
+            ));
+        }
+        let Said { map, fmtp, feedback } = &mut said[index];
+        // Taken out: an RTX codec that is listed again repairs nothing more.
+        let Some(map) = map.take() else { continue };
+        let fmtp = std::mem::take(fmtp);
+        if map.encoding_name.eq_ignore_ascii_case("rtx") {
+            let apt = fmtp.iter().find(|(k, _)| k == "apt").and_then(|(_, v)| v.parse().ok());
+            if let Some(apt) = apt {
+                repairs.push((apt, payload_type));
+            }
+            continue;
+        }
+        place_of[index] = Some(codecs.len());
+        codecs.push(OfferedCodec {
+            payload_type,
+            name: map.encoding_name,
+            clock_rate: map.clock_rate,
+            channels: map.encoding_params.as_deref().and_then(|p| p.parse().ok()).unwrap_or(1),
+            fmtp,
+            feedback: in_order(feedback, &wildcards),
+            rtx: None,
+        });
+    }
+    for (apt, payload_type) in repairs {
+        if let Some(place) = place_of.get(usize::from(apt)).copied().flatten() {
+            codecs[place].rtx = Some(payload_type);
+        }
+    }
+    Ok(codecs)
+}
+
+/// What is said of each payload type, and the feedback of `*`.
+fn said(media: &Media, field: &str) -> Result<(Vec<Said>, Vec<(usize, RtcpFeedback)>), SdpError> {
+    let nothing = || Said {
+        map: None,
+        fmtp: Vec::new(),
+        feedback: Vec::new(),
+    };
+    let mut said: Vec<Said> = (0..PAYLOAD_TYPES).map(|_| nothing()).collect();
+    for map in typed::<RtpMap>(&media.attributes) {
+        let map = map.map_err(|error| SdpError::malformed(field, format!("a=rtpmap: {error}")))?;
+        if let Some(said) = said.get_mut(usize::from(map.payload_type)) {
+            said.map.get_or_insert(map);
+        }
+    }
+    // Some clients write parameters that the typed parser refuses; such a line only loses its parameters.
+    for fmtp in typed::<Fmtp>(&media.attributes).flatten() {
+        let Some(said) = said.get_mut(usize::from(fmtp.fmt)) else {
+            continue;
+        };
+        for parameter in fmtp.format_specific_params.into_iter().walked() {
+            let key = parameter.param.trim();
+            if !key.is_empty() {
+                let value = parameter.val.as_deref().unwrap_or_default().trim();
+                said.fmtp.push((key.to_owned(), value.to_owned()));
+            }
+        }
+    }
+    let mut wildcards = Vec::new();
+    for (line, feedback) in typed::<RtcpFb>(&media.attributes).flatten().enumerate() {
+        let of = match feedback.pt {
+            RtcpFbPt::Wildcard => &mut wildcards,
+            RtcpFbPt::Fmt(payload_type) => match said.get_mut(usize::from(payload_type)) {
+                Some(said) => &mut said.feedback,
+                None => continue,
+            },
+        };
+        // There are few kinds that mediasoup knows, so the list stays short.
+        if let Some(known) = known_feedback(&feedback)
+            && !of.iter().walked().any(|(_, there)| *there == known)
+        {
+            of.push((line, known));
+        }
+    }
+    Ok((said, wildcards))
+}
+
+fn known_feedback(feedback: &RtcpFb) -> Option<RtcpFeedback> {
+    let value = feedback.val.to_string();
+    let (name, parameter) = value.split_once(' ').unwrap_or((value.as_str(), ""));
+    let known = RtcpFeedback::from_type_parameter(name, parameter).ok()?;
+    (known != RtcpFeedback::Unsupported).then_some(known)
+}
+
+/// Feedback of one payload type with that of all, in the client's order, each once.
+fn in_order(own: &[(usize, RtcpFeedback)], wildcards: &[(usize, RtcpFeedback)]) -> Vec<RtcpFeedback> {
+    let mut all: Vec<(usize, RtcpFeedback)> = own.iter().chain(wildcards).walked().copied().collect();
+    all.sort_by_key(|(line, _)| *line);
+    let mut found = Vec::new();
+    for (_, feedback) in all {
+        if !found.iter().walked().any(|there| *there == feedback) {
+            found.push(feedback);
+        }
+    }
+    found
+}
