@@ -72,7 +72,11 @@ impl Observers {
         let openness = self.view.borrow().openness();
         let nodes = match openness {
             Openness::Open => return Ok(()),
-            Openness::Unknown => return Err(unanswered("no media node has answered yet, so nobody knows who may see it")),
+            Openness::Unknown => {
+                return Err(unanswered(
+                    "no media node has answered yet, so nobody knows who may see it",
+                ));
+            }
             Openness::Closed(nodes) => nodes,
         };
         let token = presented(headers, query).map_err(|fault| {
@@ -128,15 +132,28 @@ fn refused(status: StatusCode, title: &str, detail: String, challenge: &str) -> 
 /// The node's words. Whatever status it gives, the answer is a refusal.
 fn as_the_node_says(refusal: Option<ObserverRefusal>) -> NotSeen {
     let Some(said) = refusal else {
-        return refused(StatusCode::FORBIDDEN, "Forbidden", "the node gives no reason".to_owned(), "");
+        return refused(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "the node gives no reason".to_owned(),
+            "",
+        );
     };
-    let status = StatusCode::from_u16(said.status).ok().filter(StatusCode::is_client_error);
-    refused(status.unwrap_or(StatusCode::FORBIDDEN), &said.title, said.detail, &said.challenge)
+    let status = StatusCode::from_u16(said.status)
+        .ok()
+        .filter(StatusCode::is_client_error);
+    refused(
+        status.unwrap_or(StatusCode::FORBIDDEN),
+        &said.title,
+        said.detail,
+        &said.challenge,
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::polling::NoReport;
     use crate::view::samples::{report, view_of};
     use sfumato_admin_api::types::NodeReport;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -149,7 +166,7 @@ mod tests {
     }
 
     impl Reports for Nodes {
-        async fn report(&self, _: &str, _: Option<u64>, _: Duration) -> Result<NodeReport, String> {
+        async fn report(&self, _: &str, _: Option<u64>, _: Duration) -> Result<NodeReport, NoReport> {
             unreachable!("a token is checked")
         }
 
@@ -181,6 +198,8 @@ mod tests {
         goes_on("nobody can say").await;
         nodes.silent.store(false, Ordering::Relaxed);
         nodes.refuse.store(true, Ordering::Relaxed);
-        tokio::time::timeout(CHECK_AGAIN * 2, &mut ended).await.expect("the stream ends");
+        tokio::time::timeout(CHECK_AGAIN * 2, &mut ended)
+            .await
+            .expect("the stream ends");
     }
 }

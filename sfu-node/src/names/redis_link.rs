@@ -69,10 +69,11 @@ impl RedisLink {
         let url = match url {
             RedisUrl::Given(url) => Text::Fixed(Arc::new(url)),
             RedisUrl::InFile(path) => {
-                let followed = FollowedFile::open(&path, Rules::new(usable_url)).map_err(|source| RedisSetupError::UrlFile {
-                    path: path.display().to_string(),
-                    source,
-                })?;
+                let followed =
+                    FollowedFile::open(&path, Rules::new(usable_url)).map_err(|source| RedisSetupError::UrlFile {
+                        path: path.display().to_string(),
+                        source,
+                    })?;
                 Text::Followed(followed)
             }
         };

@@ -4,11 +4,8 @@ pub mod ice_server;
 
 use crate::access::AccessOptions;
 use crate::limits::LimitOptions;
-<<<<<<< HEAD
-use crate::names::redis_link::RedisUrl;
-=======
 use crate::media::inner_addresses;
->>>>>>> h1
+use crate::names::redis_link::RedisUrl;
 use clap::{ArgAction, Parser, ValueEnum};
 use ice_server::IceServer;
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};

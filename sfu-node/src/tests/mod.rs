@@ -9,11 +9,8 @@ mod codecs;
 mod conformance;
 mod drain;
 mod extensions;
-<<<<<<< HEAD
 pub mod fuzz;
-=======
-mod fuzz;
->>>>>>> h1
+mod fuzz_descriptions;
 mod hostile;
 mod limits;
 mod links;
