@@ -109,7 +109,10 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
     let mut registry = metrics.registry();
     let meshes = parts.iter().map(|part| Arc::clone(&part.meshes)).collect();
     registry.register_collector(Box::new(MeshGauges::new(meshes)));
-    let serving = tokio::spawn(process::server::serve(listener, waits, registry));
+    let serving = process::server::serve(listener, waits, registry).map_err(|source| RunError::Listen {
+        address: args.listen,
+        source,
+    })?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), listen = %args.listen, identity = args.identity, namespace, "started"
     );
@@ -144,7 +147,7 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
         Ok(())
     };
     metrics.set_leader(false);
-    serving.abort();
+    drop(serving);
     outcome
 }
 
