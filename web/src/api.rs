@@ -1,55 +1,56 @@
 //! The cluster for people and scripts: once as JSON, or as a stream of events; and the front door's own health.
 
 use crate::cluster::cluster;
+use crate::limits::EventStreams;
 use crate::problem::Refusal;
 use crate::view::View;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::Stream;
+use sfumato_admin_api::server::health::{Heartbeat, livez};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 /// Shortest time between two events: at most four a second.
 pub const EVENT_INTERVAL: Duration = Duration::from_millis(250);
 /// How long an event stream stays silent before a comment is sent, so that proxies do not end it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Event streams that are served at once; each holds a connection.
-const MAX_EVENT_STREAMS: usize = 256;
-
 /// What the handlers need.
 #[derive(Debug, Clone)]
 pub struct Api {
     view: watch::Receiver<View>,
     texts: watch::Receiver<Arc<str>>,
-    streams: Arc<Semaphore>,
+    streams: EventStreams,
 }
 
 impl Api {
     /// Serves this view and these events.
     #[must_use]
-    pub fn new(view: watch::Receiver<View>, texts: watch::Receiver<Arc<str>>) -> Self {
-        Self {
-            view,
-            texts,
-            streams: Arc::new(Semaphore::new(MAX_EVENT_STREAMS)),
-        }
+    pub fn new(view: watch::Receiver<View>, texts: watch::Receiver<Arc<str>>, streams: EventStreams) -> Self {
+        Self { view, texts, streams }
     }
 }
 
-/// Routes of the API and of the health checks.
+/// Routes of the API.
 pub fn routes(api: Api) -> Router {
     Router::new()
         .route("/api/v1/cluster", get(cluster_json))
         .route("/api/v1/events", get(events))
-        .route("/livez", get("ok"))
-        .route("/readyz", get(ready))
         .with_state(api)
+}
+
+/// Routes of the health checks.
+pub fn health(view: watch::Receiver<View>, heartbeat: Heartbeat) -> Router {
+    Router::new()
+        .route("/livez", get(move || std::future::ready(livez(&heartbeat))))
+        .route("/readyz", get(ready))
+        .with_state(view)
 }
 
 /// Writes the cluster's text into `texts` whenever it differs from the last one. Ends with the view; when it ends or is
@@ -82,8 +83,8 @@ async fn cluster_json(State(api): State<Api>) -> Response {
     (headers, body).into_response()
 }
 
-async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
-    match api.view.borrow().reports().next() {
+async fn ready(State(view): State<watch::Receiver<View>>) -> (StatusCode, &'static str) {
+    match view.borrow().reports().next() {
         Some(_) => (StatusCode::OK, "ok"),
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -92,26 +93,21 @@ async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn events(State(api): State<Api>) -> Result<Response, Refusal> {
-    let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
-        let detail = format!("{MAX_EVENT_STREAMS} event streams are open already; poll /api/v1/cluster instead");
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Too many event streams", detail).retry()
-    })?;
+async fn events(State(api): State<Api>, request: Request) -> Result<Response, Refusal> {
+    let place = api.streams.take(&request)?;
     let mut texts = api.texts.clone();
     texts.mark_changed();
-    let stream = Sse::new(follow(texts, permit)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    let stream = Sse::new(follow(texts, place)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     // Proxies of the nginx family hold events back unless told otherwise.
     Ok(([("x-accel-buffering", "no")], stream).into_response())
 }
 
-fn follow(
-    texts: watch::Receiver<Arc<str>>,
-    permit: OwnedSemaphorePermit,
-) -> impl Stream<Item = Result<Event, Infallible>> {
-    futures::stream::unfold((texts, permit), |(mut texts, permit)| async {
+/// `held` is dropped with the stream.
+fn follow<H>(texts: watch::Receiver<Arc<str>>, held: H) -> impl Stream<Item = Result<Event, Infallible>> {
+    futures::stream::unfold((texts, held), |(mut texts, held)| async {
         texts.changed().await.ok()?;
         let event = Event::default().event("cluster").data(&**texts.borrow_and_update());
-        Some((Ok(event), (texts, permit)))
+        Some((Ok(event), (texts, held)))
     })
 }
 
@@ -126,8 +122,7 @@ mod tests {
         let (view, seen) = watch::channel(View::default());
         let (texts, received) = watch::channel(Arc::from(""));
         tokio::spawn(publish(seen, texts));
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let mut events = std::pin::pin!(follow(received, permit));
+        let mut events = std::pin::pin!(follow(received, ()));
         assert!(events.next().await.is_some());
 
         let changing = async {

@@ -2,6 +2,7 @@
 
 use crate::api::Api;
 use crate::door::Door;
+use crate::limits::Limits;
 use crate::options::Options;
 use crate::polling::Reports;
 use crate::seeds::Seed;
@@ -11,14 +12,16 @@ use axum::Router;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TlsError;
 use sfumato_admin_api::files::{TokenFile, TokenSource, TrustedCa};
+use sfumato_admin_api::server::health::{self, Heartbeat};
 use sfumato_admin_api::server::listen;
+use sfumato_admin_api::server::serving::{self, Plain};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 /// How long open requests may take to end after the word to stop; one request may take 10 s, but nobody waits for a
 /// node that does not answer.
@@ -51,9 +54,13 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
-    /// The listener broke.
-    #[error("serving failed")]
-    Serve(#[source] std::io::Error),
+    /// The same of the address for health checks.
+    #[error("cannot serve health checks on {address}; check --health-listen, and whether another sfu-web runs")]
+    HealthListen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// Serves until `stop` is ready.
@@ -80,29 +87,65 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
     let listener = listen::bind(address)
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
+    let health = match options.health_listen {
+        Some(address) => Some(
+            listen::bind(address)
+                .await
+                .map_err(|source| ServeError::HealthListen { address, source })?,
+        ),
+        None => None,
+    };
     let seeds: Vec<String> = options.seeds.iter().map(ToString::to_string).collect();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %address, seed = seeds.join(" "), "front door is open");
-    serve(listener, options.seeds, admin, token, page, stop).await
+    let site = Site {
+        limits: Limits::of(&options.limits, address, &options.allowed_hosts),
+        health,
+        page,
+    };
+    serve(listener, site, options.seeds, admin, token, stop).await
+}
+
+/// What a front door serves, and how.
+#[derive(Debug)]
+pub struct Site {
+    /// How much clients may hold.
+    pub limits: Limits,
+    /// A listener for health checks alone.
+    pub health: Option<TcpListener>,
+    /// The page.
+    pub page: page::Files,
 }
 
 /// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line. By the admin token
 /// nodes know that requests come from here.
 ///
 /// # Errors
-/// When the listener breaks.
+/// When there is no thread for health checks.
 pub async fn serve(
     listener: TcpListener,
+    site: Site,
     seeds: Vec<Seed>,
     reports: impl Reports,
     token: TokenSource,
-    page: page::Files,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let (view, seen) = watch::channel(View::default());
     let (texts, written) = watch::channel(Arc::from(""));
     let polling = tokio::spawn(polling::run(view.clone(), seeds, reports));
     let publishing = tokio::spawn(api::publish(seen.clone(), texts));
-    let app = app(view, written, token, page);
+    let Site { limits, health, page } = site;
+    let heartbeat = Heartbeat::start();
+    let _health = match health {
+        Some(listener) => {
+            let address = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
+            let app = api::health(seen.clone(), heartbeat.clone());
+            let started = health::start(listener, app);
+            Some(started.map_err(|source| ServeError::HealthListen { address, source })?)
+        }
+        None => None,
+    };
+    let serving = limits.serving.clone();
+    let app = app(view, written, token, page, limits).merge(api::health(seen, heartbeat));
 
     let (stopping, mut stopped) = watch::channel(());
     let until_stop = async move {
@@ -112,17 +155,15 @@ pub async fn serve(
         publishing.abort();
         drop(stopping);
     };
-    let service = app.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(until_stop);
-    let result = tokio::select! {
-        result = serving => result.map_err(ServeError::Serve),
+    tokio::select! {
+        () = serving::serve(listener, Plain, app, serving, until_stop) => {}
         () = async {
             while stopped.changed().await.is_ok() {}
             tokio::time::sleep(STOP_DEADLINE).await;
-        } => Ok(()),
-    };
+        } => {}
+    }
     polling.abort();
-    result
+    Ok(())
 }
 
 /// Every route.
@@ -131,15 +172,16 @@ pub fn app(
     texts: watch::Receiver<Arc<str>>,
     token: TokenSource,
     page: page::Files,
+    limits: Limits,
 ) -> Router {
     let open = texts.clone();
-    let api = Api::new(view.subscribe(), texts);
+    let api = Api::new(view.subscribe(), texts, limits.cluster);
     Router::new()
         .merge(door::routes(Door {
             view,
             client: pass_on::client(),
             token,
-            streams: Arc::new(Semaphore::new(door::MAX_EVENT_STREAMS)),
+            streams: limits.viewers,
             open,
         }))
         .merge(api::routes(api))
