@@ -83,6 +83,7 @@ fn claims(args: &TokenArgs, now: SystemTime) -> TokenClaims {
         takeover: args.takeover,
         exp: NumericDate::of(now + args.expires),
         nbf: None,
+        sub: args.subject.clone(),
         iss: args.issuer.clone(),
         aud: args.audience.clone().map(Audience::One),
     }
@@ -139,6 +140,8 @@ mod tests {
                 "--takeover",
                 "--expires",
                 "90s",
+                "--subject",
+                "ann",
                 "--issuer",
                 "us",
                 "--audience",
@@ -158,6 +161,7 @@ mod tests {
             audience: Some("live".into()),
         };
         let ask = |action, stream: &str, at| check(&claims, &rules, action, &stream.parse().unwrap(), at);
+        assert_eq!(claims.sub.as_deref(), Some("ann"));
         assert!(ask(Action::Publish, "demo", now).unwrap().takeover);
         assert!(ask(Action::Play, "a-1", now).is_ok());
         assert!(ask(Action::Play, "b", now).is_ok());

@@ -1,12 +1,15 @@
 //! Running a node: its listeners, its tasks, and how it ends.
 
 use crate::http;
+use crate::listeners;
 use crate::node::{self, Node};
 use crate::options::Options;
 use crate::sessions::end_reason::EndReason;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::{TokenFile, TokenSource, TrustedCa};
+use sfumato_admin_api::server::health::{self, Heartbeat};
 use sfumato_admin_api::server::listen;
+use sfumato_admin_api::server::serving::{Plain, serve};
 use sfumato_admin_api::types::DrainReason;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,17 +37,16 @@ pub async fn run(options: Options) -> Result<(), String> {
     let clients = bind("--listen", options.listen).await?;
     let admin = bind("--admin-listen", options.admin_listen).await?;
     let health = bind("--health-listen", options.health_listen).await?;
-    let admin = match (&options.admin_tls_cert, &options.admin_tls_key) {
+    let tls = match (&options.admin_tls_cert, &options.admin_tls_key) {
         (Some(cert), Some(key)) => {
             let files = http::tls::KeyFiles {
                 cert: cert.clone(),
                 key: key.clone(),
             };
-            let listener = http::tls::TlsListener::start(admin, files)
-                .map_err(|error| format!("--admin-tls-cert, --admin-tls-key: {error}"))?;
-            Either::Tls(listener)
+            let tls = http::tls::Tls::start(files);
+            Some(tls.map_err(|error| format!("--admin-tls-cert, --admin-tls-key: {error}"))?)
         }
-        _ => Either::Plain(admin),
+        _ => None,
     };
     let peers = match &options.admin_ca {
         Some(path) => {
@@ -56,28 +58,30 @@ pub async fn run(options: Options) -> Result<(), String> {
     let (node, inbox) = Node::start(options, peers).await.map_err(|error| error.to_string())?;
     node::start_tasks(&node, inbox);
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let ended = || {
+        let mut stopped = stopped.clone();
+        async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        }
+    };
     let mut servers = tokio::task::JoinSet::new();
     let clients_app = http::clients::router(Arc::clone(&node), tokens.clone());
+    servers.spawn(serve(
+        clients,
+        Plain,
+        clients_app,
+        listeners::clients(&node.options),
+        ended(),
+    ));
     let admin_app = http::admin::router(Arc::clone(&node), tokens);
-    for (listener, app) in [
-        (Either::Plain(clients), clients_app),
-        (admin, admin_app),
-        (Either::Plain(health), http::health::router(Arc::clone(&node))),
-    ] {
-        let mut stopped = stopped.clone();
-        let ended = async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        match listener {
-            Either::Plain(listener) => {
-                let service = app.into_make_service_with_connect_info::<SocketAddr>();
-                servers.spawn(async move { axum::serve(listener, service).with_graceful_shutdown(ended).await });
-            }
-            Either::Tls(listener) => {
-                servers.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(ended).await });
-            }
-        }
-    }
+    let admin_serving = listeners::admin(&node.options);
+    match tls {
+        Some(tls) => servers.spawn(serve(admin, tls, admin_app, admin_serving, ended())),
+        None => servers.spawn(serve(admin, Plain, admin_app, admin_serving, ended())),
+    };
+    let health_app = http::health::router(Arc::clone(&node), Heartbeat::start());
+    // It answers until the process ends.
+    let _health = health::start(health, health_app).map_err(|error| format!("--health-listen: {error}"))?;
     node.state.set_started();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), node = %node.me.name, incarnation = %node.me.incarnation,
@@ -100,12 +104,6 @@ pub async fn run(options: Options) -> Result<(), String> {
     .await;
     tracing::info!(node = %node.me.name, "ended");
     outcome
-}
-
-/// A listener with or without TLS.
-enum Either {
-    Plain(TcpListener),
-    Tls(http::tls::TlsListener),
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {

@@ -7,6 +7,7 @@ mod presented;
 
 pub use options::AccessOptions;
 
+use crate::limits::Subject;
 use axum::http::HeaderMap;
 use keys::Keys;
 use presented::presented;
@@ -68,26 +69,27 @@ impl Gate {
         Ok(Self::Tokens { keys, rules })
     }
 
-    /// The rights of a request.
+    /// The rights of a request, and the subject of its token if that names one.
     pub fn admit(
         &self,
         action: Action,
         stream: &StreamName,
         headers: &HeaderMap,
         query: Option<&str>,
-    ) -> Result<Access, NotAdmitted> {
+    ) -> Result<(Access, Option<Subject>), NotAdmitted> {
         let Self::Tokens { keys, rules } = self else {
-            return Ok(Access::default());
+            return Ok((Access::default(), None));
         };
         let token = presented(headers, query).map_err(NotAdmitted::Unusable)?;
         let Some(token) = token else {
             return Err(NotAdmitted::Missing(action));
         };
         let claims = keys::verify(token, keys.versions(Instant::now()).iter()).map_err(NotAdmitted::Invalid)?;
-        check(&claims, rules, action, stream, SystemTime::now()).map_err(|denied| match denied {
+        let access = check(&claims, rules, action, stream, SystemTime::now()).map_err(|denied| match denied {
             Denied::Invalid(why) => NotAdmitted::Invalid(why),
             insufficient @ Denied::Insufficient { .. } => NotAdmitted::Insufficient(insufficient.to_string()),
-        })
+        })?;
+        Ok((access, claims.sub.as_deref().map(Subject::from)))
     }
 }
 

@@ -6,7 +6,6 @@ use crate::ids::{SessionId, new_session_id, short};
 use crate::layers::request::MediaId;
 use crate::layers::viewer::{ViewerLayers, estimates_bandwidth};
 use crate::media::deadline::within;
-use crate::media::worker::MediaWorker;
 use crate::node::{Descriptions, Node, RelayError};
 use crate::sdp::capabilities::viewer_capabilities;
 use crate::sdp::credentials::Credentials;
@@ -14,7 +13,7 @@ use crate::sdp::offer::{Offer, Section};
 use crate::sdp::server_offer::rtx;
 use crate::sdp::{SdpError, answer};
 use crate::sessions::end_reason::EndReason;
-use crate::sessions::session::Role;
+use crate::sessions::session::{Held, Role};
 use crate::streams::carried::{Carried, Fetched};
 use crate::streams::local_stream::{LocalStream, Seat};
 use mediasoup::prelude::*;
@@ -38,8 +37,7 @@ pub(super) struct Viewer {
     pub(super) client: Vec<Credentials>,
     /// What this server wrote.
     pub(super) ours: String,
-    pub(super) transport: WebRtcTransport,
-    pub(super) worker: Arc<MediaWorker>,
+    pub(super) held: Held,
 }
 
 impl Node {
@@ -50,13 +48,11 @@ impl Node {
         client: &Client,
         body: &[u8],
     ) -> Result<Answered, Refusal> {
-        let _place = self.take_place()?;
+        let place = self.take_place(client)?;
         if body.is_empty() {
-            let (local, fetched) = self.find_stream(stream).await?;
+            let found = self.find_stream(stream).await?;
             let kinds = [TrackKind::Audio, TrackKind::Video];
-            return self
-                .offer(stream, &local, fetched, &kinds, Given::Offer, client.max_height)
-                .await;
+            return self.offer(stream, found, &kinds, Given::Offer, client, place).await;
         }
         let offer = Offer::parse(body)?;
         viewer_sections(&offer)?;
@@ -70,8 +66,9 @@ impl Node {
             self.seat(&local, &worker, &choices).await?
         };
         let Some((router, seat)) = seated else {
+            let found = (local, fetched);
             return self
-                .offer(stream, &local, fetched, &kinds, Given::CounterOffer, client.max_height)
+                .offer(stream, found, &kinds, Given::CounterOffer, client, place)
                 .await;
         };
         let capabilities: Vec<Option<RtpCapabilities>> = choices
@@ -136,8 +133,11 @@ impl Node {
             max_height: client.max_height,
             client: offer.ice.clone(),
             ours: sdp.clone(),
-            transport,
-            worker,
+            held: Held {
+                transport,
+                worker,
+                place,
+            },
         };
         let (session, etag) = self.open_viewer(viewer).await?;
         Ok(Answered {
@@ -167,7 +167,7 @@ impl Node {
             client: viewer.client,
             ours: &viewer.ours,
         };
-        let etag = self.open_session(&id, &stream, role, descriptions, viewer.transport, viewer.worker);
+        let etag = self.open_session(&id, &stream, role, descriptions, viewer.held);
         self.state.touch();
         // The stream may have ended while this viewer was being set up; nobody would close it later.
         if !self.still_live(

@@ -5,6 +5,7 @@
 use crate::events::streams::EventStreams;
 use crate::ids::SessionId;
 use crate::layers::viewer::ViewerLayers;
+use crate::limits::SessionPlace;
 use crate::limits::bitrate::Sending;
 use crate::media::counts::Counts;
 use crate::media::worker::MediaWorker;
@@ -59,6 +60,14 @@ impl Role {
     }
 }
 
+/// What a session holds of the node.
+pub struct Held {
+    pub transport: WebRtcTransport,
+    pub worker: Arc<MediaWorker>,
+    /// Its place among those that may be.
+    pub place: SessionPlace,
+}
+
 /// A WHIP or WHEP session.
 pub struct Session {
     /// Last part of its URL.
@@ -73,6 +82,7 @@ pub struct Session {
     pub bundle: BundleTag,
     pub transport: WebRtcTransport,
     worker: Arc<MediaWorker>,
+    place: SessionPlace,
     created: Instant,
     connected: AtomicBool,
     bytes: AtomicU64,
@@ -85,15 +95,12 @@ pub struct Session {
 
 impl Session {
     /// A session that has just been answered.
-    pub fn new(
-        id: SessionId,
-        stream: StreamName,
-        role: Role,
-        ice: IceSession,
-        bundle: BundleTag,
-        transport: WebRtcTransport,
-        worker: Arc<MediaWorker>,
-    ) -> Self {
+    pub fn new(id: SessionId, stream: StreamName, role: Role, ice: IceSession, bundle: BundleTag, held: Held) -> Self {
+        let Held {
+            transport,
+            worker,
+            place,
+        } = held;
         worker.sessions.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         Self {
@@ -104,6 +111,7 @@ impl Session {
             bundle,
             transport,
             worker,
+            place,
             created: now,
             connected: AtomicBool::new(false),
             bytes: AtomicU64::new(0),
@@ -144,6 +152,7 @@ impl Session {
     /// The DTLS handshake is done.
     pub fn set_connected(&self) {
         self.connected.store(true, Ordering::Relaxed);
+        self.place.connected();
         *self.heard.lock() = Instant::now();
     }
 
@@ -283,14 +292,6 @@ impl Sessions {
             .filter(|s| matches!(&s.role, Role::Viewer { seat, .. } if seat.local().publication == *publication))
             .map(|s| s.id.clone())
             .collect()
-    }
-
-    /// Open sessions, and those of them that are not connected.
-    pub fn in_use(&self) -> (u32, u32) {
-        let open = self.open.lock();
-        let half_open = open.values().filter(|s| !s.is_connected()).count();
-        let of = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        (of(open.len()), of(half_open))
     }
 
     /// Publishers and viewers.
