@@ -88,6 +88,9 @@ pub struct TokenArgs {
     /// How long it is valid, from now on; at most 10years.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = expires)]
     pub expires: Duration,
+    /// Whom it is for (`sub`): all tokens of one subject together have one client's share of what a node limits.
+    #[arg(long, value_name = "NAME")]
+    pub subject: Option<String>,
     /// Issuer to write into it (`iss`), where nodes run with --auth-issuer.
     #[arg(long, value_name = "NAME")]
     pub issuer: Option<String>,

@@ -86,6 +86,7 @@ fn claims(args: &TokenArgs, now: SystemTime) -> TokenClaims {
         observe: args.observe,
         exp: NumericDate::of(now + args.expires),
         nbf: None,
+        sub: args.subject.clone(),
         iss: args.issuer.clone(),
         aud: args.audience.clone().map(Audience::One),
     }
@@ -143,6 +144,8 @@ mod tests {
                 "--observe",
                 "--expires",
                 "90s",
+                "--subject",
+                "ann",
                 "--issuer",
                 "us",
                 "--audience",
@@ -162,6 +165,7 @@ mod tests {
             audience: Some("live".into()),
         };
         let ask = |action, stream: &str, at| check(&claims, &rules, action, &stream.parse().unwrap(), at);
+        assert_eq!(claims.sub.as_deref(), Some("ann"));
         assert!(ask(Action::Publish, "demo", now).unwrap().takeover);
         assert_eq!(check_observer(&claims, &rules, now), Ok(()));
         assert!(ask(Action::Play, "a-1", now).is_ok());

@@ -11,6 +11,7 @@
 //! | `node` | acts on all of these; the only one that changes several of them at once |
 //! | `negotiate` | from an offer to a session |
 //! | [`http`] | the three listeners, and which status each error becomes |
+//! | `listeners` | how much the clients of each listener may hold |
 //! | `serve` | starts the node, its tasks and its listeners, and ends them |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -22,6 +23,7 @@ mod ids;
 mod layers;
 mod limits;
 mod links;
+mod listeners;
 mod media;
 mod names;
 mod negotiate;

@@ -1,6 +1,7 @@
 //! Running a node: its listeners, its tasks, and how it ends.
 
 use crate::http;
+use crate::listeners;
 use crate::node::{self, Node};
 use crate::options::Options;
 use crate::sessions::end_reason::EndReason;
@@ -8,9 +9,10 @@ use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::{TokenFile, TokenSource, TrustedCa};
 use sfumato_admin_api::program::task;
 use sfumato_admin_api::server::admin_token::Accepted;
+use sfumato_admin_api::server::health::{self, Heartbeat};
 use sfumato_admin_api::server::listen;
+use sfumato_admin_api::server::serving::{Plain, serve};
 use sfumato_admin_api::types::DrainReason;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,17 +33,16 @@ pub async fn run(options: Options) -> Result<(), String> {
     let clients = bind("--listen", options.listen).await?;
     let admin = bind("--admin-listen", options.admin_listen).await?;
     let health = bind("--health-listen", options.health_listen).await?;
-    let admin = match (&options.admin_tls_cert, &options.admin_tls_key) {
+    let tls = match (&options.admin_tls_cert, &options.admin_tls_key) {
         (Some(cert), Some(key)) => {
             let files = http::tls::KeyFiles {
                 cert: cert.clone(),
                 key: key.clone(),
             };
-            let listener = http::tls::TlsListener::start(admin, files)
-                .map_err(|error| format!("--admin-tls-cert, --admin-tls-key: {error}"))?;
-            Either::Tls(listener)
+            let tls = http::tls::Tls::start(files);
+            Some(tls.map_err(|error| format!("--admin-tls-cert, --admin-tls-key: {error}"))?)
         }
-        _ => Either::Plain(admin),
+        _ => None,
     };
     let peers = match &options.admin_ca {
         Some(path) => {
@@ -53,28 +54,30 @@ pub async fn run(options: Options) -> Result<(), String> {
     let (node, inbox) = Node::start(options, peers).await.map_err(|error| error.to_string())?;
     node::start_tasks(&node, inbox);
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let ended = || {
+        let mut stopped = stopped.clone();
+        async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        }
+    };
     let mut servers = JoinSet::new();
     let clients_app = http::clients::router(Arc::clone(&node), tokens.clone());
+    servers.spawn(serve(
+        clients,
+        Plain,
+        clients_app,
+        listeners::clients(&node.options),
+        ended(),
+    ));
     let admin_app = http::admin::router(Arc::clone(&node), tokens);
-    for (listener, app) in [
-        (Either::Plain(clients), clients_app),
-        (admin, admin_app),
-        (Either::Plain(health), http::health::router(Arc::clone(&node))),
-    ] {
-        let mut stopped = stopped.clone();
-        let ended = async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        match listener {
-            Either::Plain(listener) => {
-                let service = app.into_make_service_with_connect_info::<SocketAddr>();
-                servers.spawn(async move { axum::serve(listener, service).with_graceful_shutdown(ended).await });
-            }
-            Either::Tls(listener) => {
-                servers.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(ended).await });
-            }
-        }
-    }
+    let admin_serving = listeners::admin(&node.options);
+    match tls {
+        Some(tls) => servers.spawn(serve(admin, tls, admin_app, admin_serving, ended())),
+        None => servers.spawn(serve(admin, Plain, admin_app, admin_serving, ended())),
+    };
+    let health_app = http::health::router(Arc::clone(&node), Heartbeat::start());
+    // It answers until the process ends.
+    let _health = health::start(health, health_app).map_err(|error| format!("--health-listen: {error}"))?;
     node.state.set_started();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), node = %node.me.name, incarnation = %node.me.incarnation,
@@ -121,12 +124,6 @@ fn tokens(options: &Options) -> Result<(Option<http::admin::Tokens>, TokenSource
     Ok((Some(Arc::new(accepted)), source))
 }
 
-/// A listener with or without TLS.
-enum Either {
-    Plain(TcpListener),
-    Tls(http::tls::TlsListener),
-}
-
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
     listen::bind(address)
         .await
@@ -135,7 +132,7 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
 
 /// SIGTERM drains the node and ends it once it is empty; a second signal, or SIGINT, ends it at once. A dead worker, task
 /// or listener ends it with an error, so that it is restarted.
-async fn wait_for_the_end(node: &Arc<Node>, servers: &mut JoinSet<io::Result<()>>) -> Result<(), String> {
+async fn wait_for_the_end(node: &Arc<Node>, servers: &mut JoinSet<()>) -> Result<(), String> {
     let listen = |kind| signal(kind).map_err(|error| format!("listening for signals: {error}"));
     let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let mut signals = 0;
@@ -167,11 +164,10 @@ async fn wait_for_the_end(node: &Arc<Node>, servers: &mut JoinSet<io::Result<()>
 }
 
 /// Why a listener serves no longer although nobody has asked it to end.
-fn listener_ended(how: Option<Result<io::Result<()>, JoinError>>) -> String {
+fn listener_ended(how: Option<Result<(), JoinError>>) -> String {
     let why = match how {
-        Some(Ok(Err(error))) => error.to_string(),
         Some(Err(error)) => task::panic_of(error).unwrap_or_else(|| "it was aborted".to_owned()),
-        Some(Ok(Ok(()))) | None => "it returned".to_owned(),
+        Some(Ok(())) | None => "it returned".to_owned(),
     };
     format!("a listener has ended: {why}")
 }

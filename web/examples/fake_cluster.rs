@@ -13,8 +13,10 @@
 mod fake_node;
 
 use fake_node::{FakeNode, mesh};
+use sfu_web::limits::Limits;
+use sfu_web::options::LimitOptions;
 use sfu_web::page::Files;
-use sfu_web::server;
+use sfu_web::server::{self, Site};
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
 use sfumato_admin_api::program::log::LogFormat;
@@ -50,11 +52,17 @@ async fn main() {
     let seeds = vec![nodes[0].peer.admin_url.parse().unwrap()];
     let token = TokenSource::fixed("");
     let page = Files::of(std::env::var_os("SFUMATO_WEB_PAGE_DIR").map(PathBuf::from).as_deref()).unwrap();
+    let limits = Limits::of(&LimitOptions::default(), listener.local_addr().unwrap(), &[]);
+    let site = Site {
+        limits,
+        health: None,
+        page,
+    };
     let stop = async {
         let _ = tokio::signal::ctrl_c().await;
     };
     tokio::select! {
-        served = server::serve(listener, seeds, HttpNodeAdmin::new(token.clone()), token, page, stop) => served.unwrap(),
+        served = server::serve(listener, site, seeds, HttpNodeAdmin::new(token.clone()), token, stop) => served.unwrap(),
         () = move_figures(&nodes) => {}
     }
 }

@@ -1,21 +1,22 @@
 //! The cluster for people and scripts: once as JSON, or as a stream of events; and the front door's own health.
 
 use crate::cluster::cluster;
+use crate::limits::EventStreams;
 use crate::observers::Observers;
 use crate::problem::Refusal;
 use crate::view::View;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
+use sfumato_admin_api::server::health::{Heartbeat, livez};
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 /// Shortest time between two events: at most four a second.
 pub const EVENT_INTERVAL: Duration = Duration::from_millis(250);
@@ -23,8 +24,6 @@ pub const EVENT_INTERVAL: Duration = Duration::from_millis(250);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// That comment.
 const COMMENT: &[u8] = b":\n\n";
-/// Event streams that are served at once; each holds a connection.
-const MAX_EVENT_STREAMS: usize = 256;
 
 /// The cluster as everybody is told of it: written once for all readers.
 #[derive(Debug, Clone, Default)]
@@ -47,33 +46,37 @@ impl Told {
 /// What the handlers need.
 #[derive(Clone)]
 pub struct Api {
-    view: watch::Receiver<View>,
     told: watch::Receiver<Told>,
     observers: Observers,
-    streams: Arc<Semaphore>,
+    streams: EventStreams,
 }
 
 impl Api {
     /// Serves this view and what is told of it to those who may see it.
     #[must_use]
-    pub fn new(view: watch::Receiver<View>, told: watch::Receiver<Told>, observers: Observers) -> Self {
+    pub fn new(told: watch::Receiver<Told>, observers: Observers, streams: EventStreams) -> Self {
         Self {
-            view,
             told,
             observers,
-            streams: Arc::new(Semaphore::new(MAX_EVENT_STREAMS)),
+            streams,
         }
     }
 }
 
-/// Routes of the API and of the health checks.
+/// Routes of the API.
 pub fn routes(api: Api) -> Router {
     Router::new()
         .route("/api/v1/cluster", get(cluster_json))
         .route("/api/v1/events", get(events))
-        .route("/livez", get("ok"))
-        .route("/readyz", get(ready))
         .with_state(api)
+}
+
+/// Routes of the health checks.
+pub fn health(view: watch::Receiver<View>, heartbeat: Heartbeat) -> Router {
+    Router::new()
+        .route("/livez", get(move || std::future::ready(livez(&heartbeat))))
+        .route("/readyz", get(ready))
+        .with_state(view)
 }
 
 /// Tells of the cluster whenever it differs from what was told last. Ends with the view; when it ends or is dropped, so do
@@ -111,8 +114,8 @@ async fn cluster_json(
     Ok((headers, told.json.clone()).into_response())
 }
 
-async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
-    match api.view.borrow().reports().next() {
+async fn ready(State(view): State<watch::Receiver<View>>) -> (StatusCode, &'static str) {
+    match view.borrow().reports().next() {
         Some(_) => (StatusCode::OK, "ok"),
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -121,12 +124,10 @@ async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn events(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Refusal> {
+async fn events(State(api): State<Api>, request: Request) -> Result<Response, Refusal> {
+    let (headers, query) = (request.headers().clone(), request.uri().query().map(str::to_owned));
     api.observers.admit(&headers, query.as_deref()).await?;
-    let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
-        let detail = format!("{MAX_EVENT_STREAMS} event streams are open already; poll /api/v1/cluster instead");
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Too many event streams", detail).retry()
-    })?;
+    let place = api.streams.take(&request)?;
     let mut told = api.told;
     told.mark_changed();
     let refused = Box::pin(api.observers.until_refused(headers, query));
@@ -136,11 +137,12 @@ async fn events(State(api): State<Api>, RawQuery(query): RawQuery, headers: Head
         // Proxies of the nginx family hold events back unless told otherwise.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((headers, Body::from_stream(follow(told, permit).take_until(refused))).into_response())
+    Ok((headers, Body::from_stream(follow(told, place).take_until(refused))).into_response())
 }
 
-fn follow(told: watch::Receiver<Told>, permit: OwnedSemaphorePermit) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    futures::stream::unfold((told, permit), |(mut told, permit)| async {
+/// `held` is dropped with the stream.
+fn follow<H>(told: watch::Receiver<Told>, held: H) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    futures::stream::unfold((told, held), |(mut told, held)| async {
         let event = loop {
             match tokio::time::timeout(KEEP_ALIVE, told.changed()).await {
                 Err(_) => break Bytes::from_static(COMMENT),
@@ -151,7 +153,7 @@ fn follow(told: watch::Receiver<Told>, permit: OwnedSemaphorePermit) -> impl Str
                 break event;
             }
         };
-        Some((Ok(event), (told, permit)))
+        Some((Ok(event), (told, held)))
     })
 }
 
@@ -174,8 +176,7 @@ mod tests {
         let (view, seen) = watch::channel(View::default());
         let (told, received) = watch::channel(Told::default());
         tokio::spawn(publish(seen, told));
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let mut events = std::pin::pin!(follow(received, permit));
+        let mut events = std::pin::pin!(follow(received, ()));
         assert!(events.next().await.is_some());
 
         let changing = async {

@@ -5,6 +5,7 @@
 
 use crate::api::Told;
 use crate::cors;
+use crate::limits::EventStreams;
 use crate::pass_on::{self, MAX_BODY_BYTES, Outgoing, PassOnError, REQUEST_DEADLINE};
 use crate::pick::{Role, pick};
 use crate::problem::Refusal;
@@ -24,8 +25,7 @@ use rand::RngExt as _;
 use sfumato_admin_api::files::TokenSource;
 use sfumato_admin_api::types::{NodeName, StreamName};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 /// Most nodes that are asked to take one session. Those that do not take connections cost up to 2 s each.
 const MOST_ASKED: usize = 4;
@@ -40,13 +40,10 @@ pub struct Door {
     /// The token by which nodes know us.
     pub token: TokenSource,
     /// Streams of events that may be passed on at a time; each holds two connections.
-    pub streams: Arc<Semaphore>,
+    pub streams: EventStreams,
     /// Ends, by losing its sender, when the front door stops: streams of events would hold it open for ever.
     pub open: watch::Receiver<Told>,
 }
-
-/// Streams of events that are passed on at a time.
-pub const MAX_EVENT_STREAMS: usize = 4096;
 
 /// The two protocols, which differ in who may take a session and in what a `HEAD` finds out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,10 +187,7 @@ async fn forward(door: &Door, path: &SessionPath<'_>, request: Request) -> Resul
 
 /// Passes on what lies below a session. A stream of events goes on until the node, the client or the front door ends it.
 async fn follow(door: &Door, path: &SessionPath<'_>, request: Request) -> Result<Response, Refusal> {
-    let permit = Arc::clone(&door.streams).try_acquire_owned().map_err(|_| {
-        let detail = format!("{MAX_EVENT_STREAMS} event streams are passed on already; do without, or try again");
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Too many event streams", detail).retry()
-    })?;
+    let place = door.streams.take(&request)?;
     let answer = within_deadline(forward(door, path, request)).await?;
     if !pass_on::is_event_stream(answer.headers()) {
         return Ok(answer);
@@ -203,7 +197,7 @@ async fn follow(door: &Door, path: &SessionPath<'_>, request: Request) -> Result
     Ok(answer.map(|body| {
         let events = body.into_data_stream().take_until(Box::pin(stopped));
         Body::from_stream(events.map(move |chunk| {
-            let _held_while_it_flows = &permit;
+            let _held_while_it_flows = &place;
             chunk
         }))
     }))

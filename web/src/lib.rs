@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod cluster_json;
 pub mod cors;
 pub mod door;
+pub mod limits;
 pub mod observers;
 pub mod options;
 pub mod page;

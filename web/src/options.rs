@@ -1,9 +1,10 @@
 //! The command line. Every option is a flag and an environment variable, and `--help` says unit and default.
 
 use crate::seeds::Seed;
-use clap::Parser;
+use clap::{Args, Parser};
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
-use sfumato_admin_api::program::option_values::socket_address;
+use sfumato_admin_api::program::option_values::{socket_address, whole_number};
+use sfumato_admin_api::server::client_address::Networks;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -52,6 +53,24 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_WEB_INSECURE_ADMIN")]
     pub insecure_admin: bool,
 
+    /// Address of a listener for `/livez` and `/readyz` alone (HTTP). It answers while the listener for everybody is full
+    /// [default: none; that one answers them as well]
+    #[arg(long, env = "SFUMATO_WEB_HEALTH_LISTEN", value_name = "IP:PORT", value_parser = socket_address)]
+    pub health_listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub limits: LimitOptions,
+
+    /// Names that requests may be for besides `localhost` and addresses, comma separated, where `--listen` is on loopback:
+    /// those of a proxy on this machine that passes its own name on [any: `*`]
+    #[arg(
+        long = "allowed-host",
+        env = "SFUMATO_WEB_ALLOWED_HOST",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub allowed_hosts: Vec<String>,
+
     /// Directory to read the page from at each request, for work on the page: a change shows when the page is loaded again.
     /// Without it, the page is that of the program
     #[arg(long, env = "SFUMATO_WEB_PAGE_DIR", value_name = "DIR")]
@@ -64,6 +83,52 @@ pub struct Options {
     /// What is logged: a level, or levels by module as well, such as `info,sfu_web=debug`
     #[arg(long, env = "SFUMATO_WEB_LOG", value_name = "FILTER", default_value = "info")]
     pub log: LogFilter,
+}
+
+const MAX_CONNECTIONS: u32 = 8192;
+const MAX_EVENT_STREAMS: u32 = 4096;
+
+/// How much clients may hold.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitOptions {
+    /// Most connections. Above half of them, one client address (IPv6: one /64) has at most a tenth
+    #[arg(long, env = "SFUMATO_WEB_MAX_CONNECTIONS", value_name = "N", default_value_t = MAX_CONNECTIONS, value_parser = whole_number::<u32>(16..=1_000_000, MAX_CONNECTIONS))]
+    pub max_connections: u32,
+
+    /// Most event streams of viewers that are passed on at a time; above half of them, one client address has at most a tenth
+    #[arg(long, env = "SFUMATO_WEB_MAX_EVENT_STREAMS", value_name = "N", default_value_t = MAX_EVENT_STREAMS, value_parser = whole_number::<u32>(10..=1_000_000, MAX_EVENT_STREAMS))]
+    pub max_event_streams: u32,
+
+    /// Proxies before this front door whose X-Forwarded-For is trusted: addresses or networks, comma separated [none: `-`]
+    #[arg(
+        long,
+        env = "SFUMATO_WEB_TRUSTED_PROXY",
+        value_name = "NETWORK,...",
+        default_value = "-"
+    )]
+    pub trusted_proxy: Networks,
+
+    /// Addresses or networks that have no share, comma separated: many people are behind each, as on a campus. They are
+    /// bounded by the whole alone [none: `-`]
+    #[arg(
+        long,
+        env = "SFUMATO_WEB_TRUSTED_ADDRESS",
+        value_name = "NETWORK,...",
+        default_value = "-"
+    )]
+    pub trusted_address: Networks,
+}
+
+impl Default for LimitOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: MAX_CONNECTIONS,
+            max_event_streams: MAX_EVENT_STREAMS,
+            trusted_proxy: Networks::default(),
+            trusted_address: Networks::default(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::api::{Api, Told};
 use crate::door::Door;
+use crate::limits::Limits;
 use crate::observers::Observers;
 use crate::options::Options;
 use crate::polling::Reports;
@@ -13,14 +14,15 @@ use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TlsError;
 use sfumato_admin_api::files::{TokenFile, TokenSource, TrustedCa};
 use sfumato_admin_api::program::task::{self, Fatal};
+use sfumato_admin_api::server::health::{self, Heartbeat};
 use sfumato_admin_api::server::listen;
+use sfumato_admin_api::server::serving::{self, Plain};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 /// How long open requests may take to end after the word to stop; one request may take 10 s, but nobody waits for a
 /// node that does not answer.
@@ -53,9 +55,13 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
-    /// The listener broke.
-    #[error("serving failed")]
-    Serve(#[source] std::io::Error),
+    /// The same of the address for health checks.
+    #[error("cannot serve health checks on {address}; check --health-listen, and whether another sfu-web runs")]
+    HealthListen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
     /// A task that this program lives by has failed.
     #[error("{0}")]
     Task(String),
@@ -85,22 +91,46 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
     let listener = listen::bind(address)
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
+    let health = match options.health_listen {
+        Some(address) => Some(
+            listen::bind(address)
+                .await
+                .map_err(|source| ServeError::HealthListen { address, source })?,
+        ),
+        None => None,
+    };
     let seeds: Vec<String> = options.seeds.iter().map(ToString::to_string).collect();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %address, seed = seeds.join(" "), "front door is open");
-    serve(listener, options.seeds, admin, token, page, stop).await
+    let site = Site {
+        limits: Limits::of(&options.limits, address, &options.allowed_hosts),
+        health,
+        page,
+    };
+    serve(listener, site, options.seeds, admin, token, stop).await
+}
+
+/// What a front door serves, and how.
+#[derive(Debug)]
+pub struct Site {
+    /// How much clients may hold.
+    pub limits: Limits,
+    /// A listener for health checks alone.
+    pub health: Option<TcpListener>,
+    /// The page.
+    pub page: page::Files,
 }
 
 /// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line. By the token
 /// nodes know that requests come from here.
 ///
 /// # Errors
-/// When the listener breaks, or a task ends that it lives by.
+/// When there is no thread for health checks, or a task ends that it lives by.
 pub async fn serve(
     listener: TcpListener,
+    site: Site,
     seeds: Vec<Seed>,
     reports: impl Reports,
     token: TokenSource,
-    page: page::Files,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let (view, seen) = watch::channel(View::default());
@@ -108,8 +138,20 @@ pub async fn serve(
     let observers = Observers::new(seen.clone(), reports.clone());
     let fatal = Fatal::default();
     let polling = task::vital(&fatal, "polling nodes", polling::run(view.clone(), seeds, reports));
-    let publishing = task::vital(&fatal, "telling of the cluster", api::publish(seen, telling));
-    let app = app(view, told, observers, token, page);
+    let publishing = task::vital(&fatal, "telling of the cluster", api::publish(seen.clone(), telling));
+    let Site { limits, health, page } = site;
+    let heartbeat = Heartbeat::start();
+    let _health = match health {
+        Some(listener) => {
+            let address = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
+            let app = api::health(seen.clone(), heartbeat.clone());
+            let started = health::start(listener, app);
+            Some(started.map_err(|source| ServeError::HealthListen { address, source })?)
+        }
+        None => None,
+    };
+    let serving = limits.serving.clone();
+    let app = app(view, told, observers, token, page, limits).merge(api::health(seen, heartbeat));
 
     let (stopping, mut stopped) = watch::channel(());
     let until_stop = async move {
@@ -119,10 +161,8 @@ pub async fn serve(
         publishing.abort();
         drop(stopping);
     };
-    let service = app.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(until_stop);
     let result = tokio::select! {
-        result = serving => result.map_err(ServeError::Serve),
+        () = serving::serve(listener, Plain, app, serving, until_stop) => Ok(()),
         why = task::given_up(&fatal) => Err(ServeError::Task(why)),
         why = task::given_up(task::process()) => Err(ServeError::Task(why)),
         () = async {
@@ -141,15 +181,16 @@ pub fn app(
     observers: Observers,
     token: TokenSource,
     page: page::Files,
+    limits: Limits,
 ) -> Router {
     let open = told.clone();
-    let api = Api::new(view.subscribe(), told, observers);
+    let api = Api::new(told, observers, limits.cluster);
     Router::new()
         .merge(door::routes(Door {
             view,
             client: pass_on::client(),
             token,
-            streams: Arc::new(Semaphore::new(door::MAX_EVENT_STREAMS)),
+            streams: limits.viewers,
             open,
         }))
         .merge(api::routes(api))

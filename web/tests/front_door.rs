@@ -11,8 +11,10 @@ use fake_node::{Answer, FakeNode, as_a_node_does, mesh, problem};
 use parking_lot::Mutex;
 use reqwest::Response;
 use serde_json::Value;
+use sfu_web::limits::Limits;
+use sfu_web::options::LimitOptions;
 use sfu_web::page::Files;
-use sfu_web::server;
+use sfu_web::server::{self, Site};
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
 use std::sync::Arc;
@@ -33,7 +35,16 @@ impl Door {
     }
 
     async fn with_page(nodes: &[FakeNode], page: Files) -> Self {
+        Self::with(nodes, page, &LimitOptions::default()).await
+    }
+
+    async fn with(nodes: &[FakeNode], page: Files, limits: &LimitOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let site = Site {
+            limits: Limits::of(limits, listener.local_addr().unwrap(), &[]),
+            health: None,
+            page,
+        };
         let base = format!("http://{}", listener.local_addr().unwrap());
         let seeds = nodes
             .iter()
@@ -44,10 +55,10 @@ impl Door {
         let reports = HttpNodeAdmin::new(TokenSource::fixed("t"));
         tokio::spawn(server::serve(
             listener,
+            site,
             seeds,
             reports,
             TokenSource::fixed("t"),
-            page,
             async {
                 let _ = stopped.await;
             },
@@ -541,4 +552,85 @@ async fn health_checks_say_what_they_wait_for() {
     let answer = door.get("/readyz").await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.text().await.unwrap().contains("--seed"));
+}
+
+/// Asks for a path as a client at this address would, by a proxy that is trusted.
+async fn ask_from(door: &Door, path: &str, address: &str) -> Response {
+    let asked = door
+        .client
+        .get(format!("{}{path}", door.base))
+        .header("x-forwarded-for", address);
+    asked.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn an_address_that_opens_all_event_streams_it_can_get_leaves_half_of_them_to_others() {
+    let node = FakeNode::answering(
+        "sfu-1",
+        Arc::new(|_| {
+            let events = futures::stream::pending::<Result<&'static str, std::convert::Infallible>>();
+            ([("content-type", "text/event-stream")], Body::from_stream(events)).into_response()
+        }),
+    )
+    .await;
+    let limits = LimitOptions {
+        max_event_streams: 20,
+        trusted_proxy: "127.0.0.0/8".parse().unwrap(),
+        ..LimitOptions::default()
+    };
+    let door = Door::with(std::slice::from_ref(&node), Files::default(), &limits).await;
+    let path = "/nodes/sfu-1/whep/demo/1/sse/2";
+    let mut held = Vec::new();
+    let refused = loop {
+        let answer = ask_from(&door, path, "198.51.100.1").await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        held.push(answer);
+        assert!(held.len() <= 20, "it ends");
+    };
+    assert_eq!(held.len(), 10);
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.headers().contains_key("retry-after"));
+    let detail = refused.text().await.unwrap();
+    assert!(
+        detail.contains("--max-event-streams") && detail.contains("--trusted-address"),
+        "{detail}"
+    );
+    let good = ask_from(&door, path, "203.0.113.7").await;
+    assert_eq!(good.status(), StatusCode::OK);
+    assert_eq!(header(&good, "content-type"), "text/event-stream");
+}
+
+#[tokio::test]
+async fn a_front_door_on_loopback_does_not_answer_to_a_name_that_was_rebound_to_it() {
+    let nodes = [FakeNode::start("sfu-1").await];
+    let door = Door::before(&nodes).await;
+    let of = |host: &str| {
+        door.client
+            .get(format!("{}/api/v1/cluster", door.base))
+            .header("host", host)
+            .send()
+    };
+    let rebound = of("attacker.example").await.unwrap();
+    assert_eq!(rebound.status(), StatusCode::MISDIRECTED_REQUEST);
+    assert!(rebound.text().await.unwrap().contains("--allowed-host"));
+    assert_eq!(of("localhost:2020").await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn every_answer_of_a_front_door_forbids_to_guess_its_type() {
+    let nodes = [FakeNode::start("sfu-1").await];
+    let door = Door::before(&nodes).await;
+    for path in [
+        "/",
+        "/api/v1/cluster",
+        "/whip/demo",
+        "/nodes/sfu-1/whep/demo/1",
+        "/nothing",
+        "/livez",
+    ] {
+        let answer = door.get(path).await;
+        assert_eq!(header(&answer, "x-content-type-options"), "nosniff", "{path}");
+    }
 }

@@ -7,8 +7,10 @@ mod fake_node;
 use axum::http::StatusCode;
 use fake_node::FakeNode;
 use reqwest::Response;
+use sfu_web::limits::Limits;
+use sfu_web::options::LimitOptions;
 use sfu_web::page::Files;
-use sfu_web::server;
+use sfu_web::server::{self, Site};
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
 use std::time::Duration;
@@ -28,12 +30,17 @@ impl Door {
         let seeds = vec![node.peer.admin_url.parse().unwrap()];
         let token = TokenSource::fixed("t");
         let nodes = HttpNodeAdmin::new(token.clone());
+        let site = Site {
+            limits: Limits::of(&LimitOptions::default(), listener.local_addr().unwrap(), &[]),
+            health: None,
+            page: Files::default(),
+        };
         tokio::spawn(server::serve(
             listener,
+            site,
             seeds,
             nodes,
             token,
-            Files::default(),
             std::future::pending(),
         ));
         let client = sfumato_admin_api::files::http_client(None, |options| options);

@@ -119,6 +119,9 @@ pub struct TokenClaims {
     /// Start of its life.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
+    /// Whom it was given to. All tokens of one subject have one share of what is bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
     /// Who made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,

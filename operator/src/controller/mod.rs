@@ -113,8 +113,10 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
     let meshes = parts.iter().map(|part| Arc::clone(&part.meshes)).collect();
     registry.register_collector(Box::new(MeshGauges::new(meshes)));
     let fatal = Fatal::default();
-    let serving = process::server::serve(listener, waits, registry);
-    let serving = task::vital(&fatal, "health and metrics", serving);
+    let serving = process::server::serve(listener, waits, registry).map_err(|source| RunError::Listen {
+        address: args.listen,
+        source,
+    })?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), listen = %args.listen, identity = args.identity, namespace, "started"
     );
@@ -154,7 +156,7 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
         outcome
     };
     metrics.set_leader(false);
-    serving.abort();
+    drop(serving);
     outcome
 }
 

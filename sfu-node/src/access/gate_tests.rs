@@ -37,6 +37,7 @@ fn ask(gate: &Gate, authorization: Option<&str>, query: Option<&str>) -> Result<
     }
     let stream = "demo".parse().unwrap();
     gate.admit(Action::Publish, &stream, &headers, query)
+        .map(|(access, _)| access)
         .map_err(|refused| {
             let response = Problem::from(refused).into_response();
             let challenge = &response.headers()[header::WWW_AUTHENTICATE];

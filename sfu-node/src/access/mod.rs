@@ -6,6 +6,7 @@ mod options;
 
 pub use options::AccessOptions;
 
+use crate::limits::Subject;
 use axum::http::HeaderMap;
 use keys::Keys;
 use sfumato_admin_api::files::{FollowedFile, Rules};
@@ -67,22 +68,24 @@ impl Gate {
         Ok(Self::Tokens { keys, rules })
     }
 
-    /// The rights of a request.
+    /// The rights of a request, and the subject of its token if that names one.
     pub fn admit(
         &self,
         action: Action,
         stream: &StreamName,
         headers: &HeaderMap,
         query: Option<&str>,
-    ) -> Result<Access, NotAdmitted> {
+    ) -> Result<(Access, Option<Subject>), NotAdmitted> {
         let Self::Tokens { keys, rules } = self else {
-            return Ok(Access::default());
+            return Ok((Access::default(), None));
         };
         let token = presented(headers, query).map_err(NotAdmitted::Unusable)?;
         let Some(token) = token else {
             return Err(NotAdmitted::Missing(action.claim()));
         };
-        check(&signed(token, keys)?, rules, action, stream, SystemTime::now()).map_err(NotAdmitted::from)
+        let claims = signed(token, keys)?;
+        let access = check(&claims, rules, action, stream, SystemTime::now())?;
+        Ok((access, claims.sub.as_deref().map(Subject::from)))
     }
 
     /// Whether tokens are asked for.

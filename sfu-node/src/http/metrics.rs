@@ -26,9 +26,8 @@ pub fn registry(node: &Arc<Node>) -> Registry {
     registry
 }
 
-/// Answers a scrape. The sessions' media is counted now, and not while nobody looks.
-pub async fn scrape(node: &Node, registry: &Registry) -> Response {
-    node.count_media().await;
+/// The answer to a scrape.
+pub fn text(registry: &Registry) -> Response {
     let mut text = String::new();
     match encode(&mut text, registry) {
         Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),

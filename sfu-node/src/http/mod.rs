@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod clients;
 pub mod health;
+mod merged;
 
 mod metrics;
 mod path;

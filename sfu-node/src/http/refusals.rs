@@ -5,7 +5,7 @@ use crate::access::NotAdmitted;
 use crate::events::kind::InvalidEvents;
 use crate::events::streams::TooManyStreams;
 use crate::layers::request::InvalidLayerRequest;
-use crate::limits::TooFast;
+use crate::limits::{Full, Shared, TooFast};
 use crate::media::deadline::MediaError;
 use crate::names::claiming::NameTaken;
 use crate::negotiate::Refusal;
@@ -188,6 +188,23 @@ impl From<DrainRefused> for Problem {
     }
 }
 
+/// 503 sends a front door on to another node, which helps a client of a node that is full, and a campus. Who fills what is
+/// given for the asking gets 429.
+impl From<Full> for Problem {
+    fn from(full: Full) -> Self {
+        let (status, title) = match full {
+            Full::Share {
+                of: Shared::HalfOpen | Shared::Offers | Shared::EventStreams,
+                ..
+            } => (StatusCode::TOO_MANY_REQUESTS, "Too much for one client"),
+            Full::EventStreams(_) => (StatusCode::SERVICE_UNAVAILABLE, "Too many event streams"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "No room"),
+        };
+        let detail = format!("{full}: ask another node, or come back later");
+        Self::new(status, title, detail).retry_after(whole_seconds(RETRY_WHEN_FULL))
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(error: Refusal) -> Self {
         match error {
@@ -201,12 +218,8 @@ impl From<Refusal> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error).field(field)
             }
             Refusal::NoTrack(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Unsupported SDP", error).field("m="),
-            Refusal::Full(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "No room", error).retry_after(whole_seconds(RETRY_WHEN_FULL))
-            }
-            Refusal::NotReady { .. } | Refusal::TooManyOffers | Refusal::Busy(_) | Refusal::Evicted => {
-                Self::unavailable(error)
-            }
+            Refusal::Full(full) => full.into(),
+            Refusal::NotReady { .. } | Refusal::Busy(_) | Refusal::Evicted => Self::unavailable(error),
             Refusal::NoOffer => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "No offer to answer", error).field("Content-Type")
             }

@@ -1,16 +1,13 @@
 //! The admin listener with TLS: certificate and key from files that are read again when they change.
 
-use axum::serve::Listener;
 use parking_lot::RwLock;
 use sfumato_admin_api::files::REREAD_INTERVAL;
 use sfumato_admin_api::program::task;
+use sfumato_admin_api::server::serving::Handshake;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -20,17 +17,9 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::server::TlsStream;
 
-/// Longest handshake. One that takes longer holds no other up.
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
-/// Most handshakes at once; further connections wait in the kernel's queue.
-const MAX_HANDSHAKES: usize = 128;
-
-/// A listener whose connections have completed their handshake.
-#[derive(Debug)]
-pub struct TlsListener {
-    address: SocketAddr,
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-}
+/// The handshake of the admin listener.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
 
 /// Certificate and key in files.
 #[derive(Debug, Clone)]
@@ -41,9 +30,9 @@ pub struct KeyFiles {
     pub key: PathBuf,
 }
 
-impl TlsListener {
-    /// Begins to accept. Must be called within a Tokio runtime.
-    pub fn start(listener: TcpListener, files: KeyFiles) -> Result<Self, String> {
+impl Tls {
+    /// Reads the files, and follows them from now on. Must be called within a Tokio runtime.
+    pub fn start(files: KeyFiles) -> Result<Self, String> {
         let certificate = Arc::new(Followed(RwLock::new(load(&files)?)));
         follow(&certificate, files);
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -51,60 +40,15 @@ impl TlsListener {
             .map_err(|error| error.to_string())?
             .with_no_client_auth()
             .with_cert_resolver(certificate);
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let (sender, ready) = mpsc::channel(1);
-        // It ends with its receiver.
-        let accepting = accept(listener, TlsAcceptor::from(Arc::new(config)), sender);
-        task::serving(task::process(), "accepting on the admin listener", accepting);
-        Ok(Self { address, ready })
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 }
 
-impl Listener for TlsListener {
+impl Handshake for Tls {
     type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            // The accepting task ends only with its receiver, which is here.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
-    let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = ready.closed() => return,
-        };
-        let (stream, from) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, most likely: trying again at once would only burn the core.
-                tracing::warn!(%error, "the admin listener cannot accept");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let (acceptor, ready) = (acceptor.clone(), ready.clone());
-        task::brief("a TLS handshake on the admin listener", async move {
-            let _place = place;
-            match tokio::time::timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => drop(ready.send((stream, from)).await),
-                Ok(Err(error)) => tracing::debug!(address = %from, %error, "no TLS on the admin listener"),
-                Err(_) => tracing::debug!(address = %from, "a TLS handshake took too long"),
-            }
-        });
+    async fn shake(self, stream: TcpStream) -> io::Result<Self::Io> {
+        self.0.accept(stream).await
     }
 }
 

@@ -2,21 +2,22 @@
 
 pub mod bitrate;
 mod capacity;
+mod holder;
 mod options;
 pub mod parsing;
-mod proxy;
 mod rate;
 
-pub use capacity::{Full, InUse};
+pub use capacity::{Full, SessionPlace, Shared};
+pub use holder::{Holder, Subject};
 pub use options::LimitOptions;
 
 use axum::http::{HeaderMap, Method};
 use capacity::Room;
 use governor::clock::DefaultClock;
-use proxy::TrustedProxies;
 use rate::RequestRate;
+use sfumato_admin_api::server::client_address::{ClientKey, Networks, holder};
+use sfumato_admin_api::server::places::Place;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A client sends more requests than it may.
@@ -33,64 +34,71 @@ pub struct TooFast {
 pub struct Limits {
     room: Room,
     max_request_rate: u32,
-    proxies: TrustedProxies,
+    proxies: Networks,
+    exempt: Networks,
     rate: RequestRate,
-    /// Sessions that are being made, and are in no list yet.
-    making: AtomicU32,
 }
 
-/// A place for a session that is being made; free again when dropped, by which time the session is in the list.
-#[must_use]
-pub struct Place<'a>(&'a Limits);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.making.fetch_sub(1, Ordering::AcqRel);
-    }
-}
+/// The address that a client's request came from, as far as trusted proxies and front doors say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 impl Limits {
     /// Limits as the options say.
     pub fn new(options: &LimitOptions) -> Self {
         Self {
-            room: Room {
-                sessions: options.max_sessions,
-                half_open: options.max_half_open,
-                viewers: options.max_viewers_per_stream,
-            },
+            room: Room::new(
+                options.max_sessions,
+                options.max_half_open,
+                options.max_viewers_per_stream,
+            ),
             max_request_rate: options.max_request_rate,
             proxies: options.trusted_proxy.clone(),
+            exempt: options.trusted_address.clone(),
             rate: RequestRate::new(options.max_request_rate, DefaultClock::default()),
-            making: AtomicU32::new(0),
         }
     }
 
-    /// A place for one more session beside those that `in_use` counts.
-    pub fn place(&self, in_use: impl FnOnce() -> InUse) -> Result<Place<'_>, Full> {
-        // Counted before the others are: of two that come for the last place at once, at most one gets it.
-        let making = self.making.fetch_add(1, Ordering::AcqRel);
-        let place = Place(self);
-        let there = in_use();
-        self.room.for_session(InUse {
-            sessions: there.sessions.saturating_add(making),
-            half_open: there.half_open.saturating_add(making),
-        })?;
-        Ok(place)
+    /// A place for one more session of this client.
+    pub fn session(&self, holder: &[Holder]) -> Result<SessionPlace, Full> {
+        self.room.session(holder)
+    }
+
+    /// A place for one more offer of this server to this client.
+    pub fn offer(&self, holder: &[Holder]) -> Result<Place<Holder>, Full> {
+        self.room.offer(holder)
+    }
+
+    /// A place for one more stream of events to this client.
+    pub fn event_stream(&self, holder: &[Holder]) -> Result<Place<Holder>, Full> {
+        self.room.event_stream(holder)
     }
 
     /// Whether a stream with so many viewers on this node may have one more.
     pub fn viewer(&self, viewers: u32) -> Result<(), Full> {
-        self.room.for_viewer(viewers)
+        self.room.viewer(viewers)
     }
 
-    /// Counts a request that costs something. `front_door` says whether one of our own passed it on.
-    pub fn request(&self, method: &Method, peer: IpAddr, front_door: bool, headers: &HeaderMap) -> Result<(), TooFast> {
+    /// Whose request this is. `front_door` says whether one of our own passed it on.
+    pub fn client(&self, peer: IpAddr, front_door: bool, headers: &HeaderMap) -> ClientAddress {
+        ClientAddress(self.proxies.client(peer, front_door, headers))
+    }
+
+    /// Whom something counts against that this client is given. A client on loopback without a subject counts as nobody.
+    pub fn holder(&self, client: Option<ClientAddress>, subject: Option<Subject>) -> Vec<Holder> {
+        let address = client.and_then(|client| holder(client.0, &self.exempt));
+        let address = address.map(Holder::Address);
+        address.into_iter().chain(subject.map(Holder::Subject)).collect()
+    }
+
+    /// Counts a request that costs something.
+    pub fn request(&self, method: &Method, client: ClientAddress) -> Result<(), TooFast> {
         if !matches!(*method, Method::POST | Method::PATCH | Method::DELETE) {
             return Ok(());
         }
-        let client = self.proxies.client(peer, front_door, headers);
         let limit = self.max_request_rate;
-        self.rate.admit(client.into()).map_err(|wait| TooFast { limit, wait })
+        let counted = self.rate.admit(ClientKey::from(client.0));
+        counted.map_err(|wait| TooFast { limit, wait })
     }
 
     /// Forgets clients that have their whole allowance again.

@@ -1,8 +1,8 @@
 //! Options about how much of a node clients may use.
 
-use super::proxy::TrustedProxies;
 use clap::Args;
 use sfumato_admin_api::program::option_values::whole_number;
+use sfumato_admin_api::server::client_address::Networks;
 
 /// How much clients may use. Beyond a limit the answer is 503, or 429 for too many requests, with Retry-After.
 #[derive(Debug, Clone, Args)]
@@ -23,12 +23,21 @@ pub struct LimitOptions {
     /// Most POST, PATCH and DELETE requests a second of one client address (IPv6: of one /64); twice as many may come at once
     #[arg(long, env = "SFUMATO_MAX_REQUEST_RATE", value_name = "N", default_value_t = 200, value_parser = whole_number::<u32>(1..=100_000, 200))]
     pub max_request_rate: u32,
-    /// Proxies whose X-Forwarded-For is trusted: addresses or networks, comma separated [none: `-`]
+    /// Most connections of the WHIP and WHEP listener. Above half of them, one client address (IPv6: one /64) has at most a
+    /// tenth. Each event stream that a front door passes on is one [default: 4096, or twice --max-sessions and 256 more]
+    #[arg(long, env = "SFUMATO_MAX_CONNECTIONS", value_name = "N", value_parser = whole_number::<u32>(16..=1_000_000, 4096))]
+    pub max_connections: Option<u32>,
+    /// Proxies whose X-Forwarded-For is trusted: addresses or networks, comma separated; 127.0.0.0/8,::1 for one on this
+    /// machine. Front doors of this cluster are known by the admin token [none: `-`]
+    #[arg(long, env = "SFUMATO_TRUSTED_PROXY", value_name = "NETWORK,...", default_value = "-")]
+    pub trusted_proxy: Networks,
+    /// Addresses or networks that have no share, comma separated: many people are behind each, as on a campus. They are
+    /// bounded by the whole alone [none: `-`]
     #[arg(
         long,
-        env = "SFUMATO_TRUSTED_PROXY",
+        env = "SFUMATO_TRUSTED_ADDRESS",
         value_name = "NETWORK,...",
-        default_value = "127.0.0.0/8,::1/128"
+        default_value = "-"
     )]
-    pub trusted_proxy: TrustedProxies,
+    pub trusted_address: Networks,
 }

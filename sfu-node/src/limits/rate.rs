@@ -1,10 +1,10 @@
 //! Requests a second of one client address.
 
-use super::proxy::ClientKey;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{NotUntil, Quota, RateLimiter};
+use sfumato_admin_api::server::client_address::ClientKey;
 use std::num::NonZeroU32;
 use std::time::Duration;
 

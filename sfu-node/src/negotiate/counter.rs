@@ -3,9 +3,10 @@
 
 use super::play::Viewer;
 use super::transport::no_certificate;
-use super::{Answered, Given, Refusal};
+use super::{Answered, Client, Given, Refusal};
 use crate::ids::{new_session_id, short};
 use crate::layers::request::MediaId;
+use crate::limits::SessionPlace;
 use crate::media::deadline::within;
 use crate::node::Node;
 use crate::sdp::capabilities::{all_capabilities, capabilities_of, track_kind};
@@ -16,6 +17,7 @@ use crate::sdp::server_offer::{self, Track};
 use crate::sessions::end_reason::EndReason;
 use crate::sessions::ice::Condition;
 use crate::sessions::pending_offers::{OFFER_LIFE, OfferedTrack, PendingOffer};
+use crate::sessions::session::Held;
 use crate::streams::carried::Fetched;
 use crate::streams::local_stream::LocalStream;
 use mediasoup::prelude::*;
@@ -28,12 +30,14 @@ impl Node {
     pub(super) async fn offer(
         &self,
         stream: &StreamName,
-        local: &Arc<LocalStream>,
-        fetched: Option<Fetched>,
+        (local, fetched): (Arc<LocalStream>, Option<Fetched>),
         kinds: &[TrackKind],
         given: Given,
-        max_height: Option<u32>,
+        client: &Client,
+        place: SessionPlace,
     ) -> Result<Answered, Refusal> {
+        let waiting = self.limits.offer(&client.holder);
+        let waiting = waiting.map_err(|full| self.no_room(full))?;
         self.check_viewers(local.viewers())?;
         let worker = self.workers.for_viewer(&local.workers());
         let seat = self.seated(local.seat(&self.workers, &worker, None).await?)?;
@@ -73,20 +77,22 @@ impl Node {
         let session = new_session_id();
         let offer = PendingOffer {
             stream: stream.clone(),
-            local: Arc::clone(local),
+            local,
             fetched,
             seat,
-            worker,
-            transport,
+            held: Held {
+                transport,
+                worker,
+                place,
+            },
+            waiting,
             tracks,
             sdp: sdp.clone(),
-            max_height,
+            max_height: client.max_height,
             expires: Instant::now() + OFFER_LIFE,
         };
         let etag = offer.etag();
-        if !self.offers.add(session.clone(), offer) {
-            return Err(Refusal::TooManyOffers);
-        }
+        self.offers.add(session.clone(), offer);
         tracing::info!(%stream, session = %short(&session), "offered to a viewer");
         Ok(Answered {
             session,
@@ -147,13 +153,13 @@ impl Node {
             // A consumer cannot be told later to resend without RTX, or to estimate no more: the player gets another.
             drop(track.consumer);
             let capabilities = capabilities_of(track.kind, &taken.codecs, &taken.extensions);
-            let consumer = consume(&offer.transport, &track.producer, &track.mid, capabilities).await?;
+            let consumer = consume(&offer.held.transport, &track.producer, &track.mid, capabilities).await?;
             consumers.push((media, consumer));
         }
         let remote = WebRtcTransportRemoteParameters {
             dtls_parameters: answer.dtls_parameters(),
         };
-        let transport = offer.transport.clone();
+        let transport = offer.held.transport.clone();
         let viewer = Viewer {
             id: id.to_owned(),
             stream: stream.clone(),
@@ -164,8 +170,7 @@ impl Node {
             max_height: offer.max_height,
             client: answer.ice,
             ours: offer.sdp,
-            transport: offer.transport,
-            worker: offer.worker,
+            held: offer.held,
         };
         // The player has begun its checks and its handshake already: by the time that DTLS is connected, there must be a session
         // to be told of it.

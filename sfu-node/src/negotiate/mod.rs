@@ -12,7 +12,7 @@ pub use refusal::Refusal;
 pub use restart::Patched;
 
 use crate::ids::SessionId;
-use crate::limits::{Full, InUse, Place};
+use crate::limits::{Full, Holder, SessionPlace};
 use crate::node::Node;
 use crate::sdp::SdpError;
 use crate::sdp::offer::Offer;
@@ -49,25 +49,13 @@ pub struct Client {
     pub user_agent: String,
     /// A viewer wants no picture higher than this many pixels.
     pub max_height: Option<u32>,
+    /// Whom what it is given counts against.
+    pub holder: Vec<Holder>,
 }
 
 impl Node {
-    /// Sessions, those that begin with an offer of this server included: each holds a transport.
-    fn in_use(&self) -> InUse {
-        let (sessions, half_open) = self.sessions.in_use();
-        let offered = u32::try_from(self.offers.count()).unwrap_or(u32::MAX);
-        InUse {
-            sessions: sessions.saturating_add(offered),
-            half_open: half_open.saturating_add(offered),
-        }
-    }
-
     fn no_room(&self, full: Full) -> Refusal {
-        self.tally.refused(match full {
-            Full::Sessions(_) => Refused::Sessions,
-            Full::HalfOpen(_) => Refused::HalfOpen,
-            Full::Viewers(_) => Refused::Viewers,
-        });
+        self.tally.refused((&full).into());
         full.into()
     }
 
@@ -76,10 +64,10 @@ impl Node {
         self.limits.viewer(viewers).map_err(|full| self.no_room(full))
     }
 
-    /// A place for a new session, if this node takes any and has room; held until the session is in the list.
-    fn take_place(&self) -> Result<Place<'_>, Refusal> {
+    /// A place for a new session of this client, if this node takes any and has room; the session keeps it to its end.
+    fn take_place(&self, client: &Client) -> Result<SessionPlace, Refusal> {
         if self.state.is_ready() {
-            return self.limits.place(|| self.in_use()).map_err(|full| self.no_room(full));
+            return self.limits.session(&client.holder).map_err(|full| self.no_room(full));
         }
         self.tally.refused(Refused::NotReady);
         Err(Refusal::NotReady {

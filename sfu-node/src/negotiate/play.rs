@@ -5,6 +5,7 @@ use super::{Answered, Client, Given, Refusal, one_of_each};
 use crate::ids::{SessionId, new_session_id, short};
 use crate::layers::request::MediaId;
 use crate::layers::viewer::{ViewerLayers, estimates_bandwidth};
+use crate::limits::SessionPlace;
 use crate::media::deadline::within;
 use crate::media::worker::MediaWorker;
 use crate::node::{Descriptions, Node, RelayError};
@@ -14,7 +15,7 @@ use crate::sdp::offer::{Offer, Section};
 use crate::sdp::server_offer::rtx;
 use crate::sdp::{SdpError, answer};
 use crate::sessions::end_reason::EndReason;
-use crate::sessions::session::Role;
+use crate::sessions::session::{Held, Role};
 use crate::streams::carried::{Carried, Fetched};
 use crate::streams::local_stream::{LocalStream, Seat};
 use mediasoup::prelude::*;
@@ -38,8 +39,7 @@ pub(super) struct Viewer {
     pub(super) client: Vec<Credentials>,
     /// What this server wrote.
     pub(super) ours: String,
-    pub(super) transport: WebRtcTransport,
-    pub(super) worker: Arc<MediaWorker>,
+    pub(super) held: Held,
 }
 
 /// Where a viewer is put.
@@ -59,13 +59,11 @@ impl Node {
         client: &Client,
         body: &[u8],
     ) -> Result<Answered, Refusal> {
-        let _place = self.take_place()?;
+        let place = self.take_place(client)?;
         if body.is_empty() {
-            let (local, fetched) = self.find_stream(stream).await?;
+            let found = self.find_stream(stream).await?;
             let kinds = [TrackKind::Audio, TrackKind::Video];
-            return self
-                .offer(stream, &local, fetched, &kinds, Given::Offer, client.max_height)
-                .await;
+            return self.offer(stream, found, &kinds, Given::Offer, client, place).await;
         }
         // Before anything that the player sent is read.
         self.expect_stream(stream)?;
@@ -85,19 +83,22 @@ impl Node {
             self.seat(&local, &worker, &choices).await?
         };
         let Some((router, seat)) = seated else {
+            let found = (local, fetched);
             return self
-                .offer(stream, &local, fetched, &kinds, Given::CounterOffer, client.max_height)
+                .offer(stream, found, &kinds, Given::CounterOffer, client, place)
                 .await;
         };
         let profile = seat.profile().cloned();
-        let place = Placed {
+        let placed = Placed {
             local,
             fetched,
             seat,
             worker,
             router,
         };
-        let answered = self.answer_viewer(stream, client, &offer, &choices, place).await;
+        let answered = self
+            .answer_viewer(stream, client, &offer, &choices, placed, place)
+            .await;
         match profile {
             // What failed may have failed for want of the router.
             Some(profile) if answered.is_err() && profile.is_evicted() => {
@@ -115,7 +116,8 @@ impl Node {
         client: &Client,
         offer: &Offer,
         choices: &[Option<Choice<'_>>],
-        place: Placed,
+        placed: Placed,
+        place: SessionPlace,
     ) -> Result<Answered, Refusal> {
         let Placed {
             local,
@@ -123,7 +125,7 @@ impl Node {
             seat,
             worker,
             router,
-        } = place;
+        } = placed;
         let capabilities: Vec<Option<RtpCapabilities>> = choices
             .iter()
             .zip(&offer.sections)
@@ -186,8 +188,11 @@ impl Node {
             max_height: client.max_height,
             client: offer.ice.clone(),
             ours: sdp.clone(),
-            transport,
-            worker,
+            held: Held {
+                transport,
+                worker,
+                place,
+            },
         };
         let (session, etag) = self.open_viewer(viewer).await?;
         Ok(Answered {
@@ -218,7 +223,7 @@ impl Node {
             client: viewer.client,
             ours: &viewer.ours,
         };
-        let etag = self.open_session(&id, &stream, role, descriptions, viewer.transport, viewer.worker);
+        let etag = self.open_session(&id, &stream, role, descriptions, viewer.held);
         self.state.touch();
         // Its router may have made room for another one meanwhile, and whoever ended the sessions there did not see this one.
         if profile.is_some_and(|profile| profile.is_evicted()) {

@@ -2,6 +2,7 @@
 
 use super::{Answered, Client, Given, Refusal, one_of_each};
 use crate::ids::{new_publication_id, new_session_id, short};
+use crate::limits::SessionPlace;
 use crate::media::deadline::within;
 use crate::names::claiming::NameTaken;
 use crate::names::rights::LastRtp;
@@ -9,7 +10,7 @@ use crate::node::{Descriptions, Node};
 use crate::sdp::offer::Offer;
 use crate::sdp::publish::{Publish, publish};
 use crate::sdp::{SdpError, answer};
-use crate::sessions::session::Role;
+use crate::sessions::session::{Held, Role};
 use crate::streams::local_stream::LocalStream;
 use crate::streams::published::Published;
 use mediasoup::prelude::*;
@@ -31,7 +32,7 @@ impl Node {
         body: &[u8],
         access: Access,
     ) -> Result<Answered, Refusal> {
-        let _place = self.take_place()?;
+        let place = self.take_place(client)?;
         let id = new_publication_id();
         // Who may not have the name is told so before anything that it sent is read.
         let claim = self.begin_claim(stream, &id, access).await?;
@@ -40,7 +41,7 @@ impl Node {
         let (offer, tracks) = self.parsing.run(read).await??;
         let claim = self.complete_claim(claim, access).await?;
         match self
-            .publish_claimed(stream, &id, claim.right().generation, &offer, &tracks)
+            .publish_claimed(stream, &id, claim.right().generation, &offer, &tracks, place)
             .await
         {
             Ok(answered) => {
@@ -67,6 +68,7 @@ impl Node {
         generation: u64,
         offer: &Offer,
         tracks: &[Publish],
+        place: SessionPlace,
     ) -> Result<Answered, Refusal> {
         let worker = self.workers.for_publisher();
         let transport = self.client_transport(&worker, &worker.main, true).await?;
@@ -113,7 +115,17 @@ impl Node {
             client: offer.ice.clone(),
             ours: &sdp,
         };
-        let etag = self.open_session(&session, stream, role, descriptions, transport, worker);
+        let etag = self.open_session(
+            &session,
+            stream,
+            role,
+            descriptions,
+            Held {
+                transport,
+                worker,
+                place,
+            },
+        );
         self.state.touch();
         Ok(Answered {
             session,

@@ -52,9 +52,6 @@ pub enum Refusal {
     /// The stream cannot be had here.
     #[error(transparent)]
     Relay(#[from] RelayError),
-    /// Too many offers of this node wait for their answers.
-    #[error("too many offers of this node wait for an answer; try again")]
-    TooManyOffers,
     /// There is no offer of this node that the answer could belong to.
     #[error("this session waits for no answer: it began with the player's own offer, or was answered already")]
     NoOffer,

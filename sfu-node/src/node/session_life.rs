@@ -4,13 +4,11 @@ use super::Node;
 use super::inbox::TransportNews;
 use crate::ids::SessionId;
 use crate::ids::short;
-use crate::media::worker::MediaWorker;
 use crate::sdp::credentials::Credentials;
 use crate::sdp::fragment::BundleTag;
 use crate::sessions::end_reason::EndReason;
 use crate::sessions::ice::IceSession;
-use crate::sessions::session::{Role, Session};
-use mediasoup::prelude::*;
+use crate::sessions::session::{Held, Role, Session};
 use mediasoup::router::RouterId;
 use mediasoup::types::data_structures::DtlsState;
 use sfumato_admin_api::types::{PublicationId, StreamName};
@@ -32,9 +30,9 @@ impl Node {
         stream: &StreamName,
         role: Role,
         descriptions: Descriptions<'_>,
-        transport: WebRtcTransport,
-        worker: Arc<MediaWorker>,
+        held: Held,
     ) -> String {
+        let transport = &held.transport;
         let ice = IceSession {
             client: descriptions.client,
             ours: transport.ice_parameters().clone(),
@@ -59,8 +57,7 @@ impl Node {
             role,
             ice,
             BundleTag::of(descriptions.ours),
-            transport,
-            worker,
+            held,
         );
         self.sessions.add(Arc::new(session));
         etag

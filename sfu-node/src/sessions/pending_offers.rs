@@ -2,12 +2,14 @@
 
 use super::ice::etag;
 use crate::ids::SessionId;
-use crate::media::worker::MediaWorker;
+use crate::limits::Holder;
+use crate::sessions::session::Held;
 use crate::streams::carried::Fetched;
 use crate::streams::local_stream::{LocalStream, Seat};
 use mediasoup::consumer::ConsumerType;
 use mediasoup::prelude::*;
 use parking_lot::Mutex;
+use sfumato_admin_api::server::places::Place;
 use sfumato_admin_api::types::{StreamName, TrackKind};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +17,6 @@ use std::time::{Duration, Instant};
 
 /// How long an offer of this server waits for its answer; the draft's default for `valid-until`.
 pub const OFFER_LIFE: Duration = Duration::from_secs(30);
-/// Most offers that wait at a time: each holds a transport, for somebody who has not yet shown that they will play.
-pub const MAX_OFFERS: usize = 1_000;
 
 /// A session-to-be. Dropping it closes its transport.
 pub struct PendingOffer {
@@ -25,8 +25,10 @@ pub struct PendingOffer {
     pub local: Arc<LocalStream>,
     pub fetched: Option<Fetched>,
     pub seat: Seat,
-    pub worker: Arc<MediaWorker>,
-    pub transport: WebRtcTransport,
+    /// What the session would hold; what was offered counts as a session that is not connected.
+    pub held: Held,
+    /// Its place among the offers that wait.
+    pub waiting: Place<Holder>,
     pub tracks: Vec<OfferedTrack>,
     /// The offer as it was sent.
     pub sdp: String,
@@ -47,7 +49,7 @@ pub struct OfferedTrack {
 impl PendingOffer {
     /// ETag of the ICE session that it would begin.
     pub fn etag(&self) -> String {
-        etag(self.transport.ice_parameters())
+        etag(self.held.transport.ice_parameters())
     }
 }
 
@@ -56,14 +58,9 @@ impl PendingOffer {
 pub struct Offers(Mutex<HashMap<SessionId, PendingOffer>>);
 
 impl Offers {
-    /// Adds an offer, unless too many wait.
-    pub fn add(&self, id: SessionId, offer: PendingOffer) -> bool {
-        let mut waiting = self.0.lock();
-        if waiting.len() >= MAX_OFFERS {
-            return false;
-        }
-        waiting.insert(id, offer);
-        true
+    /// Adds an offer.
+    pub fn add(&self, id: SessionId, offer: PendingOffer) {
+        self.0.lock().insert(id, offer);
     }
 
     /// Whether this id is one of a stream's offers.

@@ -5,6 +5,7 @@
 use crate::events::streams::EventStreams;
 use crate::ids::SessionId;
 use crate::layers::viewer::ViewerLayers;
+use crate::limits::SessionPlace;
 use crate::limits::bitrate::Sending;
 use crate::media::counts::Counts;
 use crate::media::worker::MediaWorker;
@@ -60,6 +61,14 @@ impl Role {
     }
 }
 
+/// What a session holds of the node.
+pub struct Held {
+    pub transport: WebRtcTransport,
+    pub worker: Arc<MediaWorker>,
+    /// Its place among those that may be.
+    pub place: SessionPlace,
+}
+
 /// A WHIP or WHEP session.
 pub struct Session {
     /// Last part of its URL.
@@ -74,6 +83,7 @@ pub struct Session {
     pub bundle: BundleTag,
     pub transport: WebRtcTransport,
     worker: Arc<MediaWorker>,
+    place: SessionPlace,
     created: Instant,
     connected: AtomicBool,
     bytes: AtomicU64,
@@ -86,15 +96,12 @@ pub struct Session {
 
 impl Session {
     /// A session that has just been answered.
-    pub fn new(
-        id: SessionId,
-        stream: StreamName,
-        role: Role,
-        ice: IceSession,
-        bundle: BundleTag,
-        transport: WebRtcTransport,
-        worker: Arc<MediaWorker>,
-    ) -> Self {
+    pub fn new(id: SessionId, stream: StreamName, role: Role, ice: IceSession, bundle: BundleTag, held: Held) -> Self {
+        let Held {
+            transport,
+            worker,
+            place,
+        } = held;
         worker.sessions.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         Self {
@@ -105,6 +112,7 @@ impl Session {
             bundle,
             transport,
             worker,
+            place,
             created: now,
             connected: AtomicBool::new(false),
             bytes: AtomicU64::new(0),
@@ -152,6 +160,7 @@ impl Session {
             return false;
         }
         self.connected.store(true, Ordering::Relaxed);
+        self.place.connected();
         *self.heard.lock() = Instant::now();
         true
     }
@@ -297,14 +306,6 @@ impl Sessions {
             .filter(|s| matches!(&s.role, Role::Viewer { seat, .. } if seat.local().publication == *publication))
             .map(|s| s.id.clone())
             .collect()
-    }
-
-    /// Open sessions, and those of them that are not connected.
-    pub fn in_use(&self) -> (u32, u32) {
-        let open = self.open.lock();
-        let half_open = open.values().filter(|s| !s.is_connected()).count();
-        let of = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        (of(open.len()), of(half_open))
     }
 
     /// Publishers and viewers.

@@ -1,5 +1,6 @@
 //! What is counted over the life of the node and never falls.
 
+use crate::limits::Full;
 use crate::media::counts::Counts;
 use crate::sessions::end_reason::EndReason;
 use prometheus_client::metrics::counter::Counter;
@@ -21,6 +22,10 @@ pub enum Refused {
     HalfOpen,
     /// `--max-viewers-per-stream`.
     Viewers,
+    /// Offers that wait, or streams of events.
+    Other,
+    /// One client has its share.
+    Share,
     /// `--max-request-rate`.
     Rate,
     /// 401.
@@ -31,11 +36,25 @@ pub enum Refused {
     NotReady,
 }
 
+impl From<&Full> for Refused {
+    fn from(full: &Full) -> Self {
+        match full {
+            Full::Sessions(_) => Self::Sessions,
+            Full::HalfOpen(_) => Self::HalfOpen,
+            Full::Viewers(_) => Self::Viewers,
+            Full::Offers(_) | Full::EventStreams(_) => Self::Other,
+            Full::Share { .. } => Self::Share,
+        }
+    }
+}
+
 impl Refused {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Sessions,
         Self::HalfOpen,
         Self::Viewers,
+        Self::Other,
+        Self::Share,
         Self::Rate,
         Self::Unauthorized,
         Self::Forbidden,
@@ -47,6 +66,8 @@ impl Refused {
             Self::Sessions => "max_sessions",
             Self::HalfOpen => "max_half_open",
             Self::Viewers => "max_viewers_per_stream",
+            Self::Other => "other",
+            Self::Share => "share",
             Self::Rate => "max_request_rate",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",

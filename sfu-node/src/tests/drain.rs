@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
+use sfumato_admin_api::server::health::Heartbeat;
 use sfumato_admin_api::types::{DrainReason, DrainState, Publications};
 use std::time::Duration;
 use tower::ServiceExt;
@@ -35,7 +36,7 @@ async fn a_drained_node_refuses_sessions_says_so_everywhere_and_takes_them_again
     let (node, _inbox) = node().await;
     let admin = crate::http::admin::router(node.clone(), None);
     let clients = crate::http::clients::router(node.clone(), None);
-    let health = crate::http::health::router(node.clone());
+    let health = crate::http::health::router(node.clone(), Heartbeat::start());
     let (_, before) = call(&admin, Method::GET, "/admin/v1/publications", "").await;
     let before: Publications = serde_json::from_value(before).unwrap();
     assert!(before.ready);

@@ -3,6 +3,7 @@
 use super::node;
 use axum::body::Body;
 use axum::http::Request;
+use sfumato_admin_api::server::health::Heartbeat;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use tower::ServiceExt;
@@ -14,7 +15,7 @@ type Metrics = BTreeMap<String, (String, BTreeSet<String>)>;
 
 async fn scraped() -> String {
     let (node, _inbox) = node().await;
-    let app = crate::http::health::router(node);
+    let app = crate::http::health::router(node, Heartbeat::start());
     let request = Request::get("/metrics").body(Body::empty()).unwrap();
     let response = app.oneshot(request).await.unwrap();
     assert_eq!(response.status(), 200);

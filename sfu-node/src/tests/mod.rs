@@ -19,6 +19,7 @@ mod names;
 mod offers;
 mod quirks;
 mod sessions;
+mod shares;
 mod whep;
 mod whip;
 mod worst;

@@ -6,6 +6,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::registry::Registry;
+use sfumato_admin_api::server::health::{self, HealthThread, Heartbeat, livez};
+use std::io;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -13,11 +15,15 @@ use tokio::sync::watch;
 /// What `/readyz` waits for; `None` when it waits for nothing.
 pub type Waiting = watch::Receiver<Option<&'static str>>;
 
-/// Serves until the process ends.
-pub async fn serve(listener: TcpListener, waiting: Waiting, registry: Registry) {
+/// Serves on a thread of its own, until what is returned is dropped.
+///
+/// # Errors
+/// When there is no thread for it.
+pub fn serve(listener: TcpListener, waiting: Waiting, registry: Registry) -> io::Result<HealthThread> {
+    let heartbeat = Heartbeat::start();
     let app = Router::new()
-        // Depends on nothing: a restart helps against nothing that the operator waits for.
-        .route("/livez", get(|| async { "ok\n" }))
+        // Depends on nothing that the operator waits for: a restart would not help against that.
+        .route("/livez", get(move || std::future::ready(livez(&heartbeat))))
         .route("/readyz", get(ready))
         .with_state(waiting)
         .merge(
@@ -25,9 +31,7 @@ pub async fn serve(listener: TcpListener, waiting: Waiting, registry: Registry) 
                 .route("/metrics", get(metrics))
                 .with_state(Arc::new(registry)),
         );
-    if let Err(error) = axum::serve(listener, app).await {
-        tracing::error!(%error, "the health listener ended");
-    }
+    health::start(listener, app)
 }
 
 async fn ready(State(waiting): State<Waiting>) -> Response {

@@ -30,7 +30,7 @@ pub(super) async fn create(
     let stream: StreamName = stream.parse()?;
     let (parts, body) = request.into_parts();
     // Before the body is read: who may not, shall cost little.
-    let access = node
+    let (access, subject) = node
         .gate
         .admit(protocol.action(), &stream, &parts.headers, parts.uri.query())
         .inspect_err(|refused| {
@@ -47,6 +47,7 @@ pub(super) async fn create(
             .unwrap_or_default()
             .to_owned(),
         max_height: request::max_height(parts.uri.query())?,
+        holder: node.limits.holder(parts.extensions.get().copied(), subject),
     };
     let body = read(body).await?;
     // An empty POST asks for an offer of this server, as WHEP was before its second draft; some send no type with it.

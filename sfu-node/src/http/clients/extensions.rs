@@ -10,10 +10,11 @@ use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::ids::SessionId;
 use crate::layers::request::LayerRequest;
+use crate::limits::ClientAddress;
 use crate::node::Node;
 use crate::sessions::session::Session;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -109,6 +110,7 @@ async fn open(
 async fn event_stream(
     State(node): State<Arc<Node>>,
     Path((stream, id, events)): Path<(String, String, String)>,
+    client: Option<Extension<ClientAddress>>,
     method: Method,
 ) -> Result<Response, Problem> {
     let session = viewer(&node, &stream, &id)?;
@@ -119,10 +121,14 @@ async fn event_stream(
     match method {
         Method::GET => {
             let local = session.watched().ok_or_else(gone)?;
+            let holder = node.limits.holder(client.map(|Extension(client)| client), None);
+            let place = node.limits.event_stream(&holder);
+            let place = place.inspect_err(|full| node.tally.refused(full.into()))?;
             let media = session.layers().map(|layers| layers.media().index);
             let read = session.events.read(&events, local.follow(), media).ok_or_else(gone)?;
             let mut first = true;
             let lines = read.map(move |event| {
+                let _held_while_it_flows = &place;
                 let retry = std::mem::take(&mut first);
                 Ok::<_, Infallible>(line(&event, retry))
             });

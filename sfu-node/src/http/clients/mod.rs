@@ -57,16 +57,19 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
 /// Refuses requests of a client that sends too many.
 async fn pace(
     State((node, tokens)): State<(Arc<Node>, Option<Tokens>)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     // Only a router that is not served over a socket, as in tests, has no peer.
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    let known = peer.map(|info| info.0.ip());
     let front_door = tokens.is_some_and(|tokens| tokens().vouch(request.headers()));
-    let admitted = node
-        .limits
-        .request(request.method(), peer, front_door, request.headers());
+    let peer = known.unwrap_or(IpAddr::from(Ipv4Addr::UNSPECIFIED));
+    let client = node.limits.client(peer, front_door, request.headers());
+    let admitted = node.limits.request(request.method(), client);
     admitted.inspect_err(|_| node.tally.refused(Refused::Rate))?;
+    if known.is_some() || front_door {
+        request.extensions_mut().insert(client);
+    }
     Ok(next.run(request).await)
 }

@@ -1,16 +1,16 @@
 //! Whose request it is: the peer of the connection, or whom a trusted proxy names.
 
-use axum::http::HeaderMap;
+use super::forwarded::FORWARDED_FOR;
 use ipnet::IpNet;
-use sfumato_admin_api::server::forwarded::FORWARDED_FOR;
+use reqwest::header::HeaderMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Networks whose proxies are believed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<IpNet>);
+/// Networks that an option names; `-` names none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Networks(Vec<IpNet>);
 
-impl FromStr for TrustedProxies {
+impl FromStr for Networks {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -29,17 +29,28 @@ impl FromStr for TrustedProxies {
     }
 }
 
-impl TrustedProxies {
-    fn trusts(&self, address: IpAddr) -> bool {
+impl Networks {
+    /// Whether one of them holds this address; an IPv4 address may be written as IPv6.
+    #[must_use]
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|net| net.contains(&address))
     }
 
-    /// The client's address. Each proxy appends whom it got the request from, so the list is read from its end, for as long
-    /// as the one who wrote the entry is trusted: what stands further left may be the client's own invention.
+    /// These and those of `other`.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self(self.0.iter().chain(&other.0).copied().collect())
+    }
+
+    /// The client's address, where these are the networks of trusted proxies. Each proxy appends whom it got the request
+    /// from. So the list is read from its end, for as long as the one who wrote the entry is trusted: what stands further
+    /// left may be the client's own invention.
     /// A `front_door` is one of our own, whatever its address.
+    #[must_use]
     pub fn client(&self, peer: IpAddr, front_door: bool, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let mut believed = front_door || self.trusts(client);
+        let mut believed = front_door || self.contain(client);
         let entries = headers.get_all(FORWARDED_FOR).iter().flat_map(|value| {
             // What is no text names nobody, and ends the walk.
             value.to_str().unwrap_or("?").split(',').map(str::trim)
@@ -50,7 +61,7 @@ impl TrustedProxies {
             }
             let Ok(named) = entry.parse::<IpAddr>() else { break };
             client = named.to_canonical();
-            believed = self.trusts(client);
+            believed = self.contain(client);
         }
         client
     }
@@ -62,11 +73,19 @@ pub struct ClientKey(IpAddr);
 
 impl From<IpAddr> for ClientKey {
     fn from(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Self(address),
+        match address.to_canonical() {
+            address @ IpAddr::V4(_) => Self(address),
             IpAddr::V6(six) => Self(Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX)).into()),
         }
     }
+}
+
+/// Who has a share that a client at this address counts against. Nobody on loopback, where people's own programs are, and
+/// none of those that are exempt: they are bounded by the whole alone.
+#[must_use]
+pub fn holder(address: IpAddr, exempt: &Networks) -> Option<ClientKey> {
+    let counts = !address.to_canonical().is_loopback() && !exempt.contain(address);
+    counts.then(|| ClientKey::from(address))
 }
 
 #[cfg(test)]
@@ -78,7 +97,7 @@ mod tests {
         for value in forwarded {
             headers.append(FORWARDED_FOR, value.parse().unwrap());
         }
-        let proxies: TrustedProxies = trusted.parse().unwrap();
+        let proxies: Networks = trusted.parse().unwrap();
         proxies.client(peer.parse().unwrap(), false, &headers).to_string()
     }
 
@@ -86,7 +105,7 @@ mod tests {
     fn a_front_door_is_believed_wherever_it_runs_and_whom_it_names_is_not() {
         let mut headers = HeaderMap::new();
         headers.insert(FORWARDED_FOR, "10.9.9.9, 198.51.100.1".parse().unwrap());
-        let proxies: TrustedProxies = "-".parse().unwrap();
+        let proxies: Networks = "-".parse().unwrap();
         let client = proxies.client("10.244.1.5".parse().unwrap(), true, &headers);
         assert_eq!(client.to_string(), "198.51.100.1");
     }
@@ -138,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused_by_name() {
-        let error = "127.0.0.1,proxy".parse::<TrustedProxies>().unwrap_err();
+        let error = "127.0.0.1,proxy".parse::<Networks>().unwrap_err();
         assert!(error.contains("`proxy`"), "{error}");
     }
 }

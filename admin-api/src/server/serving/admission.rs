@@ -1,0 +1,145 @@
+//! Who may have one more connection of a listener.
+
+use super::Bounds;
+use crate::server::client_address::{ClientKey, Networks, holder};
+use crate::server::places::{Place, Places};
+use crate::server::shares::{Over, Part, Share};
+use parking_lot::Mutex;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Shortest time between two lines of the log about connections that are refused.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Lets connections in, or not.
+#[derive(Debug)]
+pub(super) struct Admission {
+    places: Places<ClientKey>,
+    exempt: Networks,
+    complaints: Mutex<Complaints>,
+}
+
+#[derive(Debug, Default)]
+struct Complaints {
+    last: Option<Instant>,
+    since: u64,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// As many connections are open as may be.
+    All(u32),
+    /// More than half of them are open, and this address has this many, which is its share.
+    Address(u32),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(most) => write!(f, "{most} are open, as many as may be"),
+            Self::Address(share) => {
+                write!(
+                    f,
+                    "more than half of those that may be are open, and this address has its share of {share}"
+                )
+            }
+        }
+    }
+}
+
+impl Admission {
+    pub fn new(bounds: &Bounds, exempt: Networks) -> Self {
+        Self {
+            places: Places::new(Share {
+                most: bounds.connections,
+                part: Part::Tenth,
+            }),
+            exempt,
+            complaints: Mutex::default(),
+        }
+    }
+
+    /// A place for a connection from this address.
+    pub fn take(&self, from: IpAddr) -> Result<Place<ClientKey>, Refused> {
+        let holder = holder(from, &self.exempt);
+        self.places
+            .take(holder.into_iter().collect())
+            .map_err(|over| match over {
+                Over::All(most) => Refused::All(most),
+                Over::One(share) => Refused::Address(share),
+            })
+    }
+
+    /// Counts something to complain of. Answers how many there were since the last line of the log, if another is due.
+    pub fn complain(&self) -> Option<u64> {
+        let now = Instant::now();
+        let mut complaints = self.complaints.lock();
+        complaints.since += 1;
+        if complaints.last.is_some_and(|last| now - last < COMPLAINT_INTERVAL) {
+            return None;
+        }
+        complaints.last = Some(now);
+        Some(std::mem::take(&mut complaints.since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(connections: u32, exempt: &str) -> Admission {
+        Admission::new(&Bounds::of(connections), exempt.parse().unwrap())
+    }
+
+    fn held(admission: &Admission, from: &str) -> Vec<Place<ClientKey>> {
+        let from: IpAddr = from.parse().unwrap();
+        std::iter::from_fn(|| admission.take(from).ok()).take(1_000).collect()
+    }
+
+    #[test]
+    fn one_address_gets_half_of_the_connections_and_another_still_comes_in() {
+        let admission = admission(100, "-");
+        let attacker = held(&admission, "198.51.100.1");
+        assert_eq!(attacker.len(), 50);
+        assert_eq!(
+            admission.take("198.51.100.1".parse().unwrap()).unwrap_err(),
+            Refused::Address(10)
+        );
+        assert_eq!(held(&admission, "198.51.100.2").len(), 10);
+        drop(attacker);
+        assert_eq!(admission.places.taken(), 0);
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_have_one_share() {
+        let admission = admission(100, "-");
+        let first = held(&admission, "2001:db8:0:1::1");
+        assert_eq!(first.len(), 50);
+        assert!(held(&admission, "2001:db8:0:1:ffff::2").is_empty());
+        assert_eq!(held(&admission, "2001:db8:0:2::1").len(), 10);
+    }
+
+    #[test]
+    fn loopback_and_proxies_are_bounded_by_the_whole_alone() {
+        for from in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "10.1.2.3"] {
+            let admission = admission(20, "10.0.0.0/8");
+            let all = held(&admission, from);
+            assert_eq!(all.len(), 20, "{from}");
+            assert_eq!(admission.take(from.parse().unwrap()).unwrap_err(), Refused::All(20));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn complaints_come_once_a_minute_and_say_how_many_there_were() {
+        let admission = admission(1, "-");
+        assert_eq!(admission.complain(), Some(1));
+        for _ in 0..500 {
+            assert_eq!(admission.complain(), None);
+        }
+        tokio::time::advance(COMPLAINT_INTERVAL).await;
+        assert_eq!(admission.complain(), Some(501));
+    }
+}
