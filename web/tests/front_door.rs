@@ -634,3 +634,41 @@ async fn every_answer_of_a_front_door_forbids_to_guess_its_type() {
         assert_eq!(header(&answer, "x-content-type-options"), "nosniff", "{path}");
     }
 }
+
+#[tokio::test]
+async fn health_checks_have_a_listener_of_their_own_that_serves_nothing_else() {
+    let node = FakeNode::start("sfu-1").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let health = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", health.local_addr().unwrap());
+    let site = Site {
+        limits: Limits::of(&LimitOptions::default(), listener.local_addr().unwrap(), &[]),
+        health: Some(health),
+        page: Files::default(),
+    };
+    let seeds = vec![node.peer.admin_url.parse().unwrap()];
+    let token = TokenSource::fixed("t");
+    let reports = HttpNodeAdmin::new(token.clone());
+    tokio::spawn(server::serve(
+        listener,
+        site,
+        seeds,
+        reports,
+        token,
+        std::future::pending(),
+    ));
+    let client = sfumato_admin_api::files::http_client(None, |options| options);
+    let status = async |path: &str| client.get(format!("{base}{path}")).send().await.unwrap().status();
+    assert_eq!(status("/livez").await, StatusCode::OK);
+    let ready = async {
+        while status("/readyz").await != StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ready)
+        .await
+        .expect("ready once a node has answered");
+    for path in ["/", "/api/v1/cluster", "/whip/demo"] {
+        assert_eq!(status(path).await, StatusCode::NOT_FOUND, "{path}");
+    }
+}
