@@ -20,6 +20,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
+/// How long a new inner pipe waits for a port of one that was dropped: the worker closes that a moment later.
+const CLOSING_WAIT: Duration = Duration::from_secs(1);
+/// How often it looks for one meanwhile.
+const CLOSING_POLL: Duration = Duration::from_millis(20);
+
 /// A worker thread and what belongs to it.
 pub struct MediaWorker {
     /// Counted from 0; also the lane of its links.
@@ -172,7 +177,14 @@ impl MediaWorker {
             kept.last_used = now;
             return Ok(Arc::clone(&kept.pipe));
         }
-        let pipe = Arc::new(InnerPipe::connect((from, &near), (to, &far)).await?);
+        let deadline = now + CLOSING_WAIT;
+        let pipe = loop {
+            match InnerPipe::connect((from, &near), (to, &far)).await {
+                // The ports suffice for all pipes that there may be, so another one is about to give its own back.
+                Err(MediaError::NoPort { .. }) if Instant::now() < deadline => tokio::time::sleep(CLOSING_POLL).await,
+                connected => break Arc::new(connected?),
+            }
+        };
         let kept = KeptPipe {
             pipe: Arc::clone(&pipe),
             last_used: now,

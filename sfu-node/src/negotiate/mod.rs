@@ -2,6 +2,7 @@
 
 mod choice;
 mod counter;
+mod find_stream;
 mod play;
 mod publish;
 mod refusal;

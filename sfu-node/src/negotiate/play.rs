@@ -16,12 +16,12 @@ use crate::sdp::server_offer::rtx;
 use crate::sdp::{SdpError, answer};
 use crate::sessions::end_reason::EndReason;
 use crate::sessions::session::{Held, Role};
-use crate::streams::carried::{Carried, Fetched};
+use crate::streams::carried::Fetched;
 use crate::streams::local_stream::{LocalStream, Seat};
 use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::{RtpCapabilities, RtpHeaderExtensionUri};
 use sdp_types::Direction;
-use sfumato_admin_api::types::{PublicationId, StreamName, TrackKind};
+use sfumato_admin_api::types::{StreamName, TrackKind};
 use std::sync::Arc;
 
 /// Everything of a viewer that negotiation yields.
@@ -240,38 +240,6 @@ impl Node {
         }
         tracing::info!(%stream, session = %short(&id), "viewer");
         Ok((id, etag))
-    }
-
-    /// Whether the stream is known at all, and has room for one more viewer here.
-    fn expect_stream(&self, stream: &StreamName) -> Result<(), Refusal> {
-        if let Some(local) = self.streams.published.of_stream(stream) {
-            return self.check_viewers(local.viewers());
-        }
-        let known = self.streams.peers.find(stream).is_some();
-        known
-            .then_some(())
-            .ok_or_else(|| RelayError::NotLive(stream.clone()).into())
-    }
-
-    /// The stream on this node: published here, carried here, or fetched now from its origin.
-    async fn find_stream(
-        self: &Arc<Self>,
-        stream: &StreamName,
-    ) -> Result<(Arc<LocalStream>, Option<Fetched>), RelayError> {
-        if let Some(local) = self.streams.published.of_stream(stream) {
-            return Ok((local, None));
-        }
-        let found = self.streams.peers.find(stream);
-        let (origin, publication) = found.ok_or_else(|| RelayError::NotLive(stream.clone()))?;
-        let fetched = self.carry(&origin, &publication).await?;
-        Ok((Arc::clone(&fetched.received.local), Some(fetched)))
-    }
-
-    fn still_live(&self, publication: &PublicationId, carried: Option<&Arc<Carried>>) -> bool {
-        match carried {
-            None => self.streams.published.contains(publication),
-            Some(carried) => self.streams.carried.is_current(carried),
-        }
     }
 }
 

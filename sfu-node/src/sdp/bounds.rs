@@ -19,10 +19,10 @@ pub const MAX_FORMATS: usize = 128;
 pub const MAX_ATTRIBUTES: usize = 1_024;
 /// Most `a=rtpmap` of an m-section: one for each payload type.
 pub const MAX_RTPMAPS: usize = 128;
-/// Most `a=fmtp` of an m-section; several may belong to one payload type.
-pub const MAX_FMTPS: usize = 256;
-/// Most parameters of one `a=fmtp`.
-pub const MAX_FMTP_PARAMETERS: usize = 64;
+/// Most `a=fmtp` of an m-section: one for each payload type.
+pub const MAX_FMTPS: usize = 128;
+/// Most parameters of one `a=fmtp`; those of opus, which has the most, are ten.
+pub const MAX_FMTP_PARAMETERS: usize = 32;
 /// Most `a=rtcp-fb` of an m-section: six for each payload type.
 pub const MAX_FEEDBACKS: usize = 768;
 /// Most `a=rid` of an m-section, and most layers with their alternatives in `a=simulcast`.

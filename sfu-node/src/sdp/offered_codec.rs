@@ -36,12 +36,14 @@ impl OfferedCodec {
     }
 }
 
+/// Feedback with the number of its line, since wildcards stand between those of one payload type.
+type Feedback = Vec<(usize, RtcpFeedback)>;
+
 /// What the lines of a section say, by payload type: they are read once each, in whatever order they come.
 struct Said {
     map: Option<RtpMap>,
     fmtp: Vec<(String, String)>,
-    /// With the number of the line, since wildcards stand between those of one payload type.
-    feedback: Vec<(usize, RtcpFeedback)>,
+    feedback: Feedback,
 }
 
 /// The payload types of an m-section in the client's order.
@@ -94,7 +96,7 @@ pub(super) fn codecs(media: &Media, field: &str) -> Result<Vec<OfferedCodec>, Sd
 }
 
 /// What is said of each payload type, and the feedback of `*`.
-fn said(media: &Media, field: &str) -> Result<(Vec<Said>, Vec<(usize, RtcpFeedback)>), SdpError> {
+fn said(media: &Media, field: &str) -> Result<(Vec<Said>, Feedback), SdpError> {
     let nothing = || Said {
         map: None,
         fmtp: Vec::new(),

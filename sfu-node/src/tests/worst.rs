@@ -1,5 +1,5 @@
 //! The descriptions that cost the most: what they cost grows with their length and with nothing else. Steps are counted,
-//! since times would say more of the machine. `--nocapture` prints what each takes here, in milliseconds.
+//! since times would say more of the machine. `--nocapture` prints what each takes here as an offer, in milliseconds, the best of three.
 
 use super::offers::captured;
 use crate::sdp::codec::StreamCodec;
@@ -146,7 +146,7 @@ fn within() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         (
             "parameters of all payload types",
-            bounded(&h264, 256, |n| level(n) + &";p=1".repeat(40) + "\r\n"),
+            bounded(&h264, 128, |n| level(n) + &";p=1".repeat(30) + "\r\n"),
         ),
         (
             "profiles that nobody has",
@@ -214,11 +214,16 @@ fn digest(number: usize) -> String {
     bytes.collect::<Vec<String>>().join(":")
 }
 
+fn milliseconds(body: &[u8]) -> f64 {
+    let begun = Instant::now();
+    offer(body);
+    begun.elapsed().as_secs_f64() * 1_000.0
+}
+
 fn costs_no_more_than_its_length(what: &str, body: &[u8]) -> bool {
     assert!(body.len() <= BODY, "{what}: {}", body.len());
-    let begun = Instant::now();
     let (whole, steps) = read(body);
-    let ms = begun.elapsed().as_secs_f64() * 1_000.0;
+    let ms = (0..3).map(|_| milliseconds(body)).fold(f64::INFINITY, f64::min);
     println!("{ms:8.2} ms {steps:9} steps {:6} bytes  {what}", body.len());
     let most = STEPS_AT_LEAST + STEPS_A_BYTE * body.len() as u64;
     assert!(steps <= most, "{what}: {steps} steps for {} bytes", body.len());
