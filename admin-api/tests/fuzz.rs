@@ -58,8 +58,8 @@ fn wild() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         Just(json!(true)),
         "\\PC{0,40}".prop_map(Value::from),
-        (0..200_000_usize).prop_map(|n| Value::from("x".repeat(n))),
-        (0..20_000_usize, any::<u8>()).prop_map(|(n, what)| Value::from(vec![what; n])),
+        (0..20_000_usize).prop_map(|n| Value::from("x".repeat(n))),
+        (0..5_000_usize, any::<u8>()).prop_map(|(n, what)| Value::from(vec![what; n])),
         (1..150_usize).prop_map(|depth| (0..depth).fold(Value::Null, |inner, _| json!([inner]))),
     ]
 }
@@ -151,7 +151,7 @@ proptest! {
     fn a_report_with_any_value_replaced_is_refused_or_within_bounds(
         at in any::<prop::sample::Index>(),
         new in wild(),
-        times in prop_oneof![Just(1_usize), 2..9_000_usize],
+        times in prop_oneof![19 => Just(1_usize), 1 => 2..9_000_usize],
     ) {
         let mut report = report();
         let mut at = at.index(places(&mut report));

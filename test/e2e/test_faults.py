@@ -60,9 +60,9 @@ def test_killing_a_node_disturbs_nobody_else_and_the_mesh_is_whole_again(victim,
         ("workerEnds", r"sfu-2 died: exit code 1, last line: .*media worker 0 ended; the process ends with it"),
         ("taskPanics", r"sfu-2 died: exit code 1, last line: .*a task of this program has failed: a test fault: it panicked"),
     ],
-    ids=["aborts", "ends"],
+    ids=["worker aborts", "worker ends", "task panics"],
 )
-def test_a_media_worker_that_dies_takes_its_node_along_and_all_is_as_after_kill_9(fault, told, make_cluster, peers, stream):
+def test_a_media_worker_or_task_that_dies_takes_its_node_along_and_all_is_as_after_kill_9(fault, told, make_cluster, peers, stream):
     # The nodes inherit it; without it there is no such call.
     cluster = make_cluster(nodes=3, env={"SFUMATO_TEST_FAULTS": "true"}).started()
     peers.generate(cluster.whip(f"{stream}-1", "sfu-1"))

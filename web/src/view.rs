@@ -140,9 +140,8 @@ impl View {
         let at_home = base(&report.node.admin_url) == url;
         if at_home {
             self.make_room(&name);
-            for peer in &report.peers {
-                self.named(peer);
-            }
+            let peers = report.peers.clone();
+            // Before its peers: whom it names must not take its own place.
             if self.nodes.len() < MAX_MEMBERS || self.nodes.contains_key(&name) {
                 let known = Known {
                     peer: report.node.clone(),
@@ -151,6 +150,9 @@ impl View {
                     placed: 0,
                 };
                 self.nodes.insert(name, known);
+                for peer in &peers {
+                    self.named(peer);
+                }
             }
         } else {
             self.make_room(&name);

@@ -76,7 +76,7 @@ async fn run(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
     let ready = prepare(args, &cluster).await?;
     warn_of_shown_password(args, terminal);
     let state = StateDir::create(args.state_dir.as_deref())?;
-    state.write_redis(&ready.redis)?;
+    state.write_redis(&ready.redis.url, ready.redis.config().as_deref())?;
     let site = ready.site(args, &cluster, &state);
     let mut session = Session::new(args, terminal, &state, site, ready.redis, cluster);
     let outcome = session.run(&mut signals).await;

@@ -1,6 +1,5 @@
 //! The directory of one run: logs, the admin token, Redis' working directory and password. Only its owner may look inside.
 
-use super::redis_server::Redis;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -65,12 +64,12 @@ impl StateDir {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn write_redis(&self, redis: &Redis) -> Result<(), StateDirError> {
+    pub fn write_redis(&self, url: &str, config: Option<&str>) -> Result<(), StateDirError> {
         let write =
             |path: PathBuf, text: &str| write_secret(&path, text).map_err(|source| StateDirError { path, source });
-        write(self.redis_url_file(), &redis.url)?;
-        match redis.config() {
-            Some(config) => write(self.redis_config(), &config),
+        write(self.redis_url_file(), url)?;
+        match config {
+            Some(config) => write(self.redis_config(), config),
             None => Ok(()),
         }
     }

@@ -62,7 +62,7 @@ async fn follow(node: Weak<Node>, peer: Peer) {
                 }
                 let lost = peer.clone();
                 to_the_end("dropping what a former life of a peer published", async move {
-                    node.drop_carried_from(&lost, "its origin was restarted").await
+                    node.drop_carried_from(&lost, "its origin was restarted").await;
                 })
                 .await;
                 tokio::time::sleep(RETRY).await;
