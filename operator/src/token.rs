@@ -24,7 +24,9 @@ pub enum TokenError {
         length: usize,
     },
     /// It would allow nothing.
-    #[error("the token would allow nothing: name streams with --publish or --play, such as --play demo, or give --observe")]
+    #[error(
+        "the token would allow nothing: name streams with --publish or --play, such as --play demo, or give --observe"
+    )]
     Useless,
     #[error("the token's claims cannot be written: {0}")]
     Claims(#[from] serde_json::Error),

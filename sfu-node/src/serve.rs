@@ -108,7 +108,9 @@ fn tokens(options: &Options) -> Result<(Option<http::admin::Tokens>, TokenSource
     let admin = open("--admin-token-file", path)?;
     let source = admin.source();
     let front_door = options.front_door_token_file.as_deref();
-    let front_door = front_door.map(|path| open("--front-door-token-file", path)).transpose()?;
+    let front_door = front_door
+        .map(|path| open("--front-door-token-file", path))
+        .transpose()?;
     let accepted = move || Accepted {
         admin: admin.tokens(),
         front_door: front_door.as_ref().map(|file| file.tokens()).unwrap_or_default(),

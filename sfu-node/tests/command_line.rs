@@ -48,7 +48,11 @@ fn a_wrong_command_line_is_refused_with_the_option_what_is_wanted_and_an_example
             "--fan-out-idle-timeout",
             "such as 30s",
         ),
-        (&["--key-overlap", "a while"], "--key-overlap", "from 0s to 1day, such as 10m"),
+        (
+            &["--key-overlap", "a while"],
+            "--key-overlap",
+            "from 0s to 1day, such as 10m",
+        ),
         (&["--drain-deadline", "soon"], "--drain-deadline", "such as 5m"),
         (&["--max-sessions=-1"], "--max-sessions", "such as 2000"),
         (&["--ice-server", "example.org"], "--ice-server", "stun:HOST:PORT"),

@@ -99,7 +99,11 @@ async fn cluster_json(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     api.observers.admit(&headers, query.as_deref()).await?;
-    let told = api.told.wait_for(|told| !told.json.is_empty()).await.map_err(|_| stopping())?;
+    let told = api
+        .told
+        .wait_for(|told| !told.json.is_empty())
+        .await
+        .map_err(|_| stopping())?;
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),
@@ -135,10 +139,7 @@ async fn events(State(api): State<Api>, RawQuery(query): RawQuery, headers: Head
     Ok((headers, Body::from_stream(follow(told, permit).take_until(refused))).into_response())
 }
 
-fn follow(
-    told: watch::Receiver<Told>,
-    permit: OwnedSemaphorePermit,
-) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn follow(told: watch::Receiver<Told>, permit: OwnedSemaphorePermit) -> impl Stream<Item = Result<Bytes, Infallible>> {
     futures::stream::unfold((told, permit), |(mut told, permit)| async {
         let event = loop {
             match tokio::time::timeout(KEEP_ALIVE, told.changed()).await {
@@ -155,7 +156,12 @@ fn follow(
 }
 
 fn stopping() -> Refusal {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the front door is stopping; try again").retry()
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Stopping",
+        "the front door is stopping; try again",
+    )
+    .retry()
 }
 
 #[cfg(test)]

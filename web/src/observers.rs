@@ -72,7 +72,11 @@ impl Observers {
         let openness = self.view.borrow().openness();
         let nodes = match openness {
             Openness::Open => return Ok(()),
-            Openness::Unknown => return Err(unanswered("no media node has answered yet, so nobody knows who may see it")),
+            Openness::Unknown => {
+                return Err(unanswered(
+                    "no media node has answered yet, so nobody knows who may see it",
+                ));
+            }
             Openness::Closed(nodes) => nodes,
         };
         let token = presented(headers, query).map_err(|fault| {
@@ -128,10 +132,22 @@ fn refused(status: StatusCode, title: &str, detail: String, challenge: &str) -> 
 /// The node's words. Whatever status it gives, the answer is a refusal.
 fn as_the_node_says(refusal: Option<ObserverRefusal>) -> NotSeen {
     let Some(said) = refusal else {
-        return refused(StatusCode::FORBIDDEN, "Forbidden", "the node gives no reason".to_owned(), "");
+        return refused(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "the node gives no reason".to_owned(),
+            "",
+        );
     };
-    let status = StatusCode::from_u16(said.status).ok().filter(StatusCode::is_client_error);
-    refused(status.unwrap_or(StatusCode::FORBIDDEN), &said.title, said.detail, &said.challenge)
+    let status = StatusCode::from_u16(said.status)
+        .ok()
+        .filter(StatusCode::is_client_error);
+    refused(
+        status.unwrap_or(StatusCode::FORBIDDEN),
+        &said.title,
+        said.detail,
+        &said.challenge,
+    )
 }
 
 #[cfg(test)]
@@ -181,6 +197,8 @@ mod tests {
         goes_on("nobody can say").await;
         nodes.silent.store(false, Ordering::Relaxed);
         nodes.refuse.store(true, Ordering::Relaxed);
-        tokio::time::timeout(CHECK_AGAIN * 2, &mut ended).await.expect("the stream ends");
+        tokio::time::timeout(CHECK_AGAIN * 2, &mut ended)
+            .await
+            .expect("the stream ends");
     }
 }

@@ -39,11 +39,7 @@ pub trait Reports: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// A sentence for people: what was attempted, and what went wrong.
-    fn observer(
-        &self,
-        admin_url: &str,
-        observer: &Observer,
-    ) -> impl Future<Output = Result<Observing, String>> + Send;
+    fn observer(&self, admin_url: &str, observer: &Observer) -> impl Future<Output = Result<Observing, String>> + Send;
 }
 
 impl Reports for HttpNodeAdmin {

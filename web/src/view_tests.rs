@@ -114,7 +114,11 @@ fn one_node_that_asks_for_tokens_closes_the_cluster_also_while_it_does_not_answe
     assert_eq!(open.openness(), Openness::Open);
     let mut view = view_of([saying("a", Some(false)), saying("b", Some(true)), saying("c", None)]);
     assert_eq!(view.openness(), Openness::Closed(vec!["http://b:4000".to_owned()]));
-    view.seeded(["http://a:4000".to_owned(), "http://b:4000".to_owned(), "http://c:4000".to_owned()]);
+    view.seeded([
+        "http://a:4000".to_owned(),
+        "http://b:4000".to_owned(),
+        "http://c:4000".to_owned(),
+    ]);
     for node in ["a", "b", "c"] {
         view.lost(&format!("http://{node}:4000"), "cut off");
     }

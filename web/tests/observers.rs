@@ -28,7 +28,14 @@ impl Door {
         let seeds = vec![node.peer.admin_url.parse().unwrap()];
         let token = TokenSource::fixed("t");
         let nodes = HttpNodeAdmin::new(token.clone());
-        tokio::spawn(server::serve(listener, seeds, nodes, token, Files::default(), std::future::pending()));
+        tokio::spawn(server::serve(
+            listener,
+            seeds,
+            nodes,
+            token,
+            Files::default(),
+            std::future::pending(),
+        ));
         let client = sfumato_admin_api::files::http_client(None, |options| options);
         Self { base, client }
     }
@@ -50,7 +57,10 @@ impl Door {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{path} does not answer {status}: {}", self.get(path, token).await.text().await.unwrap());
+        panic!(
+            "{path} does not answer {status}: {}",
+            self.get(path, token).await.text().await.unwrap()
+        );
     }
 }
 
@@ -91,7 +101,12 @@ async fn a_token_that_may_observe_opens_and_another_is_refused_in_the_nodes_word
         let twice = door.get(&in_query, Some("sees")).await;
         assert_eq!(twice.status(), StatusCode::BAD_REQUEST);
     }
-    assert!(node.asked.lock().iter().all(|token| ["sees", "plays"].contains(&token.as_str())));
+    assert!(
+        node.asked
+            .lock()
+            .iter()
+            .all(|token| ["sees", "plays"].contains(&token.as_str()))
+    );
 }
 
 #[tokio::test]
@@ -100,9 +115,14 @@ async fn a_cluster_that_asks_for_tokens_stays_closed_while_its_nodes_do_not_answ
     let door = Door::before(&node).await;
     door.until("/api/v1/cluster", Some("sees"), StatusCode::OK).await;
     node.refuse_admin().await;
-    let answer = door.until("/api/v1/cluster", Some("sees"), StatusCode::SERVICE_UNAVAILABLE).await;
+    let answer = door
+        .until("/api/v1/cluster", Some("sees"), StatusCode::SERVICE_UNAVAILABLE)
+        .await;
     assert!(answer.headers().contains_key("retry-after"));
-    assert_eq!(door.get("/api/v1/cluster", None).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        door.get("/api/v1/cluster", None).await.status(),
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use crate::files::{TokenSource, TrustedCa};
 use crate::types::format_wait;
 use crate::types::{
     CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects, Observer,
-    Observing, Problem, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
+    Observing, Problem, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName,
+    Subscribe, Subscribed,
 };
 use async_trait::async_trait;
 use reqwest::{Method, StatusCode};

@@ -68,11 +68,7 @@ fn a_key_that_another_replaced_counts_for_the_overlap_and_then_expires_by_the_cl
         "an overlap of nothing",
         Duration::ZERO,
         "a",
-        &[
-            See(1000, Some("b")),
-            See(1250, Some("b")),
-            Counts(1250, &["b"]),
-        ],
+        &[See(1000, Some("b")), See(1250, Some("b")), Counts(1250, &["b"])],
     );
 }
 
@@ -108,11 +104,7 @@ fn a_key_that_was_replaced_twice_within_two_and_a_half_seconds_without_a_request
 #[test]
 fn of_a_file_that_lists_several_keys_exactly_the_listed_ones_count_at_once() {
     let changed = |name, before, after: &'static str, expected| {
-        let seen_twice = [
-            See(1000, Some(after)),
-            See(1250, Some(after)),
-            Counts(1250, expected),
-        ];
+        let seen_twice = [See(1000, Some(after)), See(1250, Some(after)), Counts(1250, expected)];
         run(name, OVERLAP, before, &seen_twice);
     };
     changed("a line was removed", "new\nold", "new", &["new"]);

@@ -142,8 +142,16 @@ mod tests {
         };
         let role = |token: &str| accepted.role(&headers(&[("authorization", &format!("Bearer {token}"))]));
         assert_eq!(role("admin"), Some(Role::Admin));
-        assert_eq!(role("door"), Some(Role::FrontDoor), "though it is among the others for a roll");
-        assert_eq!(role("front-door-leaked"), None, "it was taken out, and stands among the others still");
+        assert_eq!(
+            role("door"),
+            Some(Role::FrontDoor),
+            "though it is among the others for a roll"
+        );
+        assert_eq!(
+            role("front-door-leaked"),
+            None,
+            "it was taken out, and stands among the others still"
+        );
         assert_eq!(role("other"), None);
         for (method, path, may) in [
             (Method::GET, "/admin/v1/node", true),

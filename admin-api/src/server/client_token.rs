@@ -254,7 +254,11 @@ pub fn check(
 /// As [`check`].
 pub fn check_observer(claims: &TokenClaims, rules: &TokenRules, now: SystemTime) -> Result<(), Denied> {
     is_for_us(claims, rules, now)?;
-    if claims.observe { Ok(()) } else { Err(Denied::MayNotObserve) }
+    if claims.observe {
+        Ok(())
+    } else {
+        Err(Denied::MayNotObserve)
+    }
 }
 
 /// What is asked of every token, whatever it is presented for.

@@ -189,7 +189,9 @@ fn fits_by_definition(pattern: &[u8], name: &[u8]) -> bool {
 
 /// `SFUMATO_FUZZ_CASES` tries so many inputs of each kind, by hand.
 fn fuzz() -> ProptestConfig {
-    let asked = std::env::var("SFUMATO_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok());
+    let asked = std::env::var("SFUMATO_FUZZ_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
     ProptestConfig::with_cases(asked.unwrap_or(10_000))
 }
 
@@ -205,7 +207,9 @@ fn value() -> impl Strategy<Value = serde_json::Value> {
         ".{0,12}".prop_map(Into::into),
         prop_oneof![Just("*"), Just("demo"), Just("d*")].prop_map(Into::into),
     ];
-    leaf.prop_recursive(2, 70, 70, |inner| proptest::collection::vec(inner, 0..70).prop_map(Into::into))
+    leaf.prop_recursive(2, 70, 70, |inner| {
+        proptest::collection::vec(inner, 0..70).prop_map(Into::into)
+    })
 }
 
 proptest! {

@@ -178,10 +178,7 @@ fn web(cluster: &SfuCluster, site: &Site) -> WebPlan {
     let listen = SocketAddr::from((IP, port(cluster.spec.web.service.port)));
     let mut args = flags([
         ("listen", listen.to_string()),
-        (
-            "admin-token-file",
-            site.front_door_token_file.display().to_string(),
-        ),
+        ("admin-token-file", site.front_door_token_file.display().to_string()),
         ("log-format", site.log_format.as_str().to_owned()),
     ]);
     for ordinal in 0..site.seeds {

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use std::sync::LazyLock;
 
 fn config() -> ProptestConfig {
-    let asked = std::env::var("SFUMATO_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok());
+    let asked = std::env::var("SFUMATO_FUZZ_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
     ProptestConfig::with_cases(asked.unwrap_or(10_000))
 }
 
@@ -19,7 +21,10 @@ struct Known {
 
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let pairs = [ed25519(), p256(), rsa()];
-    let public: Vec<Value> = pairs.iter().map(|pair| pair.public(Some(&format!("{:?}", pair.algorithm)))).collect();
+    let public: Vec<Value> = pairs
+        .iter()
+        .map(|pair| pair.public(Some(&format!("{:?}", pair.algorithm))))
+        .collect();
     let claims = json!({"publish": ["demo"], "play": ["*"], "observe": true, "exp": EXP});
     let sign = |pair: &Pair| {
         let header = with_kid(pair.algorithm, &format!("{:?}", pair.algorithm));
@@ -34,7 +39,10 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
 });
 
 fn is_accepted(token: &str) -> bool {
-    KNOWN.keys.iter().any(|keys| verify(token, std::iter::once(keys)).is_ok())
+    KNOWN
+        .keys
+        .iter()
+        .any(|keys| verify(token, std::iter::once(keys)).is_ok())
 }
 
 /// One change of a text, at places that are counted anew when it has become shorter.
@@ -63,7 +71,14 @@ fn change() -> impl Strategy<Value = Change> {
 /// Headers that would be obeyed by a careless reader.
 fn header() -> impl Strategy<Value = String> {
     let algorithm = prop_oneof![
-        Just("none"), Just("None"), Just("HS256"), Just("HS512"), Just("RS256"), Just("ES256"), Just("EdDSA"), Just(""),
+        Just("none"),
+        Just("None"),
+        Just("HS256"),
+        Just("HS512"),
+        Just("RS256"),
+        Just("ES256"),
+        Just("EdDSA"),
+        Just(""),
     ];
     let more = prop_oneof![
         Just(json!({})),

@@ -115,7 +115,9 @@ fn a_token_that_comes_twice_is_400_invalid_request() {
 fn eventually(gate: &Gate, token: &str, expected: Option<StatusCode>) {
     let end = Instant::now() + std::time::Duration::from_secs(30);
     loop {
-        let status = ask(gate, Some(&format!("Bearer {token}")), None).err().map(|(status, _)| status);
+        let status = ask(gate, Some(&format!("Bearer {token}")), None)
+            .err()
+            .map(|(status, _)| status);
         if status == expected {
             return;
         }
@@ -134,7 +136,8 @@ fn a_secret_that_is_removed_from_two_lines_is_out_at_once_and_one_that_is_replac
     };
     let gate = Gate::open(&options).unwrap();
     let claims = json!({"publish": ["demo"], "exp": in_an_hour()});
-    let [second, third] = ["second", "third"].map(|name| format!("the {name} secret, of more than thirty-two characters"));
+    let [second, third] =
+        ["second", "third"].map(|name| format!("the {name} secret, of more than thirty-two characters"));
     let [by_first, by_second, by_third] = [SECRET, &second, &third].map(|secret| token(secret, &claims));
     std::fs::write(file.path(), &second).unwrap();
     eventually(&gate, &by_second, None);

@@ -71,7 +71,11 @@ async fn a_node_tells_the_front_door_whose_token_may_observe_and_what_to_answer_
     assert_eq!(report["tokensRequired"], json!(true));
     for (body, expected, words) in [
         (json!({"token": token(json!({"observe": true}))}), Value::Null, ""),
-        (json!({"token": token(json!({"play": ["*"]}))}), json!(403), "insufficient_scope"),
+        (
+            json!({"token": token(json!({"play": ["*"]}))}),
+            json!(403),
+            "insufficient_scope",
+        ),
         (json!({"token": "nonsense"}), json!(401), "invalid_token"),
         (json!({"token": "x".repeat(9000)}), json!(400), "invalid_request"),
         (json!({}), json!(401), "Bearer realm=\"sfumato\""),

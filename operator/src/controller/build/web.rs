@@ -62,7 +62,11 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
                         ..Affinity::default()
                     }),
                     tolerations: Some(pods::tolerations(&[])),
-                    volumes: Some(vec![secret_volume("admin", wish.id.secret(), &[FRONT_DOOR_TOKEN, CA_CERT])]),
+                    volumes: Some(vec![secret_volume(
+                        "admin",
+                        wish.id.secret(),
+                        &[FRONT_DOOR_TOKEN, CA_CERT],
+                    )]),
                     containers: vec![container],
                     ..PodSpec::default()
                 }),

@@ -137,7 +137,9 @@ fn complete(held: Data, remembered: &Data, draw: &mut dyn FnMut() -> String, now
         }
     };
     fill(&mut data, TOKEN, draw);
-    fill(&mut data, FRONT_DOOR_TOKEN, &mut || format!("{FRONT_DOOR_PREFIX}{}", draw()));
+    fill(&mut data, FRONT_DOOR_TOKEN, &mut || {
+        format!("{FRONT_DOOR_PREFIX}{}", draw())
+    });
     let tokens = admin_tokens(&data);
     data.insert(TOKEN.to_owned(), ByteString(tokens.into_bytes()));
     fill(&mut data, REDIS_PASSWORD, draw);
@@ -257,7 +259,10 @@ mod tests {
 
     #[test]
     fn nodes_of_the_release_before_accept_the_front_door_and_what_was_taken_from_it_is_taken_from_them() {
-        let held = data(&[(TOKEN, "new\nfront-door-leaked\nold\n"), (FRONT_DOOR_TOKEN, "front-door-2\nfront-door-1\n")]);
+        let held = data(&[
+            (TOKEN, "new\nfront-door-leaked\nold\n"),
+            (FRONT_DOOR_TOKEN, "front-door-2\nfront-door-1\n"),
+        ]);
         let made = complete(held, &Data::new(), &mut counted(), now()).unwrap();
         assert_eq!(text(&made, TOKEN).unwrap(), "new\nold\nfront-door-2\nfront-door-1");
         assert_eq!(current_token(&made), "new");

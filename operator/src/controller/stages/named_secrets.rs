@@ -104,9 +104,9 @@ impl Holds {
             Self::RedisCa if !text.contains("-----BEGIN CERTIFICATE-----") => {
                 Some("holds no certificate: put the CA into it, PEM")
             }
-            Self::TokenSecret if !are_long_enough(text) => {
-                Some("is too short: a secret has at least 32 characters on each line, for example from `openssl rand -hex 32`")
-            }
+            Self::TokenSecret if !are_long_enough(text) => Some(
+                "is too short: a secret has at least 32 characters on each line, for example from `openssl rand -hex 32`",
+            ),
             Self::TokenKeys if !has_public_key(text) => Some(
                 "is no JSON Web Key Set with a key for RS256, ES256 or EdDSA: write {\"keys\": [...]} with the public keys of whoever signs the tokens",
             ),
@@ -201,9 +201,17 @@ mod tests {
         for (holds, bad, good) in [
             (Holds::RedisCa, "MII", "-----BEGIN CERTIFICATE-----"),
             (Holds::TokenSecret, "short", long),
-            (Holds::TokenSecret, &format!("{long}\nshort"), &format!("{long}\n\n{long}\n")),
+            (
+                Holds::TokenSecret,
+                &format!("{long}\nshort"),
+                &format!("{long}\n\n{long}\n"),
+            ),
             (Holds::TokenKeys, "keys", "{\"keys\": [{\"kty\": \"OKP\"}]}"),
-            (Holds::TokenKeys, "{}", "{\"keys\": [{\"kty\": \"oct\"}, {\"kty\": \"RSA\"}]}"),
+            (
+                Holds::TokenKeys,
+                "{}",
+                "{\"keys\": [{\"kty\": \"oct\"}, {\"kty\": \"RSA\"}]}",
+            ),
             (Holds::TokenKeys, "{\"keys\": []}", "{\"keys\": [1, {\"kty\": \"EC\"}]}"),
             (Holds::TurnPassword, "a b", "a.b/c+d="),
             (Holds::RedisUrl, "localhost", "rediss://localhost"),

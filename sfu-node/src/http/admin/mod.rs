@@ -22,8 +22,8 @@ use sfumato_admin_api::server::admin_token::{Accepted, Role};
 use sfumato_admin_api::types::UnknownReason;
 use sfumato_admin_api::types::parse_wait;
 use sfumato_admin_api::types::{
-    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects,
-    Observer, Observing, Problem as ProblemBody, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions,
+    CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, Objects, Observer,
+    Observing, Problem as ProblemBody, PublicationId, Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions,
     StreamName, Subscribe, Subscribed,
 };
 use std::sync::Arc;
