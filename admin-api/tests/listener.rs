@@ -257,6 +257,15 @@ async fn every_answer_forbids_to_guess_its_type_and_to_frame_it() {
 }
 
 #[tokio::test]
+async fn an_answer_that_nothing_has_changed_changes_no_header_of_what_a_browser_has() {
+    let unchanged = get(async || axum::http::StatusCode::NOT_MODIFIED);
+    let site = Site::bounded(hello().route("/page", unchanged), short(100)).await;
+    let answer = site.get("/page").await.to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 304"), "{answer}");
+    assert!(!answer.contains("content-security-policy"), "{answer}");
+}
+
+#[tokio::test]
 async fn on_loopback_a_name_that_was_rebound_is_421() {
     let mut serving = Serving::new("test", short(100));
     serving.hosts = Hosts::of("127.0.0.1:1".parse().unwrap(), &[], Some("--allowed-host"));

@@ -439,6 +439,10 @@ async fn the_page_comes_with_its_types_and_a_policy_and_is_not_sent_twice() {
             .await
             .unwrap();
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+        assert!(
+            !again.headers().contains_key("content-security-policy"),
+            "it would replace that of the page in the browser's cache"
+        );
     }
 }
 

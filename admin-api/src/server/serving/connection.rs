@@ -65,7 +65,7 @@ pub(super) async fn run<H: Handshake>(
                 Some(refusal) => refusal,
                 None => app.oneshot(request).await?,
             };
-            answers::secure(response.headers_mut());
+            answers::secure(&mut response);
             Ok::<_, Infallible>(response.map(|body| Answer { body, _busy: busy }))
         }
     });
