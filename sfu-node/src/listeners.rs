@@ -1,5 +1,6 @@
 //! How much the clients of each listener may hold, and how many descriptors that leaves.
 
+use crate::limits::MAX_EVENT_STREAMS;
 use crate::options::Options;
 use sfumato_admin_api::server::descriptors;
 use sfumato_admin_api::server::serving::{Bounds, Hosts, Serving};
@@ -9,10 +10,13 @@ use sfumato_admin_api::server::serving::{Bounds, Hosts, Serving};
 const ADMIN_CONNECTIONS: u32 = 1024;
 
 /// Connections of the WHIP and WHEP listener, unless an option says something else: below half of them, no address is counted,
-/// and a front door may hold one for each session, for its events.
+/// and a front door may hold one for each stream of events that there may be.
 fn client_connections(options: &Options) -> u32 {
-    let for_events = options.limits.max_sessions.saturating_mul(2).saturating_add(256);
-    options.limits.max_connections.unwrap_or(for_events.max(4096))
+    let streams = options.limits.max_sessions.saturating_add(MAX_EVENT_STREAMS);
+    options
+        .limits
+        .max_connections
+        .unwrap_or(streams.saturating_mul(2).saturating_add(256))
 }
 
 /// Descriptors that connections of clients must leave: the admin listener, media over TCP, pipes, and calls to the peers.
@@ -69,11 +73,10 @@ mod tests {
             let all = ["sfu-node", "--insecure-admin"];
             client_connections(&Options::parse_from(all.iter().chain(more)))
         };
-        assert_eq!(with(&["--max-sessions=100"]), 4096);
         assert_eq!(with(&["--max-connections=50"]), 50);
         for sessions in [100, 2_000, 20_000] {
             let option = format!("--max-sessions={sessions}");
-            assert!(with(&[&option]) / 2 > sessions, "{sessions}");
+            assert!(with(&[&option]) / 2 > sessions.max(MAX_EVENT_STREAMS), "{sessions}");
         }
     }
 

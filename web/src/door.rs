@@ -10,7 +10,7 @@ use crate::pass_on::{self, MAX_BODY_BYTES, Outgoing, PassOnError, REQUEST_DEADLI
 use crate::pick::{Role, pick};
 use crate::problem::Refusal;
 use crate::session_path::{SessionPath, split_query, stream_name};
-use crate::view::View;
+use crate::view::{Openness, View};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -164,7 +164,7 @@ async fn session(State(door): State<Door>, request: Request) -> Result<Response,
             Ok((cors::preflight(), accept("accept-post", "application/sdp"), types).into_response())
         }
         // What lies below a session can be read: its events.
-        Method::GET if path.is_below_session() => follow(&door, &path, request).await,
+        Method::GET if path.is_event_stream() => follow(&door, &path, request).await,
         // GET says whether the session lives, and why it does not; only its node knows.
         Method::GET | Method::HEAD => within_deadline(forward(&door, &path, request)).await,
         _ => Err(wrong_method(
@@ -225,9 +225,14 @@ fn known_node(door: &Door, name: &str) -> Result<(NodeName, String), Refusal> {
         .ok()
         .and_then(|name: NodeName| Some((view.nodes().get(&name)?.peer.client_url.clone(), name)));
     let (url, name) = found.ok_or_else(|| {
-        let known: Vec<&str> = view.nodes().keys().map(NodeName::as_str).collect();
         let name: String = name.chars().take(64).collect();
-        let detail = format!("no node `{name}` is known; known are: {}", known.join(", "));
+        // Names are a part of the cluster, which only those see who may.
+        let detail = if matches!(view.openness(), Openness::Open) {
+            let known: Vec<&str> = view.nodes().keys().map(NodeName::as_str).collect();
+            format!("no node `{name}` is known; known are: {}", known.join(", "))
+        } else {
+            format!("no node `{name}` is known")
+        };
         Refusal::new(StatusCode::NOT_FOUND, "Unknown node", detail).field("node")
     })?;
     Ok((name, url))

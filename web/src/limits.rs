@@ -50,8 +50,13 @@ impl Limits {
         });
         Self {
             serving,
-            viewers: EventStreams::new(options.max_event_streams, Some("--max-event-streams"), &clients),
-            cluster: EventStreams::new(MAX_CLUSTER_STREAMS, None, &clients),
+            // However few connections there are, streams leave some for requests.
+            viewers: EventStreams::new(
+                options.max_event_streams.min(most / 2).max(1),
+                Some("--max-event-streams"),
+                &clients,
+            ),
+            cluster: EventStreams::new(MAX_CLUSTER_STREAMS.min(most / 8).max(1), None, &clients),
         }
     }
 }

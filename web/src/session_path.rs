@@ -44,11 +44,11 @@ impl<'a> SessionPath<'a> {
         Ok(Self { node, at_node })
     }
 
-    /// Whether it is a resource of a session, not the session itself.
+    /// Whether it is a stream of events of a session.
     #[must_use]
-    pub fn is_below_session(&self) -> bool {
-        // `/whep/{stream}/{session}/...`
-        self.at_node.split('/').count() > 4
+    pub fn is_event_stream(&self) -> bool {
+        // `/whep/{stream}/{session}/sse/{id}`
+        self.at_node.split('/').nth(4) == Some("sse")
     }
 }
 
@@ -104,12 +104,9 @@ mod tests {
         assert_eq!((path.node, path.at_node), ("sfu-2", "/whip/demo/1234-abcd"));
         let path = SessionPath::parse("/nodes/sfu-2/whep/demo/1234/layer").unwrap();
         assert_eq!(path.at_node, "/whep/demo/1234/layer");
-        assert!(path.is_below_session());
-        assert!(
-            !SessionPath::parse("/nodes/sfu-2/whep/demo/1234")
-                .unwrap()
-                .is_below_session()
-        );
+        let streams = |path| SessionPath::parse(path).unwrap().is_event_stream();
+        assert!(streams("/nodes/sfu-2/whep/demo/1234/sse/1"));
+        assert!(!streams("/nodes/sfu-2/whep/demo/1234") && !streams("/nodes/sfu-2/whep/demo/1234/layer"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod options;
 pub mod parsing;
 mod rate;
 
-pub use capacity::{Full, SessionPlace, Shared};
+pub use capacity::{Full, MAX_EVENT_STREAMS, SessionPlace, Shared};
 pub use holder::{Holder, Subject};
 pub use options::LimitOptions;
 

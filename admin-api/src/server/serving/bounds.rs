@@ -44,7 +44,7 @@ impl Default for Deadlines {
         Self {
             header: Duration::from_secs(10),
             handshake: Duration::from_secs(5),
-            idle: Duration::from_secs(120),
+            idle: Duration::from_secs(620),
             write: Duration::from_secs(30),
         }
     }

@@ -12,11 +12,17 @@ use tokio::time::Instant;
 pub(super) struct WatchedIo<I> {
     inner: I,
     pulse: Arc<Mutex<Pulse>>,
+    /// A flush is waiting for the client.
+    flush_stalled: bool,
 }
 
 impl<I> WatchedIo<I> {
     pub fn new(inner: I, pulse: Arc<Mutex<Pulse>>) -> Self {
-        Self { inner, pulse }
+        Self {
+            inner,
+            pulse,
+            flush_stalled: false,
+        }
     }
 
     fn note_write<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -61,8 +67,14 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for WatchedIo<I> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // TLS holds back what the socket does not take; a plain socket has nothing to flush, which is no sign of the client.
         let outcome = Pin::new(&mut self.inner).poll_flush(cx);
-        if outcome.is_pending() {
-            self.pulse.lock().stalled(Instant::now());
+        match &outcome {
+            Poll::Pending => {
+                self.flush_stalled = true;
+                self.pulse.lock().stalled(Instant::now());
+            }
+            // What was held back is taken now.
+            Poll::Ready(Ok(())) if std::mem::take(&mut self.flush_stalled) => self.pulse.lock().written(Instant::now()),
+            Poll::Ready(_) => {}
         }
         outcome
     }
