@@ -150,7 +150,7 @@ impl MediaWorker {
     }
 
     /// Drops the pipes from and to routers that are dropped.
-    async fn drop_pipes(&self, dropped: &[RouterId]) {
+    pub async fn drop_pipes(&self, dropped: &[RouterId]) {
         let mut pipes = self.inner_pipes.lock().await;
         pipes.retain(|(from, to), _| !dropped.contains(from) && !dropped.contains(to));
     }
@@ -170,27 +170,31 @@ impl MediaWorker {
             (End::ToWorker, End::FromWorker)
         };
         let (near, far) = (addresses.listen(self.index, near), addresses.listen(to_worker, far));
-        // Held while connecting: one flight a pair, and a failed attempt leaves nothing behind.
-        let mut pipes = self.inner_pipes.lock().await;
-        let now = Instant::now();
-        if let Some(kept) = pipes.get_mut(&(from.id(), to.id())) {
-            kept.last_used = now;
-            return Ok(Arc::clone(&kept.pipe));
-        }
-        let deadline = now + CLOSING_WAIT;
-        let pipe = loop {
-            match InnerPipe::connect((from, &near), (to, &far)).await {
-                // The ports suffice for all pipes that there may be, so another one is about to give its own back.
-                Err(MediaError::NoPort { .. }) if Instant::now() < deadline => tokio::time::sleep(CLOSING_POLL).await,
-                connected => break Arc::new(connected?),
+        let deadline = Instant::now() + CLOSING_WAIT;
+        loop {
+            // Held while connecting: one flight a pair, and a failed attempt leaves nothing behind.
+            let mut pipes = self.inner_pipes.lock().await;
+            let now = Instant::now();
+            if let Some(kept) = pipes.get_mut(&(from.id(), to.id())) {
+                kept.last_used = now;
+                return Ok(Arc::clone(&kept.pipe));
             }
-        };
-        let kept = KeptPipe {
-            pipe: Arc::clone(&pipe),
-            last_used: now,
-        };
-        pipes.insert((from.id(), to.id()), kept);
-        Ok(pipe)
+            match InnerPipe::connect((from, &near), (to, &far)).await {
+                // The ports suffice for all pipes that there may be, so another one is about to give its own back. Not waited
+                // for under the lock, which whoever gives it back may need.
+                Err(MediaError::NoPort { .. }) if Instant::now() < deadline => drop(pipes),
+                connected => {
+                    let pipe = Arc::new(connected?);
+                    let kept = KeptPipe {
+                        pipe: Arc::clone(&pipe),
+                        last_used: now,
+                    };
+                    pipes.insert((from.id(), to.id()), kept);
+                    return Ok(pipe);
+                }
+            }
+            tokio::time::sleep(CLOSING_POLL).await;
+        }
     }
 
     /// Drops pipes that no copy has used for `idle`.

@@ -81,7 +81,9 @@ impl Node {
         let chosen: Vec<&Choice<'_>> = choices.iter().flatten().collect();
         if chosen.iter().all(|choice| choice.on_main) {
             let seat = local.seat(&self.workers, worker, None).await?;
-            return self.seated(seat).map(|seat| Some((worker.main.clone(), seat)));
+            return self
+                .seated(seat.ok_or(Refusal::Evicted)?)
+                .map(|seat| Some((worker.main.clone(), seat)));
         }
         // Every track of the stream goes to the profile router, watched or not: viewers share it.
         let mut key = Vec::new();
@@ -106,7 +108,10 @@ impl Node {
         };
         // First, so that its ports are free again.
         self.clear_evicted(evicted).await;
-        let mut seat = local.seat(&self.workers, worker, Some(&router)).await?;
+        let seat = local
+            .seat(&self.workers, worker, Some((&router, used.profile())))
+            .await?;
+        let mut seat = seat.ok_or(Refusal::Evicted)?;
         seat.hold_profile(used);
         self.seated(seat).map(|seat| Some((router, seat)))
     }

@@ -40,7 +40,8 @@ impl Node {
         let waiting = waiting.map_err(|full| self.no_room(full))?;
         self.check_viewers(local.viewers())?;
         let worker = self.workers.for_viewer(&local.workers());
-        let seat = self.seated(local.seat(&self.workers, &worker, None).await?)?;
+        let seat = local.seat(&self.workers, &worker, None).await?;
+        let seat = self.seated(seat.ok_or(Refusal::Evicted)?)?;
         let transport = self.client_transport(&worker, &worker.main, true).await?;
         let mut tracks = Vec::new();
         for producer in &seat.producers {

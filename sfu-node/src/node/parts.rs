@@ -17,6 +17,7 @@ use crate::sessions::session::Sessions;
 use crate::stats::tally::Tally;
 use crate::streams::Streams;
 use sfumato_admin_api::client::{HttpNodeAdmin, NodeAdmin};
+use sfumato_admin_api::program::task;
 use sfumato_admin_api::types::{Incarnation, Peer, PublicationId};
 use std::fmt;
 use std::sync::Arc;
@@ -82,7 +83,7 @@ impl Node {
         let fatal = watch::Sender::new(None);
         let died = fatal.clone();
         let workers = Workers::start(&options, move |why| {
-            died.send_replace(Some(why));
+            task::give_up(&died, why);
         })
         .await?;
         let links = LinkTable::start(&workers).await?;

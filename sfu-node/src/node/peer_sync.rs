@@ -7,9 +7,12 @@ use sfumato_admin_api::program::task;
 use sfumato_admin_api::types::{Peer, PublicationId};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a peer may hold a long poll.
 const WAIT: Duration = Duration::from_secs(20);
+/// Least time between two polls of a peer.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 /// Pause after a failed poll.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -23,7 +26,10 @@ async fn follow(node: Weak<Node>, peer: Peer) {
             node_now.streams.peers.revision(&peer),
         );
         drop(node_now);
+        let asked = Instant::now();
         let answer = admin.publications(&peer.admin_url, after, WAIT).await;
+        // However soon a peer answers, and with whatever news: it costs the others no more than this.
+        tokio::time::sleep_until(asked + BETWEEN_QUESTIONS).await;
         let Some(node) = node.upgrade() else { return };
         match answer {
             Ok(answer) if answer.incarnation == peer.incarnation => {

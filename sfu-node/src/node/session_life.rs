@@ -76,6 +76,10 @@ impl Node {
         for local in self.streams.local() {
             local.drop_copy(router).await;
         }
+        // One that a request has opened which was in flight meanwhile.
+        for worker in self.workers.all() {
+            worker.drop_pipes(&[router]).await;
+        }
     }
 
     /// A session's transport is connected: media may flow.

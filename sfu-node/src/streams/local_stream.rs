@@ -242,15 +242,20 @@ impl LocalStream {
         drop(dropped);
     }
 
-    /// Takes a seat on a worker's main router, or on a profile router of that worker.
+    /// Takes a seat on a worker's main router, or on a profile router of that worker. None if that one had to make room for
+    /// another before it was this caller's turn: nothing is built on it any more.
     pub async fn seat(
         self: &Arc<Self>,
         workers: &Workers,
         worker: &MediaWorker,
-        profile: Option<&Router>,
-    ) -> Result<Seat, MediaError> {
+        profile: Option<(&Router, &Profile)>,
+    ) -> Result<Option<Seat>, MediaError> {
         let (root, addresses) = (workers.get(self.root_worker), workers.inner_addresses());
         let mut copies = self.copies.lock().await;
+        if profile.is_some_and(|(_, profile)| profile.is_evicted()) {
+            return Ok(None);
+        }
+        let profile = profile.map(|(router, _)| router);
         if worker.index != root.index {
             self.copy(&mut copies, root, &root.main, &worker.main, worker.index, addresses)
                 .await?;
@@ -268,13 +273,13 @@ impl LocalStream {
             None => (self.root.clone(), None),
         };
         self.viewers.fetch_add(1, Ordering::Relaxed);
-        Ok(Seat {
+        Ok(Some(Seat {
             local: Arc::clone(self),
             router,
             _copy_use: copy_use,
             profile: None,
             producers,
-        })
+        }))
     }
 
     /// Producers on the main router of a worker, for sending over a link; piped there once.
