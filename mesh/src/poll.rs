@@ -55,7 +55,8 @@ pub async fn poll(target: Target, polling: u64, admin: Arc<dyn NodeAdmin>, news:
                 after = Some(report.revision);
                 known = None;
                 retry = FIRST_RETRY;
-                let streams = report.publications.len();
+                // The list may be cut to what fits into an answer, and each publication has one publisher.
+                let streams = report.publications.len().max(report.publishers as usize);
                 What::Report {
                     report: Arc::new(thinned(report)),
                     streams,

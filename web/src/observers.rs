@@ -24,6 +24,11 @@ pub const CHECK_AGAIN: Duration = Duration::from_secs(30);
 
 type Ask = Arc<dyn Fn(String, Observer) -> BoxFuture<'static, Result<Observing, String>> + Send + Sync>;
 
+/// Longest wait for a place among the tokens that are being checked.
+const PLACE_WAIT: Duration = Duration::from_secs(2);
+/// A stream of events ends after so many checks in a row that nobody answered.
+const MOST_UNANSWERED: u32 = 10;
+
 /// Why somebody does not get to see the cluster.
 #[derive(Debug, Clone)]
 pub enum NotSeen {
@@ -93,10 +98,10 @@ impl Observers {
         let observer = Observer {
             token: Some(token.to_owned()),
         };
-        let _held_while_nodes_are_asked = self
-            .checks
-            .try_acquire()
-            .map_err(|_| unanswered("too many tokens are being checked at present"))?;
+        let place = tokio::time::timeout(PLACE_WAIT, self.checks.acquire()).await;
+        let Ok(Ok(_held_while_nodes_are_asked)) = place else {
+            return Err(unanswered("too many tokens are being checked at present"));
+        };
         for node in nodes.into_iter().take(MOST_ASKED) {
             match (self.ask)(node, observer.clone()).await {
                 Ok(Observing { allowed: true, .. }) => return Ok(()),
@@ -107,12 +112,15 @@ impl Observers {
         Err(unanswered("no media node answers that could check the token"))
     }
 
-    /// Ends when whoever sent these may not see the cluster any more. While nobody can say, they may.
+    /// Ends when whoever sent these may not see the cluster any more. While nobody can say, they may, but not for ever.
     pub async fn until_refused(self, headers: HeaderMap, query: Option<String>) {
-        loop {
+        let mut unanswered = 0;
+        while unanswered < MOST_UNANSWERED {
             tokio::time::sleep(CHECK_AGAIN).await;
-            if let Err(NotSeen::Refused(_)) = self.admit(&headers, query.as_deref()).await {
-                return;
+            match self.admit(&headers, query.as_deref()).await {
+                Ok(()) => unanswered = 0,
+                Err(NotSeen::Unanswered(_)) => unanswered += 1,
+                Err(NotSeen::Refused(_)) => return,
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::files::FollowedFile;
 use crate::files::Rules;
 use crate::files::TokenSource;
+use crate::server::admin_token::FRONT_DOOR_PREFIX;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ impl TokenFile {
     /// # Errors
     /// When it cannot be read, or holds no token.
     pub fn open(path: &Path, overlap: Duration) -> io::Result<Arc<Self>> {
-        let rules = Rules::new(parse).overlapping(overlap, |before, now| before.len() == 1 && now.len() == 1);
+        let rules = Rules::new(parse).overlapping(overlap, |before, now| is_single(before) && is_single(now));
         Ok(Arc::new(Self(FollowedFile::open(path, rules)?)))
     }
 
@@ -42,6 +43,12 @@ impl TokenFile {
     pub fn current(&self) -> String {
         self.tokens().into_iter().next().unwrap_or_default()
     }
+}
+
+/// Whether it names one admin token. That of the front door may stand beside it, for nodes of the release before.
+fn is_single(tokens: &[String]) -> bool {
+    let admin = tokens.iter().filter(|token| !token.starts_with(FRONT_DOOR_PREFIX));
+    tokens.len() == 1 || admin.count() == 1
 }
 
 fn parse(text: &str) -> Result<Vec<String>, String> {
@@ -68,6 +75,13 @@ mod tests {
         let tokens = TokenFile::open(file.path(), Duration::ZERO).unwrap();
         assert_eq!(tokens.current(), "new");
         assert_eq!(tokens.tokens(), ["new", "old"]);
+    }
+
+    #[test]
+    fn one_admin_token_beside_that_of_the_front_door_is_one() {
+        let single = |lines: &[&str]| is_single(&lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
+        assert!(single(&["a"]) && single(&["a", "front-door-x"]) && single(&["front-door-x"]));
+        assert!(!single(&["a", "b"]) && !single(&["a", "b", "front-door-x"]));
     }
 
     #[test]

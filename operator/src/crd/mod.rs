@@ -186,8 +186,8 @@ pub struct SfuClusterSpec {
     /// are those under `SFUMATO_AUTH_`, `SFUMATO_ICE_` and `SFUMATO_REDIS_`, which have fields of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "pods::list_of::<EnvVar>")]
-    #[x_kube(validation = Rule::new("self.all(e, !(e.name in ['SFUMATO_NAME', 'SFUMATO_POD_UID', 'SFUMATO_MEDIA_IP', 'SFUMATO_PIPE_IP', 'SFUMATO_ADVERTISE_IP']) && !e.name.startsWith('SFUMATO_AUTH_') && !e.name.startsWith('SFUMATO_ICE_') && !e.name.startsWith('SFUMATO_REDIS_'))")
-        .message("the operator sets SFUMATO_NAME, SFUMATO_POD_UID, SFUMATO_MEDIA_IP, SFUMATO_PIPE_IP, SFUMATO_ADVERTISE_IP and all under SFUMATO_AUTH_, SFUMATO_ICE_ and SFUMATO_REDIS_ itself, from spec.auth, spec.media.iceServers and spec.redis"))]
+    #[x_kube(validation = Rule::new("self.all(e, !(e.name in ['SFUMATO_NAME', 'SFUMATO_POD_UID', 'SFUMATO_MEDIA_IP', 'SFUMATO_PIPE_IP', 'SFUMATO_ADVERTISE_IP', 'SFUMATO_FRONT_DOOR_TOKEN_FILE']) && !e.name.startsWith('SFUMATO_AUTH_') && !e.name.startsWith('SFUMATO_ICE_') && !e.name.startsWith('SFUMATO_REDIS_'))")
+        .message("the operator sets SFUMATO_NAME, SFUMATO_POD_UID, SFUMATO_MEDIA_IP, SFUMATO_PIPE_IP, SFUMATO_ADVERTISE_IP, SFUMATO_FRONT_DOOR_TOKEN_FILE and all under SFUMATO_AUTH_, SFUMATO_ICE_ and SFUMATO_REDIS_ itself, from spec.auth, spec.media.iceServers and spec.redis"))]
     pub env: Vec<EnvVar>,
     /// Annotations of the nodes' pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -170,6 +170,7 @@ fn variables_that_the_operator_sets_are_refused() {
     assert_eq!(broken_rule(env("SFUMATO_LOG")), None);
     for name in [
         "SFUMATO_NAME",
+        "SFUMATO_FRONT_DOOR_TOKEN_FILE",
         "SFUMATO_REDIS_URL",
         "SFUMATO_AUTH_ISSUER",
         "SFUMATO_ICE_SERVERS",

@@ -14,6 +14,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
+/// The variable of this program with the URL of Redis.
+const REDIS_URL: &str = "SFUMATO_REDIS_URL";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// Name that people know it by: `sfu-1`, `web`, `redis`.
@@ -69,6 +72,8 @@ impl Life {
         let mut command = Command::new(&program.bin);
         command
             .args(&program.args)
+            // Nodes get it by a file. The variable is this program's own, may hold a password, and would contradict the file.
+            .env_remove(REDIS_URL)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -7,6 +7,7 @@
 
 use super::bits::{BitReader, without_emulation_prevention};
 use crate::sdp::codec::VideoCodec;
+use sfumato_admin_api::types::bounds;
 
 /// Size of a picture in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,9 +19,10 @@ pub struct FrameSize {
 }
 
 impl FrameSize {
-    /// None for a picture without pixels.
+    /// None for a picture without pixels, or with more columns or rows than a report may name.
     pub fn of(width: u32, height: u32) -> Option<Self> {
-        (width > 0 && height > 0).then_some(Self { width, height })
+        let fits = |side| (1..=bounds::MAX_PIXELS).contains(&u64::from(side));
+        (fits(width) && fits(height)).then_some(Self { width, height })
     }
 }
 

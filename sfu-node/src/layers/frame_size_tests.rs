@@ -109,3 +109,15 @@ proptest! {
         read(VideoCodec::H264, &sps);
     }
 }
+
+#[test]
+fn a_picture_with_more_columns_or_rows_than_a_report_may_name_has_no_size() {
+    // Else every reader would refuse the whole report of the node, for as long as one publisher claims it.
+    let largest = FrameSize {
+        width: 65_535,
+        height: 1,
+    };
+    assert_eq!(FrameSize::of(65_535, 1), Some(largest));
+    assert_eq!(FrameSize::of(65_536, 720), None);
+    assert_eq!(FrameSize::of(1280, u32::MAX), None);
+}

@@ -2,7 +2,7 @@
 
 use super::labels::{Component, labels, selector};
 use super::pods::{self, http_probe, mount, secret_volume};
-use super::ports::ADMIN_PORT;
+use super::ports::{ADMIN_PORT, HEALTH_PORT};
 use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN};
 use super::wish::{Settings, Wish};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
@@ -29,16 +29,22 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
         format!("--admin-ca={}/{CA_CERT}", pods::ADMIN_DIR),
         "--log-format=json".to_owned(),
     ]);
-    container.ports = Some(vec![ContainerPort {
-        name: Some("http".to_owned()),
-        container_port: LISTEN_PORT,
+    // A variable: a front door of the release before would refuse an option that it does not know.
+    container.env = Some(vec![pods::env(
+        "SFUMATO_WEB_HEALTH_LISTEN",
+        format!("[::]:{HEALTH_PORT}"),
+    )]);
+    let port = |name: &str, number| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
         protocol: Some("TCP".to_owned()),
         ..ContainerPort::default()
-    }]);
+    };
+    container.ports = Some(vec![port("http", LISTEN_PORT), port("health", HEALTH_PORT)]);
     container.resources.clone_from(&web.resources);
     container.volume_mounts = Some(vec![mount("admin", pods::ADMIN_DIR, true)]);
-    container.liveness_probe = Some(http_probe("/livez", "http", 5, 6));
-    container.readiness_probe = Some(http_probe("/readyz", "http", 2, 2));
+    container.liveness_probe = Some(http_probe("/livez", "health", 5, 6));
+    container.readiness_probe = Some(http_probe("/readyz", "health", 2, 2));
     let selector = selector(&wish.id.name, Component::Web);
     Deployment {
         metadata: wish.meta(wish.id.web(), Component::Web),
