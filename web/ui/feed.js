@@ -5,7 +5,9 @@ const REOPEN_MS = 2_000;
 /** The front door sends a comment every 15 s: a stream that is silent for this long is lost. */
 const SILENT_MS = 40_000;
 /** Answers that another token may change. */
-const REFUSED = new Set([400, 401, 403]);
+const REFUSED = new Set([400, 401, 403, 431]);
+/** Visible ASCII: a browser throws at a header with anything else. */
+const IN_A_HEADER = /^[\x21-\x7e]*$/;
 
 /**
  * Calls `onCluster(json)` for every state of the cluster, and `onState("live" | "lost" | "refused", sentence)`.
@@ -41,6 +43,7 @@ export function follow({ onCluster, onState, token = () => "" }) {
 
 /** Follows one stream to its end. Answers the sentence of a refusal, or nothing where asking again may help. */
 async function attempt({ onCluster, onState, token, signal }) {
+  if (!IN_A_HEADER.test(token)) return "the token has a character that no token has: copy it once more";
   const lost = new AbortController();
   const stop = () => lost.abort();
   signal.addEventListener("abort", stop);

@@ -138,23 +138,32 @@ function onCluster(json) {
   offerStreams(json.streams);
 }
 
+// Since a refusal, until the cluster is shown again: however the front door fails meanwhile, nothing that was seen before is shown.
+let refused = "";
+let filledIn = "";
+
 const FEED = { live: "live", lost: "no answer from the front door, trying again", refused: "a token is needed" };
 
 function onFeed(state, why) {
   const element = document.getElementById("feed-state");
   setData(element, "state", state);
   setText(element, FEED[state]);
+  if (state === "refused") refused = why;
+  if (state === "live") refused = "";
   // What was seen before is not shown any longer than its token is good.
-  setData(document.body, "cluster", state === "refused" ? "hidden" : "shown");
-  observe.hidden = state !== "refused";
-  if (state === "refused") setText(document.getElementById("observe-why"), `${why}.`);
+  setData(document.body, "cluster", refused ? "hidden" : "shown");
+  observe.hidden = !refused;
+  if (refused) setText(document.getElementById("observe-why"), `${refused}.`);
 }
 
 observe.addEventListener("submit", (event) => {
   event.preventDefault();
   const token = observe.elements.token.value.trim();
-  // One token often holds all the rights of its person.
-  for (const { elements } of Object.values(forms)) elements.token.value ||= token;
+  // One token often holds all the rights of its person. What somebody has typed there stays.
+  for (const { elements } of Object.values(forms)) {
+    if (!elements.token.value || elements.token.value === filledIn) elements.token.value = token;
+  }
+  filledIn = token;
   feed.retry();
 });
 

@@ -84,3 +84,19 @@ test("a refused page says why, asks for nothing by itself, and shows the cluster
   );
   feed.stop();
 });
+
+test("a token that no header may hold is refused with a sentence, and nothing is asked", async () => {
+  let asked = 0;
+  globalThis.fetch = async () => {
+    asked += 1;
+    return new Response(null, { status: 500 });
+  };
+  let feed;
+  const [state, why] = await new Promise((resolve) => {
+    feed = follow({ onCluster() {}, onState: (...entry) => resolve(entry), token: () => "good\u2026" });
+  });
+  feed.stop();
+  assert.equal(state, "refused");
+  assert.match(why, /character/);
+  assert.equal(asked, 0);
+});
