@@ -198,15 +198,30 @@ mod tests {
         assert!(observers.admit(&headers, None).await.is_ok());
         let mut ended = Box::pin(observers.until_refused(headers, None));
         let mut goes_on = async |why| {
-            let waited = tokio::time::timeout(CHECK_AGAIN * 10, &mut ended).await;
+            let waited = tokio::time::timeout(CHECK_AGAIN * (MOST_UNANSWERED - 2), &mut ended).await;
             assert!(waited.is_err(), "{why}");
         };
         goes_on("the token is good").await;
         nodes.silent.store(true, Ordering::Relaxed);
         goes_on("nobody can say").await;
         nodes.silent.store(false, Ordering::Relaxed);
+        goes_on("the token is good again").await;
         nodes.refuse.store(true, Ordering::Relaxed);
         tokio::time::timeout(CHECK_AGAIN * 2, &mut ended)
+            .await
+            .expect("the stream ends");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_of_events_ends_when_nobody_can_say_for_long() {
+        let mut node = report("sfu-1");
+        node.tokens_required = Some(true);
+        let (_view, seen) = watch::channel(view_of([node]));
+        let nodes = Nodes::default();
+        nodes.silent.store(true, Ordering::Relaxed);
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer t"))]);
+        let ended = Observers::new(seen, nodes).until_refused(headers, None);
+        tokio::time::timeout(CHECK_AGAIN * (MOST_UNANSWERED + 1), ended)
             .await
             .expect("the stream ends");
     }

@@ -32,7 +32,7 @@ pub struct Deadlines {
     pub header: Duration,
     /// Of a TLS handshake.
     pub handshake: Duration,
-    /// Between two requests. Our own clients give a connection up after 90 s (reqwest's default), so that no request meets
+    /// Between two requests. Our own clients give a connection up after 90 s, and common proxies after 600 s: no request meets
     /// the end of its connection.
     pub idle: Duration,
     /// Without a byte taken by a client that is sent something.

@@ -112,6 +112,10 @@ mod tests {
         Duration::from_secs(n)
     }
 
+    fn idle() -> Duration {
+        Deadlines::default().idle
+    }
+
     fn deadline(pulse: &Pulse, start: Instant) -> Option<(Duration, Cut)> {
         let deadline = pulse.deadline(&Deadlines::default());
         deadline.map(|(at, cut)| (at - start, cut))
@@ -127,7 +131,7 @@ mod tests {
         assert_eq!(deadline(&pulse, start), Some((seconds(10), Cut::Header)));
         pulse.asked();
         pulse.answered(start + seconds(20));
-        assert_eq!(deadline(&pulse, start), Some((seconds(140), Cut::Idle)));
+        assert_eq!(deadline(&pulse, start), Some((seconds(20) + idle(), Cut::Idle)));
         for second in 50..60 {
             pulse.read(start + seconds(second));
         }
@@ -156,6 +160,6 @@ mod tests {
         pulse.asked();
         pulse.answered(start);
         pulse.written(start + seconds(60));
-        assert_eq!(deadline(&pulse, start), Some((seconds(180), Cut::Idle)));
+        assert_eq!(deadline(&pulse, start), Some((seconds(60) + idle(), Cut::Idle)));
     }
 }
