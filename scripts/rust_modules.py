@@ -450,7 +450,7 @@ class Names:
     def find(self, module: Module, name: str, *, as_prefix: bool, local: bool = False, asked: Asked) -> Found | None:
         """What a name means in a module; None: nothing here gives it, so that a macro must."""
         if as_prefix and name in module.children:
-            # Nothing else may have its name. Without this, each of ten `pub use part::*` would be looked through for each of the others.
+            # Nothing else may have its name. Without this, each of ten `pub use part::*` would be asked for each of the others.
             return module.children[name]
         if (module, name, as_prefix) in asked:
             return ITSELF

@@ -61,8 +61,8 @@ impl From<NotAdmitted> for Problem {
 }
 
 /// What a front door tells a client that may not see the cluster.
-pub fn observer_refusal(error: NotAdmitted) -> ObserverRefusal {
-    let (status, title, code) = kind(&error);
+pub fn observer_refusal(error: &NotAdmitted) -> ObserverRefusal {
+    let (status, title, code) = kind(error);
     let detail = error.to_string();
     ObserverRefusal {
         status: status.as_u16(),

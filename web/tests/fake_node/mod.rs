@@ -63,7 +63,8 @@ impl FakeNode {
         };
         let (report, _) = watch::channel(healthy(&peer));
         let seen = Arc::default();
-        let (asked, observers): (Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>) = Default::default();
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let observers = Arc::<Mutex<Vec<String>>>::default();
         let tokens = (Arc::clone(&asked), Arc::clone(&observers));
         let admin_app = Router::new()
             .route("/admin/v1/node", get(node_report))

@@ -239,7 +239,7 @@ pub(super) async fn observer(State(node): State<Arc<Node>>, Body(request): Body<
     let refused = node.gate.admit_observer(request.token.as_deref()).err();
     Json(Observing {
         allowed: refused.is_none(),
-        refusal: refused.map(observer_refusal),
+        refusal: refused.as_ref().map(observer_refusal),
     })
 }
 
