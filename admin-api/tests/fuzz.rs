@@ -129,7 +129,11 @@ fn read_as_everything(text: &[u8]) {
     if let Ok(report) = serde_json::from_slice::<NodeReport>(text) {
         within_bounds(&report);
         let again = serde_json::to_vec(&report).unwrap();
-        assert_eq!(serde_json::from_slice::<NodeReport>(&again).unwrap(), report);
+        let mut again = serde_json::from_slice::<NodeReport>(&again).unwrap();
+        // The last digit of a fraction may differ: serde_json reads them fast, not exactly.
+        assert!((again.load - report.load).abs() <= f64::EPSILON);
+        again.load = report.load;
+        assert_eq!(again, report);
     }
     let _ = serde_json::from_slice::<Publications>(text);
     let _ = serde_json::from_slice::<Links>(text);
