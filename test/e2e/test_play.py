@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from harness.growth import grows
+from harness.page import HELPERS
 from harness.waiting import eventually
 
 NODES = ("sfu-1", "sfu-2", "sfu-3")
@@ -111,15 +112,9 @@ OPEN = """async options => {
 }"""
 
 
-CAMERA_BY_CLICK = """async () => {
-    const find = (id) => document.querySelector(`[data-testid="${id}"]`);
-    const until = async (what, probe) => {
-        for (let waited = 0; waited < 200; waited += 1) {
-            if (probe()) return;
-            await new Promise((resolve) => setTimeout(resolve, 100));
-        }
-        throw new Error(`waited in vain for ${what}`);
-    };
+CAMERA_BY_CLICK = (
+    f"async () => {{{HELPERS}"
+    """
     let opened = 0;
     const devices = navigator.mediaDevices;
     const open = devices.getUserMedia.bind(devices);
@@ -130,6 +125,7 @@ CAMERA_BY_CLICK = """async () => {
     await until("the publication", () => sfumato.sessions[0]?.state === "live");
     return [...before, opened];
 }"""
+)
 
 
 def test_a_link_with_the_camera_sends_nothing_before_a_click(cluster, browser, stream):

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.offers import offer
+from harness.page import HELPERS
 from harness.waiting import eventually
 
 SDP = {"Content-Type": "application/sdp"}
@@ -164,16 +165,9 @@ def test_only_a_token_that_may_observe_shows_the_cluster(guarded, path, token):
     assert refused.status_code == 403, refused.text
 
 
-SEE_THE_CLUSTER = """
-async ([token]) => {
-  const find = (id) => document.querySelector(`[data-testid="${id}"]`);
-  const until = async (what, probe) => {
-    for (let waited = 0; waited < 200; waited += 1) {
-      if (probe()) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    throw new Error(`waited in vain for ${what}`);
-  };
+SEE_THE_CLUSTER = (
+    f"async ([token]) => {{{HELPERS}"
+    """
   await until("the question", () => find("observe-form").checkVisibility());
   const why = find("observe-why").textContent;
   const shown = find("nodes").checkVisibility();
@@ -183,6 +177,7 @@ async ([token]) => {
   return [why, shown];
 }
 """
+)
 
 
 def test_the_page_says_what_is_missing_and_shows_the_cluster_with_a_token(guarded, browser, token):
@@ -193,33 +188,28 @@ def test_the_page_says_what_is_missing_and_shows_the_cluster_with_a_token(guarde
     assert not shown
 
 
-PUBLISH_AND_WATCH = """
-async ([stream, token]) => {
-  const fill = (id, value) => { document.querySelector(`[data-testid="${id}"]`).value = value; };
-  const open = (id) => document.querySelector(`[data-testid="${id}"]`).closest("details").open;
-  const until = async (what, probe) => {
-    for (let waited = 0; waited < 200; waited += 1) {
-      if (probe()) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    throw new Error(`waited in vain for ${what}`);
-  };
+PUBLISH_AND_WATCH = (
+    f"async ([stream, token]) => {{{HELPERS}"
+    """
+  const fill = (id, value) => { find(id).value = value; };
+  const open = (id) => find(id).closest("details").open;
   fill("publish-stream", stream);
-  document.querySelector('[data-testid="publish-start"]').click();
+  find("publish-start").click();
   await until("the refusal", () => sfumato.sessions[0]?.state === "failed" && open("publish-token"));
   const refusal = sfumato.sessions[0].error.status;
   sfumato.sessions[0].stop();
   fill("publish-token", token);
-  document.querySelector('[data-testid="publish-start"]').click();
+  find("publish-start").click();
   await until("the publication", () => sfumato.sessions[0]?.state === "live");
   fill("watch-stream", stream);
   fill("watch-token", token);
-  document.querySelector('[data-testid="watch-start"]').click();
+  find("watch-start").click();
   await until("the player", () => sfumato.sessions[1]?.state === "live");
   for (const session of [...sfumato.sessions]) session.stop();
   return refusal;
 }
 """
+)
 
 
 def test_the_page_asks_for_a_token_and_publishes_and_watches_with_it(guarded, browser, stream, token):

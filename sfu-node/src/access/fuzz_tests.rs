@@ -1,17 +1,9 @@
 //! Tokens and key files of any content: none panics, and nothing is accepted that our keys have not signed.
-//!
-//! `SFUMATO_FUZZ_CASES=1000000` tries that many inputs of each kind, by hand.
 
 use super::*;
+use crate::tests::fuzz::config;
 use proptest::prelude::*;
 use std::sync::LazyLock;
-
-fn config() -> ProptestConfig {
-    let asked = std::env::var("SFUMATO_FUZZ_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok());
-    ProptestConfig::with_cases(asked.unwrap_or(10_000))
-}
 
 /// Keys of every kind, and a token by each.
 struct Known {
