@@ -11,10 +11,12 @@ export SFUMATO_E2E_PATIENCE=${SFUMATO_E2E_PATIENCE:-2}
 # Tests that take long are first, and each process takes one at a time: else the last one would wait for them. A story that fails is tried once
 # more, aloud: one such story is to be looked at, two in a run fail it.
 # The record is that of the tests on Kubernetes.
-SFUMATO_RUN="stories $$ $(date +%s)" code=0
+SFUMATO_RUN="stories $$ $(date +%s)" code=0 report=$cache/stories.xml
 export SFUMATO_RUN
-CARGO_TARGET_DIR=$target "$cache/e2e-venv/bin/python" -m pytest --rootdir test/stories --config-file test/stories/pytest.ini --color=auto -raR --reruns 1 \
+rm -f "$report"
+CARGO_TARGET_DIR=$target "$cache/e2e-venv/bin/python" -m pytest --rootdir test/stories --config-file test/stories/pytest.ini --color=auto -raR --junit-xml "$report" --reruns 1 \
   --numprocesses "${SFUMATO_STORIES_JOBS:-8}" --dist loadgroup --maxschedchunk 1 "${arguments[@]}" test/stories || code=$?
 again=$(grep -cF "\"run\": \"$SFUMATO_RUN\"" "$cache/second-attempts.jsonl" 2>/dev/null) || true
 if [ "${again:-0}" -ge 2 ]; then fail "$again stories needed a second attempt, see above"; fi
+none_skipped "$report"
 exit $code
