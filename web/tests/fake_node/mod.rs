@@ -183,6 +183,7 @@ fn healthy(peer: &Peer) -> NodeReport {
         redis: true,
         redis_problem: None,
         tokens_required: None,
+        secure_client_url: None,
         pid: std::process::id(),
         peers: vec![],
         links: vec![],
