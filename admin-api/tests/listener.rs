@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use futures::StreamExt as _;
-use sfumato_admin_api::server::serving::{Handshake, Hosts, Serving, serve};
+use sfumato_admin_api::server::serving::{Bounds, Handshake, Hosts, Serving, serve};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -183,6 +183,34 @@ async fn connections_beyond_the_bound_are_closed_at_once_and_a_good_client_comes
     });
     site.until_answered("hello").await;
     attack.abort();
+}
+
+/// Connections of a listener, each answered once and kept open, until there is no more place.
+async fn all_that_fit(site: &Site) -> Vec<TcpStream> {
+    let mut held = Vec::new();
+    loop {
+        let mut stream = site.connect().await;
+        // It may be closed already.
+        let _ = stream.write_all(REQUEST).await;
+        if !read_some(&mut stream).await.contains("hello") {
+            return held;
+        }
+        held.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn listeners_that_are_served_together_have_one_bound_and_others_one_each() {
+    let apart = Serving::new("test", Bounds::of(8));
+    for (serving, left) in [(apart.clone(), 8), (apart.together(), 0)] {
+        let one = Site::start(hello(), serving.clone()).await;
+        let other = Site::start(hello(), serving).await;
+        let held = all_that_fit(&one).await;
+        assert_eq!(held.len(), 8);
+        assert_eq!(all_that_fit(&other).await.len(), left);
+        drop(held);
+        other.until_answered("hello").await;
+    }
 }
 
 #[tokio::test]

@@ -40,6 +40,14 @@ pub fn clients(options: &Options) -> Serving {
     let mut serving = Serving::new("clients", Bounds::of(most));
     serving.option = Some(option);
     serving.exempt = options.limits.trusted_proxy.and(&options.limits.trusted_address);
+    serving.together()
+}
+
+/// The listener for front doors, which come with the requests of clients: it has what is left of the bounds of the one for
+/// clients, and the other way round. A second bound would be a second half of everything for whoever reaches both.
+pub fn front_doors(clients: &Serving) -> Serving {
+    let mut serving = clients.clone();
+    serving.name = "front doors";
     serving
 }
 

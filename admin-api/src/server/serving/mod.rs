@@ -3,7 +3,7 @@
 //!
 //! | what | bound |
 //! |---|---|
-//! | connections | [`Bounds::connections`] in all. Above half of that, an address (IPv6: a /64) that has a tenth gets no more |
+//! | connections | [`Bounds::connections`] in all, of one listener or of several [together](Serving::together). Above half of that, an address (IPv6: a /64) that has a tenth gets no more |
 //! | a connection without a request | [`Deadlines::header`] from its start to the end of its first header |
 //! | a header that comes slowly | [`Deadlines::header`] from its first byte |
 //! | a header that is large | [`MAX_HEADER`], and 100 fields: 431 |
@@ -52,7 +52,7 @@ pub async fn serve<H: Handshake>(
     serving: Serving,
     stop: impl Future<Output = ()>,
 ) {
-    let admission = Admission::new(&serving.bounds, serving.exempt.clone());
+    let admission = serving.admission();
     let serving = Arc::new(serving);
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();

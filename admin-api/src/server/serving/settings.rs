@@ -1,9 +1,11 @@
 //! How a listener is served.
 
+use super::admission::Admission;
 use super::bounds::Bounds;
 use super::hosts::Hosts;
 use crate::server::client_address::Networks;
 use crate::server::descriptors::reserve::Reserve;
+use std::sync::Arc;
 
 /// How a listener is served.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub struct Serving {
     pub hosts: Option<Hosts>,
     /// Descriptors for a listener that answers when the process has no other.
     pub reserve: Option<Reserve>,
+    /// Where connections are counted, if several listeners have one bound together.
+    pub(super) together: Option<Arc<Admission>>,
 }
 
 impl Serving {
@@ -33,6 +37,20 @@ impl Serving {
             exempt: Networks::default(),
             hosts: None,
             reserve: None,
+            together: None,
         }
+    }
+
+    /// All listeners that are served by clones of this have one bound together: what is held of one is missing at the others.
+    /// To be called when bounds and exemptions are complete.
+    #[must_use]
+    pub fn together(mut self) -> Self {
+        self.together = Some(self.admission());
+        self
+    }
+
+    pub(super) fn admission(&self) -> Arc<Admission> {
+        let own = || Arc::new(Admission::new(&self.bounds, self.exempt.clone()));
+        self.together.clone().unwrap_or_else(own)
     }
 }

@@ -1,8 +1,8 @@
-//! Who may talk to whom. Media comes from anywhere; links from the nodes of this cluster only; Redis and the admin port
-//! from those that need them.
+//! Who may talk to whom. Media comes from anywhere; links from the nodes of this cluster only; Redis, the admin port and the
+//! one for front doors from those that need them.
 
 use super::labels::{Component, MANAGER, selecting, selector};
-use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT};
+use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, SECURE_CLIENT_PORT};
 use super::wish::{Settings, Wish};
 use crate::crd::PORTS_PER_NODE;
 use k8s_openapi::api::networking::v1::{
@@ -55,6 +55,10 @@ fn nodes(wish: &Wish, settings: &Settings) -> NetworkPolicy {
             rule(
                 None,
                 vec![port("TCP", CLIENT_PORT, None), port("TCP", HEALTH_PORT, None)],
+            ),
+            rule(
+                Some(vec![own(Component::Web)]),
+                vec![port("TCP", SECURE_CLIENT_PORT, None)],
             ),
             rule(
                 Some(vec![own(Component::Node)]),
