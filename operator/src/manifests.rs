@@ -2,9 +2,7 @@
 
 use crate::cli::{Access, ManifestsArgs};
 use crate::controller::LEASE;
-use crate::crd::SfuCluster;
-use crate::crds::{CrdsError, Sorted};
-use kube::CustomResourceExt;
+use crate::crds::{self, CrdsError, Sorted};
 use serde_json::{Value, json};
 
 /// Name of everything that the operator itself is made of.
@@ -31,7 +29,7 @@ pub fn yaml(args: &ManifestsArgs) -> Result<String, CrdsError> {
 fn documents(args: &ManifestsArgs) -> Vec<Value> {
     let access = access(args);
     let mut all = vec![
-        serde_json::to_value(SfuCluster::crd()).unwrap_or_default(),
+        crds::definition(),
         json!({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {
