@@ -2,8 +2,12 @@
 
 use super::bounds::Bounds;
 use super::hosts::Hosts;
+use super::roster::MakeRoom;
 use crate::server::client_address::Networks;
-use crate::server::descriptors::reserve::Reserve;
+use crate::server::descriptors::{self, reserve::Reserve};
+
+/// The option by which a program is told how many connections its clients may have.
+const MAX_CONNECTIONS: &str = "--max-connections";
 
 /// How a listener is served.
 #[derive(Debug, Clone)]
@@ -18,6 +22,8 @@ pub struct Serving {
     pub exempt: Networks,
     /// Names that a request may be for; any without it.
     pub hosts: Option<Hosts>,
+    /// Which connections make room for a new one when there is no place.
+    pub make_room: MakeRoom,
     /// Descriptors for a listener that answers when the process has no other.
     pub reserve: Option<Reserve>,
 }
@@ -32,7 +38,21 @@ impl Serving {
             option: None,
             exempt: Networks::default(),
             hosts: None,
+            make_room: MakeRoom::Idle,
             reserve: None,
+        }
+    }
+
+    /// Serves everybody: as many connections as are wanted, if there are descriptors for them beside `others`, and no share
+    /// for these networks.
+    #[must_use]
+    pub fn of_clients(name: &'static str, wanted: u32, others: u32, exempt: Networks) -> Self {
+        let limit = descriptors::raise_limit();
+        let most = descriptors::connections_within(limit, MAX_CONNECTIONS, wanted, others);
+        Self {
+            option: Some(MAX_CONNECTIONS),
+            exempt,
+            ..Self::new(name, Bounds::of(most))
         }
     }
 }
