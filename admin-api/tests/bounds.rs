@@ -93,11 +93,6 @@ fn table() -> Vec<(&'static str, Value, Value)> {
         ("/links/0/bytesReceived", json!(whole), json!(u64::MAX)),
         ("/links/0/beatsReceived", json!(whole), json!(u64::MAX)),
         ("/links/0/id", text(64), text(65)),
-        (
-            "/publications",
-            many(publication, MAX_REPORTED),
-            many(publication, MAX_REPORTED + 1),
-        ),
         ("/publications/0/generation", json!(whole), json!(whole + 1)),
         ("/publications/0/worker", json!(64), json!(65)),
         ("/publications/0/viewers", json!(1_000_000), json!(1_000_001)),
@@ -112,7 +107,6 @@ fn table() -> Vec<(&'static str, Value, Value)> {
             json!(65_535),
             json!(u32::MAX),
         ),
-        ("/carried", many(carried, MAX_REPORTED), many(carried, MAX_REPORTED + 1)),
         ("/carried/0/viewers", json!(1_000_000), json!(1_000_001)),
         ("/carried/0/lane", json!(63), json!(64)),
         ("/carried/0/packetsLost", json!(whole), json!(u64::MAX)),
@@ -134,6 +128,33 @@ fn a_report_is_read_with_every_field_at_its_bound_and_refused_with_any_over_it()
         assert!(read(at, &most).is_ok(), "{at} {}: {:?}", shown(&most), read(at, &most));
         assert!(read(at, &over).is_err(), "{at} {}", shown(&over));
     }
+}
+
+#[test]
+fn of_more_publications_than_a_reader_takes_the_first_are_read_and_the_report_counts() {
+    let read = |publications: Value, carries: Value| {
+        let mut report = report();
+        report["publications"] = publications;
+        report["carried"] = carries;
+        serde_json::from_value::<NodeReport>(report)
+    };
+    let fits = read(many(publication, MAX_REPORTED - 1), many(carried, MAX_REPORTED - 1)).unwrap();
+    assert!(!fits.is_cut());
+    for more in [MAX_REPORTED, MAX_REPORTED + 1, 3 * MAX_REPORTED] {
+        let own = read(many(publication, more), many(carried, 1)).unwrap();
+        assert_eq!((own.publications.len(), own.carried.len()), (MAX_REPORTED, 1));
+        let others = read(many(publication, 1), many(carried, more)).unwrap();
+        assert_eq!((others.publications.len(), others.carried.len()), (1, MAX_REPORTED));
+        assert!(own.is_cut() && others.is_cut());
+    }
+    // What cannot be is refused where it is read, and whatever follows is not read.
+    let mut lie = many(carried, MAX_REPORTED);
+    lie[7]["viewers"] = json!(u64::MAX);
+    assert!(read(many(publication, 0), lie).is_err());
+    let mut beyond = many(carried, MAX_REPORTED + 1);
+    beyond[MAX_REPORTED] = json!("x".repeat(100_000));
+    assert!(read(many(publication, 0), beyond).is_ok());
+    assert!(read(many(publication, 0), json!({})).is_err());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sfumato_admin_api::files::{TrustedCa, http_client, refused_certificate};
+use sfumato_admin_api::server::client_address;
 use sfumato_admin_api::server::forwarded::{self, FORWARDED_FOR};
 use sfumato_admin_api::types::NodeName;
 use std::net::IpAddr;
@@ -192,7 +193,7 @@ pub fn request_headers(from: &HeaderMap, client: Option<IpAddr>, token: &str) ->
         .filter_map(|v| v.to_str().ok())
         .map(str::to_owned)
         .collect();
-    hops.extend(client.map(|ip| ip.to_canonical().to_string()));
+    hops.extend(client.map(|ip| client_address::plain(ip).to_string()));
     if let Ok(value) = HeaderValue::from_str(&hops.join(", "))
         && !value.is_empty()
     {

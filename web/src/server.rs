@@ -140,7 +140,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let (view, seen) = watch::channel(View::default());
     let (telling, told) = watch::channel(Told::default());
-    let observers = Observers::new(seen.clone(), reports.clone());
+    let observers = Observers::new(seen.clone(), reports.clone(), site.limits.checks.clone());
     let fatal = Fatal::default();
     let polling = task::vital(&fatal, "polling nodes", polling::run(view.clone(), seeds, reports));
     let publishing = task::vital(&fatal, "telling of the cluster", api::publish(seen.clone(), telling));

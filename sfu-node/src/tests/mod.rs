@@ -10,6 +10,7 @@ mod conformance;
 mod drain;
 mod extensions;
 mod front_doors;
+#[path = "../../../admin-api/tests/support/fuzz.rs"]
 pub mod fuzz;
 mod fuzz_descriptions;
 mod hostile;
