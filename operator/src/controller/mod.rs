@@ -123,6 +123,7 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
     let work = Work {
         client: client.clone(),
         settings: settings(args, &namespace),
+        installation: args.installation(&namespace),
         pace: Pace::of(args),
         events: Events::new(client.clone(), args.identity.clone()),
         metrics: Arc::clone(&metrics),
