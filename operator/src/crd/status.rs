@@ -17,6 +17,9 @@ pub struct SfuClusterStatus {
     /// Generation of the object that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The operator that looks after this cluster, by the namespace and the name of its installation. Others leave it alone.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub operator: String,
     /// Nodes that exist.
     pub replicas: i32,
     /// Nodes that are ready for new sessions.

@@ -114,10 +114,9 @@ fn placement(wish: &Wish) -> (Vec<TopologySpreadConstraint>, Option<Affinity>) {
 
 fn args(wish: &Wish) -> Vec<String> {
     let spec = &wish.spec;
-    let id = &wish.id;
     let admin = |key: &str| format!("{}/{key}", pods::ADMIN_DIR);
     let place = Place {
-        cluster: format!("{}/{}/{}", id.namespace, id.name, id.uid),
+        cluster: wish.redis_prefix.clone().unwrap_or_else(|| wish.id.redis_prefix()),
         workers: workers(spec),
         listen: [CLIENT_PORT, ADMIN_PORT, HEALTH_PORT].map(|port| format!("[::]:{port}")),
         admin_token_file: admin(TOKEN),

@@ -27,6 +27,7 @@ pub fn facts<'a>(object: &DynamicObject, desired: i32, pods: &[Arc<Pod>], mesh: 
     let (nodes, others): (Vec<&Arc<Pod>>, Vec<&Arc<Pod>>) = pods.iter().partition(|pod| is_node(pod));
     Facts {
         generation: object.metadata.generation,
+        operator: String::new(),
         desired,
         nodes: nodes.into_iter().map(|pod| node(pod)).collect(),
         selector: selector_text(&ClusterId::of(&object.metadata).name, Component::Node),
