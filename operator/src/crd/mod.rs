@@ -8,6 +8,7 @@ pub mod auth;
 pub mod duration;
 pub mod ice;
 pub mod pods;
+pub mod quantity;
 pub mod redis;
 pub mod status;
 pub mod web;

@@ -8,6 +8,7 @@ use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN, REDIS_PASSWORD, TLS_CERT, TL
 use super::wish::{Settings, Wish};
 use crate::cluster::node_arguments::{self, Place, arguments};
 use crate::crd::SfuClusterSpec;
+use crate::crd::quantity::Amount;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
     Affinity, ContainerPort, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements, ServiceAccount,
@@ -204,13 +205,8 @@ fn cores(resources: Option<&ResourceRequirements>) -> i32 {
 
 /// `1500m` and `1.5` are two cores.
 fn whole_cores(quantity: &str) -> Option<i32> {
-    let (number, scale) = match quantity.strip_suffix('m') {
-        Some(milli) => (milli, 1_000.0),
-        None => (quantity, 1.0),
-    };
-    let cores = (number.parse::<f64>().ok()? / scale).ceil();
-    #[allow(clippy::cast_possible_truncation)] // Bounded.
-    (cores.is_finite() && cores > 0.0).then(|| cores.min(1_024.0) as i32)
+    let cores = Amount::parse(quantity)?.ceil().min(i128::from(MOST_WORKERS));
+    i32::try_from(cores).ok().filter(|cores| *cores > 0)
 }
 
 #[cfg(test)]
@@ -219,7 +215,16 @@ mod tests {
 
     #[test]
     fn a_node_has_a_worker_for_each_core_that_it_may_use() {
-        for (quantity, cores) in [("2", 2), ("1500m", 2), ("100m", 1), ("0.5", 1), ("3.0", 3)] {
+        for (quantity, cores) in [
+            ("2", 2),
+            ("1500m", 2),
+            ("100m", 1),
+            ("0.5", 1),
+            ("3.0", 3),
+            ("2e0", 2),
+            ("1500000u", 2),
+            ("1k", MOST_WORKERS),
+        ] {
             assert_eq!(whole_cores(quantity), Some(cores), "{quantity}");
         }
         for quantity in ["", "0", "x", "-1", "nan"] {

@@ -1,7 +1,7 @@
 //! What a change of a StatefulSet takes. Most of its spec cannot be changed: then it is made anew around its pods, or, where
 //! volumes hang on it, the change is refused.
 
-use crate::controller::watch::seen::StatefulSet;
+use crate::controller::watch::seen::{Claim, StatefulSet};
 
 /// What a change takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum SetUpdate {
 #[must_use]
 pub fn classify(live: &StatefulSet, desired: &StatefulSet) -> SetUpdate {
     let (live, desired) = (&live.spec, &desired.spec);
-    if live.volume_claim_templates != desired.volume_claim_templates {
+    if !are_same_claims(&live.volume_claim_templates, &desired.volume_claim_templates) {
         return SetUpdate::Refuse("volumeClaimTemplates");
     }
     if live.selector != desired.selector {
@@ -39,6 +39,10 @@ pub fn classify(live: &StatefulSet, desired: &StatefulSet) -> SetUpdate {
         return SetUpdate::Recreate("revisionHistoryLimit");
     }
     SetUpdate::Patch
+}
+
+fn are_same_claims(live: &[Claim], desired: &[Claim]) -> bool {
+    live.len() == desired.len() && live.iter().zip(desired).all(|(live, desired)| live.is_same(desired))
 }
 
 /// What we do not say is the API server's to choose.
@@ -101,6 +105,17 @@ mod tests {
             classify(&set(claim("1Gi")), &set(json!({}))),
             SetUpdate::Refuse("volumeClaimTemplates")
         );
+    }
+
+    #[test]
+    fn a_size_that_the_api_server_writes_in_its_own_way_is_no_change() {
+        for (ours, theirs) in [("1024Mi", "1Gi"), ("0.5Gi", "512Mi"), ("1000M", "1G")] {
+            assert_eq!(
+                classify(&set(claim(theirs)), &set(claim(ours))),
+                SetUpdate::Patch,
+                "{ours}"
+            );
+        }
     }
 
     #[test]

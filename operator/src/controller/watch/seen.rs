@@ -2,14 +2,15 @@
 //! them would be most of this program.
 
 use crate::controller::build::{Component, INSTANCE, selector};
+use crate::crd::quantity;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::{apps, core};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Resource;
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
@@ -91,7 +92,7 @@ pub struct SetSpec {
 }
 
 /// A volume that each pod gets, as far as we say anything of it.
-#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct Claim {
     pub metadata: ClaimName,
@@ -104,11 +105,32 @@ pub struct ClaimName {
     pub name: String,
 }
 
-#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClaimSpec {
-    pub resources: Value,
+    pub resources: ClaimResources,
     pub storage_class_name: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct ClaimResources {
+    /// Quantities, as the API server writes them.
+    pub requests: BTreeMap<String, String>,
+}
+
+impl Claim {
+    /// Whether another one asks for the same volume.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let (ours, others) = (&self.spec.resources.requests, &other.spec.resources.requests);
+        let same =
+            |(name, size): (&String, &String)| others.get(name).is_some_and(|other| quantity::is_same(size, other));
+        self.metadata == other.metadata
+            && self.spec.storage_class_name == other.spec.storage_class_name
+            && ours.len() == others.len()
+            && ours.iter().all(same)
+    }
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
