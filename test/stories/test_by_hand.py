@@ -15,7 +15,7 @@ EDITS = [
     ("poddisruptionbudgets", "live", {"spec": {"maxUnavailable": 2}}),
     ("deployments", "live-web", {"spec": {"replicas": 2}}),
     ("deployments", "live-web", {"spec": {"template": {"spec": {"automountServiceAccountToken": True}}}}),
-    ("statefulsets", "live-redis", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
+    ("deployments", "live-redis", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
     ("statefulsets", "live", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
     ("statefulsets", "live", {"spec": {"updateStrategy": {"type": "RollingUpdate"}}}),
     ("statefulsets", "live", {"metadata": {"labels": {"app.kubernetes.io/component": "other"}}}),

@@ -178,10 +178,3 @@ def test_an_empty_spec_gets_its_defaults_from_the_api_server(nowhere):
     spec = dry_run(nowhere, nowhere.manifest() | {"spec": {}})["spec"]
     assert (spec["replicas"], spec["media"]["port"], spec["mesh"]["portBase"]) == (3, 20000, 24000)
     assert (spec["auth"], spec["drain"]["deadline"], spec["web"]["replicas"]) == ({"mode": "None"}, "5m", 2)
-
-
-def test_the_storage_of_redis_cannot_be_changed(story):
-    cluster = story.cluster().create(redis={"managed": {"storage": {"size": "1Gi"}}})
-    for other in ({"storage": {"size": "2Gi"}}, {"storage": {"size": "1Gi", "storageClassName": "fast"}}, {"storage": None}):
-        with pytest.raises(Refused, match="storage of a managed Redis cannot change"):
-            cluster.patch(redis={"managed": other})

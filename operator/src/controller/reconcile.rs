@@ -10,13 +10,14 @@ use super::pace::Pace;
 use super::rollout::adjust::adjust;
 use super::rollout::last_good::last_good;
 use super::rollout::observe::observe;
+use super::rollout::redis::redis_acts;
 use super::stages::apply::{Applied, ApplyError};
 use super::stages::dereference::Dereferenced;
 use super::stages::facts::{facts, written};
 use super::stages::validate::Invalid;
 use super::watch::caches::{cluster_key, pods_of};
 use super::watch::queue::Key;
-use super::watch::seen::Pod;
+use super::watch::seen::{Pod, owned};
 use crate::cluster::remark::Remark;
 use crate::cluster::rollout::{Decision, count_leaving, decide};
 use crate::cluster::status::{COUNTS_EVERY, Facts, is_busy, status};
@@ -66,9 +67,9 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     };
 
     let live = context.caches.nodes_of(&wish.id);
-    let dereferencing = context
-        .dereferencer
-        .dereference(&wish, live.as_deref(), &pods, is_busy(&before));
+    let redis = owned(&context.caches.stateful_sets, &wish.id, &wish.id.redis());
+    let sets = (live.as_deref(), redis.as_deref());
+    let dereferencing = context.dereferencer.dereference(&wish, sets, &pods, is_busy(&before));
     let Dereferenced { secret, trouble } = dereferencing.await?;
 
     context.meshes.look_after(&wish, &secret, &pods)?;
@@ -92,21 +93,34 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         leaving: _,
     } = decision;
 
-    let Applied { upgrade, refused } = if wish.spec.paused {
+    let Applied {
+        upgrade,
+        refused,
+        waiting,
+    } = if wish.spec.paused {
         Applied::default()
     } else {
-        let prepared = adjust(build(&wish, &context.settings), &wish, replicas, &context.caches);
+        let built = build(&wish, &context.settings);
+        let prepared = adjust(built, &wish, replicas, &context.caches, &secret);
         let applied = context.applier.apply(&wish.id, &prepared, &context.caches).await;
-        context.actor.carry_out(&acts, &wish, &pods).await;
+        let redis = owned(&context.caches.stateful_sets, &wish.id, &wish.id.redis());
+        let (lost_after, now) = (context.pace.lost_after, now.0);
+        let of_redis = redis_acts(&pods, redis.as_deref(), &mesh, lost_after, now);
+        context.actor.carry_out(&[acts, of_redis].concat(), &wish, &pods).await;
         applied
     };
 
     let facts = Facts {
         paused: wish.spec.paused,
         degraded: refused.as_ref().map(ApplyError::remark).or(trouble),
-        progress: progress.filter(|_| !wish.spec.paused),
+        progress: progress.filter(|_| !wish.spec.paused).or(waiting),
         upgrade,
-        ..facts(object, wish.spec.replicas, &pods, &mesh)
+        ..facts(
+            object,
+            wish.spec.replicas,
+            (&pods, &context.caches.deployments_of(&wish.id)),
+            &mesh,
+        )
     };
     let now = status(&facts, &before, Timestamp::now());
     context.status_writer.write(&wish.id, &before, &now).await?;
@@ -134,7 +148,7 @@ async fn leave_as_it_is(
     let desired = kept.map_or(0, |wish| wish.spec.replicas);
     let facts = Facts {
         degraded: Some(Remark::invalid_spec(invalid)),
-        ..facts(object, desired, pods, &mesh)
+        ..facts(object, desired, (pods, &context.caches.deployments_of(&id)), &mesh)
     };
     let now = status(&facts, before, Timestamp::now());
     context.status_writer.write(&id, before, &now).await?;

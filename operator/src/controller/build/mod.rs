@@ -17,7 +17,7 @@ mod wish;
 pub use labels::{Component, INSTANCE, MANAGED_BY, MANAGER, labels, selector, selector_text};
 pub use nodes::workers;
 pub use ports::ADMIN_PORT;
-pub use redis::Redis;
+pub use redis::{CLAIMS_GO, Redis, RedisWorkload, set_of_the_release_before};
 pub use wish::{ClusterId, Settings, Wish};
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};

@@ -66,7 +66,8 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
     container.ports = Some(ports(spec));
     container.resources.clone_from(&spec.resources);
     let (mut volumes, mut mounts) = access::volumes(wish);
-    let keys = [TOKEN, FRONT_DOOR_TOKEN, CA_CERT, TLS_CERT, TLS_KEY];
+    let mut keys = vec![TOKEN, FRONT_DOOR_TOKEN, CA_CERT, TLS_CERT, TLS_KEY];
+    keys.extend(spec.redis.external.is_none().then_some(REDIS_PASSWORD));
     volumes.insert(0, secret_volume("admin", wish.id.secret(), &keys));
     mounts.insert(0, mount("admin", pods::ADMIN_DIR, true));
     container.volume_mounts = Some(mounts);
@@ -154,11 +155,11 @@ fn environment(wish: &Wish) -> Vec<EnvVar> {
         ),
     ];
     match &wish.spec.redis.external {
-        Some(external) => {
-            let from = &external.url_secret_ref;
-            all.push(env_secret("SFUMATO_REDIS_URL", from.name.clone(), &from.key));
-        }
+        Some(external) => all.push(env("SFUMATO_REDIS_URL_FILE", access::redis_url_file(external))),
         None => {
+            let file = format!("{}/{REDIS_PASSWORD}", pods::ADMIN_DIR);
+            all.push(env("SFUMATO_REDIS_PASSWORD_FILE", file));
+            // For a node of the release before, which does not know that file.
             all.push(env_secret("SFUMATO_REDIS_PASSWORD", wish.id.secret(), REDIS_PASSWORD));
             // Kubernetes puts the variable before it in.
             let (host, namespace) = (wish.id.redis(), &wish.id.namespace);

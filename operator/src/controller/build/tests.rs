@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
@@ -46,7 +47,11 @@ fn objects(children: Children) -> Vec<Value> {
     let mut all = vec![json!(account), json!(nodes_service)];
     all.extend(policies.iter().map(|policy| json!(policy)));
     if let Some(redis) = redis {
-        all.extend([json!(redis.service), json!(redis.stateful_set)]);
+        let workload = match redis.workload {
+            RedisWorkload::StatefulSet(set) => json!(set),
+            RedisWorkload::Deployment(deployment) => json!(deployment),
+        };
+        all.extend([json!(redis.service), workload]);
     }
     all.extend(budget.map(|budget| json!(budget)));
     all.extend([json!(nodes), json!(web_service), json!(web)]);
@@ -155,15 +160,47 @@ fn a_users_label_cannot_displace_one_that_pods_are_selected_by() {
     assert_eq!(labels["app.kubernetes.io/component"], "node");
 }
 
-#[test]
-fn pods_meet_the_restricted_pod_security_standard() {
-    let children = build(&wish("live", json!({})), &settings());
-    let templates = [
+/// Of nodes, front door and Redis.
+fn templates(spec: Value) -> [PodTemplateSpec; 3] {
+    let mut children = build(&wish("live", spec), &settings());
+    let (_, redis) = children.redis.as_mut().unwrap().workload.parts_mut();
+    let redis = redis.unwrap().clone();
+    [
         children.nodes.spec.unwrap().template,
         children.web.spec.unwrap().template,
-        children.redis.unwrap().stateful_set.spec.unwrap().template,
-    ];
-    for template in templates {
+        redis,
+    ]
+}
+
+#[test]
+fn a_deployment_and_a_stateful_set_of_redis_have_one_service_and_selectors_of_their_own() {
+    let redis = |spec: Value| {
+        let mut redis = build(&wish("live", spec), &settings()).redis.unwrap();
+        let service = redis.service.spec.unwrap().selector.unwrap();
+        let pod = redis.workload.parts_mut().1.unwrap().clone();
+        let labels = pod.metadata.unwrap().labels.unwrap();
+        assert!(
+            service.iter().all(|(key, value)| labels.get(key) == Some(value)),
+            "{labels:?}"
+        );
+        let selector = match redis.workload {
+            RedisWorkload::StatefulSet(set) => set.spec.unwrap().selector,
+            RedisWorkload::Deployment(deployment) => deployment.spec.unwrap().selector,
+        };
+        (selector.match_labels.unwrap(), labels)
+    };
+    let (memory, _) = redis(json!({}));
+    let (stored, labels) = redis(json!({ "redis": { "managed": { "storage": { "size": "1Gi" } } } }));
+    assert_ne!(memory, stored);
+    assert!(
+        !memory.iter().all(|(key, value)| labels.get(key) == Some(value)),
+        "a Deployment would take the other's pod"
+    );
+}
+
+#[test]
+fn pods_meet_the_restricted_pod_security_standard() {
+    for template in templates(json!({})) {
         let pod = template.spec.unwrap();
         let security = pod.security_context.unwrap();
         assert_eq!(security.run_as_non_root, Some(true));

@@ -46,37 +46,38 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
     container.liveness_probe = Some(http_probe("/livez", "health", 5, 6));
     container.readiness_probe = Some(http_probe("/readyz", "health", 2, 2));
     let selector = selector(&wish.id.name, Component::Web);
+    let template = PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels(&wish.id.name, Component::Web)),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            security_context: Some(pods::pod_security(pods::USER)),
+            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            image_pull_secrets: pods::pull_secrets(wish),
+            topology_spread_constraints: Some(pods::spread(&selector)),
+            affinity: Some(Affinity {
+                pod_anti_affinity: Some(pods::zones_apart(&selector)),
+                ..Affinity::default()
+            }),
+            tolerations: Some(pods::tolerations(&[])),
+            volumes: Some(vec![secret_volume(
+                "admin",
+                wish.id.secret(),
+                &[FRONT_DOOR_TOKEN, CA_CERT],
+            )]),
+            containers: vec![container],
+            ..PodSpec::default()
+        }),
+    };
     Deployment {
         metadata: wish.meta(wish.id.web(), Component::Web),
         spec: Some(DeploymentSpec {
             replicas: Some(web.replicas),
-            selector: selector.clone(),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(&wish.id.name, Component::Web)),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(PodSpec {
-                    automount_service_account_token: Some(false),
-                    enable_service_links: Some(false),
-                    security_context: Some(pods::pod_security(pods::USER)),
-                    termination_grace_period_seconds: Some(GRACE_SECONDS),
-                    image_pull_secrets: pods::pull_secrets(wish),
-                    topology_spread_constraints: Some(pods::spread(&selector)),
-                    affinity: Some(Affinity {
-                        pod_anti_affinity: Some(pods::zones_apart(&selector)),
-                        ..Affinity::default()
-                    }),
-                    tolerations: Some(pods::tolerations(&[])),
-                    volumes: Some(vec![secret_volume(
-                        "admin",
-                        wish.id.secret(),
-                        &[FRONT_DOOR_TOKEN, CA_CERT],
-                    )]),
-                    containers: vec![container],
-                    ..PodSpec::default()
-                }),
-            },
+            selector,
+            template,
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()

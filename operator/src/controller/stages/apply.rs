@@ -35,15 +35,6 @@ pub enum ApplyError {
         "{kind} {name} exists and does not belong to this cluster: rename or remove it, or name the cluster otherwise"
     )]
     Taken { kind: String, name: String },
-    /// A field that cannot be changed without losing something.
-    #[error(
-        "{kind} {name}: {field} cannot be changed, since volumes hang on it: take the change back, or delete the {kind} and its volumes yourself"
-    )]
-    Unchangeable {
-        kind: String,
-        name: String,
-        field: &'static str,
-    },
     #[error("{kind} {name} cannot be written: {source}")]
     Unwritable {
         kind: String,
@@ -66,7 +57,6 @@ impl ApplyError {
     pub fn remark(&self) -> Remark {
         let reason = match self {
             Self::Taken { .. } => "NameTaken",
-            Self::Unchangeable { .. } => "StorageRefused",
             Self::Refused { .. } | Self::Unwritable { .. } => "ApplyRefused",
         };
         Remark::new(reason, self.to_string())
@@ -81,6 +71,8 @@ pub struct Applied {
     pub upgrade: Option<String>,
     /// Of the children that could not be applied, the first. All others were.
     pub refused: Option<ApplyError>,
+    /// What a child waits for before it is applied.
+    pub waiting: Option<Remark>,
 }
 
 /// Applies children, and remembers what it has applied.
@@ -143,9 +135,11 @@ impl Applier {
         for policy in policies {
             results.push(self.apply_one(id, policy, &caches.policies).await);
         }
-        if let Some(Redis { stateful_set, service }) = redis {
+        let mut waiting = None;
+        if let Some(Redis { workload, service }) = redis {
             results.push(self.apply_one(id, service, &caches.services).await);
-            results.push(self.apply_set(id, stateful_set, &caches.stateful_sets).await);
+            let applied = self.apply_redis(id, workload, caches).await;
+            results.push(applied.map(|waits| waiting = waits));
         }
         if let Some(budget) = budget {
             results.push(self.apply_one(id, budget, &caches.budgets).await);
@@ -155,24 +149,41 @@ impl Applier {
         results.push(self.apply_one(id, web, &caches.deployments).await);
 
         let redis_name = redis.iter().map(|redis| redis.service.name_any());
+        // Redis' other workload goes in its own order.
         let sets = redis_name.clone().chain([nodes.name_any()]).collect();
+        let deployments = redis_name.clone().chain([web.name_any()]).collect();
         let services = redis_name
             .chain([nodes_service.name_any(), web_service.name_any()])
             .collect();
         let budgets = budget.iter().map(ResourceExt::name_any).collect();
         let kept_policies = policies.iter().map(ResourceExt::name_any).collect();
         results.push(self.sweep(id, &caches.stateful_sets, &sets).await);
+        results.push(self.sweep(id, &caches.deployments, &deployments).await);
         results.push(self.sweep(id, &caches.services, &services).await);
         results.push(self.sweep(id, &caches.budgets, &budgets).await);
         results.push(self.sweep(id, &caches.policies, &kept_policies).await);
         Applied {
             upgrade: upgrade.clone(),
             refused: results.into_iter().find_map(Result::err),
+            waiting,
         }
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A StatefulSet as it would be seen.
+    pub(super) fn view(desired: &StatefulSet) -> Result<seen::StatefulSet, ApplyError> {
+        seen::StatefulSet::of(desired).map_err(|source| ApplyError::Unwritable {
+            kind: "StatefulSet".to_owned(),
+            name: desired.name_any(),
+            source,
+        })
+    }
+
     /// Applies a StatefulSet, or first removes the object around its pods where it cannot be changed.
-    async fn apply_set(
+    pub(super) async fn apply_set(
         &self,
         id: &ClusterId,
         desired: &StatefulSet,
@@ -180,14 +191,9 @@ impl Applier {
     ) -> Result<(), ApplyError> {
         let (kind, name) = ("StatefulSet".to_owned(), desired.name_any());
         let live = cache.get(&ObjectRef::new(&name).within(&id.namespace));
-        let view = seen::StatefulSet::of(desired).map_err(|source| ApplyError::Unwritable {
-            kind: kind.clone(),
-            name: name.clone(),
-            source,
-        })?;
+        let view = Self::view(desired)?;
         let update = live.as_ref().map_or(SetUpdate::Patch, |live| classify(live, &view));
         match (update, live) {
-            (SetUpdate::Refuse(field), _) => Err(ApplyError::Unchangeable { kind, name, field }),
             (SetUpdate::Recreate(field), Some(live)) if live.metadata.deletion_timestamp.is_none() => {
                 tracing::info!(
                     namespace = id.namespace,
@@ -219,7 +225,7 @@ impl Applier {
     ///
     /// # Errors
     /// When the API server refuses, or the name is taken.
-    async fn apply_one<K, L>(&self, id: &ClusterId, desired: &K, cache: &Store<L>) -> Result<(), ApplyError>
+    pub(super) async fn apply_one<K, L>(&self, id: &ClusterId, desired: &K, cache: &Store<L>) -> Result<(), ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + Clone + Debug + 'static,
         L: Resource<DynamicType = ()> + Clone + 'static,
@@ -324,7 +330,7 @@ impl Applier {
     }
 }
 
-fn error_code(error: &kube::Error) -> Option<u16> {
+pub(super) fn error_code(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),
         _ => None,

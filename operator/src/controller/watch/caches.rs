@@ -3,12 +3,11 @@
 
 use super::owned_fields::condense;
 use super::queue::{Key, Queue};
-use super::seen::{Pod, StatefulSet};
+use super::seen::{Deployment, Pod, StatefulSet, owned};
 use crate::controller::build::{ClusterId, INSTANCE, MANAGED_BY, MANAGER};
 use crate::crd::SfuCluster;
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -38,9 +37,10 @@ pub struct Caches {
     pub clusters: Store<DynamicObject>,
     /// Pods of nodes, front doors and Redis.
     pub pods: Store<Pod>,
-    /// Nodes and Redis.
+    /// Nodes, and Redis with storage.
     pub stateful_sets: Store<StatefulSet>,
-    pub deployments: Store<PartialObjectMeta<Deployment>>,
+    /// Front doors, and Redis without storage.
+    pub deployments: Store<Deployment>,
     /// Addresses.
     pub services: Store<PartialObjectMeta<Service>>,
     pub accounts: Store<PartialObjectMeta<ServiceAccount>>,
@@ -125,6 +125,15 @@ impl Caches {
     pub fn nodes_of(&self, id: &ClusterId) -> Option<Arc<StatefulSet>> {
         self.stateful_sets
             .get(&ObjectRef::new(&id.nodes()).within(&id.namespace))
+    }
+
+    /// The Deployments of a cluster: of its front door, and of Redis without storage.
+    #[must_use]
+    pub fn deployments_of(&self, id: &ClusterId) -> Vec<Arc<Deployment>> {
+        [id.web(), id.redis()]
+            .iter()
+            .filter_map(|name| owned(&self.deployments, id, name))
+            .collect()
     }
 
     /// Returns once every watch has shown what there is. Nothing is planned or applied before.

@@ -1,16 +1,18 @@
 //! Live objects, as far as anybody looks at them. The API server's own types know hundreds of fields, and reading all of
 //! them would be most of this program.
 
-use crate::controller::build::{Component, INSTANCE, selector};
+use crate::controller::build::{ClusterId, Component, INSTANCE, selector};
 use crate::crd::quantity;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::{apps, core};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::Resource;
 use kube::core::ObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
@@ -89,6 +91,15 @@ pub struct SetSpec {
     pub revision_history_limit: Option<i32>,
     /// Volumes that each pod gets.
     pub volume_claim_templates: Vec<Claim>,
+    pub persistent_volume_claim_retention_policy: ClaimPolicy,
+}
+
+/// What becomes of the volumes.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimPolicy {
+    /// When the StatefulSet is deleted: `Delete`, `Retain`.
+    pub when_deleted: Option<String>,
 }
 
 /// A volume that each pod gets, as far as we say anything of it.
@@ -151,14 +162,52 @@ impl StatefulSet {
     }
 }
 
+#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Deployment {
+    pub metadata: ObjectMeta,
+    pub spec: DeploymentSpec,
+    pub status: DeploymentStatus,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct DeploymentSpec {
+    pub replicas: Option<i32>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct DeploymentStatus {
+    /// `ReplicaFailure` and others.
+    pub conditions: Vec<PodCondition>,
+}
+
+/// The live object of this name in memory, if it is this cluster's.
+#[must_use]
+pub fn owned<K>(cache: &Store<K>, id: &ClusterId, name: &str) -> Option<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let live = cache.get(&ObjectRef::new(name).within(&id.namespace))?;
+    let ours = live.owner_references().iter().any(|owner| owner.uid == id.uid);
+    ours.then_some(live)
+}
+
 /// Whether a pod is a media node of its cluster.
 #[must_use]
 pub fn is_node(pod: &Pod) -> bool {
+    is_of(pod, Component::Node)
+}
+
+/// Whether a pod is of this component of its cluster.
+#[must_use]
+pub fn is_of(pod: &Pod, component: Component) -> bool {
     let Some(labels) = &pod.metadata.labels else {
         return false;
     };
     let cluster = labels.get(INSTANCE).map_or("", String::as_str);
-    let wanted = selector(cluster, Component::Node).match_labels.unwrap_or_default();
+    let wanted = selector(cluster, component).match_labels.unwrap_or_default();
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
@@ -200,6 +249,7 @@ macro_rules! view_of {
 
 view_of!(Pod, core::v1::Pod);
 view_of!(StatefulSet, apps::v1::StatefulSet);
+view_of!(Deployment, apps::v1::Deployment);
 
 /// An answer that nobody looks into.
 #[derive(Deserialize, Serialize, Clone, Debug)]
