@@ -14,6 +14,7 @@ mod services;
 mod web;
 mod wish;
 
+pub use budget::web as web_budget;
 pub use labels::{Component, INSTANCE, MANAGED_BY, MANAGER, labels, selector, selector_text};
 pub use nodes::workers;
 pub use ports::ADMIN_PORT;
@@ -36,6 +37,8 @@ pub struct Children {
     /// How many nodes may be away at a time by the will of somebody else.
     pub budget: Option<PodDisruptionBudget>,
     pub web: Deployment,
+    /// How many front doors may be away, likewise.
+    pub web_budget: Option<PodDisruptionBudget>,
     /// The front door's address.
     pub web_service: Service,
     /// Redis, when it is managed.
@@ -50,8 +53,9 @@ pub fn build(wish: &Wish, settings: &Settings) -> Children {
         account: nodes::account(wish),
         nodes: nodes::stateful_set(wish, settings),
         nodes_service: services::nodes(wish),
-        budget: budget::budget(wish),
+        budget: budget::nodes(wish),
         web: web::deployment(wish, settings),
+        web_budget: budget::web(wish, web::first_replicas(wish)),
         web_service: services::web(wish),
         redis: redis::redis(wish, settings),
         policies: network_policies::policies(wish, settings),

@@ -40,6 +40,7 @@ fn objects(children: Children) -> Vec<Value> {
         nodes_service,
         budget,
         web,
+        web_budget,
         web_service,
         redis,
         policies,
@@ -54,7 +55,9 @@ fn objects(children: Children) -> Vec<Value> {
         all.extend([json!(redis.service), workload]);
     }
     all.extend(budget.map(|budget| json!(budget)));
-    all.extend([json!(nodes), json!(web_service), json!(web)]);
+    all.extend([json!(nodes), json!(web_service)]);
+    all.extend(web_budget.map(|budget| json!(budget)));
+    all.push(json!(web));
     all
 }
 
@@ -170,6 +173,17 @@ fn templates(spec: Value) -> [PodTemplateSpec; 3] {
         children.web.spec.unwrap().template,
         redis,
     ]
+}
+
+#[test]
+fn front_doors_may_be_away_one_at_a_time_where_there_are_several() {
+    let budget = |web: Value| {
+        build(&wish("live", json!({ "web": web })), &settings())
+            .web_budget
+            .is_some()
+    };
+    assert!(budget(json!({})) && budget(json!({ "replicas": 3 })));
+    assert!(!budget(json!({ "replicas": 1 })) && !budget(json!({ "replicas": 0 })));
 }
 
 #[test]

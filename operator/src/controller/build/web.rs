@@ -5,6 +5,7 @@ use super::pods::{self, http_probe, mount, secret_volume};
 use super::ports::{ADMIN_PORT, HEALTH_PORT};
 use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN};
 use super::wish::{Settings, Wish};
+use crate::crd::web::FIRST_REPLICAS;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{Affinity, ContainerPort, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -13,6 +14,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub const LISTEN_PORT: i32 = 2020;
 /// How long open requests of a pod that ends may take, in seconds.
 const GRACE_SECONDS: i64 = 15;
+
+/// Pods to begin with.
+pub fn first_replicas(wish: &Wish) -> i32 {
+    wish.spec.web.replicas.unwrap_or(FIRST_REPLICAS)
+}
 
 pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
     let web = &wish.spec.web;
@@ -75,7 +81,7 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
     Deployment {
         metadata: wish.meta(wish.id.web(), Component::Web),
         spec: Some(DeploymentSpec {
-            replicas: Some(web.replicas),
+            replicas: Some(first_replicas(wish)),
             selector,
             template,
             ..DeploymentSpec::default()

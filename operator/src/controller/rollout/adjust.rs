@@ -1,12 +1,13 @@
-//! Fits what was built to what runs: the number of nodes while some are still being emptied, and the templates that an
-//! upgrade policy keeps.
+//! Fits what was built to what runs: the number of nodes while some are still being emptied, that of front doors where
+//! somebody else scales them, and the templates that an upgrade policy keeps.
 
 use super::password;
 use super::upgrade::{PodKind, keep, kept_template};
-use crate::controller::build::{Children, Redis, RedisWorkload, Wish, set_of_the_release_before};
+use crate::controller::build::{Children, Redis, RedisWorkload, Wish, set_of_the_release_before, web_budget};
 use crate::controller::secret::Data;
 use crate::controller::watch::caches::Caches;
-use crate::controller::watch::seen::owned;
+use crate::controller::watch::owned_fields::scaled_by;
+use crate::controller::watch::seen::{Deployment, owned};
 
 /// What is to be applied.
 #[derive(Debug)]
@@ -24,8 +25,35 @@ pub fn adjust(mut children: Children, wish: &Wish, replicas: i32, caches: &Cache
     if let Some(nodes) = &mut children.nodes.spec {
         nodes.replicas = Some(replicas);
     }
+    let door = owned(&caches.deployments, &wish.id, &wish.id.web());
+    let doors = front_doors(wish.spec.web.replicas, door.as_deref());
+    if let Some(web) = &mut children.web.spec
+        && let Some(Doors { applied, expected }) = doors
+    {
+        web.replicas = applied;
+        children.web_budget = web_budget(wish, expected);
+    }
     let upgrade = keep_templates(&mut children, wish, caches, secret);
     Prepared { children, upgrade }
+}
+
+/// Pods of the front door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Doors {
+    /// What is applied: nothing, where somebody else has set it.
+    applied: Option<i32>,
+    expected: i32,
+}
+
+/// How many front doors there are to be, where a manifest that names no number leaves that to what runs.
+fn front_doors(named: Option<i32>, live: Option<&Deployment>) -> Option<Doors> {
+    let live = live.filter(|_| named.is_none())?;
+    let expected = live.spec.replicas?;
+    Some(Doors {
+        // As long as nobody else has set it, a field that is not applied any more would be reset.
+        applied: scaled_by(&live.metadata).is_none().then_some(expected),
+        expected,
+    })
 }
 
 /// Keeps the templates of what runs, where the upgrade policy says so. Answers an image that is kept back.
@@ -71,4 +99,32 @@ fn keep_redis(redis: &mut Redis, wish: &Wish, caches: &Caches, secret: &Data) ->
     let image = keep(metadata, template, live, kind);
     password::follow(metadata, template, live, secret);
     image
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::controller::watch::owned_fields::condense;
+    use serde_json::json;
+
+    #[test]
+    fn the_number_of_front_doors_is_the_manifests_or_that_of_what_runs_until_somebody_else_sets_it() {
+        let live = |manager: &str, operation: &str| {
+            let replicas = json!({ "f:spec": { "f:replicas": {} } });
+            let mut live: Deployment = serde_json::from_value(json!({
+                "metadata": { "managedFields": [{ "manager": manager, "operation": operation, "fieldsV1": replicas }] },
+                "spec": { "replicas": 5 },
+            }))
+            .unwrap();
+            condense(&mut live.metadata);
+            live
+        };
+        let (ours, scaled) = (live("sfu-operator", "Apply"), live("autoscaler", "Update"));
+        let doors = |applied| Some(Doors { applied, expected: 5 });
+        assert_eq!(front_doors(None, None), None, "as it was built");
+        assert_eq!(front_doors(None, Some(&ours)), doors(Some(5)));
+        assert_eq!(front_doors(None, Some(&scaled)), doors(None));
+        assert_eq!(front_doors(Some(3), Some(&scaled)), None, "as the manifest says");
+    }
 }

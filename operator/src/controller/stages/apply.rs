@@ -124,6 +124,7 @@ impl Applier {
             nodes_service,
             budget,
             web,
+            web_budget,
             web_service,
             redis,
             policies,
@@ -141,7 +142,7 @@ impl Applier {
             let applied = self.apply_redis(id, workload, caches).await;
             results.push(applied.map(|waits| waiting = waits));
         }
-        if let Some(budget) = budget {
+        for budget in [budget, web_budget].into_iter().flatten() {
             results.push(self.apply_one(id, budget, &caches.budgets).await);
         }
         results.push(self.apply_set(id, nodes, &caches.stateful_sets).await);
@@ -155,7 +156,7 @@ impl Applier {
         let services = redis_name
             .chain([nodes_service.name_any(), web_service.name_any()])
             .collect();
-        let budgets = budget.iter().map(ResourceExt::name_any).collect();
+        let budgets = budget.iter().chain(web_budget).map(ResourceExt::name_any).collect();
         let kept_policies = policies.iter().map(ResourceExt::name_any).collect();
         results.push(self.sweep(id, &caches.stateful_sets, &sets).await);
         results.push(self.sweep(id, &caches.deployments, &deployments).await);
