@@ -3,12 +3,15 @@
 use crate::cli::{Access, ManifestsArgs};
 use crate::controller::LEASE;
 use crate::crd::SfuCluster;
+use crate::crd::pods::UserIds;
 use crate::crds::{CrdsError, Sorted};
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 /// Name of everything that the operator itself is made of.
 const NAME: &str = "sfu-operator";
+/// User and group of the operator's image.
+const USER: i64 = 65_532;
 /// Port of health and metrics.
 const PORT: u16 = 8080;
 
@@ -152,7 +155,16 @@ fn deployment(args: &ManifestsArgs) -> Value {
     options.extend(args.args.iter().cloned());
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     let probe = |path: &str, period: u32| json!({ "httpGet": { "path": path, "port": "health" }, "periodSeconds": period, "timeoutSeconds": 2 });
-    json!({
+    let mut security = json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } });
+    if args.user_ids == UserIds::Fixed {
+        security["runAsUser"] = json!(USER);
+        security["runAsGroup"] = json!(USER);
+    }
+    let mut selector = json!({ "kubernetes.io/os": "linux" });
+    for (key, value) in &args.node_selector {
+        selector[key] = json!(value);
+    }
+    let mut deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": named(&args.namespace),
         "spec": {
             "replicas": args.replicas,
@@ -161,10 +173,8 @@ fn deployment(args: &ManifestsArgs) -> Value {
                 "metadata": { "labels": labels() },
                 "spec": {
                     "serviceAccountName": NAME,
-                    "securityContext": {
-                        "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
-                        "seccompProfile": { "type": "RuntimeDefault" },
-                    },
+                    "securityContext": security,
+                    "nodeSelector": selector,
                     "terminationGracePeriodSeconds": 15,
                     "containers": [{
                         "name": NAME,
@@ -189,7 +199,15 @@ fn deployment(args: &ManifestsArgs) -> Value {
                 },
             },
         },
-    })
+    });
+    let pod = &mut deployment["spec"]["template"]["spec"];
+    if !args.tolerations.is_empty() {
+        pod["tolerations"] = json!(args.tolerations);
+    }
+    if let Some(class) = &args.priority_class {
+        pod["priorityClassName"] = json!(class);
+    }
+    deployment
 }
 
 fn named(namespace: &str) -> Value {
@@ -201,6 +219,7 @@ fn labels() -> Value {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::documents;
     use crate::cli::{Cli, Command};
@@ -227,6 +246,50 @@ mod tests {
             let text = printed(options);
             assert!(text.contains("pods/proxy"), "{options:?}");
             assert_eq!(text.matches("--node-access=proxy").count(), 1, "{options:?}");
+        }
+    }
+
+    #[test]
+    fn the_operator_runs_where_and_as_whom_it_is_told() {
+        let usual = printed(&[]);
+        for words in [r#""nodeSelector":{"kubernetes.io/os":"linux"}"#, r#""runAsUser":65532"#] {
+            assert!(usual.contains(words), "{usual}");
+        }
+        for word in ["tolerations", "priorityClassName"] {
+            assert!(!usual.contains(word), "{usual}");
+        }
+        let text = printed(&[
+            "--node-selector=pool=system",
+            "--toleration=dedicated=system:NoSchedule",
+            "--toleration=spot",
+            "--priority-class=high",
+            "--user-ids=platform",
+        ]);
+        for words in [
+            r#""pool":"system""#,
+            r#"{"effect":"NoSchedule","key":"dedicated","operator":"Equal","value":"system"}"#,
+            r#"{"key":"spot","operator":"Exists"}"#,
+            r#""priorityClassName":"high""#,
+        ] {
+            assert!(text.contains(words), "{words} is not in {text}");
+        }
+        assert!(
+            !text.contains("runAsUser") && text.contains(r#""runAsNonRoot":true"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_label_or_a_taint_that_is_none_is_refused_with_an_example() {
+        for (option, words) in [
+            ("--node-selector=pool", "KEY=VALUE"),
+            ("--toleration==x", "KEY=VALUE:EFFECT"),
+            ("--toleration=x:Never", "NoExecute"),
+        ] {
+            let refused = Cli::try_parse_from(["sfu-operator", "manifests", option])
+                .unwrap_err()
+                .to_string();
+            assert!(refused.contains(words), "{refused}");
         }
     }
 }

@@ -69,6 +69,10 @@ BOUNDS = [
     ("spec.env", "must have at most 64", {"env": entries(65, value="x")}),
     ("spec.podLabels", "must have at most 64", {"podLabels": pairs(65)}),
     ("spec.podAnnotations", "must have at most 64", {"podAnnotations": pairs(65)}),
+    ("spec.userIds", "supported values", {"userIds": "Root"}),
+    ("spec.web.pods.nodeSelector", "must have at most 64", {"web": {"pods": {"nodeSelector": pairs(65)}}}),
+    ("spec.web.pods.tolerations", "must have at most 64", {"web": {"pods": {"tolerations": [{"operator": "Exists"}] * 65}}}),
+    ("spec.redis.managed.pods.priorityClassName", "may not be more than 253", {"redis": {"managed": {"pods": {"priorityClassName": "p" * 254}}}}),
     ("spec.redis.managed.image", "may not be more than 512", {"redis": {"managed": {"image": "i" * 513}}}),
     ("spec.redis.managed.storage.size", "should match", {"redis": {"managed": {"storage": {"size": "big"}}}}),
     (
@@ -114,6 +118,8 @@ RULES = [
     ("spec.podLabels", "operator's own", {"podLabels": {"sfumato.dev/x": "x"}}),
     ("spec.podAnnotations", "operator's own", {"podAnnotations": {"sfumato.dev/drain": "true"}}),
     ("spec.podAnnotations", "operator's own", {"podAnnotations": {"app.kubernetes.io/name": "x"}}),
+    ("spec.web.pods.labels", "operator's own", {"web": {"pods": {"labels": {"sfumato.dev/x": "x"}}}}),
+    ("spec.redis.managed.pods.annotations", "operator's own", {"redis": {"managed": {"pods": {"annotations": {"sfumato.dev/x": "x"}}}}}),
     ("spec.env", "the operator sets", {"env": [{"name": "SFUMATO_NAME", "value": "x"}]}),
     ("spec.env", "the operator sets", {"env": [{"name": "SFUMATO_REDIS_URL", "value": "x"}]}),
     ("spec.env", "the operator sets", {"env": [{"name": "SFUMATO_AUTH_ISSUER", "value": "x"}]}),
@@ -127,6 +133,7 @@ LARGEST = {
     "env": entries(64, value="x" * 1000),
     "podLabels": {f"example.com/{n:060}": "v" * 63 for n in range(64)},
     "podAnnotations": {f"example.com/{n:060}": "v" * 4096 for n in range(64)},
+    "web": {"pods": {"labels": {f"example.com/{n:060}": "v" * 63 for n in range(64)}}},
     "auth": {"mode": "Jwt", "jwksSecretRef": FROM, "issuer": "i" * 512, "audience": "a" * 512},
     "media": {"iceServers": [{"urls": ["stun:" + "a" * 251] * 8}] * 8},
 }

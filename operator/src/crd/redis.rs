@@ -1,6 +1,6 @@
 //! Redis, which holds the claims on stream names: one of the operator's, or one that exists already.
 
-use super::pods;
+use super::pods::{self, PodOptions};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub struct ManagedRedis {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "pods::resources_schema")]
     pub resources: Option<ResourceRequirements>,
+    /// Where the Redis pod runs, its labels and annotations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodOptions>,
 }
 
 /// A volume for Redis.

@@ -147,6 +147,19 @@ fn labels_and_annotations_of_the_operators_own_are_refused() {
             assert!(broken.starts_with(&format!("spec.{field}: keys under")), "{broken}");
         }
     }
+    for field in ["labels", "annotations"] {
+        let pods = json!({ field: { "sfumato.dev/x": "x" } });
+        let broken = broken_rule(json!({ "web": { "pods": pods } })).unwrap();
+        assert!(
+            broken.starts_with(&format!("spec.web.pods.{field}: keys under")),
+            "{broken}"
+        );
+        let broken = broken_rule(json!({ "redis": { "managed": { "pods": pods } } })).unwrap();
+        assert!(
+            broken.starts_with(&format!("spec.redis.managed.pods.{field}: keys under")),
+            "{broken}"
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The front door in a manifest.
 
-use super::pods;
+use super::pods::{self, PodOptions};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -27,6 +27,9 @@ pub struct WebSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "pods::resources_schema")]
     pub resources: Option<ResourceRequirements>,
+    /// Where the pods of the front door run, their labels and annotations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodOptions>,
     /// How the front door is reached.
     #[serde(default)]
     pub service: WebServiceSpec,

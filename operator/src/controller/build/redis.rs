@@ -149,7 +149,7 @@ fn set(wish: &Wish, template: PodTemplateSpec, claim: Option<PersistentVolumeCla
 }
 
 fn template(wish: &Wish, container: Container) -> PodTemplateSpec {
-    PodTemplateSpec {
+    let mut template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels(&wish.id.name, Component::Redis)),
             ..ObjectMeta::default()
@@ -157,15 +157,17 @@ fn template(wish: &Wish, container: Container) -> PodTemplateSpec {
         spec: Some(PodSpec {
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            security_context: Some(pods::pod_security(pods::REDIS_USER)),
+            security_context: Some(pods::pod_security(wish, pods::REDIS_USER)),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
             image_pull_secrets: pods::pull_secrets(wish),
-            tolerations: Some(pods::tolerations(&[])),
             volumes: Some(vec![secret_volume("config", wish.id.secret(), &[REDIS_CONF])]),
             containers: vec![container],
             ..PodSpec::default()
         }),
-    }
+    };
+    let managed = wish.spec.redis.managed.as_ref();
+    pods::place(&mut template, managed.and_then(|managed| managed.pods.as_ref()));
+    template
 }
 
 fn container(wish: &Wish, settings: &Settings, managed: &ManagedRedis) -> Container {

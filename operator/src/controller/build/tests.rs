@@ -84,7 +84,15 @@ fn the_children_of_six_manifests_are_what_they_were() {
                 "tolerations": [{ "key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute" }],
                 "topologySpreadConstraints": [{ "maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule" }],
                 "env": [{ "name": "SFUMATO_LOG", "value": "debug" }],
-                "podLabels": { "team": "media" }, "podAnnotations": { "note": "x" },
+                "podLabels": { "team": "media" }, "podAnnotations": { "note": "x" }, "userIds": "Platform",
+                "web": { "pods": {
+                    "nodeSelector": { "doors": "yes" }, "priorityClassName": "low", "tolerations": [{ "key": "doors" }],
+                    "labels": { "team": "web", "app.kubernetes.io/component": "node" }, "annotations": { "note": "y" },
+                    "affinity": { "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [] } },
+                } },
+                "redis": { "managed": { "pods": {
+                    "nodeSelector": { "kubernetes.io/os": "other" }, "priorityClassName": "low", "labels": { "team": "redis" },
+                } } },
             }),
         ),
         (
@@ -173,6 +181,58 @@ fn templates(spec: Value) -> [PodTemplateSpec; 3] {
         children.web.spec.unwrap().template,
         redis,
     ]
+}
+
+#[test]
+fn users_are_left_to_the_platform_where_the_manifest_says_so() {
+    for (spec, user) in [(json!({}), true), (json!({ "userIds": "Platform" }), false)] {
+        for template in templates(spec) {
+            let security = template.spec.unwrap().security_context.unwrap();
+            let ids = [security.run_as_user, security.run_as_group, security.fs_group];
+            assert!(ids.iter().all(|id| id.is_some() == user), "{ids:?}");
+            assert_eq!(security.run_as_non_root, Some(true), "and nobody is root");
+        }
+    }
+}
+
+#[test]
+fn pods_run_on_hosts_that_can_run_them_and_as_the_manifest_says() {
+    for template in templates(json!({})) {
+        let selector = template.spec.unwrap().node_selector.unwrap();
+        assert_eq!(
+            selector.iter().collect::<Vec<_>>(),
+            [(&"kubernetes.io/os".to_owned(), &"linux".to_owned())]
+        );
+    }
+    let pods = json!({
+        "nodeSelector": { "pool": "a" }, "priorityClassName": "high", "labels": { "team": "x", "app.kubernetes.io/name": "x" },
+        "annotations": { "note": "y" }, "tolerations": [{ "key": "pool", "operator": "Exists" }],
+        "affinity": { "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [] } },
+    });
+    let [_, web, redis] = templates(json!({ "web": { "pods": pods }, "redis": { "managed": { "pods": pods } } }));
+    for (template, is_web) in [(web, true), (redis, false)] {
+        let (metadata, pod) = (template.metadata.unwrap(), template.spec.unwrap());
+        let labels = metadata.labels.unwrap();
+        assert_eq!(
+            (labels["team"].as_str(), labels["app.kubernetes.io/name"].as_str()),
+            ("x", "sfumato")
+        );
+        assert_eq!(metadata.annotations.unwrap()["note"], "y");
+        let selector = pod.node_selector.unwrap();
+        assert_eq!(
+            (selector["pool"].as_str(), selector["kubernetes.io/os"].as_str()),
+            ("a", "linux")
+        );
+        assert_eq!(pod.priority_class_name.as_deref(), Some("high"));
+        assert_eq!(pod.tolerations.unwrap().len(), 3, "and those of a lost host");
+        let affinity = pod.affinity.unwrap();
+        assert!(affinity.node_affinity.is_some());
+        assert_eq!(
+            affinity.pod_anti_affinity.is_some(),
+            is_web,
+            "front doors are apart all the same"
+        );
+    }
 }
 
 #[test]

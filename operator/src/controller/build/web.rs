@@ -52,7 +52,7 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
     container.liveness_probe = Some(http_probe("/livez", "health", 5, 6));
     container.readiness_probe = Some(http_probe("/readyz", "health", 2, 2));
     let selector = selector(&wish.id.name, Component::Web);
-    let template = PodTemplateSpec {
+    let mut template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels(&wish.id.name, Component::Web)),
             ..ObjectMeta::default()
@@ -60,7 +60,7 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
         spec: Some(PodSpec {
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            security_context: Some(pods::pod_security(pods::USER)),
+            security_context: Some(pods::pod_security(wish, pods::USER)),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
             image_pull_secrets: pods::pull_secrets(wish),
             topology_spread_constraints: Some(pods::spread(&selector)),
@@ -68,7 +68,6 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
                 pod_anti_affinity: Some(pods::zones_apart(&selector)),
                 ..Affinity::default()
             }),
-            tolerations: Some(pods::tolerations(&[])),
             volumes: Some(vec![secret_volume(
                 "admin",
                 wish.id.secret(),
@@ -78,6 +77,7 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
             ..PodSpec::default()
         }),
     };
+    pods::place(&mut template, web.pods.as_ref());
     Deployment {
         metadata: wish.meta(wish.id.web(), Component::Web),
         spec: Some(DeploymentSpec {

@@ -16,9 +16,9 @@ const TEMPLATE: &str = "sfumato.dev/template";
 /// Fields of the manifest that are in no pod template of nodes.
 const APART: [&str; 5] = ["replicas", "paused", "upgradePolicy", "networkPolicy", "web"];
 /// Fields of the manifest that are in the front door's pod template.
-const WITH_WEB: [&str; 3] = ["web", "imagePullPolicy", "imagePullSecrets"];
+const WITH_WEB: [&str; 4] = ["web", "imagePullPolicy", "imagePullSecrets", "userIds"];
 /// Fields of the manifest that are in Redis' pod template.
-const WITH_REDIS: [&str; 3] = ["redis", "imagePullPolicy", "imagePullSecrets"];
+const WITH_REDIS: [&str; 4] = ["redis", "imagePullPolicy", "imagePullSecrets", "userIds"];
 
 /// Which template is meant: each is built from another part of the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
