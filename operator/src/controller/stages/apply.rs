@@ -4,6 +4,7 @@
 use super::stateful_set::{SetUpdate, classify};
 use crate::cluster::remark::Remark;
 use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
+use crate::controller::pace::APPLIED_AT_ONCE;
 use crate::controller::rollout::adjust::Prepared;
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::owned_fields::{condense, digest};
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
+use tokio::sync::Semaphore;
 
 /// Why a child could not be brought in line.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,8 @@ pub struct Applied {
 /// Applies children, and remembers what it has applied.
 pub struct Applier {
     client: Client,
+    /// A new leader has applied nothing yet: of all children of all clusters, this many are applied at once.
+    turns: Semaphore,
     applied: Mutex<HashMap<Name, LastApply>>,
 }
 
@@ -104,6 +108,7 @@ impl Applier {
     pub fn new(client: Client) -> Self {
         Self {
             client,
+            turns: Semaphore::new(APPLIED_AT_ONCE),
             applied: Mutex::new(HashMap::new()),
         }
     }
@@ -255,6 +260,8 @@ impl Applier {
                 return Ok(());
             }
         }
+        // Nobody closes it, so that this cannot fail.
+        let _turn = self.turns.acquire().await;
         // The answers' metadata is all that is looked at.
         let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &name.namespace);
         let refused = |source| ApplyError::Refused {
@@ -337,3 +344,7 @@ pub(super) fn error_code(error: &kube::Error) -> Option<u16> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;
