@@ -3,6 +3,7 @@
 use crate::cli::INSTALLATION_NAME;
 use crate::cli::{Access, ManifestsArgs};
 use crate::controller::build::MANAGER;
+use crate::crd::pods::UserIds;
 use crate::crds::{self, CrdsError, Sorted};
 use serde_json::{Value, json};
 
@@ -10,6 +11,8 @@ use serde_json::{Value, json};
 const LABEL: &str = "app.kubernetes.io/name";
 /// Label that tells the installations in one namespace apart.
 const INSTALLATION: &str = "app.kubernetes.io/instance";
+/// User and group of the operator's image.
+const USER: i64 = 65_532;
 /// Port of health and metrics.
 const PORT: u16 = 8080;
 
@@ -148,7 +151,16 @@ fn deployment(args: &ManifestsArgs) -> Value {
     options.extend(args.args.iter().cloned());
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     let probe = |path: &str, period: u32| json!({ "httpGet": { "path": path, "port": "health" }, "periodSeconds": period, "timeoutSeconds": 2 });
-    json!({
+    let mut security = json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } });
+    if args.user_ids == UserIds::Fixed {
+        security["runAsUser"] = json!(USER);
+        security["runAsGroup"] = json!(USER);
+    }
+    let mut selector = json!({ "kubernetes.io/os": "linux" });
+    for (key, value) in &args.node_selector {
+        selector[key] = json!(value);
+    }
+    let mut deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": own(args),
         "spec": {
             "replicas": args.replicas,
@@ -157,10 +169,8 @@ fn deployment(args: &ManifestsArgs) -> Value {
                 "metadata": { "labels": labels(args) },
                 "spec": {
                     "serviceAccountName": args.name,
-                    "securityContext": {
-                        "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
-                        "seccompProfile": { "type": "RuntimeDefault" },
-                    },
+                    "securityContext": security,
+                    "nodeSelector": selector,
                     "terminationGracePeriodSeconds": 15,
                     "containers": [{
                         "name": args.name,
@@ -185,7 +195,15 @@ fn deployment(args: &ManifestsArgs) -> Value {
                 },
             },
         },
-    })
+    });
+    let pod = &mut deployment["spec"]["template"]["spec"];
+    if !args.tolerations.is_empty() {
+        pod["tolerations"] = json!(args.tolerations);
+    }
+    if let Some(class) = &args.priority_class {
+        pod["priorityClassName"] = json!(class);
+    }
+    deployment
 }
 
 /// Metadata of what is in the operator's own namespace.
@@ -203,6 +221,7 @@ fn labels(args: &ManifestsArgs) -> Value {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::documents;
     use crate::cli::{Cli, Command};
@@ -279,5 +298,49 @@ mod tests {
             !printed(&[]).contains("app.kubernetes.io/instance"),
             "a selector cannot be changed"
         );
+    }
+
+    #[test]
+    fn the_operator_runs_where_and_as_whom_it_is_told() {
+        let usual = printed(&[]);
+        for words in [r#""nodeSelector":{"kubernetes.io/os":"linux"}"#, r#""runAsUser":65532"#] {
+            assert!(usual.contains(words), "{usual}");
+        }
+        for word in ["tolerations", "priorityClassName"] {
+            assert!(!usual.contains(word), "{usual}");
+        }
+        let text = printed(&[
+            "--node-selector=pool=system",
+            "--toleration=dedicated=system:NoSchedule",
+            "--toleration=spot",
+            "--priority-class=high",
+            "--user-ids=platform",
+        ]);
+        for words in [
+            r#""pool":"system""#,
+            r#"{"effect":"NoSchedule","key":"dedicated","operator":"Equal","value":"system"}"#,
+            r#"{"key":"spot","operator":"Exists"}"#,
+            r#""priorityClassName":"high""#,
+        ] {
+            assert!(text.contains(words), "{words} is not in {text}");
+        }
+        assert!(
+            !text.contains("runAsUser") && text.contains(r#""runAsNonRoot":true"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_label_or_a_taint_that_is_none_is_refused_with_an_example() {
+        for (option, words) in [
+            ("--node-selector=pool", "KEY=VALUE"),
+            ("--toleration==x", "KEY=VALUE:EFFECT"),
+            ("--toleration=x:Never", "NoExecute"),
+        ] {
+            let refused = Cli::try_parse_from(["sfu-operator", "manifests", option])
+                .unwrap_err()
+                .to_string();
+            assert!(refused.contains(words), "{refused}");
+        }
     }
 }

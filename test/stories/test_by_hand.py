@@ -15,7 +15,7 @@ EDITS = [
     ("poddisruptionbudgets", "live", {"spec": {"maxUnavailable": 2}}),
     ("deployments", "live-web", {"spec": {"replicas": 2}}),
     ("deployments", "live-web", {"spec": {"template": {"spec": {"automountServiceAccountToken": True}}}}),
-    ("statefulsets", "live-redis", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
+    ("deployments", "live-redis", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
     ("statefulsets", "live", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
     ("statefulsets", "live", {"spec": {"updateStrategy": {"type": "RollingUpdate"}}}),
     ("statefulsets", "live", {"metadata": {"labels": {"app.kubernetes.io/component": "other"}}}),
@@ -96,6 +96,28 @@ def test_an_annotation_holds_across_a_restart_of_the_container_which_forgets(liv
     eventually("live-1 drains", lambda: live.draining() == {"live-1"}, within=10)
     story.kubelet.change("live-1", incarnation=f"{live.uids()['live-1']}.2", links={}, peers={}, reasons=[])
     eventually("live-1 drains again", lambda: story.kubelet.nodes["live-1"].reasons == ["manual"], within=10)
+
+
+def test_front_doors_are_as_many_as_whoever_scales_them_says_unless_the_manifest_names_a_number(live):
+    manifest = live.manifest()
+    del manifest["spec"]["web"]
+    live.api.create(path("sfuclusters", live.namespace), manifest)
+    live.whole(3)
+    doors = lambda: live.child("deployments", "-web")["spec"]["replicas"]  # noqa: E731
+    budget = lambda: live.has("poddisruptionbudgets", "-web")  # noqa: E731
+    assert (doors(), budget()) == (2, True)
+    live.api.patch("merge", path("deployments", live.namespace, "live-web", "scale"), {"spec": {"replicas": 3}}, fieldManager="autoscaler")
+    # What the operator does about it is over when it has carried out another change of the same object.
+    limits = lambda: live.child("deployments", "-web")["spec"]["template"]["spec"]["containers"][0]["resources"].get("limits")  # noqa: E731
+    for memory in ("64Mi", "65Mi"):
+        live.patch(web={"resources": {"limits": {"memory": memory}}})
+        eventually("the change is carried out", lambda it=memory: limits() == {"memory": it}, within=BACK, every=0.05)
+        assert doors() == 3
+    live.patch(web={"replicas": 1})
+    eventually("it is as the manifest says", lambda: (doors(), budget()) == (1, False), within=BACK)
+    live.patch(web={"replicas": None})
+    live.whole(3)
+    assert doors() == 1, "as many as there were"
 
 
 def test_an_autoscaler_finds_the_nodes_and_writes_their_number(live):

@@ -16,7 +16,7 @@ CHILDREN = [
     ("networkpolicies", "-redis"),
     ("deployments", "-web"),
     ("services", "-web"),
-    ("statefulsets", "-redis"),
+    ("deployments", "-redis"),
     ("services", "-redis"),
 ]
 

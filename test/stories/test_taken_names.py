@@ -17,7 +17,7 @@ TAKEN = {
     "live-nodes": ("services", "Service", PORTS | {"spec": PORTS["spec"] | {"clusterIP": "None"}}),
     "live-nodes account": ("serviceaccounts", "ServiceAccount", {}),
     "live": ("statefulsets", "StatefulSet", {"spec": {"replicas": 0, "serviceName": "other", "selector": LABELS, "template": POD}}),
-    "live-redis": ("statefulsets", "StatefulSet", {"spec": {"replicas": 0, "serviceName": "other", "selector": LABELS, "template": POD}}),
+    "live-redis": ("deployments", "Deployment", {"spec": {"replicas": 0, "selector": LABELS, "template": POD}}),
     "live-web deployment": ("deployments", "Deployment", {"spec": {"replicas": 0, "selector": LABELS, "template": POD}}),
     "live budget": ("poddisruptionbudgets", "PodDisruptionBudget", {"spec": {"maxUnavailable": 2, "selector": LABELS}}),
     "live policy": ("networkpolicies", "NetworkPolicy", {"spec": {"podSelector": LABELS}}),

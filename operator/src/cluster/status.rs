@@ -51,8 +51,8 @@ pub struct NodeFacts {
 /// Whether something is not as desired.
 #[must_use]
 pub fn is_busy(status: &SfuClusterStatus) -> bool {
-    let holds = |kind| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");
-    !holds("Ready") || holds("Degraded")
+    let is = |kind, word| status.conditions.iter().any(|c| c.type_ == kind && c.status == word);
+    !is("Ready", "True") || is("Degraded", "True") || is("RedisReady", "False")
 }
 
 /// The status that these facts make. Conditions keep the time of their last transition from `before`.

@@ -93,7 +93,6 @@ fn reason(of_condition: &str) -> &'static str {
         "NameTaken" => "NameTaken",
         "ApplyRefused" => "ApplyRefused",
         "PodsRefused" => "PodsRefused",
-        "StorageRefused" => "StorageRefused",
         ANSWER_REFUSED => ANSWER_REFUSED,
         _ => "Degraded",
     })

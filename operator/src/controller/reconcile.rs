@@ -12,13 +12,14 @@ use super::rollout::adjust::adjust;
 use super::rollout::kept_prefix::kept_prefix;
 use super::rollout::last_good::last_good;
 use super::rollout::observe::{give_up_overdue, observe};
+use super::rollout::redis::redis_acts;
 use super::stages::apply::{Applied, ApplyError};
 use super::stages::dereference::{DereferenceError, Dereferenced};
 use super::stages::facts::{facts, written};
 use super::stages::installation::{left_alone, of_another};
 use super::stages::validate::Invalid;
 use super::watch::queue::{Key, cluster_key};
-use super::watch::seen::Pod;
+use super::watch::seen::{Pod, owned};
 use crate::cluster::note::{Note, Tone};
 use crate::cluster::remark::Remark;
 use crate::cluster::rollout::{Decision, count_leaving, decide};
@@ -76,9 +77,9 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
 
     let live = context.caches.nodes_of(&wish.id);
     wish.redis_prefix = kept_prefix(&wish.id, live.as_deref(), &context.caches.pods.uncontrolled(&wish.id));
-    let dereferencing = context
-        .dereferencer
-        .dereference(&wish, live.as_deref(), &pods, is_busy(&before));
+    let redis = owned(&context.caches.stateful_sets, &wish.id, &wish.id.redis());
+    let sets = (live.as_deref(), redis.as_deref());
+    let dereferencing = context.dereferencer.dereference(&wish, sets, &pods, is_busy(&before));
     let Dereferenced { secret, trouble } = match dereferencing.await {
         Ok(dereferenced) => dereferenced,
         Err(error) => return without_secret(object, &wish, error, &pods, &before, context).await,
@@ -119,8 +120,17 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         if live.is_none() {
             acts.extend(give_up_overdue(&in_the_way, context.pace, now.0));
         }
-        let prepared = adjust(build(&wish, &context.settings), &wish, replicas, &context.caches, &pods);
+        let built = build(&wish, &context.settings);
+        let prepared = adjust(built, &wish, replicas, &context.caches, (&secret, &pods));
         let applied = context.applier.apply(&wish.id, &prepared, &context.caches).await;
+        let redis = owned(&context.caches.stateful_sets, &wish.id, &wish.id.redis());
+        acts.extend(redis_acts(
+            &pods,
+            redis.as_deref(),
+            &mesh,
+            context.pace.lost_after,
+            now.0,
+        ));
         held_up = context.actor.carry_out(&acts, &wish, &pods).await;
         applied
     };
@@ -131,7 +141,12 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         degraded: refused.as_ref().map(ApplyError::remark).or(trouble),
         progress: waits.or(held_up).or(progress).filter(|_| !wish.spec.paused),
         upgrade,
-        ..facts(object, wish.spec.replicas, &pods, &mesh)
+        ..facts(
+            object,
+            wish.spec.replicas,
+            (&pods, &context.caches.deployments_of(&wish.id)),
+            &mesh,
+        )
     };
     let now = status(&facts, &before, Timestamp::now());
     context.status_writer.write(&wish.id, &before, &now).await?;
@@ -174,7 +189,12 @@ async fn without_secret(
             operator: context.installation.clone(),
             degraded,
             progress,
-            ..facts(object, wish.spec.replicas, pods, &mesh)
+            ..facts(
+                object,
+                wish.spec.replicas,
+                (pods, &context.caches.deployments_of(&wish.id)),
+                &mesh,
+            )
         };
         let now = status(&facts, before, Timestamp::now());
         context.status_writer.write(&wish.id, before, &now).await?;
@@ -205,7 +225,7 @@ async fn leave_as_it_is(
     let facts = Facts {
         operator: context.installation.clone(),
         degraded: Some(Remark::invalid_spec(invalid)),
-        ..facts(object, desired, pods, &mesh)
+        ..facts(object, desired, (pods, &context.caches.deployments_of(&id)), &mesh)
     };
     let now = status(&facts, before, Timestamp::now());
     context.status_writer.write(&id, before, &now).await?;

@@ -5,7 +5,7 @@ pub mod ice_server;
 use crate::access::AccessOptions;
 use crate::limits::LimitOptions;
 use crate::media::inner_addresses;
-use crate::names::redis_link::RedisUrl;
+use crate::names::redis_link::{RedisFiles, RedisUrl};
 use clap::{ArgAction, Parser, ValueEnum};
 use ice_server::IceServer;
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
@@ -162,6 +162,9 @@ pub struct Options {
         conflicts_with = "redis_url"
     )]
     pub redis_url_file: Option<PathBuf>,
+    /// File with the password of Redis on its first line, instead of one in the URL; read again when it changes
+    #[arg(long, env = "SFUMATO_REDIS_PASSWORD_FILE", value_name = "FILE")]
+    pub redis_password_file: Option<PathBuf>,
     /// CA that the certificate of a rediss:// server must come from, PEM; read again when it changes [default: the CAs of
     /// the system]
     #[arg(long, env = "SFUMATO_REDIS_CA", value_name = "FILE")]
@@ -236,6 +239,12 @@ impl Options {
         if self.redis_ca.is_some() && !has_tls && self.redis_url_file.is_none() {
             return Err("--redis-ca is for a Redis with TLS: give --redis-url such as rediss://redis:6379".to_owned());
         }
+        if self.redis_password_file.is_some() && self.redis().is_none() {
+            return Err(
+                "--redis-password-file is for a Redis: give --redis-url such as redis://127.0.0.1:6379, or --redis-url-file"
+                    .to_owned(),
+            );
+        }
         let last = u32::from(self.media_port) + u32::from(self.worker_count()) - 1;
         if last > u32::from(u16::MAX) {
             return Err(format!(
@@ -258,6 +267,14 @@ impl Options {
     pub fn redis(&self) -> Option<RedisUrl> {
         let file = self.redis_url_file.clone().map(RedisUrl::InFile);
         file.or_else(|| self.redis_url.clone().map(RedisUrl::Given))
+    }
+
+    /// What else of Redis is in files.
+    pub fn redis_files(&self) -> RedisFiles {
+        RedisFiles {
+            ca: self.redis_ca.clone(),
+            password: self.redis_password_file.clone(),
+        }
     }
 
     /// Whether the URL of Redis has a password and came by these arguments, which other users of this machine can see.

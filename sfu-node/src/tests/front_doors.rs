@@ -97,7 +97,11 @@ async fn clients_and_front_doors_have_one_bound_for_their_connections_and_idle_o
     for _ in 0..MOST {
         newer.push(site.client().await.expect("there is a place"));
     }
-    assert_eq!(site.ask(&front_door).await, Some(StatusCode::NO_CONTENT), "by a new one");
+    assert_eq!(
+        site.ask(&front_door).await,
+        Some(StatusCode::NO_CONTENT),
+        "by a new one"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

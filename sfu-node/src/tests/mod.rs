@@ -20,6 +20,7 @@ mod metrics;
 mod names;
 mod offers;
 mod quirks;
+mod redis_refusals;
 mod sessions;
 mod shares;
 mod whep;

@@ -147,12 +147,19 @@ impl Connections {
     /// Ends connections for one from this address. Answers whether there were any, when they are closed and their places free.
     async fn make_room(&mut self, refused: Refused, from: IpAddr, serving: &Serving) -> bool {
         let ended = match refused {
-            Refused::All(most) => self
+            Refused::All(most) => {
+                self.held
+                    .roster
+                    .lock()
+                    .end(serving.make_room, (most / ROOM_PART).max(1) as usize, None)
+            }
+            Refused::Address(_) => self
                 .held
                 .roster
                 .lock()
-                .end(serving.make_room, (most / ROOM_PART).max(1) as usize, None),
-            Refused::Address(_) => self.held.roster.lock().end_of(ClientKey::from(from)).into_iter().collect(),
+                .end_of(ClientKey::from(from))
+                .into_iter()
+                .collect(),
         };
         self.closed(&ended, serving).await
     }

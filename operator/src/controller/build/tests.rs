@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
@@ -40,6 +41,7 @@ fn objects(children: Children) -> Vec<Value> {
         nodes_service,
         budget,
         web,
+        web_budget,
         web_service,
         redis,
         policies,
@@ -47,10 +49,16 @@ fn objects(children: Children) -> Vec<Value> {
     let mut all = vec![json!(account), json!(nodes_service)];
     all.extend(policies.iter().map(|policy| json!(policy)));
     if let Some(redis) = redis {
-        all.extend([json!(redis.service), json!(redis.stateful_set)]);
+        let workload = match redis.workload {
+            RedisWorkload::StatefulSet(set) => json!(set),
+            RedisWorkload::Deployment(deployment) => json!(deployment),
+        };
+        all.extend([json!(redis.service), workload]);
     }
     all.extend(budget.map(|budget| json!(budget)));
-    all.extend([json!(nodes), json!(web_service), json!(web)]);
+    all.extend([json!(nodes), json!(web_service)]);
+    all.extend(web_budget.map(|budget| json!(budget)));
+    all.push(json!(web));
     all
 }
 
@@ -77,7 +85,15 @@ fn the_children_of_six_manifests_are_what_they_were() {
                 "tolerations": [{ "key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute" }],
                 "topologySpreadConstraints": [{ "maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule" }],
                 "env": [{ "name": "SFUMATO_LOG", "value": "debug" }],
-                "podLabels": { "team": "media" }, "podAnnotations": { "note": "x" },
+                "podLabels": { "team": "media" }, "podAnnotations": { "note": "x" }, "userIds": "Platform",
+                "web": { "pods": {
+                    "nodeSelector": { "doors": "yes" }, "priorityClassName": "low", "tolerations": [{ "key": "doors" }],
+                    "labels": { "team": "web", "app.kubernetes.io/component": "node" }, "annotations": { "note": "y" },
+                    "affinity": { "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [] } },
+                } },
+                "redis": { "managed": { "pods": {
+                    "nodeSelector": { "kubernetes.io/os": "other" }, "priorityClassName": "low", "labels": { "team": "redis" },
+                } } },
             }),
         ),
         (
@@ -156,15 +172,110 @@ fn a_users_label_cannot_displace_one_that_pods_are_selected_by() {
     assert_eq!(labels["app.kubernetes.io/component"], "node");
 }
 
-#[test]
-fn pods_meet_the_restricted_pod_security_standard() {
-    let children = build(&wish("live", json!({})), &settings());
-    let templates = [
+/// Of nodes, front door and Redis.
+fn templates(spec: Value) -> [PodTemplateSpec; 3] {
+    let mut children = build(&wish("live", spec), &settings());
+    let (_, redis) = children.redis.as_mut().unwrap().workload.parts_mut();
+    let redis = redis.unwrap().clone();
+    [
         children.nodes.spec.unwrap().template,
         children.web.spec.unwrap().template,
-        children.redis.unwrap().stateful_set.spec.unwrap().template,
-    ];
-    for template in templates {
+        redis,
+    ]
+}
+
+#[test]
+fn users_are_left_to_the_platform_where_the_manifest_says_so() {
+    for (spec, user) in [(json!({}), true), (json!({ "userIds": "Platform" }), false)] {
+        for template in templates(spec) {
+            let security = template.spec.unwrap().security_context.unwrap();
+            let ids = [security.run_as_user, security.run_as_group, security.fs_group];
+            assert!(ids.iter().all(|id| id.is_some() == user), "{ids:?}");
+            assert_eq!(security.run_as_non_root, Some(true), "and nobody is root");
+        }
+    }
+}
+
+#[test]
+fn pods_run_on_hosts_that_can_run_them_and_as_the_manifest_says() {
+    for template in templates(json!({})) {
+        let selector = template.spec.unwrap().node_selector.unwrap();
+        assert_eq!(
+            selector.iter().collect::<Vec<_>>(),
+            [(&"kubernetes.io/os".to_owned(), &"linux".to_owned())]
+        );
+    }
+    let pods = json!({
+        "nodeSelector": { "pool": "a" }, "priorityClassName": "high", "labels": { "team": "x", "app.kubernetes.io/name": "x" },
+        "annotations": { "note": "y" }, "tolerations": [{ "key": "pool", "operator": "Exists" }],
+        "affinity": { "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [] } },
+    });
+    let [_, web, redis] = templates(json!({ "web": { "pods": pods }, "redis": { "managed": { "pods": pods } } }));
+    for (template, is_web) in [(web, true), (redis, false)] {
+        let (metadata, pod) = (template.metadata.unwrap(), template.spec.unwrap());
+        let labels = metadata.labels.unwrap();
+        assert_eq!(
+            (labels["team"].as_str(), labels["app.kubernetes.io/name"].as_str()),
+            ("x", "sfumato")
+        );
+        assert_eq!(metadata.annotations.unwrap()["note"], "y");
+        let selector = pod.node_selector.unwrap();
+        assert_eq!(
+            (selector["pool"].as_str(), selector["kubernetes.io/os"].as_str()),
+            ("a", "linux")
+        );
+        assert_eq!(pod.priority_class_name.as_deref(), Some("high"));
+        assert_eq!(pod.tolerations.unwrap().len(), 3, "and those of a lost host");
+        let affinity = pod.affinity.unwrap();
+        assert!(affinity.node_affinity.is_some());
+        assert_eq!(
+            affinity.pod_anti_affinity.is_some(),
+            is_web,
+            "front doors are apart all the same"
+        );
+    }
+}
+
+#[test]
+fn front_doors_may_be_away_one_at_a_time_where_there_are_several() {
+    let budget = |web: Value| {
+        build(&wish("live", json!({ "web": web })), &settings())
+            .web_budget
+            .is_some()
+    };
+    assert!(budget(json!({})) && budget(json!({ "replicas": 3 })));
+    assert!(!budget(json!({ "replicas": 1 })) && !budget(json!({ "replicas": 0 })));
+}
+
+#[test]
+fn a_deployment_and_a_stateful_set_of_redis_have_one_service_and_selectors_of_their_own() {
+    let redis = |spec: Value| {
+        let mut redis = build(&wish("live", spec), &settings()).redis.unwrap();
+        let service = redis.service.spec.unwrap().selector.unwrap();
+        let pod = redis.workload.parts_mut().1.unwrap().clone();
+        let labels = pod.metadata.unwrap().labels.unwrap();
+        assert!(
+            service.iter().all(|(key, value)| labels.get(key) == Some(value)),
+            "{labels:?}"
+        );
+        let selector = match redis.workload {
+            RedisWorkload::StatefulSet(set) => set.spec.unwrap().selector,
+            RedisWorkload::Deployment(deployment) => deployment.spec.unwrap().selector,
+        };
+        (selector.match_labels.unwrap(), labels)
+    };
+    let (memory, _) = redis(json!({}));
+    let (stored, labels) = redis(json!({ "redis": { "managed": { "storage": { "size": "1Gi" } } } }));
+    assert_ne!(memory, stored);
+    assert!(
+        !memory.iter().all(|(key, value)| labels.get(key) == Some(value)),
+        "a Deployment would take the other's pod"
+    );
+}
+
+#[test]
+fn pods_meet_the_restricted_pod_security_standard() {
+    for template in templates(json!({})) {
         let pod = template.spec.unwrap();
         let security = pod.security_context.unwrap();
         assert_eq!(security.run_as_non_root, Some(true));

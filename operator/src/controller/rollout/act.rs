@@ -146,7 +146,7 @@ impl Actor {
             reason: "HostLost",
             action: "Replacing",
             text: format!(
-                "{pod} was removed: its Kubernetes node is lost, and neither the operator nor another media node hears it"
+                "{pod} was removed: its Kubernetes node is lost, and neither the operator nor a media node hears it"
             ),
         };
         removed(api.delete(pod, &params).await, note)

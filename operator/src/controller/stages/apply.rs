@@ -4,6 +4,7 @@
 use super::stateful_set::{SetUpdate, classify};
 use crate::cluster::remark::Remark;
 use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
+use crate::controller::pace::APPLIED_AT_ONCE;
 use crate::controller::rollout::adjust::Prepared;
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::owned_fields::{condense, digest};
@@ -24,6 +25,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
+use tokio::sync::Semaphore;
 
 /// Why a child could not be brought in line.
 #[derive(Debug, thiserror::Error)]
@@ -36,15 +38,6 @@ pub enum ApplyError {
     },
     #[error(transparent)]
     Taken(#[from] Taken),
-    /// A field that cannot be changed without losing something.
-    #[error(
-        "{kind} {name}: {field} cannot be changed, since volumes hang on it: take the change back, or delete the {kind} and its volumes yourself"
-    )]
-    Unchangeable {
-        kind: String,
-        name: String,
-        field: &'static str,
-    },
     #[error("{kind} {name} cannot be written: {source}")]
     Unwritable {
         kind: String,
@@ -67,7 +60,6 @@ impl ApplyError {
     pub fn remark(&self) -> Remark {
         let reason = match self {
             Self::Taken(_) => NAME_TAKEN,
-            Self::Unchangeable { .. } => "StorageRefused",
             Self::Refused { .. } | Self::Unwritable { .. } => "ApplyRefused",
         };
         Remark::new(reason, self.to_string())
@@ -90,7 +82,7 @@ pub struct Applied {
 
 /// What has become of one child.
 #[derive(Debug)]
-enum Became {
+pub(super) enum Became {
     AsDesired,
     /// Somebody has changed it since it was looked at, and it was not touched.
     Changed,
@@ -101,6 +93,8 @@ enum Became {
 /// Applies children, and remembers what it has applied.
 pub struct Applier {
     client: Client,
+    /// A new leader has applied nothing yet: of all children of all clusters, this many are applied at once.
+    turns: Semaphore,
     applied: Mutex<HashMap<Name, LastApply>>,
     /// How often in a row a child had changed since it was looked at.
     conflicts: Mutex<HashMap<Name, (Key, u32)>>,
@@ -132,6 +126,7 @@ impl Applier {
     pub fn new(client: Client) -> Self {
         Self {
             client,
+            turns: Semaphore::new(APPLIED_AT_ONCE),
             applied: Mutex::default(),
             conflicts: Mutex::default(),
         }
@@ -154,6 +149,7 @@ impl Applier {
             nodes_service,
             budget,
             web,
+            web_budget,
             web_service,
             redis,
             policies,
@@ -165,11 +161,16 @@ impl Applier {
         for policy in policies {
             results.push(self.apply_one(id, policy, &caches.policies).await);
         }
-        if let Some(Redis { stateful_set, service }) = redis {
+        let mut waiting = None;
+        if let Some(Redis { workload, service }) = redis {
             results.push(self.apply_one(id, service, &caches.services).await);
-            results.push(self.apply_set(id, stateful_set, caches).await);
+            let applied = self.apply_redis(id, workload, caches).await;
+            results.push(applied.map(|(became, waits)| {
+                waiting = waits;
+                became
+            }));
         }
-        if let Some(budget) = budget {
+        for budget in [budget, web_budget].into_iter().flatten() {
             results.push(self.apply_one(id, budget, &caches.budgets).await);
         }
         results.push(self.apply_set(id, nodes, caches).await);
@@ -177,28 +178,47 @@ impl Applier {
         results.push(self.apply_one(id, web, &caches.deployments).await);
 
         let redis_name = redis.iter().map(|redis| redis.service.name_any());
+        // Redis' other workload goes in its own order.
         let sets = redis_name.clone().chain([nodes.name_any()]).collect();
+        let deployments = redis_name.clone().chain([web.name_any()]).collect();
         let services = redis_name
             .chain([nodes_service.name_any(), web_service.name_any()])
             .collect();
-        let budgets = budget.iter().map(ResourceExt::name_any).collect();
+        let budgets = budget.iter().chain(web_budget).map(ResourceExt::name_any).collect();
         let kept_policies = policies.iter().map(ResourceExt::name_any).collect();
         results.push(self.sweep(id, &caches.stateful_sets, &sets).await);
+        results.push(self.sweep(id, &caches.deployments, &deployments).await);
         results.push(self.sweep(id, &caches.services, &services).await);
         results.push(self.sweep(id, &caches.budgets, &budgets).await);
         results.push(self.sweep(id, &caches.policies, &kept_policies).await);
-        summed_up(results, upgrade.clone())
+        let mut applied = summed_up(results, upgrade.clone());
+        applied.waits = applied.waits.or(waiting);
+        applied
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A StatefulSet as it would be seen.
+    pub(super) fn view(desired: &StatefulSet) -> Result<seen::StatefulSet, ApplyError> {
+        seen::StatefulSet::of(desired).map_err(|source| ApplyError::Unwritable {
+            kind: "StatefulSet".to_owned(),
+            name: desired.name_any(),
+            source,
+        })
     }
 
     /// Applies a StatefulSet, or first removes the object around its pods where it cannot be changed.
-    async fn apply_set(&self, id: &ClusterId, desired: &StatefulSet, caches: &Caches) -> Result<Became, ApplyError> {
+    pub(super) async fn apply_set(
+        &self,
+        id: &ClusterId,
+        desired: &StatefulSet,
+        caches: &Caches,
+    ) -> Result<Became, ApplyError> {
         let (kind, name) = ("StatefulSet".to_owned(), desired.name_any());
         let live = caches.stateful_sets.get(&ObjectRef::new(&name).within(&id.namespace));
-        let view = seen::StatefulSet::of(desired).map_err(|source| ApplyError::Unwritable {
-            kind: kind.clone(),
-            name: name.clone(),
-            source,
-        })?;
+        let view = Self::view(desired)?;
         let ours = live.filter(|live| may_have(&live.metadata, id));
         let Some(live) = ours else {
             // Its controller would try in vain to make pods whose names are taken, after growing pauses.
@@ -211,7 +231,6 @@ impl Applier {
             };
         };
         match classify(&live, &view) {
-            SetUpdate::Refuse(field) => Err(ApplyError::Unchangeable { kind, name, field }),
             SetUpdate::Recreate(field) if live.metadata.deletion_timestamp.is_none() => {
                 tracing::info!(
                     namespace = id.namespace,
@@ -239,7 +258,12 @@ impl Applier {
     ///
     /// # Errors
     /// When the API server refuses, or the name is taken.
-    async fn apply_one<K, L>(&self, id: &ClusterId, desired: &K, cache: &Store<L>) -> Result<Became, ApplyError>
+    pub(super) async fn apply_one<K, L>(
+        &self,
+        id: &ClusterId,
+        desired: &K,
+        cache: &Store<L>,
+    ) -> Result<Became, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + Clone + Debug + 'static,
         L: Resource<DynamicType = ()> + Clone + 'static,
@@ -268,6 +292,8 @@ impl Applier {
                 return Ok(Became::AsDesired);
             }
         }
+        // Nobody closes it, so that this cannot fail.
+        let _turn = self.turns.acquire().await;
         // The answers' metadata is all that is looked at.
         let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &name.namespace);
         let refused = |source| ApplyError::Refused {
@@ -380,9 +406,13 @@ fn summed_up(results: Vec<Result<Became, ApplyError>>, upgrade: Option<String>) 
     applied
 }
 
-fn error_code(error: &kube::Error) -> Option<u16> {
+pub(super) fn error_code(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

@@ -5,11 +5,10 @@ use super::members::Pods;
 use super::owned_fields::condense;
 use super::ownership::may_have;
 use super::queue::{Key, Queue, cluster_key, key_of};
-use super::seen::{StatefulSet, resource};
+use super::seen::{Deployment, StatefulSet, owned, resource};
 use crate::controller::build::{ClusterId, MANAGED_BY, MANAGER};
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -40,9 +39,10 @@ pub struct Caches {
     pub clusters: Store<DynamicObject>,
     /// Nodes, front doors and Redis.
     pub pods: Pods,
-    /// Nodes and Redis.
+    /// Nodes, and Redis with storage.
     pub stateful_sets: Store<StatefulSet>,
-    pub deployments: Store<PartialObjectMeta<Deployment>>,
+    /// Front doors, and Redis without storage.
+    pub deployments: Store<Deployment>,
     /// Addresses.
     pub services: Store<PartialObjectMeta<Service>>,
     pub accounts: Store<PartialObjectMeta<ServiceAccount>>,
@@ -129,6 +129,15 @@ impl Caches {
             .stateful_sets
             .get(&ObjectRef::new(&id.nodes()).within(&id.namespace));
         live.filter(|live| may_have(&live.metadata, id))
+    }
+
+    /// The Deployments of a cluster: of its front door, and of Redis without storage.
+    #[must_use]
+    pub fn deployments_of(&self, id: &ClusterId) -> Vec<Arc<Deployment>> {
+        [id.web(), id.redis()]
+            .iter()
+            .filter_map(|name| owned(&self.deployments, id, name))
+            .collect()
     }
 
     /// Returns once every watch has shown what there is. Nothing is planned or applied before.
