@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 /// Pause after an error of the listener, such as no descriptor: to try again at once would only burn the core.
@@ -71,8 +71,8 @@ pub async fn serve<H: Handshake>(
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            Some(_) = open.tasks.join_next() => {
-                open.refill(&serving);
+            Some(ended) = open.tasks.join_next_with_id() => {
+                open.has_ended(ended, &serving);
                 continue;
             }
             accepted = listener.accept() => accepted,
@@ -103,10 +103,8 @@ pub async fn serve<H: Handshake>(
             let _place = place;
             connection::run(stream, from, handshake, app, serves, noting, stopped).await;
         });
-        let number = open
-            .roster
-            .add(ClientKey::from(from.ip()), pulse, task, serving.bounds.connections);
-        open.newest = Some(number);
+        open.newest = Some(task.id());
+        open.roster.add(ClientKey::from(from.ip()), pulse, task);
     }
     drop(listener);
     let _ = stopping.send(true);
@@ -118,7 +116,7 @@ struct Connections {
     admission: Admission,
     roster: Roster,
     /// The last one that came in, until it has had [`ACCEPT_PAUSE`] to ask something.
-    newest: Option<u64>,
+    newest: Option<Id>,
     tasks: JoinSet<()>,
 }
 
@@ -138,9 +136,13 @@ impl Connections {
             Ok(place) => return Some(place),
             Err(refused) => refused,
         };
-        let made = self.make_room(refused, from.ip(), serving).await;
-        report(serving, &self.admission, from, refused, made);
-        made.then(|| self.admission.take_instead(from.ip())).flatten()
+        let mut place = None;
+        // Again, if what made room was about to end by itself, and its place was none of those that are taken.
+        while place.is_none() && self.make_room(refused, from.ip(), serving).await {
+            place = self.admission.take_instead(from.ip());
+        }
+        report(serving, &self.admission, from, refused, place.is_some());
+        place
     }
 
     /// Ends connections for one from this address. Answers whether there were any, when they are closed and their places free.
@@ -169,13 +171,18 @@ impl Connections {
 
     /// Waits until these are closed. Answers whether there are any.
     async fn closed(&mut self, ended: &[AbortHandle], serving: &Serving) -> bool {
-        while ended.iter().any(|task| !task.is_finished()) && self.tasks.join_next().await.is_some() {
-            self.refill(serving);
+        while ended.iter().any(|task| !task.is_finished()) {
+            let Some(ended) = self.tasks.join_next_with_id().await else {
+                break;
+            };
+            self.has_ended(ended, serving);
         }
         !ended.is_empty()
     }
 
-    fn refill(&self, serving: &Serving) {
+    fn has_ended(&mut self, ended: Result<(Id, ()), JoinError>, serving: &Serving) {
+        let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
+        self.roster.ended(task);
         if let Some(reserve) = &serving.reserve {
             reserve.refill();
         }
