@@ -32,6 +32,7 @@ fn report() -> Value {
     json!({
         "apiVersion": 1, "version": "0.1.0", "name": "sfu-1", "incarnation": "0.a", "revision": 7, "workers": 2, "lanes": 1,
         "adminUrl": "http://127.0.0.1:4001", "clientUrl": "http://127.0.0.1:3001", "linkEncryption": true, "ready": true,
+        "secureClientUrl": "https://127.0.0.1:3443",
         "draining": false, "drain": { "reasons": ["roll"], "remainingMs": 5 }, "redis": true, "redisProblem": "refused",
         "viewers": 3, "publishers": 1, "load": 0.25, "peers": [peer(0)], "links": [link(0)],
         "publications": [publication(0)], "carried": [carried(0)],
@@ -46,6 +47,7 @@ fn many(make: fn(usize) -> Value, count: usize) -> Value {
 fn table() -> Vec<(&'static str, Value, Value)> {
     let text = |bytes: usize| Value::from("x".repeat(bytes));
     let url = |bytes: usize| Value::from(format!("http://{}", "x".repeat(bytes - 7)));
+    let secure_url = |bytes: usize| Value::from(format!("https://{}", "x".repeat(bytes - 8)));
     let whole = 1_u64 << 53;
     let reasons = |count| Value::from(vec!["roll"; count]);
     let names = |count: usize| (0..count).map(|n| format!("n{n}")).collect::<Value>();
@@ -67,6 +69,8 @@ fn table() -> Vec<(&'static str, Value, Value)> {
         ("/adminUrl", json!("https://a"), json!("file:///etc/passwd")),
         ("/clientUrl", url(512), url(513)),
         ("/clientUrl", json!("http://a"), json!("javascript:alert(1)")),
+        ("/secureClientUrl", json!("https://a"), json!("http://a")),
+        ("/secureClientUrl", secure_url(512), secure_url(513)),
         ("/drain/reasons", reasons(16), reasons(17)),
         ("/drain/remainingMs", json!(whole), json!(whole + 1)),
         ("/redisProblem", text(2_000), text(2_001)),

@@ -210,6 +210,44 @@ async fn where_all_wait_for_their_answers_a_new_connection_is_closed_at_once() {
 }
 
 #[tokio::test]
+async fn listeners_that_are_served_together_have_one_bound_and_others_one_each() {
+    let (asked, mut begun) = mpsc::unbounded_channel();
+    let app = hello().route(
+        "/poll",
+        get(move || {
+            asked.send(()).unwrap();
+            std::future::pending::<()>()
+        }),
+    );
+    let mut bounds = Bounds::of(8);
+    bounds.deadlines.header = Duration::from_secs(600);
+    let apart = Serving::new("test", bounds);
+    for (serving, is_left) in [(apart.clone(), true), (apart.together(), false)] {
+        let one = Site::start(app.clone(), serving.clone()).await;
+        let other = Site::start(app.clone(), serving).await;
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            let mut poll = one.connect().await;
+            poll.write_all(POLL).await.unwrap();
+            begun.recv().await.unwrap();
+            held.push(poll);
+        }
+        let mut more = other.connect().await;
+        // It may be closed already.
+        let _ = more.write_all(REQUEST).await;
+        assert_eq!(read_some(&mut more).await.contains("hello"), is_left);
+        // One on which nothing is asked makes room, whichever listener it is of.
+        drop(held.pop());
+        let mut idle = one.connect().await;
+        one.until_answered("hello").await;
+        other.until_answered("hello").await;
+        if !is_left {
+            assert_eq!(rest(&mut idle).await, "");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_handshake_that_does_not_come_is_cut_off_and_holds_no_other_up() {
     /// The first one never shakes hands.
     #[derive(Clone)]

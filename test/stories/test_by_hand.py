@@ -107,3 +107,12 @@ def test_an_autoscaler_finds_the_nodes_and_writes_their_number(live):
     live.scale(3)
     live.whole(3)
     assert live.api.get(path("sfuclusters", live.namespace, "live", "scale"))["status"]["replicas"] == 3
+
+
+def test_a_restart_by_kubectl_is_a_roll(live):
+    """`kubectl rollout restart sts/live` writes an annotation into the template."""
+    before = live.up(replicas=2).uids()
+    now = {"kubectl.kubernetes.io/restartedAt": "2026-11-30T00:00:00Z"}
+    live.api.merge(path("statefulsets", live.namespace, "live"), {"spec": {"template": {"metadata": {"annotations": now}}}})
+    live.rolled(before)
+    assert all(now.items() <= pod["metadata"]["annotations"].items() for pod in live.pods().values())

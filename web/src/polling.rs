@@ -2,6 +2,7 @@
 
 use crate::seeds::Seed;
 use crate::view::View;
+use crate::way;
 use rand::RngExt as _;
 use sfumato_admin_api::client::{AdminError, HttpNodeAdmin, NodeAdmin as _};
 use sfumato_admin_api::types::bounds::MAX_REPORTED;
@@ -149,6 +150,7 @@ async fn poll<R: Reports>(url: String, view: watch::Sender<View>, reports: R) {
     let mut pause = first;
     let mut after = None;
     let mut trouble: Option<bool> = None;
+    let mut in_clear = false;
     let mut cut = false;
     loop {
         match reports.report(&url, after, POLL_WAIT).await {
@@ -159,6 +161,10 @@ async fn poll<R: Reports>(url: String, view: watch::Sender<View>, reports: R) {
                 }
                 if trouble.take().is_some() {
                     tracing::info!(%url, node = %report.node.name, "node answers again");
+                }
+                let before = std::mem::replace(&mut in_clear, way::is_in_clear(&report));
+                if in_clear && !before {
+                    tracing::warn!(%url, node = %report.node.name, "clients' tokens cross the network to this node in clear: it has no listener for front doors; update its image and its pod template");
                 }
                 pause = first;
                 let revision = report.revision;

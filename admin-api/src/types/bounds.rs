@@ -131,11 +131,21 @@ fn checked_text<E: Error, const MOST: usize>(text: String) -> Result<String, E> 
 
 /// The base URL of a listener: `http://` or `https://`, without blanks.
 pub fn url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let url = text::<D, MAX_URL>(from)?;
-    let is_http = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
-    if !is_http || url.contains(char::is_whitespace) {
-        let expected = "a URL that begins with http:// or https://";
-        return Err(D::Error::invalid_value(Unexpected::Str(clipped(&url)), &expected));
+    let expected = "a URL that begins with http:// or https://";
+    checked_url(text::<D, MAX_URL>(from)?, &["http://", "https://"], expected)
+}
+
+/// The base URL of a listener with TLS, or nothing. What it is for must not end up in clear by a word of the node.
+pub fn optional_secure_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let url = optional_text::<D, MAX_URL>(from)?;
+    url.map(|url| checked_url(url, &["https://"], "a URL that begins with https://"))
+        .transpose()
+}
+
+fn checked_url<E: Error>(url: String, schemes: &[&str], expected: &str) -> Result<String, E> {
+    let is_one = schemes.iter().any(|scheme| url.starts_with(scheme));
+    if !is_one || url.contains(char::is_whitespace) {
+        return Err(E::invalid_value(Unexpected::Str(clipped(&url)), &expected));
     }
     Ok(url)
 }

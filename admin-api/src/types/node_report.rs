@@ -60,6 +60,15 @@ pub struct NodeReport {
     /// Whether clients need tokens. Absent from nodes of a release that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_required: Option<bool>,
+    /// Base URL of its WHIP and WHEP listener for front doors, in HTTPS with the certificate of its admin listener:
+    /// `https://10.0.0.5:3443`. Absent where there is none, and from nodes of a release that knows none: front doors then
+    /// use `clientUrl`.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounds::optional_secure_url"
+    )]
+    pub secure_client_url: Option<String>,
     /// Process id, for people on one machine.
     #[serde(default)]
     pub pid: u32,

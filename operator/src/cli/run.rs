@@ -34,10 +34,13 @@ pub struct RunArgs {
     /// of its pod, or of the kubeconfig's context.
     #[arg(long, env = "SFUMATO_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,
+    /// Name of this installation, and of its Lease. With the namespace it says in each SfuCluster who looks after it.
+    #[arg(long, env = "SFUMATO_INSTALLATION", value_name = "NAME", default_value = INSTALLATION_NAME, value_parser = installation_name)]
+    pub name: String,
     /// Name under which this process holds the Lease; different for each.
     #[arg(long, env = "SFUMATO_IDENTITY", value_name = "NAME", default_value_t = identity())]
     pub identity: String,
-    /// Work only while holding the Lease `sfu-operator`.
+    /// Work only while holding the Lease of this installation.
     #[arg(long, env = "SFUMATO_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub leader_elect: bool,
     /// After this long without a renewal of the Lease another operator takes over, in whole seconds. The holder renews it
@@ -71,7 +74,34 @@ pub struct RunArgs {
 
 const PACE: &str = "Pace";
 
+/// Name of an installation that nobody has named.
+pub const INSTALLATION_NAME: &str = "sfu-operator";
+/// Longest name of an installation, in characters: pods of its Deployment have it in theirs.
+const MAX_NAME: usize = 40;
+
+/// A name that Kubernetes takes for every kind of object.
+fn installation_name(text: &str) -> Result<String, String> {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fits = (1..=MAX_NAME).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && text.chars().all(is_inner);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "use at most {MAX_NAME} lower-case letters, digits and `-`, beginning with a letter: {INSTALLATION_NAME}"
+        ))
+    }
+}
+
 impl RunArgs {
+    /// This installation, apart from all others: `NAMESPACE/NAME`.
+    #[must_use]
+    pub fn installation(&self, namespace: &str) -> String {
+        format!("{namespace}/{}", self.name)
+    }
+
     /// Whether nodes see the operator as a pod, which network policies can name.
     #[must_use]
     pub fn in_cluster(&self) -> bool {
@@ -106,6 +136,9 @@ pub struct ManifestsArgs {
     /// Namespace to run the operator in.
     #[arg(long, value_name = "NAME", default_value = "sfumato-system")]
     pub namespace: String,
+    /// Name of this installation: of its Deployment, its ServiceAccount and its Lease. Several in one namespace need several.
+    #[arg(long, value_name = "NAME", default_value = INSTALLATION_NAME, value_parser = installation_name)]
+    pub name: String,
     /// Image of the operator.
     #[arg(long, value_name = "IMAGE", default_value = concat!("sfumato/sfu-operator:", env!("CARGO_PKG_VERSION")))]
     pub image: String,

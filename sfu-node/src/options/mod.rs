@@ -57,16 +57,26 @@ pub struct Options {
     /// [default: the address that each listener has]
     #[arg(long, env = "SFUMATO_ADVERTISE_IP", value_parser = specific_ip)]
     pub advertise_ip: Option<IpAddr>,
-    /// Base URL at which the front door reaches that listener [default: http://LISTEN]
+    /// Base URL of that listener, for clients, and for front doors where there is no --secure-listen [default: http://LISTEN]
     #[arg(long, env = "SFUMATO_CLIENT_URL", value_parser = base_url)]
     pub client_url: Option<String>,
+    /// Address of a second WHIP and WHEP listener, for front doors: HTTPS with the admin listener's certificate, so that
+    /// clients' tokens do not cross the network in clear [default: none]
+    #[arg(
+        long,
+        env = "SFUMATO_SECURE_LISTEN",
+        value_parser = socket_address,
+        requires = "admin_tls_cert"
+    )]
+    pub secure_listen: Option<SocketAddr>,
     /// Address of the admin listener (HTTP)
     #[arg(long, env = "SFUMATO_ADMIN_LISTEN", default_value = "127.0.0.1:4001", value_parser = socket_address)]
     pub admin_listen: SocketAddr,
     /// Base URL at which operator and peers reach the admin listener [default: http://ADMIN_LISTEN]
     #[arg(long, env = "SFUMATO_ADMIN_URL", value_parser = base_url)]
     pub admin_url: Option<String>,
-    /// Certificate of the admin listener, PEM; it is then HTTPS. Read again when it changes, as are the two below
+    /// Certificate of the admin listener and of --secure-listen, PEM; the former is then HTTPS. Read again when it changes, as
+    /// are the two below
     #[arg(
         long,
         env = "SFUMATO_ADMIN_TLS_CERT",
@@ -266,10 +276,16 @@ impl Options {
         self.admin_url.clone().unwrap_or_else(own)
     }
 
-    /// Base URL at which the front door reaches the listener for clients.
+    /// Base URL of the listener for clients.
     pub fn client_base_url(&self) -> String {
         let own = || format!("http://{}", self.advertised(self.listen));
         self.client_url.clone().unwrap_or_else(own)
+    }
+
+    /// Base URL at which front doors reach their own listener, if there is one.
+    pub fn secure_client_url(&self) -> Option<String> {
+        let listen = self.secure_listen?;
+        Some(format!("https://{}", self.advertised(listen)))
     }
 
     fn advertised(&self, listen: SocketAddr) -> SocketAddr {

@@ -400,21 +400,26 @@ async fn while_redis_is_known_to_be_away_only_the_watch_asks_it() {
     assert!(matches!(claims.claim(&stream, &claim("a", 1)).await, Claimed::Ours));
 }
 
-/// A CA, and a certificate of it for 127.0.0.1 with its key, in files.
-struct TlsFiles {
-    ca: NamedTempFile,
-    certificate: NamedTempFile,
-    key: NamedTempFile,
+/// A CA, and a certificate of it with its key, in files.
+pub(super) struct TlsFiles {
+    pub(super) ca: NamedTempFile,
+    pub(super) certificate: NamedTempFile,
+    pub(super) key: NamedTempFile,
 }
 
 impl TlsFiles {
     fn new() -> Self {
+        Self::of("127.0.0.1")
+    }
+
+    /// With a certificate for this name or address.
+    pub(super) fn of(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &ca).unwrap();
         Self {
             ca: file(&ca.pem()),

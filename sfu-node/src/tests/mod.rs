@@ -9,6 +9,7 @@ mod codecs;
 mod conformance;
 mod drain;
 mod extensions;
+mod front_doors;
 #[path = "../../../admin-api/tests/support/fuzz.rs"]
 pub mod fuzz;
 mod fuzz_descriptions;

@@ -3,7 +3,7 @@
 //!
 //! | what | bound |
 //! |---|---|
-//! | connections | [`Bounds::connections`] in all. Above half of that, an address (IPv6: a /64) has at most a tenth. A new one for which there is no place ends an idle one, see [`Serving::make_room`] |
+//! | connections | [`Bounds::connections`] in all, of one listener or of several [together](Serving::together). Above half of that, an address (IPv6: a /64) has at most a tenth. A new one for which there is no place ends an idle one, see [`Serving::make_room`] |
 //! | a connection without a request | [`Deadlines::header`] from its start to the end of its first header |
 //! | a header that comes slowly | [`Deadlines::header`] from its first byte |
 //! | a header that is large | [`MAX_HEADER`], and 100 fields: 431 |
@@ -19,6 +19,7 @@ mod answers;
 mod bounds;
 mod connection;
 mod handshake;
+mod held;
 mod hosts;
 mod pulse;
 mod roster;
@@ -36,9 +37,9 @@ use crate::server::descriptors::reserve::is_shortage;
 use crate::server::places::Place;
 use admission::{Admission, Refused};
 use axum::Router;
+use held::Held;
 use parking_lot::Mutex;
 use pulse::Pulse;
-use roster::Roster;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -85,7 +86,7 @@ pub async fn serve<H: Handshake>(
                 if is_shortage(&error) && open.free_a_descriptor(&serving).await {
                     continue;
                 }
-                if let Some(since) = open.admission.complain() {
+                if let Some(since) = open.held.admission.complain() {
                     tracing::warn!(listener = serving.name, %error, since, "cannot accept connections; raise the limit of open files (ulimit -n) if it is reached");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -104,7 +105,7 @@ pub async fn serve<H: Handshake>(
             connection::run(stream, from, handshake, app, serves, noting, stopped).await;
         });
         open.newest = Some(task.id());
-        open.roster.add(ClientKey::from(from.ip()), pulse, task);
+        open.held.roster.lock().add(ClientKey::from(from.ip()), pulse, task);
     }
     drop(listener);
     let _ = stopping.send(true);
@@ -113,8 +114,7 @@ pub async fn serve<H: Handshake>(
 
 /// The connections of a listener.
 struct Connections {
-    admission: Admission,
-    roster: Roster,
+    held: Arc<Held>,
     /// The last one that came in, until it has had [`ACCEPT_PAUSE`] to ask something.
     newest: Option<Id>,
     tasks: JoinSet<()>,
@@ -123,8 +123,7 @@ struct Connections {
 impl Connections {
     fn of(serving: &Serving) -> Self {
         Self {
-            admission: Admission::new(&serving.bounds, serving.exempt.clone(), serving.make_room),
-            roster: Roster::default(),
+            held: serving.held(),
             newest: None,
             tasks: JoinSet::new(),
         }
@@ -132,26 +131,35 @@ impl Connections {
 
     /// A place for a new connection, if need be that of another.
     async fn place(&mut self, from: SocketAddr, serving: &Serving) -> Option<Place<ClientKey>> {
-        let refused = match self.admission.take(from.ip()) {
+        let refused = match self.held.admission.take(from.ip()) {
             Ok(place) => return Some(place),
             Err(refused) => refused,
         };
         let mut place = None;
         // Again, if what made room was about to end by itself, and its place was none of those that are taken.
         while place.is_none() && self.make_room(refused, from.ip(), serving).await {
-            place = self.admission.take_instead(from.ip());
+            place = self.held.admission.take_instead(from.ip());
         }
-        report(serving, &self.admission, from, refused, place.is_some());
+        report(serving, &self.held.admission, from, refused, place.is_some());
         place
     }
 
     /// Ends connections for one from this address. Answers whether there were any, when they are closed and their places free.
     async fn make_room(&mut self, refused: Refused, from: IpAddr, serving: &Serving) -> bool {
         let ended = match refused {
-            Refused::All(most) => self
+            Refused::All(most) => {
+                self.held
+                    .roster
+                    .lock()
+                    .end(serving.make_room, (most / ROOM_PART).max(1) as usize, None)
+            }
+            Refused::Address(_) => self
+                .held
                 .roster
-                .end(serving.make_room, (most / ROOM_PART).max(1) as usize, None),
-            Refused::Address(_) => self.roster.end_of(ClientKey::from(from)).into_iter().collect(),
+                .lock()
+                .end_of(ClientKey::from(from))
+                .into_iter()
+                .collect(),
         };
         self.closed(&ended, serving).await
     }
@@ -165,24 +173,26 @@ impl Connections {
             return true;
         }
         // A process without descriptors cannot see whether anybody waits to be let in: it must not end whom it has just let in.
-        let ended = self.roster.end(serving.make_room, 1, self.newest);
+        let ended = self.held.roster.lock().end(serving.make_room, 1, self.newest);
         self.closed(&ended, serving).await
     }
 
-    /// Waits until these are closed. Answers whether there are any.
+    /// Waits until these are closed, which may be another listener's. Answers whether there are any.
     async fn closed(&mut self, ended: &[AbortHandle], serving: &Serving) -> bool {
         while ended.iter().any(|task| !task.is_finished()) {
-            let Some(ended) = self.tasks.join_next_with_id().await else {
-                break;
-            };
-            self.has_ended(ended, serving);
+            tokio::select! {
+                biased;
+                Some(ended) = self.tasks.join_next_with_id() => self.has_ended(ended, serving),
+                // They have been told to end, and do when they are run next.
+                () = tokio::task::yield_now() => {}
+            }
         }
         !ended.is_empty()
     }
 
     fn has_ended(&mut self, ended: Result<(Id, ()), JoinError>, serving: &Serving) {
         let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
-        self.roster.ended(task);
+        self.held.roster.lock().ended(task);
         if let Some(reserve) = &serving.reserve {
             reserve.refill();
         }

@@ -1,10 +1,12 @@
 //! How a listener is served.
 
 use super::bounds::Bounds;
+use super::held::Held;
 use super::hosts::Hosts;
 use super::roster::MakeRoom;
 use crate::server::client_address::Networks;
 use crate::server::descriptors::{self, reserve::Reserve};
+use std::sync::Arc;
 
 /// The option by which a program is told how many connections its clients may have.
 const MAX_CONNECTIONS: &str = "--max-connections";
@@ -26,6 +28,8 @@ pub struct Serving {
     pub make_room: MakeRoom,
     /// Descriptors for a listener that answers when the process has no other.
     pub reserve: Option<Reserve>,
+    /// Where connections are counted, if several listeners have one bound together.
+    pub(super) together: Option<Arc<Held>>,
 }
 
 impl Serving {
@@ -40,6 +44,7 @@ impl Serving {
             hosts: None,
             make_room: MakeRoom::Idle,
             reserve: None,
+            together: None,
         }
     }
 
@@ -54,5 +59,18 @@ impl Serving {
             exempt,
             ..Self::new(name, Bounds::of(most))
         }
+    }
+
+    /// All listeners that are served by clones of this have one bound together: what is held of one is missing at the others,
+    /// and makes room for theirs. To be called when bounds and exemptions are complete.
+    #[must_use]
+    pub fn together(mut self) -> Self {
+        self.together = Some(self.held());
+        self
+    }
+
+    pub(super) fn held(&self) -> Arc<Held> {
+        let own = || Arc::new(Held::new(&self.bounds, self.exempt.clone(), self.make_room));
+        self.together.clone().unwrap_or_else(own)
     }
 }

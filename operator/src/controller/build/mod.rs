@@ -14,7 +14,8 @@ mod services;
 mod web;
 mod wish;
 
-pub use labels::{Component, INSTANCE, MANAGED_BY, MANAGER, labels, selector, selector_text};
+pub use labels::{Component, INSTANCE, MANAGED_BY, MANAGER, has_labels_of, labels, selector, selector_text};
+pub use network_policies::{Ports, widen};
 pub use nodes::workers;
 pub use ports::ADMIN_PORT;
 pub use redis::Redis;

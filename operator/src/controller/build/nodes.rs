@@ -3,7 +3,7 @@
 use super::access;
 use super::labels::{Component, labels, selector};
 use super::pods::{self, env, env_field, env_secret, http_probe, mount, secret_volume};
-use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT};
+use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, SECURE_CLIENT_PORT};
 use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
 use super::wish::{Settings, Wish};
 use crate::cluster::node_arguments::{self, Place, arguments};
@@ -114,10 +114,9 @@ fn placement(wish: &Wish) -> (Vec<TopologySpreadConstraint>, Option<Affinity>) {
 
 fn args(wish: &Wish) -> Vec<String> {
     let spec = &wish.spec;
-    let id = &wish.id;
     let admin = |key: &str| format!("{}/{key}", pods::ADMIN_DIR);
     let place = Place {
-        cluster: format!("{}/{}/{}", id.namespace, id.name, id.uid),
+        cluster: wish.redis_prefix.clone().unwrap_or_else(|| wish.id.redis_prefix()),
         workers: workers(spec),
         listen: [CLIENT_PORT, ADMIN_PORT, HEALTH_PORT].map(|port| format!("[::]:{port}")),
         admin_token_file: admin(TOKEN),
@@ -146,11 +145,12 @@ fn environment(wish: &Wish) -> Vec<EnvVar> {
         env_field("SFUMATO_MEDIA_IP", "status.podIPs"),
         env_field("SFUMATO_PIPE_IP", "status.podIP"),
         env_field("SFUMATO_ADVERTISE_IP", "status.podIP"),
-        // A variable, because a node of the release before would not start with an option that it does not know.
+        // Variables, because a node of the release before would not start with an option that it does not know.
         env(
             "SFUMATO_FRONT_DOOR_TOKEN_FILE",
             format!("{}/{FRONT_DOOR_TOKEN}", pods::ADMIN_DIR),
         ),
+        env("SFUMATO_SECURE_LISTEN", format!("[::]:{SECURE_CLIENT_PORT}")),
     ];
     match &wish.spec.redis.external {
         Some(external) => {
@@ -179,6 +179,7 @@ fn ports(spec: &SfuClusterSpec) -> Vec<ContainerPort> {
     };
     vec![
         port("client", CLIENT_PORT, "TCP"),
+        port("client-secure", SECURE_CLIENT_PORT, "TCP"),
         port("admin", ADMIN_PORT, "TCP"),
         port("health", HEALTH_PORT, "TCP"),
         port("media", spec.media.port, "UDP"),

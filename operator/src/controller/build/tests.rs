@@ -19,6 +19,7 @@ fn wish(name: &str, spec: Value) -> Wish {
             block_owner_deletion: Some(true),
         },
         spec: serde_json::from_value(spec).unwrap(),
+        redis_prefix: None,
     }
 }
 
@@ -176,4 +177,42 @@ fn pods_meet_the_restricted_pod_security_standard() {
             assert_eq!(security.capabilities.unwrap().drop.unwrap(), ["ALL"]);
         }
     }
+}
+
+#[test]
+fn policies_let_in_what_runs_and_what_is_wanted() {
+    let wish = wish(
+        "live",
+        json!({ "media": { "port": 21_000, "tcp": false }, "workersPerNode": 2 }),
+    );
+    let ports = |args: &Value| Ports::of(|name| args[name].as_str().map(str::to_owned));
+    let same =
+        ports(&json!({ "media-port": "21000", "workers": "2", "media-tcp": "false", "pipe-ports": "24000-24099" }));
+    let before =
+        ports(&json!({ "media-port": "20000", "workers": "1", "media-tcp": "true", "pipe-ports": "30000-30099" }));
+    let unread = ports(&json!({ "media-port": "20000" }));
+    let open = |running: [Option<Ports>; 3]| -> Vec<String> {
+        let mut policies = build(&wish, &settings()).policies;
+        widen(&mut policies, &wish, running.into_iter().flatten());
+        let rules = policies.remove(0).spec.unwrap().ingress.unwrap();
+        let all = rules.iter().flat_map(|rule| {
+            let who = if rule.from.is_some() { "some" } else { "all" };
+            rule.ports.iter().flatten().map(move |port| {
+                let (protocol, first) = (port.protocol.as_ref().unwrap(), json!(port.port));
+                format!("{who} {protocol} {first}-{}", port.end_port.unwrap_or_default())
+            })
+        });
+        all.collect()
+    };
+    let wanted = [
+        "all UDP 21000-21001",
+        "all TCP 3001-0",
+        "all TCP 5001-0",
+        "some TCP 3443-0",
+        "some UDP 24000-24099",
+        "some TCP 4001-0",
+    ];
+    assert_eq!(open([same.clone(), None, unread]), wanted);
+    let more = ["all UDP 20000-0", "all TCP 20000-0", "some UDP 30000-30099"];
+    assert_eq!(open([before.clone(), same, before]), [&wanted[..], &more].concat());
 }

@@ -2,11 +2,14 @@
 //! upgrade policy keeps.
 
 use super::upgrade::{PodKind, keep};
-use crate::controller::build::{Children, Wish};
+use crate::controller::build::{Children, Ports, Wish, widen};
 use crate::controller::watch::caches::Caches;
+use crate::controller::watch::ownership::may_have;
+use crate::controller::watch::seen::{Pod, is_node};
+use kube::Resource;
 use kube::core::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Resource, ResourceExt};
+use std::sync::Arc;
 
 /// What is to be applied.
 #[derive(Debug)]
@@ -17,11 +20,15 @@ pub struct Prepared {
     pub upgrade: Option<String>,
 }
 
-/// Fits what was built of a wish to what runs: `replicas` nodes for now, and templates as the upgrade policy says.
-pub fn adjust(mut children: Children, wish: &Wish, replicas: i32, caches: &Caches) -> Prepared {
+/// Fits what was built of a wish to what runs: `replicas` nodes for now, templates as the upgrade policy says, and policies
+/// that let in what the nodes in these pods need.
+pub fn adjust(mut children: Children, wish: &Wish, replicas: i32, caches: &Caches, pods: &[Arc<Pod>]) -> Prepared {
     if let Some(nodes) = &mut children.nodes.spec {
         nodes.replicas = Some(replicas);
     }
+    let nodes = pods.iter().filter(|pod| is_node(pod));
+    let running = nodes.filter_map(|pod| Ports::of(|name| pod.spec.argument(name)));
+    widen(&mut children.policies, wish, running);
     let upgrade = keep_templates(&mut children, wish, caches);
     Prepared { children, upgrade }
 }
@@ -59,12 +66,11 @@ fn keep_templates(children: &mut Children, wish: &Wish, caches: &Caches) -> Opti
     kept_back
 }
 
-/// What the live object of this name says of itself, if it is ours.
+/// What the live object of this name says of itself, if it is ours or is adopted.
 fn live<K>(cache: &Store<K>, name: &str, wish: &Wish) -> Option<ObjectMeta>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     let live = cache.get(&ObjectRef::new(name).within(&wish.id.namespace))?;
-    let ours = live.owner_references().iter().any(|owner| owner.uid == wish.id.uid);
-    ours.then(|| live.meta().clone())
+    may_have(live.meta(), &wish.id).then(|| live.meta().clone())
 }

@@ -3,6 +3,7 @@
 
 pub mod act;
 pub mod adjust;
+pub mod kept_prefix;
 pub mod last_good;
 pub mod observe;
 mod upgrade;

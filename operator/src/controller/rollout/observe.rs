@@ -1,6 +1,6 @@
 //! From pods, StatefulSet and mesh to what [`crate::cluster::rollout`] decides upon. Pure.
 
-use crate::cluster::rollout::{Leaving, Observation, ObservedNode, ObservedReport};
+use crate::cluster::rollout::{Act, Leaving, Observation, ObservedNode, ObservedReport};
 use crate::controller::build::Wish;
 use crate::controller::pace::Pace;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_ready};
@@ -86,6 +86,24 @@ fn observed_pod(
         id: uid,
         name,
     })
+}
+
+/// What to do about pods that a StatefulSet which is no more has left: those of a lost Kubernetes node would keep their names for
+/// ever. They were told to end, and their cluster is gone, so nobody asks whether they are heard.
+#[must_use]
+pub fn give_up_overdue(in_the_way: &[Arc<Pod>], pace: Pace, now: Timestamp) -> Vec<Act> {
+    let lost = |pod: &&Arc<Pod>| {
+        let ends = pod.metadata.deletion_timestamp.as_ref();
+        let overdue = ends.and_then(|ends| Duration::try_from(now.duration_since(ends.0)).ok());
+        overdue.is_some_and(|overdue| overdue >= pace.lost_after)
+    };
+    let remove = |pod: &Arc<Pod>| {
+        Some(Act::ForceDelete {
+            node: pod.name_any(),
+            id: pod.uid()?,
+        })
+    };
+    in_the_way.iter().filter(lost).filter_map(remove).collect()
 }
 
 /// Whether a node that answers has a fresh link with the one of this name.

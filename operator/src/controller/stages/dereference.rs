@@ -5,6 +5,7 @@ use crate::cluster::remark::Remark;
 use crate::controller::build::Wish;
 use crate::controller::pace::Pace;
 use crate::controller::secret::{Data, SecretError, Secrets};
+use crate::controller::watch::ownership::NAME_TAKEN;
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node};
 use k8s_openapi::api::core::v1::{Event, Secret};
@@ -29,6 +30,39 @@ pub enum DereferenceError {
     /// Those of a StatefulSet.
     #[error("events cannot be read: {0}")]
     Events(#[source] kube::Error),
+}
+
+impl DereferenceError {
+    /// What a person is told, where the admin Secret is one of somebody else.
+    #[must_use]
+    pub fn degraded(&self) -> Option<Remark> {
+        match self {
+            Self::Secret {
+                source: SecretError::Taken(taken),
+                ..
+            } => Some(Remark::new(NAME_TAKEN, taken.to_string())),
+            _ => None,
+        }
+    }
+
+    /// What is waited for, where the admin Secret is about to be another one.
+    #[must_use]
+    pub fn waits(&self) -> Option<Remark> {
+        match self {
+            Self::Secret {
+                name,
+                source: SecretError::Going,
+            } => Some(Remark::waiting_for_deletion(&[format!("Secret {name}")])),
+            _ => None,
+        }
+    }
+
+    /// Whether a second look finds what this one did not: somebody else has just written the admin Secret.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        let passes = |source: &SecretError| matches!(source, SecretError::Going | SecretError::Changed);
+        matches!(self, Self::Secret { source, .. } if passes(source))
+    }
 }
 
 #[derive(Debug)]

@@ -4,17 +4,21 @@ use super::pod_trouble::{first_trouble, trouble};
 use crate::cluster::status::{Facts, NodeFacts};
 use crate::controller::build::{ClusterId, Component, selector_text};
 use crate::controller::watch::seen::{Pod, is_node, is_ready};
-use crate::crd::status::SfuClusterStatus;
+use crate::crd::status::{SfuClusterStatus, UNOBSERVED};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use sfumato_mesh::MeshSnapshot;
 use std::sync::Arc;
 
-/// The status that an object has.
+/// The status that an object was given: none, where it shows what the definition says of an object before that.
 #[must_use]
 pub fn written(object: &DynamicObject) -> SfuClusterStatus {
     let status = object.data.get("status").cloned().unwrap_or_default();
-    serde_json::from_value(status).unwrap_or_default()
+    let status: SfuClusterStatus = serde_json::from_value(status).unwrap_or_default();
+    if status.observed_generation == Some(UNOBSERVED) {
+        return SfuClusterStatus::default();
+    }
+    status
 }
 
 /// What pods and mesh say. What the stages have found is added by the caller.
@@ -23,6 +27,7 @@ pub fn facts<'a>(object: &DynamicObject, desired: i32, pods: &[Arc<Pod>], mesh: 
     let (nodes, others): (Vec<&Arc<Pod>>, Vec<&Arc<Pod>>) = pods.iter().partition(|pod| is_node(pod));
     Facts {
         generation: object.metadata.generation,
+        operator: String::new(),
         desired,
         nodes: nodes.into_iter().map(|pod| node(pod)).collect(),
         selector: selector_text(&ClusterId::of(&object.metadata).name, Component::Node),

@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod dereference;
 pub mod facts;
+pub mod installation;
 mod named_secrets;
 mod pod_trouble;
 mod stateful_set;

@@ -2,14 +2,21 @@
 //! them would be most of this program.
 
 use crate::controller::build::{Component, INSTANCE, selector};
+use crate::crd::SfuCluster;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::{apps, core};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Resource;
-use kube::core::ObjectMeta;
+use kube::core::{ApiResource, ObjectMeta};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
+
+/// The kind SfuCluster, for untyped access.
+#[must_use]
+pub fn resource() -> ApiResource {
+    ApiResource::erase::<SfuCluster>(&())
+}
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
@@ -23,6 +30,20 @@ pub struct Pod {
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
     pub node_name: Option<String>,
+    pub containers: Vec<Container>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct Container {
+    pub args: Vec<String>,
+}
+
+/// What pods are made from.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct Template {
+    pub spec: PodSpec,
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +109,7 @@ pub struct SetSpec {
     pub revision_history_limit: Option<i32>,
     /// Volumes that each pod gets.
     pub volume_claim_templates: Vec<Claim>,
+    pub template: Template,
 }
 
 /// A volume that each pod gets, as far as we say anything of it.
@@ -117,6 +139,23 @@ pub struct SetStatus {
     pub observed_generation: Option<i64>,
     /// Revision of the template that new pods get.
     pub update_revision: Option<String>,
+}
+
+impl PodSpec {
+    /// The value of an option of the first container, as its program reads it: `argument("cluster")` of `--cluster=VALUE`.
+    #[must_use]
+    pub fn argument(&self, name: &str) -> Option<String> {
+        let args = &self.containers.first()?.args;
+        let value = |arg: &String| {
+            Some(
+                arg.strip_prefix("--")?
+                    .strip_prefix(name)?
+                    .strip_prefix('=')?
+                    .to_owned(),
+            )
+        };
+        args.iter().find_map(value).map(|value| value.replace("$$", "$"))
+    }
 }
 
 impl StatefulSet {
