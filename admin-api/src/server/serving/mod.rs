@@ -47,7 +47,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 /// Pause after an error of the listener, such as no descriptor: to try again at once would only burn the core.
@@ -72,8 +72,8 @@ pub async fn serve<H: Handshake>(
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            Some(_) = open.tasks.join_next() => {
-                open.refill(&serving);
+            Some(ended) = open.tasks.join_next_with_id() => {
+                open.has_ended(ended, &serving);
                 continue;
             }
             accepted = listener.accept() => accepted,
@@ -104,12 +104,8 @@ pub async fn serve<H: Handshake>(
             let _place = place;
             connection::run(stream, from, handshake, app, serves, noting, stopped).await;
         });
-        let number = open
-            .held
-            .roster
-            .lock()
-            .add(ClientKey::from(from.ip()), pulse, task, serving.bounds.connections);
-        open.newest = Some(number);
+        open.newest = Some(task.id());
+        open.held.roster.lock().add(ClientKey::from(from.ip()), pulse, task);
     }
     drop(listener);
     let _ = stopping.send(true);
@@ -120,7 +116,7 @@ pub async fn serve<H: Handshake>(
 struct Connections {
     held: Arc<Held>,
     /// The last one that came in, until it has had [`ACCEPT_PAUSE`] to ask something.
-    newest: Option<u64>,
+    newest: Option<Id>,
     tasks: JoinSet<()>,
 }
 
@@ -139,9 +135,13 @@ impl Connections {
             Ok(place) => return Some(place),
             Err(refused) => refused,
         };
-        let made = self.make_room(refused, from.ip(), serving).await;
-        report(serving, &self.held.admission, from, refused, made);
-        made.then(|| self.held.admission.take_instead(from.ip())).flatten()
+        let mut place = None;
+        // Again, if what made room was about to end by itself, and its place was none of those that are taken.
+        while place.is_none() && self.make_room(refused, from.ip(), serving).await {
+            place = self.held.admission.take_instead(from.ip());
+        }
+        report(serving, &self.held.admission, from, refused, place.is_some());
+        place
     }
 
     /// Ends connections for one from this address. Answers whether there were any, when they are closed and their places free.
@@ -182,7 +182,7 @@ impl Connections {
         while ended.iter().any(|task| !task.is_finished()) {
             tokio::select! {
                 biased;
-                Some(_) = self.tasks.join_next() => self.refill(serving),
+                Some(ended) = self.tasks.join_next_with_id() => self.has_ended(ended, serving),
                 // They have been told to end, and do when they are run next.
                 () = tokio::task::yield_now() => {}
             }
@@ -190,7 +190,9 @@ impl Connections {
         !ended.is_empty()
     }
 
-    fn refill(&self, serving: &Serving) {
+    fn has_ended(&mut self, ended: Result<(Id, ()), JoinError>, serving: &Serving) {
+        let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
+        self.held.roster.lock().ended(task);
         if let Some(reserve) = &serving.reserve {
             reserve.refill();
         }

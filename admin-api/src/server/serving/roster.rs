@@ -7,9 +7,10 @@ use super::pulse::Pulse;
 use crate::server::client_address::ClientKey;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, Id};
 
 /// Which connections make room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,16 +28,15 @@ const LOOKS: usize = 64;
 /// The open connections of a listener.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    /// Of each client in the order in which they came; those that have ended stay for a while.
-    by_client: HashMap<ClientKey, VecDeque<Open>>,
-    listed: usize,
+    /// Of each client in the order in which they came.
+    by_client: HashMap<ClientKey, BTreeMap<u64, Open>>,
+    by_task: HashMap<Id, (ClientKey, u64)>,
+    /// Larger than the number of every connection that is there.
     next: u64,
 }
 
 #[derive(Debug)]
 struct Open {
-    /// Smaller than that of every later one.
-    number: u64,
     pulse: Arc<Mutex<Pulse>>,
     task: AbortHandle,
 }
@@ -50,68 +50,71 @@ struct Standing {
 }
 
 impl Roster {
-    /// One more is open, and has this number. Of those that have ended, about as many are remembered as there may be, and no
-    /// more.
-    pub fn add(&mut self, from: ClientKey, pulse: Arc<Mutex<Pulse>>, task: AbortHandle, most: u32) -> u64 {
-        if self.listed / 2 >= most as usize {
-            self.forget_ended();
+    /// One more is open.
+    pub fn add(&mut self, from: ClientKey, pulse: Arc<Mutex<Pulse>>, task: AbortHandle) {
+        self.put(from, Open { pulse, task });
+    }
+
+    /// The task of one has ended. To remember it would keep what the task has held.
+    pub fn ended(&mut self, task: Id) {
+        let Some((client, number)) = self.by_task.remove(&task) else {
+            return;
+        };
+        if let Entry::Occupied(mut theirs) = self.by_client.entry(client) {
+            theirs.get_mut().remove(&number);
+            if theirs.get().is_empty() {
+                theirs.remove();
+            }
         }
-        let number = self.next;
-        self.next += 1;
-        self.listed += 1;
-        let open = Open { number, pulse, task };
-        self.by_client.entry(from).or_default().push_back(open);
-        number
     }
 
     /// Ends an old connection of this client on which nothing is asked, if there is one. Its task ends soon.
     pub fn end_of(&mut self, client: ClientKey) -> Option<AbortHandle> {
-        let theirs = self.by_client.get_mut(&client)?;
         for _ in 0..LOOKS {
-            let open = theirs.pop_front()?;
-            if !open.task.is_finished() && open.is_busy() {
-                theirs.push_back(open);
-                continue;
+            let theirs = self.by_client.get_mut(&client)?;
+            let oldest = theirs.first_entry()?;
+            let (ended, busy) = (oldest.get().task.is_finished(), oldest.get().is_busy());
+            if !ended && !busy {
+                let task = oldest.get().task.clone();
+                task.abort();
+                return Some(task);
             }
-            self.listed -= 1;
-            if !open.task.is_finished() {
-                open.task.abort();
-                return Some(open.task);
-            }
+            // The next look begins after it.
+            let passed = oldest.remove();
+            self.put(client, passed);
         }
         None
     }
 
     /// Ends up to `count` connections, if there are such besides the `spared` one. Their tasks end soon.
-    pub fn end(&mut self, rule: MakeRoom, count: usize, spared: Option<u64>) -> Vec<AbortHandle> {
-        self.forget_ended();
-        let standing = self.by_client.iter().flat_map(|(from, theirs)| {
-            theirs.iter().map(|open| Standing {
-                number: open.number,
-                from: *from,
-                busy: open.is_busy(),
-            })
+    pub fn end(&mut self, rule: MakeRoom, count: usize, spared: Option<Id>) -> Vec<AbortHandle> {
+        let mut open: Vec<(ClientKey, u64, &Open)> = Vec::with_capacity(self.by_task.len());
+        for (from, theirs) in &self.by_client {
+            // What has ended has given its place back already.
+            let theirs = theirs
+                .iter()
+                .filter(|(_, open)| !open.task.is_finished() && Some(open.task.id()) != spared);
+            open.extend(theirs.map(|(number, open)| (*from, *number, open)));
+        }
+        let standing = open.iter().map(|(from, number, open)| Standing {
+            number: *number,
+            from: *from,
+            busy: open.is_busy(),
         });
-        let standing = standing.filter(|open| Some(open.number) != spared);
         let ended = whom_to_end(standing.collect(), rule, count);
-        let ended = self
-            .by_client
-            .values()
-            .flatten()
-            .filter(|open| ended.contains(&open.number));
-        let ended: Vec<AbortHandle> = ended.map(|open| open.task.clone()).collect();
+        let ended = open.into_iter().filter(|(_, number, _)| ended.contains(number));
+        let ended: Vec<AbortHandle> = ended.map(|(.., open)| open.task.clone()).collect();
         for task in &ended {
             task.abort();
         }
         ended
     }
 
-    fn forget_ended(&mut self) {
-        self.by_client.retain(|_, theirs| {
-            theirs.retain(|open| !open.task.is_finished());
-            !theirs.is_empty()
-        });
-        self.listed = self.by_client.values().map(VecDeque::len).sum();
+    fn put(&mut self, from: ClientKey, open: Open) {
+        let number = self.next;
+        self.next += 1;
+        self.by_task.insert(open.task.id(), (from, number));
+        self.by_client.entry(from).or_default().insert(number, open);
     }
 }
 
@@ -196,11 +199,14 @@ mod tests {
         let mut tasks = Vec::new();
         for (client, busy) in [(2, false), (1, true), (1, false), (1, false), (1, true)] {
             let task = tokio::spawn(std::future::pending::<()>());
-            roster.add(key(client), pulse(busy), task.abort_handle(), 100);
+            roster.add(key(client), pulse(busy), task.abort_handle());
             tasks.push(task);
         }
-        let ended = std::iter::from_fn(|| roster.end_of(key(1)).map(|task| task.id()));
-        let ended: Vec<_> = ended.collect();
+        let mut ended = Vec::new();
+        while let Some(task) = roster.end_of(key(1)) {
+            roster.ended(task.id());
+            ended.push(task.id());
+        }
         assert_eq!(ended, [tasks[2].id(), tasks[3].id()]);
         assert!(roster.end_of(key(3)).is_none());
         for (at, task) in tasks.into_iter().enumerate() {
@@ -216,13 +222,17 @@ mod tests {
     #[tokio::test]
     async fn what_has_ended_is_forgotten() {
         let mut roster = Roster::default();
-        for _ in 0..100 {
-            let task = tokio::spawn(async {});
-            roster.add(key(1), pulse(false), task.abort_handle(), 10);
-            task.await.unwrap();
+        let tasks = [1, 1, 2].map(|client| {
+            let task = tokio::spawn(std::future::pending::<()>());
+            roster.add(key(client), pulse(client == 2), task.abort_handle());
+            task
+        });
+        assert!(roster.end(MakeRoom::Idle, 9, Some(tasks[0].id())).len() == 1);
+        for task in tasks {
+            task.abort();
+            roster.ended(task.id());
         }
-        assert!(roster.listed <= 20, "{}", roster.listed);
-        assert!(roster.end(MakeRoom::Any, 1, None).is_empty());
-        assert!(roster.by_client.is_empty());
+        assert!(roster.end_of(key(1)).is_none() && roster.end(MakeRoom::Any, 9, None).is_empty());
+        assert!(roster.by_client.is_empty() && roster.by_task.is_empty());
     }
 }
