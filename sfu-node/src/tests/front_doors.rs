@@ -90,7 +90,8 @@ async fn clients_and_front_doors_have_one_bound_for_their_connections_and_idle_o
     }
     let front_door = site.front_door();
     assert_eq!(site.ask(&front_door).await, Some(StatusCode::NO_CONTENT));
-    let closed = tokio::time::timeout(PATIENCE, clients[0].read(&mut [0; 16]));
+    let mut bytes = [0; 16];
+    let closed = tokio::time::timeout(PATIENCE, clients[0].read(&mut bytes));
     assert_eq!(closed.await.expect("the oldest makes room").unwrap_or(0), 0);
     // The other way round: the front door's connection is idle as well, and gives way when it is the oldest.
     let mut newer = Vec::new();
