@@ -32,6 +32,7 @@ fn report() -> Value {
     json!({
         "apiVersion": 1, "version": "0.1.0", "name": "sfu-1", "incarnation": "0.a", "revision": 7, "workers": 2, "lanes": 1,
         "adminUrl": "http://127.0.0.1:4001", "clientUrl": "http://127.0.0.1:3001", "linkEncryption": true, "ready": true,
+        "secureClientUrl": "https://127.0.0.1:3443",
         "draining": false, "drain": { "reasons": ["roll"], "remainingMs": 5 }, "redis": true, "redisProblem": "refused",
         "viewers": 3, "publishers": 1, "load": 0.25, "peers": [peer(0)], "links": [link(0)],
         "publications": [publication(0)], "carried": [carried(0)],
@@ -46,6 +47,7 @@ fn many(make: fn(usize) -> Value, count: usize) -> Value {
 fn table() -> Vec<(&'static str, Value, Value)> {
     let text = |bytes: usize| Value::from("x".repeat(bytes));
     let url = |bytes: usize| Value::from(format!("http://{}", "x".repeat(bytes - 7)));
+    let secure_url = |bytes: usize| Value::from(format!("https://{}", "x".repeat(bytes - 8)));
     let whole = 1_u64 << 53;
     let reasons = |count| Value::from(vec!["roll"; count]);
     let names = |count: usize| (0..count).map(|n| format!("n{n}")).collect::<Value>();
@@ -67,6 +69,8 @@ fn table() -> Vec<(&'static str, Value, Value)> {
         ("/adminUrl", json!("https://a"), json!("file:///etc/passwd")),
         ("/clientUrl", url(512), url(513)),
         ("/clientUrl", json!("http://a"), json!("javascript:alert(1)")),
+        ("/secureClientUrl", json!("https://a"), json!("http://a")),
+        ("/secureClientUrl", secure_url(512), secure_url(513)),
         ("/drain/reasons", reasons(16), reasons(17)),
         ("/drain/remainingMs", json!(whole), json!(whole + 1)),
         ("/redisProblem", text(2_000), text(2_001)),
@@ -89,11 +93,6 @@ fn table() -> Vec<(&'static str, Value, Value)> {
         ("/links/0/bytesReceived", json!(whole), json!(u64::MAX)),
         ("/links/0/beatsReceived", json!(whole), json!(u64::MAX)),
         ("/links/0/id", text(64), text(65)),
-        (
-            "/publications",
-            many(publication, MAX_REPORTED),
-            many(publication, MAX_REPORTED + 1),
-        ),
         ("/publications/0/generation", json!(whole), json!(whole + 1)),
         ("/publications/0/worker", json!(64), json!(65)),
         ("/publications/0/viewers", json!(1_000_000), json!(1_000_001)),
@@ -108,7 +107,6 @@ fn table() -> Vec<(&'static str, Value, Value)> {
             json!(65_535),
             json!(u32::MAX),
         ),
-        ("/carried", many(carried, MAX_REPORTED), many(carried, MAX_REPORTED + 1)),
         ("/carried/0/viewers", json!(1_000_000), json!(1_000_001)),
         ("/carried/0/lane", json!(63), json!(64)),
         ("/carried/0/packetsLost", json!(whole), json!(u64::MAX)),
@@ -130,6 +128,33 @@ fn a_report_is_read_with_every_field_at_its_bound_and_refused_with_any_over_it()
         assert!(read(at, &most).is_ok(), "{at} {}: {:?}", shown(&most), read(at, &most));
         assert!(read(at, &over).is_err(), "{at} {}", shown(&over));
     }
+}
+
+#[test]
+fn of_more_publications_than_a_reader_takes_the_first_are_read_and_the_report_counts() {
+    let read = |publications: Value, carries: Value| {
+        let mut report = report();
+        report["publications"] = publications;
+        report["carried"] = carries;
+        serde_json::from_value::<NodeReport>(report)
+    };
+    let fits = read(many(publication, MAX_REPORTED - 1), many(carried, MAX_REPORTED - 1)).unwrap();
+    assert!(!fits.is_cut());
+    for more in [MAX_REPORTED, MAX_REPORTED + 1, 3 * MAX_REPORTED] {
+        let own = read(many(publication, more), many(carried, 1)).unwrap();
+        assert_eq!((own.publications.len(), own.carried.len()), (MAX_REPORTED, 1));
+        let others = read(many(publication, 1), many(carried, more)).unwrap();
+        assert_eq!((others.publications.len(), others.carried.len()), (1, MAX_REPORTED));
+        assert!(own.is_cut() && others.is_cut());
+    }
+    // What cannot be is refused where it is read, and whatever follows is not read.
+    let mut lie = many(carried, MAX_REPORTED);
+    lie[7]["viewers"] = json!(u64::MAX);
+    assert!(read(many(publication, 0), lie).is_err());
+    let mut beyond = many(carried, MAX_REPORTED + 1);
+    beyond[MAX_REPORTED] = json!("x".repeat(100_000));
+    assert!(read(many(publication, 0), beyond).is_ok());
+    assert!(read(many(publication, 0), json!({})).is_err());
 }
 
 #[test]

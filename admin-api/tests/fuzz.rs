@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/fuzz.rs"]
+mod fuzz;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sfumato_admin_api::types::bounds::{
@@ -11,18 +14,6 @@ use sfumato_admin_api::types::bounds::{
     MAX_WHOLE, MAX_WORD, MAX_WORKERS,
 };
 use sfumato_admin_api::types::{Links, NameReport, NodeReport, Problem, Publications, Sessions, Subscribed};
-
-fn cases() -> u32 {
-    let asked = std::env::var("SFUMATO_FUZZ_CASES").ok();
-    asked.and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
-}
-
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(cases())
-    }
-}
 
 /// A report with everything in it.
 fn report() -> Value {
@@ -149,7 +140,7 @@ fn the_report_that_is_changed_here_can_be_read() {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(fuzz::config())]
 
     #[test]
     fn a_report_with_any_value_replaced_is_refused_or_within_bounds(
@@ -165,18 +156,10 @@ proptest! {
 
     #[test]
     fn a_report_with_damaged_bytes_is_refused_or_within_bounds(
-        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 1..20),
+        damage in fuzz::damage(20),
         cut in any::<prop::sample::Index>(),
     ) {
-        let mut text = serde_json::to_vec(&report()).unwrap();
-        for (at, byte, how) in damage {
-            let at = at.index(text.len());
-            match how {
-                0 => text[at] = byte,
-                1 => text.insert(at, byte),
-                _ => drop(text.remove(at)),
-            }
-        }
+        let text = fuzz::damaged(serde_json::to_vec(&report()).unwrap(), &damage);
         read_as_everything(&text);
         read_as_everything(&text[..cut.index(text.len())]);
     }

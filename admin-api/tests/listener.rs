@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use futures::StreamExt as _;
-use sfumato_admin_api::server::serving::{Handshake, Hosts, Serving, serve};
+use sfumato_admin_api::server::serving::{Bounds, Handshake, Hosts, Serving, serve};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ use support::{PATIENCE, REQUEST, Site, hello, read_some, rest, short};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
+
+const POLL: &[u8] = b"GET /poll HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test]
 async fn a_silent_connection_is_closed_and_so_is_one_whose_header_trickles() {
@@ -101,9 +103,7 @@ async fn long_polls_and_streams_of_events_outlive_every_deadline_of_a_connection
         );
     let site = Site::bounded(app, short(100)).await;
     let mut poll = site.connect().await;
-    poll.write_all(b"GET /poll HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    poll.write_all(POLL).await.unwrap();
     let mut stream = site.connect().await;
     stream
         .write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -153,36 +153,98 @@ async fn a_client_that_does_not_read_is_cut_off() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_bound_are_closed_at_once_and_a_good_client_comes_in_when_the_silent_ones_are_cut() {
-    let mut bounds = short(20);
-    bounds.deadlines.header = Duration::from_secs(2);
-    let site = Site::bounded(hello(), bounds).await;
+async fn silent_connections_and_idle_ones_make_room_for_new_ones_and_one_that_waits_for_its_answer_does_not() {
+    let mut bounds = Bounds::of(20);
+    bounds.deadlines.header = Duration::from_secs(600);
+    let (asked, mut begun) = mpsc::unbounded_channel();
+    let go_on = Arc::new(Notify::new());
+    let waits = Arc::clone(&go_on);
+    let app = hello().route(
+        "/poll",
+        get(move || async move {
+            asked.send(()).unwrap();
+            waits.notified().await;
+            "news"
+        }),
+    );
+    let site = Site::bounded(app, bounds).await;
+    let mut poll = site.connect().await;
+    poll.write_all(POLL).await.unwrap();
+    begun.recv().await.unwrap();
+    let mut oldest = site.connect().await;
+    oldest.write_all(REQUEST).await.unwrap();
+    assert!(read_some(&mut oldest).await.contains("hello"), "it is idle from now on");
     let mut silent = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..60 {
         silent.push(site.connect().await);
+        assert!(site.get("/").await.contains("hello"));
     }
-    let began = Instant::now();
-    let mut refused = site.connect().await;
-    assert_eq!(rest(&mut refused).await, "");
-    assert!(began.elapsed() < bounds.deadlines.header, "it was not left to wait");
-    // They go on to come, as fast as they are cut.
-    let address = site.address;
-    let attack = tokio::spawn(async move {
-        loop {
-            let Ok(stream) = TcpStream::connect(address).await else {
-                continue;
-            };
-            silent.push(stream);
-            silent.retain(|stream| {
-                stream
-                    .try_read(&mut [0])
-                    .is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
-            });
-            tokio::task::yield_now().await;
-        }
-    });
+    assert_eq!(rest(&mut oldest).await, "");
+    go_on.notify_one();
+    assert!(read_some(&mut poll).await.contains("news"));
+}
+
+#[tokio::test]
+async fn where_all_wait_for_their_answers_a_new_connection_is_closed_at_once() {
+    let mut bounds = Bounds::of(20);
+    bounds.deadlines.header = Duration::from_secs(600);
+    let (asked, mut begun) = mpsc::unbounded_channel();
+    let app = hello().route(
+        "/poll",
+        get(move || {
+            asked.send(()).unwrap();
+            std::future::pending::<()>()
+        }),
+    );
+    let site = Site::bounded(app, bounds).await;
+    let mut polls = Vec::new();
+    for _ in 0..20 {
+        let mut poll = site.connect().await;
+        poll.write_all(POLL).await.unwrap();
+        begun.recv().await.unwrap();
+        polls.push(poll);
+    }
+    assert_eq!(rest(&mut site.connect().await).await, "");
+    drop(polls.pop());
     site.until_answered("hello").await;
-    attack.abort();
+}
+
+#[tokio::test]
+async fn listeners_that_are_served_together_have_one_bound_and_others_one_each() {
+    let (asked, mut begun) = mpsc::unbounded_channel();
+    let app = hello().route(
+        "/poll",
+        get(move || {
+            asked.send(()).unwrap();
+            std::future::pending::<()>()
+        }),
+    );
+    let mut bounds = Bounds::of(8);
+    bounds.deadlines.header = Duration::from_secs(600);
+    let apart = Serving::new("test", bounds);
+    for (serving, is_left) in [(apart.clone(), true), (apart.together(), false)] {
+        let one = Site::start(app.clone(), serving.clone()).await;
+        let other = Site::start(app.clone(), serving).await;
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            let mut poll = one.connect().await;
+            poll.write_all(POLL).await.unwrap();
+            begun.recv().await.unwrap();
+            held.push(poll);
+        }
+        let mut more = other.connect().await;
+        // It may be closed already.
+        let _ = more.write_all(REQUEST).await;
+        assert_eq!(read_some(&mut more).await.contains("hello"), is_left);
+        // One on which nothing is asked makes room, whichever listener it is of.
+        drop(held.pop());
+        let mut idle = one.connect().await;
+        one.until_answered("hello").await;
+        other.until_answered("hello").await;
+        if !is_left {
+            assert_eq!(rest(&mut idle).await, "");
+        }
+    }
 }
 
 #[tokio::test]

@@ -100,6 +100,7 @@ async fn node(options: &BTreeMap<String, String>) -> Result<()> {
         redis: true,
         redis_problem: None,
         tokens_required: None,
+        secure_client_url: None,
         pid,
         peers: vec![],
         links: vec![],

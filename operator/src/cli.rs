@@ -2,7 +2,7 @@
 
 mod run;
 
-pub use run::{Access, ManifestsArgs, RunArgs};
+pub use run::{Access, INSTALLATION_NAME, ManifestsArgs, RunArgs};
 
 use crate::crd::duration::GoDuration;
 use clap::{Args, Parser, Subcommand};

@@ -1,7 +1,6 @@
 //! `sfu-operator crds --markdown`: the page about every field of an SfuCluster, written from the definition itself.
 
-use crate::crd::SfuCluster;
-use kube::CustomResourceExt;
+use crate::crds;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -24,7 +23,7 @@ Every field of `sfumato.dev/v1alpha1`, kind `SfuCluster`, short name `sfu`. The 
 
 #[must_use]
 pub fn markdown() -> String {
-    let crd = serde_json::to_value(SfuCluster::crd()).unwrap_or_default();
+    let crd = crds::definition();
     let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties");
     let part = |name: &str| schema.and_then(|schema| schema.get(name)).cloned().unwrap_or_default();
     let mut page = HEAD.to_owned();

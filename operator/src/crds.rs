@@ -3,9 +3,10 @@
 //! The files under `crds/` are this command's output and nothing else; a test regenerates and compares them.
 
 use crate::crd::SfuCluster;
+use crate::crd::status::UNOBSERVED;
 use kube::CustomResourceExt;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -23,13 +24,31 @@ pub enum CrdsError {
 pub const FILE_NAME: &str = "sfuclusters.sfumato.dev.yaml";
 const HEADER: &str = "# Written by `sfu-operator crds --out crds`; edit operator/src/crd instead.\n";
 
+/// The SfuCluster CRD.
+///
+/// kube makes it of the types. Added is the status that an object has before any operator has looked at it: without one,
+/// kstatus, and so Helm's and Flux' waiting, takes an object that nobody looks after for one that is done.
+#[must_use]
+pub fn definition() -> Value {
+    let mut crd = serde_json::to_value(SfuCluster::crd()).unwrap_or_default();
+    if let Some(status) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status") {
+        status["default"] = json!({
+            "observedGeneration": UNOBSERVED,
+            "conditions": [{
+                "type": "Ready", "status": "Unknown", "reason": "Pending", "message": "waiting for the operator",
+                "lastTransitionTime": "1970-01-01T00:00:00Z",
+            }],
+        });
+    }
+    crd
+}
+
 /// The SfuCluster CRD as YAML: the same text for the same types.
 ///
 /// # Errors
 /// When the types cannot be written as YAML.
 pub fn yaml() -> Result<String, CrdsError> {
-    let value = serde_json::to_value(SfuCluster::crd()).map_err(|e| CrdsError::Yaml(e.to_string()))?;
-    let body = serde_saphyr::to_string(&Sorted(&value)).map_err(|e| CrdsError::Yaml(e.to_string()))?;
+    let body = serde_saphyr::to_string(&Sorted(&definition())).map_err(|e| CrdsError::Yaml(e.to_string()))?;
     Ok(format!("{HEADER}{body}"))
 }
 
@@ -85,6 +104,6 @@ mod tests {
     #[test]
     fn the_yaml_reads_back_as_the_same_crd() {
         let crd: CustomResourceDefinition = serde_saphyr::from_str(&yaml().unwrap()).unwrap();
-        assert_eq!(crd, SfuCluster::crd());
+        assert_eq!(serde_json::to_value(crd).unwrap(), definition());
     }
 }

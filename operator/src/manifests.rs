@@ -1,14 +1,18 @@
 //! `sfu-operator manifests`: what Kubernetes needs to run the operator, with the least rights that it can work with.
 
+use crate::cli::INSTALLATION_NAME;
 use crate::cli::{Access, ManifestsArgs};
-use crate::controller::LEASE;
-use crate::crd::SfuCluster;
-use crate::crds::{CrdsError, Sorted};
-use kube::CustomResourceExt;
+use crate::controller::build::MANAGER;
+use crate::crd::pods::UserIds;
+use crate::crds::{self, CrdsError, Sorted};
 use serde_json::{Value, json};
 
-/// Name of everything that the operator itself is made of.
-const NAME: &str = "sfu-operator";
+/// Label of everything that an operator is made of. Its value is the same for all installations.
+const LABEL: &str = "app.kubernetes.io/name";
+/// Label that tells the installations in one namespace apart.
+const INSTALLATION: &str = "app.kubernetes.io/instance";
+/// User and group of the operator's image.
+const USER: i64 = 65_532;
 /// Port of health and metrics.
 const PORT: u16 = 8080;
 
@@ -31,7 +35,7 @@ pub fn yaml(args: &ManifestsArgs) -> Result<String, CrdsError> {
 fn documents(args: &ManifestsArgs) -> Vec<Value> {
     let access = access(args);
     let mut all = vec![
-        serde_json::to_value(SfuCluster::crd()).unwrap_or_default(),
+        crds::definition(),
         json!({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {
@@ -39,33 +43,35 @@ fn documents(args: &ManifestsArgs) -> Vec<Value> {
                 "labels": { "pod-security.kubernetes.io/enforce": "restricted" },
             },
         }),
-        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": named(&args.namespace) }),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": named(&args.namespace),
-            "rules": own_rules(),
-        }),
-        binding("RoleBinding", "Role", Some(&args.namespace), &args.namespace),
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": own(args) }),
     ];
+    all.extend(rights(args, "Role", &own(args), &own_rules(args)));
+    // Outside of its own namespace the names say whose the rights are: a second installation gets rights of its own there, and
+    // takes nobody's.
+    let name = format!("{}:{}", args.namespace, args.name);
     if args.watch_namespaces.is_empty() {
-        all.push(json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": { "name": NAME, "labels": labels() }, "rules": rules(access),
-        }));
-        all.push(binding("ClusterRoleBinding", "ClusterRole", None, &args.namespace));
+        let metadata = json!({ "name": name, "labels": labels(args) });
+        all.extend(rights(args, "ClusterRole", &metadata, &rules(access)));
     }
     for namespace in &args.watch_namespaces {
-        let mut metadata = named(namespace);
-        metadata["name"] = json!("sfu-operator-clusters");
-        all.push(json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules(access),
-        }));
-        let mut binding = binding("RoleBinding", "Role", Some(namespace), &args.namespace);
-        binding["metadata"]["name"] = json!("sfu-operator-clusters");
-        binding["roleRef"]["name"] = json!("sfu-operator-clusters");
-        all.push(binding);
+        let metadata = json!({ "name": name, "namespace": namespace, "labels": labels(args) });
+        all.extend(rights(args, "Role", &metadata, &rules(access)));
     }
     all.push(deployment(args));
     all
+}
+
+/// A role, and the binding of the same name that gives it to the operator.
+fn rights(args: &ManifestsArgs, kind: &str, metadata: &Value, rules: &[Value]) -> [Value; 2] {
+    let group = "rbac.authorization.k8s.io";
+    let version = format!("{group}/v1");
+    let binding = json!({
+        "apiVersion": version, "kind": format!("{kind}Binding"), "metadata": metadata,
+        "roleRef": { "apiGroup": group, "kind": kind, "name": metadata["name"] },
+        "subjects": [{ "kind": "ServiceAccount", "name": args.name, "namespace": args.namespace }],
+    });
+    let role = json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "rules": rules });
+    [role, binding]
 }
 
 /// Also where it was asked for by `--arg`, or the operator would lack a right.
@@ -96,6 +102,8 @@ fn usual_rules() -> Vec<Value> {
         // Owner references block the deletion of their owner, which needs this where the admission plugin is on.
         json!({ "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters/finalizers"], "verbs": ["update"] }),
         json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"] }),
+        // Whether the namespace is being deleted. A role in a namespace gives it for that one only.
+        json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"] }),
         json!({ "apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"] }),
         json!({ "apiGroups": [""], "resources": ["services", "serviceaccounts"], "verbs": children() }),
         // No list and no watch: they would show every Secret.
@@ -114,26 +122,14 @@ fn children() -> Value {
 }
 
 /// What it may do in its own namespace: hold its Lease.
-fn own_rules() -> Value {
-    json!([
-        { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"] },
-        {
-            "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [LEASE],
+fn own_rules(args: &ManifestsArgs) -> Vec<Value> {
+    vec![
+        json!({ "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"] }),
+        json!({
+            "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [args.name],
             "verbs": ["get", "update"],
-        },
-    ])
-}
-
-fn binding(kind: &str, role: &str, namespace: Option<&str>, operator: &str) -> Value {
-    let mut metadata = json!({ "name": NAME, "labels": labels() });
-    if let Some(namespace) = namespace {
-        metadata["namespace"] = json!(namespace);
-    }
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata,
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": NAME },
-        "subjects": [{ "kind": "ServiceAccount", "name": NAME, "namespace": operator }],
-    })
+        }),
+    ]
 }
 
 fn deployment(args: &ManifestsArgs) -> Value {
@@ -143,6 +139,9 @@ fn deployment(args: &ManifestsArgs) -> Value {
         "--identity=$(POD_NAME)".to_owned(),
         "--namespace=$(POD_NAMESPACE)".to_owned(),
     ];
+    if args.name != INSTALLATION_NAME {
+        options.push(format!("--name={}", args.name));
+    }
     if !args.watch_namespaces.is_empty() {
         options.push(format!("--watch-namespaces={}", args.watch_namespaces.join(",")));
     }
@@ -152,22 +151,29 @@ fn deployment(args: &ManifestsArgs) -> Value {
     options.extend(args.args.iter().cloned());
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     let probe = |path: &str, period: u32| json!({ "httpGet": { "path": path, "port": "health" }, "periodSeconds": period, "timeoutSeconds": 2 });
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": named(&args.namespace),
+    let mut security = json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } });
+    if args.user_ids == UserIds::Fixed {
+        security["runAsUser"] = json!(USER);
+        security["runAsGroup"] = json!(USER);
+    }
+    let mut selector = json!({ "kubernetes.io/os": "linux" });
+    for (key, value) in &args.node_selector {
+        selector[key] = json!(value);
+    }
+    let mut deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": own(args),
         "spec": {
             "replicas": args.replicas,
-            "selector": { "matchLabels": labels() },
+            "selector": { "matchLabels": labels(args) },
             "template": {
-                "metadata": { "labels": labels() },
+                "metadata": { "labels": labels(args) },
                 "spec": {
-                    "serviceAccountName": NAME,
-                    "securityContext": {
-                        "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
-                        "seccompProfile": { "type": "RuntimeDefault" },
-                    },
+                    "serviceAccountName": args.name,
+                    "securityContext": security,
+                    "nodeSelector": selector,
                     "terminationGracePeriodSeconds": 15,
                     "containers": [{
-                        "name": NAME,
+                        "name": args.name,
                         "image": args.image,
                         "args": options,
                         "env": [field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")],
@@ -183,28 +189,45 @@ fn deployment(args: &ManifestsArgs) -> Value {
                     "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
                         "weight": 100,
                         "podAffinityTerm": {
-                            "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": labels() },
+                            "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": labels(args) },
                         },
                     }] } },
                 },
             },
         },
-    })
+    });
+    let pod = &mut deployment["spec"]["template"]["spec"];
+    if !args.tolerations.is_empty() {
+        pod["tolerations"] = json!(args.tolerations);
+    }
+    if let Some(class) = &args.priority_class {
+        pod["priorityClassName"] = json!(class);
+    }
+    deployment
 }
 
-fn named(namespace: &str) -> Value {
-    json!({ "name": NAME, "namespace": namespace, "labels": labels() })
+/// Metadata of what is in the operator's own namespace.
+fn own(args: &ManifestsArgs) -> Value {
+    json!({ "name": args.name, "namespace": args.namespace, "labels": labels(args) })
 }
 
-fn labels() -> Value {
-    json!({ "app.kubernetes.io/name": NAME })
+/// The Deployment's selector cannot be changed: an installation of the usual name has the label that it always had.
+fn labels(args: &ManifestsArgs) -> Value {
+    let mut labels = json!({ LABEL: MANAGER });
+    if args.name != INSTALLATION_NAME {
+        labels[INSTALLATION] = json!(args.name);
+    }
+    labels
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::documents;
     use crate::cli::{Cli, Command};
     use clap::Parser;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
 
     fn printed(options: &[&str]) -> String {
         let Cli { command } = Cli::parse_from([&["sfu-operator", "manifests"], options].concat());
@@ -227,6 +250,97 @@ mod tests {
             let text = printed(options);
             assert!(text.contains("pods/proxy"), "{options:?}");
             assert_eq!(text.matches("--node-access=proxy").count(), 1, "{options:?}");
+        }
+    }
+
+    fn documents_of(options: &[&str]) -> Vec<Value> {
+        serde_json::from_str(&printed(options)).unwrap()
+    }
+
+    /// Kind, namespace and name, which tell objects apart.
+    fn named(documents: &[Value]) -> BTreeSet<[String; 3]> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let metadata = |it: &Value| [&it["kind"], &it["metadata"]["namespace"], &it["metadata"]["name"]].map(text);
+        documents.iter().map(metadata).collect()
+    }
+
+    #[test]
+    fn a_second_installation_takes_nothing_from_the_first() {
+        for [one, other] in [
+            [&[][..], &["--namespace=mine"]],
+            [
+                &["--watch-namespaces=media"],
+                &["--watch-namespaces=media", "--namespace=mine"],
+            ],
+            [
+                &["--watch-namespaces=media"],
+                &["--watch-namespaces=media", "--name=second"],
+            ],
+            [&[], &["--name=second"]],
+        ] {
+            let (one, other) = (named(&documents_of(one)), named(&documents_of(other)));
+            let shared: Vec<_> = one.intersection(&other).filter(|it| it[0] != "Namespace").collect();
+            assert_eq!(shared, Vec::<&[String; 3]>::new());
+        }
+    }
+
+    #[test]
+    fn an_installation_with_a_name_has_a_lease_and_pods_of_its_own() {
+        let text = printed(&["--name=second"]);
+        assert!(text.contains(r#""resourceNames":["second"]"#), "{text}");
+        assert!(text.contains(r#""--name=second""#), "{text}");
+        assert_eq!(
+            text.matches(r#""app.kubernetes.io/instance":"second""#).count(),
+            9,
+            "{text}"
+        );
+        assert!(
+            !printed(&[]).contains("app.kubernetes.io/instance"),
+            "a selector cannot be changed"
+        );
+    }
+
+    #[test]
+    fn the_operator_runs_where_and_as_whom_it_is_told() {
+        let usual = printed(&[]);
+        for words in [r#""nodeSelector":{"kubernetes.io/os":"linux"}"#, r#""runAsUser":65532"#] {
+            assert!(usual.contains(words), "{usual}");
+        }
+        for word in ["tolerations", "priorityClassName"] {
+            assert!(!usual.contains(word), "{usual}");
+        }
+        let text = printed(&[
+            "--node-selector=pool=system",
+            "--toleration=dedicated=system:NoSchedule",
+            "--toleration=spot",
+            "--priority-class=high",
+            "--user-ids=platform",
+        ]);
+        for words in [
+            r#""pool":"system""#,
+            r#"{"effect":"NoSchedule","key":"dedicated","operator":"Equal","value":"system"}"#,
+            r#"{"key":"spot","operator":"Exists"}"#,
+            r#""priorityClassName":"high""#,
+        ] {
+            assert!(text.contains(words), "{words} is not in {text}");
+        }
+        assert!(
+            !text.contains("runAsUser") && text.contains(r#""runAsNonRoot":true"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_label_or_a_taint_that_is_none_is_refused_with_an_example() {
+        for (option, words) in [
+            ("--node-selector=pool", "KEY=VALUE"),
+            ("--toleration==x", "KEY=VALUE:EFFECT"),
+            ("--toleration=x:Never", "NoExecute"),
+        ] {
+            let refused = Cli::try_parse_from(["sfu-operator", "manifests", option])
+                .unwrap_err()
+                .to_string();
+            assert!(refused.contains(words), "{refused}");
         }
     }
 }

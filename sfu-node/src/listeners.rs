@@ -34,12 +34,15 @@ fn others(options: &Options) -> u32 {
 
 /// The listener for WHIP and WHEP.
 pub fn clients(options: &Options) -> Serving {
-    let option = "--max-connections";
-    let limit = descriptors::raise_limit();
-    let most = descriptors::connections_within(limit, option, client_connections(options), others(options));
-    let mut serving = Serving::new("clients", Bounds::of(most));
-    serving.option = Some(option);
-    serving.exempt = options.limits.trusted_proxy.and(&options.limits.trusted_address);
+    let exempt = options.limits.trusted_proxy.and(&options.limits.trusted_address);
+    Serving::of_clients("clients", client_connections(options), others(options), exempt).together()
+}
+
+/// The listener for front doors, which come with the requests of clients: it has what is left of the bounds of the one for
+/// clients, and the other way round. A second bound would be a second half of everything for whoever reaches both.
+pub fn front_doors(clients: &Serving) -> Serving {
+    let mut serving = clients.clone();
+    serving.name = "front doors";
     serving
 }
 

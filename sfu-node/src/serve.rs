@@ -12,6 +12,7 @@ use sfumato_admin_api::server::admin_token::Accepted;
 use sfumato_admin_api::server::health::{self, Heartbeat};
 use sfumato_admin_api::server::listen;
 use sfumato_admin_api::server::serving::{Plain, serve};
+use sfumato_admin_api::server::tls::{KeyFiles, Tls};
 use sfumato_admin_api::types::DrainReason;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,15 +32,18 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
 pub async fn run(options: Options) -> Result<(), String> {
     let (tokens, source) = tokens(&options)?;
     let clients = bind("--listen", options.listen).await?;
+    let secure = match options.secure_listen {
+        Some(address) => Some(bind("--secure-listen", address).await?),
+        None => None,
+    };
     let admin = bind("--admin-listen", options.admin_listen).await?;
     let health = bind("--health-listen", options.health_listen).await?;
     let tls = match (&options.admin_tls_cert, &options.admin_tls_key) {
         (Some(cert), Some(key)) => {
-            let files = http::tls::KeyFiles {
+            let tls = Tls::start(KeyFiles {
                 cert: cert.clone(),
                 key: key.clone(),
-            };
-            let tls = http::tls::Tls::start(files);
+            });
             Some(tls.map_err(|error| format!("--admin-tls-cert, --admin-tls-key: {error}"))?)
         }
         _ => None,
@@ -62,13 +66,12 @@ pub async fn run(options: Options) -> Result<(), String> {
     };
     let mut servers = JoinSet::new();
     let clients_app = http::clients::router(Arc::clone(&node), tokens.clone());
-    servers.spawn(serve(
-        clients,
-        Plain,
-        clients_app,
-        listeners::clients(&node.options),
-        ended(),
-    ));
+    let clients_serving = listeners::clients(&node.options);
+    if let (Some(secure), Some(tls)) = (secure, tls.clone()) {
+        let (app, serving) = (clients_app.clone(), listeners::front_doors(&clients_serving));
+        servers.spawn(serve(secure, tls, app, serving, ended()));
+    }
+    servers.spawn(serve(clients, Plain, clients_app, clients_serving, ended()));
     let admin_app = http::admin::router(Arc::clone(&node), tokens);
     let admin_serving = listeners::admin(&node.options);
     match tls {
@@ -81,7 +84,8 @@ pub async fn run(options: Options) -> Result<(), String> {
     node.state.set_started();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), node = %node.me.name, incarnation = %node.me.incarnation,
-        listen = %node.options.listen, admin_listen = %node.options.admin_listen, workers = node.workers.all().len(), "ready"
+        listen = %node.options.listen, secure_listen = node.options.secure_listen.map(tracing::field::display),
+        admin_listen = %node.options.admin_listen, workers = node.workers.all().len(), "ready"
     );
     let outcome = wait_for_the_end(&node, &mut servers).await;
     // Both kinds of long poll are answered now, or peers would hold their connections to the end of their wait.

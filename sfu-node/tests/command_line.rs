@@ -85,6 +85,12 @@ fn a_wrong_command_line_is_refused_with_the_option_what_is_wanted_and_an_example
             "--insecure-admin",
             "on loopback",
         ),
+        (
+            &["--admin-token-file", "t", "--secure-listen", "127.0.0.1:3443"],
+            "--admin-tls-cert",
+            "required",
+        ),
+        (&["--secure-listen", "3443"], "--secure-listen", address),
         (&[], "--admin-token-file", "required"),
     ] {
         let said = refused(args);

@@ -46,6 +46,8 @@ class FakeNode:
         self.address = address
         self.token = token
         self.revision = 1
+        self.asked = 0
+        """Requests."""
         self.links: dict[tuple[str, str, int], Link] = {}
         self.peers: dict[str, dict] = {}
         self.reasons: list[str] = []
@@ -61,6 +63,7 @@ class FakeNode:
         self._drawn = 0
 
     async def answer(self, method: str, target: str, body: bytes) -> tuple[HTTPStatus, dict | None]:
+        self.asked += 1
         url = urlsplit(target)
         query = parse_qs(url.query)
         await asyncio.sleep(self.delay)

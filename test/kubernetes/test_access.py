@@ -1,4 +1,4 @@
-"""What a manifest takes from Secrets: keys for tokens, a Redis with TLS."""
+"""What a manifest takes from Secrets: keys for tokens, a Redis with TLS. And what becomes of tokens on their way."""
 
 import secrets
 import subprocess
@@ -8,11 +8,16 @@ import pytest
 
 from harness.offers import offer
 from installation import program
+from media import front_door
 from redis_pod import RedisPod
+from testcluster.machines import Machine
 from testcluster.waiting import eventually
+from wire import tapped
 
 # From a change of a Secret to its file in a pod; the kubelet looks anew when the pod is touched, else within two minutes.
 MOUNTED = 150
+# Where media nodes serve clients, and where front doors.
+IN_CLEAR, SECURE = 3001, 3443
 
 
 @pytest.fixture
@@ -32,6 +37,11 @@ def post(url: str, token: str | None = None, direction: str = "sendonly") -> htt
     headers = {"Content-Type": "application/sdp"} | ({"Authorization": f"Bearer {token}"} if token else {})
     with httpx.Client(trust_env=False, timeout=20) as http:
         return http.post(url, content=offer(direction=direction), headers=headers)
+
+
+def opened(url: str, token: str) -> httpx.Response | None:
+    answer = post(url, token)
+    return answer if answer.status_code == 201 else None
 
 
 def client_url(cluster, pod: str) -> str:
@@ -69,6 +79,30 @@ def test_with_auth_jwt_nobody_publishes_or_watches_without_a_token_and_keys_chan
     eventually("the new secret is known", lambda: post(f"{url}/whip/other", with_new).status_code == 201, within=MOUNTED, every=1)
     assert sfu.uids() == uids, "no pod was replaced for it"
     assert not viewer.closed(), "and no session ended"
+
+
+@pytest.mark.testcluster
+def test_no_token_of_a_client_crosses_the_cluster_in_clear_behind_the_front_door(sfu, token, layout):
+    secret = secrets.token_hex(32)
+    sfu.put_secret("tokens", {"secret": secret})
+    sfu.apply(auth={"mode": "Jwt", "secretRef": {"name": "tokens", "key": "secret"}})
+    sfu.whole(3)
+    hosts = {pod["spec"]["nodeName"] for pod in sfu.get("pods")}
+    door = front_door(sfu)
+    passed, direct = (token(secret, "--publish", "*", "--expires", expires) for expires in ("1h", "2h"))
+    with tapped([Machine(layout, host) for host in hosts], {IN_CLEAR, SECURE}) as wire:
+        for node in sfu.nodes():
+            url = f"{door}/whip/{node}?node={node}"
+            answer = eventually(f"the front door knows {node}", lambda url=url: opened(url, passed), within=15, every=1)
+            with httpx.Client(trust_env=False, timeout=20) as http:
+                ended = http.delete(f"{door}{answer.headers['location']}", headers={"Authorization": f"Bearer {passed}"})
+            assert ended.status_code == 200, ended.text
+        # What goes straight to a node is seen: so the other would have been.
+        assert post(f"{client_url(sfu, 'live-0')}/whip/direct", direct).status_code == 201
+        eventually("the tap sees the token of a client that goes to a node itself", lambda: direct.encode() in wire.seen(IN_CLEAR), within=10)
+        leaks = [port for port in (IN_CLEAR, SECURE) if passed.encode() in wire.seen(port)]
+        assert not leaks, f"a token was seen at ports {leaks}"
+        assert wire.seen(SECURE), "the front door has asked somewhere else"
 
 
 def test_a_redis_with_tls_is_reached_by_its_ca_and_a_wrong_one_is_told(sfu, tmp_path):

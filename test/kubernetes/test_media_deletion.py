@@ -51,7 +51,8 @@ def redis_pod(namespace: str) -> dict:
 
 def test_a_cluster_deleted_with_streams_playing_leaves_no_child_and_nothing_in_redis(sfu, redis, peers):
     sfu.run("create", "secret", "generic", "my-redis", f"--from-literal=url=redis://{redis}:{REDIS_PORT}")
-    sfu.apply(redis={"external": {"urlSecretRef": {"name": "my-redis", "key": "url"}}})
+    # Nobody waits for it: with all nodes going, publishers have no place to move to.
+    sfu.apply(drain={"deadline": "10m"}, redis={"external": {"urlSecretRef": {"name": "my-redis", "key": "url"}}})
     sfu.whole(3)
     peers.publish(whip(sfu, "one", "live-0"))
     peers.publish(whip(sfu, "two", "live-2"))

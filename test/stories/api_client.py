@@ -21,6 +21,7 @@ GROUPS = {
     "services": CORE,
     "secrets": CORE,
     "serviceaccounts": CORE,
+    "persistentvolumeclaims": CORE,
     "events": CORE,
     "resourcequotas": CORE,
     "limitranges": CORE,

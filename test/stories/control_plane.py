@@ -25,6 +25,7 @@ CONTROLLERS = (
     "serviceaccount-controller",
     "disruption-controller",
     "resourcequota-controller",
+    "persistentvolumeclaim-protection-controller",
 )
 
 

@@ -42,6 +42,10 @@ class Kubelet(StandInKubelet):
         """Those that answer, by pod."""
         self._lost: set[str] = set()
         self.probes = True
+        self.patient = False
+        """Whether a node that is told to end drains first, for as long as it has publishers, and not only for the moment that it takes."""
+        self._ending: dict[str, dict] = {}
+        """Metadata of pods whose nodes drain before they end, by UID."""
         self._told: dict[str, bool] = {}
         self._waiting: dict[str, dict] = {}
         """Pods whose volumes are not there yet, by UID."""
@@ -162,6 +166,13 @@ class Kubelet(StandInKubelet):
     def _end(self, pod: dict) -> None:
         if pod["uid"] in self._lost:
             return
+        node = self.nodes.get(pod["name"])
+        if self.patient and node and node.publishers:
+            self._ending[pod["uid"]] = pod
+            if "sigterm" not in node.reasons:
+                self._nodes.change(node, reasons=[*node.reasons, "sigterm"], viewers=0)
+            return
+        self._ending.pop(pod["uid"], None)
         self._silence(pod["name"])
         gone = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod["uid"]}}
         self._api.delete(path("pods", self._namespace, pod["name"]), **gone)
@@ -183,6 +194,8 @@ class Kubelet(StandInKubelet):
                     self._repeat(uid, name)
                 for uid in list(self._waiting):
                     self._carry_out(News("MODIFIED", self._waiting.pop(uid), time.monotonic()))
+                for pod in list(self._ending.values()):
+                    self._end(pod)
                 for name, node in list(self.nodes.items()):
                     # Once: it may change while it is told.
                     ready = node.ready

@@ -15,7 +15,7 @@ EDITS = [
     ("poddisruptionbudgets", "live", {"spec": {"maxUnavailable": 2}}),
     ("deployments", "live-web", {"spec": {"replicas": 2}}),
     ("deployments", "live-web", {"spec": {"template": {"spec": {"automountServiceAccountToken": True}}}}),
-    ("statefulsets", "live-redis", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
+    ("deployments", "live-redis", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
     ("statefulsets", "live", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 99}}}}),
     ("statefulsets", "live", {"spec": {"updateStrategy": {"type": "RollingUpdate"}}}),
     ("statefulsets", "live", {"metadata": {"labels": {"app.kubernetes.io/component": "other"}}}),
@@ -98,6 +98,28 @@ def test_an_annotation_holds_across_a_restart_of_the_container_which_forgets(liv
     eventually("live-1 drains again", lambda: story.kubelet.nodes["live-1"].reasons == ["manual"], within=10)
 
 
+def test_front_doors_are_as_many_as_whoever_scales_them_says_unless_the_manifest_names_a_number(live):
+    manifest = live.manifest()
+    del manifest["spec"]["web"]
+    live.api.create(path("sfuclusters", live.namespace), manifest)
+    live.whole(3)
+    doors = lambda: live.child("deployments", "-web")["spec"]["replicas"]  # noqa: E731
+    budget = lambda: live.has("poddisruptionbudgets", "-web")  # noqa: E731
+    assert (doors(), budget()) == (2, True)
+    live.api.patch("merge", path("deployments", live.namespace, "live-web", "scale"), {"spec": {"replicas": 3}}, fieldManager="autoscaler")
+    # What the operator does about it is over when it has carried out another change of the same object.
+    limits = lambda: live.child("deployments", "-web")["spec"]["template"]["spec"]["containers"][0]["resources"].get("limits")  # noqa: E731
+    for memory in ("64Mi", "65Mi"):
+        live.patch(web={"resources": {"limits": {"memory": memory}}})
+        eventually("the change is carried out", lambda it=memory: limits() == {"memory": it}, within=BACK, every=0.05)
+        assert doors() == 3
+    live.patch(web={"replicas": 1})
+    eventually("it is as the manifest says", lambda: (doors(), budget()) == (1, False), within=BACK)
+    live.patch(web={"replicas": None})
+    live.whole(3)
+    assert doors() == 1, "as many as there were"
+
+
 def test_an_autoscaler_finds_the_nodes_and_writes_their_number(live):
     live.up(replicas=2)
     scale = live.api.get(path("sfuclusters", live.namespace, "live", "scale"))
@@ -107,3 +129,12 @@ def test_an_autoscaler_finds_the_nodes_and_writes_their_number(live):
     live.scale(3)
     live.whole(3)
     assert live.api.get(path("sfuclusters", live.namespace, "live", "scale"))["status"]["replicas"] == 3
+
+
+def test_a_restart_by_kubectl_is_a_roll(live):
+    """`kubectl rollout restart sts/live` writes an annotation into the template."""
+    before = live.up(replicas=2).uids()
+    now = {"kubectl.kubernetes.io/restartedAt": "2026-11-30T00:00:00Z"}
+    live.api.merge(path("statefulsets", live.namespace, "live"), {"spec": {"template": {"metadata": {"annotations": now}}}})
+    live.rolled(before)
+    assert all(now.items() <= pod["metadata"]["annotations"].items() for pod in live.pods().values())

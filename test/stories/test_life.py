@@ -16,7 +16,7 @@ CHILDREN = [
     ("networkpolicies", "-redis"),
     ("deployments", "-web"),
     ("services", "-web"),
-    ("statefulsets", "-redis"),
+    ("deployments", "-redis"),
     ("services", "-redis"),
 ]
 
@@ -135,3 +135,14 @@ def test_two_clusters_of_a_namespace_do_not_mind_each_other(live, story):
     eventually("the other is gone", lambda: not other.pods() and not other.has("statefulsets"), within=30)
     live.whole(3)
     assert live.uids() == before
+
+
+def test_an_object_that_nobody_looks_after_is_not_taken_for_one_that_is_done(story):
+    live = story.cluster().create()
+    status = live.status()
+    [ready] = status["conditions"]
+    # kstatus, and with it Helm, waits for a generation that is another than the object's.
+    assert status["observedGeneration"] == -1
+    assert (ready["type"], ready["status"], ready["message"]) == ("Ready", "Unknown", "waiting for the operator")
+    story.operator().ready()
+    live.whole(3)

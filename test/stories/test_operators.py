@@ -2,6 +2,7 @@
 
 import time
 
+from api_client import path
 from testcluster.waiting import eventually
 
 # Two thirds of it are a leader's for one renewal: eight stories at once may keep an API server busy for 3 s.
@@ -98,3 +99,17 @@ def test_one_request_about_the_lease_that_is_never_answered_ends_nobody(story):
     assert "no answer about the lease in time" in first.log()
     live.scale(4)
     live.whole(4)
+
+
+def test_an_operator_of_another_installation_leaves_a_cluster_alone_until_a_person_says_otherwise(live, story):
+    before = live.up().uids()
+    mine, other = (f"{story.namespace}/{name}" for name in ("sfu-operator", "second"))
+    assert live.status()["operator"] == mine
+    story.operator("--name=second", "--leader-elect=false").ready()
+    live.tells("OtherOperator", f"the operator {mine} looks after this cluster, and {other} leaves it alone")
+    live.api.merge(path("sfuclusters", live.namespace, live.name), {"metadata": {"annotations": {"sfumato.dev/operator": other}}})
+    eventually("the second looks after it", lambda: live.status()["operator"] == other, within=10)
+    live.tells("OtherOperator", f"the operator {other} looks after this cluster, and {mine} leaves it alone")
+    live.scale(4)
+    live.whole(4)
+    assert before.items() <= live.uids().items()

@@ -69,6 +69,10 @@ BOUNDS = [
     ("spec.env", "must have at most 64", {"env": entries(65, value="x")}),
     ("spec.podLabels", "must have at most 64", {"podLabels": pairs(65)}),
     ("spec.podAnnotations", "must have at most 64", {"podAnnotations": pairs(65)}),
+    ("spec.userIds", "supported values", {"userIds": "Root"}),
+    ("spec.web.pods.nodeSelector", "must have at most 64", {"web": {"pods": {"nodeSelector": pairs(65)}}}),
+    ("spec.web.pods.tolerations", "must have at most 64", {"web": {"pods": {"tolerations": [{"operator": "Exists"}] * 65}}}),
+    ("spec.redis.managed.pods.priorityClassName", "may not be more than 253", {"redis": {"managed": {"pods": {"priorityClassName": "p" * 254}}}}),
     ("spec.redis.managed.image", "may not be more than 512", {"redis": {"managed": {"image": "i" * 513}}}),
     ("spec.redis.managed.storage.size", "should match", {"redis": {"managed": {"storage": {"size": "big"}}}}),
     (
@@ -114,6 +118,8 @@ RULES = [
     ("spec.podLabels", "operator's own", {"podLabels": {"sfumato.dev/x": "x"}}),
     ("spec.podAnnotations", "operator's own", {"podAnnotations": {"sfumato.dev/drain": "true"}}),
     ("spec.podAnnotations", "operator's own", {"podAnnotations": {"app.kubernetes.io/name": "x"}}),
+    ("spec.web.pods.labels", "operator's own", {"web": {"pods": {"labels": {"sfumato.dev/x": "x"}}}}),
+    ("spec.redis.managed.pods.annotations", "operator's own", {"redis": {"managed": {"pods": {"annotations": {"sfumato.dev/x": "x"}}}}}),
     ("spec.env", "the operator sets", {"env": [{"name": "SFUMATO_NAME", "value": "x"}]}),
     ("spec.env", "the operator sets", {"env": [{"name": "SFUMATO_REDIS_URL", "value": "x"}]}),
     ("spec.env", "the operator sets", {"env": [{"name": "SFUMATO_AUTH_ISSUER", "value": "x"}]}),
@@ -127,6 +133,7 @@ LARGEST = {
     "env": entries(64, value="x" * 1000),
     "podLabels": {f"example.com/{n:060}": "v" * 63 for n in range(64)},
     "podAnnotations": {f"example.com/{n:060}": "v" * 4096 for n in range(64)},
+    "web": {"pods": {"labels": {f"example.com/{n:060}": "v" * 63 for n in range(64)}}},
     "auth": {"mode": "Jwt", "jwksSecretRef": FROM, "issuer": "i" * 512, "audience": "a" * 512},
     "media": {"iceServers": [{"urls": ["stun:" + "a" * 251] * 8}] * 8},
 }
@@ -177,11 +184,5 @@ def test_as_much_as_the_bounds_allow_is_taken(nowhere):
 def test_an_empty_spec_gets_its_defaults_from_the_api_server(nowhere):
     spec = dry_run(nowhere, nowhere.manifest() | {"spec": {}})["spec"]
     assert (spec["replicas"], spec["media"]["port"], spec["mesh"]["portBase"]) == (3, 20000, 24000)
-    assert (spec["auth"], spec["drain"]["deadline"], spec["web"]["replicas"]) == ({"mode": "None"}, "5m", 2)
-
-
-def test_the_storage_of_redis_cannot_be_changed(story):
-    cluster = story.cluster().create(redis={"managed": {"storage": {"size": "1Gi"}}})
-    for other in ({"storage": {"size": "2Gi"}}, {"storage": {"size": "1Gi", "storageClassName": "fast"}}, {"storage": None}):
-        with pytest.raises(Refused, match="storage of a managed Redis cannot change"):
-            cluster.patch(redis={"managed": other})
+    assert (spec["auth"], spec["drain"]["deadline"]) == ({"mode": "None"}, "5m")
+    assert "replicas" not in spec["web"], "a number that nobody names is left to whoever scales the Deployment"

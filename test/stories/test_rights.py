@@ -18,6 +18,8 @@ def test_an_operator_of_one_namespace_can_do_nothing_elsewhere(story):
         assert may(story.api, story.user, verb, resource, story.namespace, group), f"{verb} {resource}"
         assert not may(story.api, story.user, verb, resource, "default", group), f"{verb} {resource}"
         assert not may(story.api, story.user, verb, resource, "", group), f"{verb} {resource}"
+    assert may(story.api, story.user, "get", "namespaces", story.namespace)
+    assert not may(story.api, story.user, "get", "namespaces", "default")
 
 
 @pytest.fixture

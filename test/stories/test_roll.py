@@ -103,8 +103,9 @@ def test_an_eviction_that_the_budget_refuses_holds_the_roll_up_until_it_allows_i
 
     refused = lambda: [r for r in story.asked("create") if r.resource == "pods/eviction" and r.code == 429]  # noqa: E731
     eventually("an eviction is refused", refused, within=15)
+    live.says("Progressing", "True", "EvictionRefused", "live-2 cannot be replaced", "disruption budget")
+    live.tells("EvictionRefused", "live-2 cannot be replaced")
     assert live.uids() == before
-    assert live.condition("Progressing")["status"] == "True"
     story.kubelet.ready("live-0", True)
     story.kubelet.probes = True
     live.rolled(before)
@@ -140,3 +141,21 @@ def test_a_new_release_of_the_operator_keeps_what_runs_and_says_what_is_availabl
     live.says("UpgradeAvailable", "False", "UpToDate")
     images = {pod["spec"]["containers"][0]["image"] for pod in live.pods().values()}
     assert images == {"stories/node:2"}
+
+
+def test_policies_let_in_what_old_and_new_nodes_need_until_the_last_old_one_is_gone(live, story):
+    before = live.up(replicas=2).uids()
+    old, new = {("UDP", 20000), ("TCP", 20000)}, {("UDP", 21000), ("TCP", 21000)}
+
+    def media() -> set[tuple[str, int]]:
+        rules = live.child("networkpolicies")["spec"]["ingress"]
+        return {(port["protocol"], port["port"]) for rule in rules for port in rule["ports"]} & (old | new)
+
+    assert media() == old
+    story.kubelet.change("live-1", publishers=1)
+    live.patch(media={"port": 21000})
+    eventually("live-1 drains", lambda: live.draining() == {"live-1"}, within=10)
+    assert media() == old | new
+    story.kubelet.change("live-1", publishers=0)
+    live.rolled(before)
+    eventually("the old ports are closed", lambda: media() == new, within=10)

@@ -1,10 +1,13 @@
 """What somebody else has made under a name that a cluster needs is not touched, and the rest of the cluster is made."""
 
+from http import HTTPStatus
+
 import pytest
 
 from api_client import path
 from testcluster.waiting import eventually
 
+OURS = {"app.kubernetes.io/name": "sfumato", "app.kubernetes.io/instance": "live", "app.kubernetes.io/managed-by": "sfu-operator"}
 LABELS = {"matchLabels": {"app": "other"}}
 POD = {"metadata": {"labels": {"app": "other"}}, "spec": {"containers": [{"name": "other", "image": "other"}]}}
 PORTS = {"spec": {"ports": [{"port": 80}], "selector": {"app": "other"}}}
@@ -14,7 +17,7 @@ TAKEN = {
     "live-nodes": ("services", "Service", PORTS | {"spec": PORTS["spec"] | {"clusterIP": "None"}}),
     "live-nodes account": ("serviceaccounts", "ServiceAccount", {}),
     "live": ("statefulsets", "StatefulSet", {"spec": {"replicas": 0, "serviceName": "other", "selector": LABELS, "template": POD}}),
-    "live-redis": ("statefulsets", "StatefulSet", {"spec": {"replicas": 0, "serviceName": "other", "selector": LABELS, "template": POD}}),
+    "live-redis": ("deployments", "Deployment", {"spec": {"replicas": 0, "selector": LABELS, "template": POD}}),
     "live-web deployment": ("deployments", "Deployment", {"spec": {"replicas": 0, "selector": LABELS, "template": POD}}),
     "live budget": ("poddisruptionbudgets", "PodDisruptionBudget", {"spec": {"maxUnavailable": 2, "selector": LABELS}}),
     "live policy": ("networkpolicies", "NetworkPolicy", {"spec": {"podSelector": LABELS}}),
@@ -39,10 +42,63 @@ def test_an_object_of_somebody_else_is_not_taken_over(live, story, key):
     live.in_order()
 
 
-def test_children_that_were_orphaned_are_taken_for_those_of_somebody_else(live, story):
-    before = live.up().uids()
-    live.delete(propagationPolicy="Orphan")
-    eventually("it is gone", lambda: not live.exists(), within=15)
+def test_a_secret_of_somebody_else_is_not_touched_and_outlives_the_cluster(live, story):
+    made = story.create("secrets", "live-admin", stringData={"token": "mine"})
     live.create()
-    live.degraded("NameTaken", "exists and does not belong to this cluster", "rename or remove it")
-    assert live.uids() == before, "what ran runs on"
+    live.degraded("NameTaken", "Secret live-admin exists and does not belong to this cluster", "rename or remove it")
+    assert not live.has("statefulsets"), "no node runs by the Secret of somebody else"
+    live.delete()
+    eventually("the cluster is gone", lambda: not live.exists(), within=15)
+    live.create(replicas=1)
+    live.degraded("NameTaken", "Secret live-admin")
+    assert live.child("secrets", "-admin") == made
+
+    live.api.delete(path("secrets", story.namespace, "live-admin"))
+    live.whole(1)
+    live.in_order()
+
+
+@pytest.mark.parametrize("key", ["live-web", "live", "live-web deployment", "live-admin"])
+def test_labels_do_not_make_an_object_ours_that_has_another_controller(live, story, key):
+    name = key.partition(" ")[0]
+    resource, kind, rest = (TAKEN | {"live-admin": ("secrets", "Secret", {"stringData": {"token": "mine"}})})[key]
+    uid = story.api.get(path("serviceaccounts", story.namespace, "sfu-operator"))["metadata"]["uid"]
+    owner = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "sfu-operator", "uid": uid, "controller": True}
+    metadata = {"name": name, "labels": OURS, "ownerReferences": [owner]}
+    story.api.create(path(resource, story.namespace), {"metadata": metadata} | rest)
+    live.create(replicas=1)
+    live.degraded("NameTaken", f"{kind} {name} exists and does not belong to this cluster")
+    now = story.api.get(path(resource, story.namespace, name))
+    assert now["metadata"]["labels"] == OURS
+    assert now["metadata"]["ownerReferences"] == [owner]
+
+
+@pytest.mark.parametrize("resource", ["serviceaccounts", "secrets"])
+def test_what_somebody_makes_between_a_look_and_a_write_is_not_touched(story, resource):
+    name, rest = {"serviceaccounts": ("live-nodes", {}), "secrets": ("live-admin", {"stringData": {"token": "mine"}})}[resource]
+    made = story.create(resource, name, **rest)
+    way = story.way()
+    look = way.answer("GET", f"/{resource}/{name}", HTTPStatus.NOT_FOUND)
+    story.operator(way=way).ready()
+    live = story.cluster().create()
+    live.degraded("NameTaken", f"{name} exists and does not belong to this cluster")
+    assert look.spent
+    assert story.api.get(path(resource, story.namespace, name)) == made
+
+
+def test_a_pod_that_is_only_so_labelled_is_no_node_and_nobody_calls_it(live, story):
+    live.up(replicas=2)
+    security = {"runAsNonRoot": True, "runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}}
+    container = {"name": "c", "image": "c", "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
+    labels = OURS | {"app.kubernetes.io/component": "node"}
+    spec = {"securityContext": security, "containers": [container]}
+    story.api.create(path("pods", story.namespace), {"metadata": {"name": "stranger-0", "labels": labels}, "spec": spec})
+    eventually("it runs", lambda: "stranger-0" in story.kubelet.nodes, within=15)
+    live.scale(3)
+    eventually(
+        "the third node is linked", lambda: len(story.kubelet.nodes["live-2"].links) == 2 if "live-2" in story.kubelet.nodes else False, within=15
+    )
+    eventually("the status tells of three", lambda: live.status()["nodesSummary"] == "3/3", within=15)
+    assert {node["name"] for node in live.status()["nodes"]} == {"live-0", "live-1", "live-2"}
+    stranger = story.kubelet.nodes["stranger-0"]
+    assert (stranger.asked, stranger.links) == (0, {})

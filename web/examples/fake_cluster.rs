@@ -57,6 +57,7 @@ async fn main() {
         limits,
         health: None,
         page,
+        ca: None,
     };
     let stop = async {
         let _ = tokio::signal::ctrl_c().await;

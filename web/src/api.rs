@@ -7,8 +7,8 @@ use crate::problem::Refusal;
 use crate::view::View;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -96,12 +96,8 @@ pub async fn publish(mut view: watch::Receiver<View>, told: watch::Sender<Told>)
     }
 }
 
-async fn cluster_json(
-    State(mut api): State<Api>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    api.observers.admit(&headers, query.as_deref()).await?;
+async fn cluster_json(State(mut api): State<Api>, request: Request) -> Result<Response, Refusal> {
+    api.observers.admit(&api.observers.asking(&request)).await?;
     let told = api
         .told
         .wait_for(|told| !told.json.is_empty())
@@ -125,12 +121,12 @@ async fn ready(State(view): State<watch::Receiver<View>>) -> (StatusCode, &'stat
 }
 
 async fn events(State(api): State<Api>, request: Request) -> Result<Response, Refusal> {
-    let (headers, query) = (request.headers().clone(), request.uri().query().map(str::to_owned));
-    api.observers.admit(&headers, query.as_deref()).await?;
+    let asking = api.observers.asking(&request);
+    api.observers.admit(&asking).await?;
     let place = api.streams.take(&request)?;
     let mut told = api.told;
     told.mark_changed();
-    let refused = Box::pin(api.observers.until_refused(headers, query));
+    let refused = Box::pin(api.observers.until_refused(asking));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),

@@ -5,12 +5,14 @@
 
 use crate::api::Told;
 use crate::cors;
+use crate::distrust::Distrusted;
 use crate::limits::EventStreams;
 use crate::pass_on::{self, MAX_BODY_BYTES, Outgoing, PassOnError, REQUEST_DEADLINE};
 use crate::pick::{Role, pick};
 use crate::problem::Refusal;
 use crate::session_path::{SessionPath, split_query, stream_name};
 use crate::view::{Openness, View};
+use crate::way;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -37,6 +39,8 @@ pub struct Door {
     pub view: watch::Sender<View>,
     /// Client for the nodes.
     pub client: reqwest::Client,
+    /// Nodes whose certificates are refused.
+    pub distrusted: Distrusted,
     /// The token by which nodes know us.
     pub token: TokenSource,
     /// Streams of events that may be passed on at a time; each holds two connections.
@@ -120,13 +124,13 @@ async fn open(door: &Door, protocol: Protocol, stream: &StreamName, request: Req
     let outgoing = outgoing(door, request, format!("{}{query}", protocol.path(stream))).await?;
     if let Some(forced) = forced {
         let (node, url) = known_node(door, &forced)?;
-        let answer = pass_on::send(&door.client, &node, &url, &outgoing).await;
+        let answer = send(door, &node, &url, &outgoing).await;
         return answer.map_err(|error| failed(&node, error));
     }
     let mut asked: Vec<NodeName> = Vec::new();
     let (mut node, mut url) = place(door, protocol, &asked).ok_or_else(no_node)?;
     loop {
-        let answer = pass_on::send(&door.client, &node, &url, &outgoing).await;
+        let answer = send(door, &node, &url, &outgoing).await;
         asked.push(node.clone());
         let next = (asked.len() < MOST_ASKED && takes_no_session(protocol, &answer))
             .then(|| place(door, protocol, &asked))
@@ -143,7 +147,7 @@ async fn open(door: &Door, protocol: Protocol, stream: &StreamName, request: Req
 /// know what it asks for; a publisher does not, since it would be asking twice for one thing.
 fn takes_no_session(protocol: Protocol, answer: &Result<Response, PassOnError>) -> bool {
     match answer {
-        Err(PassOnError::NotConnected { .. }) => true,
+        Err(PassOnError::NotConnected { .. } | PassOnError::NotTrusted { .. }) => true,
         Err(_) => false,
         Ok(answer) => match answer.status() {
             StatusCode::SERVICE_UNAVAILABLE => true,
@@ -181,8 +185,14 @@ async fn forward(door: &Door, path: &SessionPath<'_>, request: Request) -> Resul
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
     let outgoing = outgoing(door, request, format!("{}{query}", path.at_node)).await?;
-    let answer = pass_on::send(&door.client, &node, &url, &outgoing).await;
+    let answer = send(door, &node, &url, &outgoing).await;
     answer.map_err(|error| failed(&node, error))
+}
+
+async fn send(door: &Door, node: &NodeName, url: &str, outgoing: &Outgoing) -> Result<Response, PassOnError> {
+    let answer = pass_on::send(&door.client, node, url, outgoing).await;
+    door.distrusted.note(node, &answer);
+    answer
 }
 
 /// Passes on what lies below a session. A stream of events goes on until the node, the client or the front door ends it.
@@ -209,8 +219,8 @@ fn place(door: &Door, protocol: Protocol, except: &[NodeName]) -> Option<(NodeNa
     door.view.send_if_modified(|view| {
         let mut draw = |below: usize| rand::rng().random_range(0..below);
         placed = pick(view, protocol.role(), except, &mut draw).and_then(|name| {
+            let url = way::url(view.nodes().get(&name)?)?.to_owned();
             view.placed(&name);
-            let url = view.nodes().get(&name)?.peer.client_url.clone();
             Some((name, url))
         });
         false
@@ -223,7 +233,7 @@ fn known_node(door: &Door, name: &str) -> Result<(NodeName, String), Refusal> {
     let found = name
         .parse()
         .ok()
-        .and_then(|name: NodeName| Some((view.nodes().get(&name)?.peer.client_url.clone(), name)));
+        .and_then(|name: NodeName| Some((way::url(view.nodes().get(&name)?).map(str::to_owned), name)));
     let (url, name) = found.ok_or_else(|| {
         let name: String = name.chars().take(64).collect();
         // Names are a part of the cluster, which only those see who may.
@@ -234,6 +244,14 @@ fn known_node(door: &Door, name: &str) -> Result<(NodeName, String), Refusal> {
             format!("no node `{name}` is known")
         };
         Refusal::new(StatusCode::NOT_FOUND, "Unknown node", detail).field("node")
+    })?;
+    let url = url.ok_or_else(|| {
+        let detail = format!(
+            "node {name} has not said yet how it is reached without showing tokens to others; try again shortly"
+        );
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Node has not answered yet", detail)
+            .field("node")
+            .retry()
     })?;
     Ok((name, url))
 }
@@ -265,8 +283,11 @@ async fn within_deadline(work: impl Future<Output = Result<Response, Refusal>>) 
 }
 
 fn failed(node: &NodeName, error: PassOnError) -> Refusal {
-    let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-    tracing::warn!(%node, error = %format!("{error}{cause}"), "a request could not be passed on");
+    // The log has named a node with a refused certificate.
+    if !matches!(error, PassOnError::NotTrusted { .. }) {
+        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+        tracing::warn!(%node, error = %format!("{error}{cause}"), "a request could not be passed on");
+    }
     error.into()
 }
 

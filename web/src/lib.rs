@@ -6,13 +6,14 @@
 //! nothing.
 //!
 //! The main path, top-down: [`polling`] asks every node for its report and writes the answers into the [`view`];
-//! [`pick`] chooses from the view; [`door`] serves WHIP and WHEP with the help of [`pass_on`]; [`cluster`] turns the
-//! view into the JSON that [`api`] serves and the [`page`] draws, to those whom [`observers`] admits.
+//! [`pick`] chooses from the view; [`door`] serves WHIP and WHEP with the help of [`pass_on`], by the [`way`] to each node;
+//! [`cluster`] turns the view into the JSON that [`api`] serves and the [`page`] draws, to those whom [`observers`] admits.
 
 pub mod api;
 pub mod cluster;
 pub mod cluster_json;
 pub mod cors;
+pub mod distrust;
 pub mod door;
 pub mod limits;
 pub mod observers;
@@ -26,3 +27,4 @@ pub mod seeds;
 pub mod server;
 pub mod session_path;
 pub mod view;
+pub mod way;

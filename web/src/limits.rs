@@ -5,17 +5,24 @@ use crate::problem::Refusal;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::StatusCode;
 use sfumato_admin_api::server::client_address::{ClientKey, Networks, holder};
-use sfumato_admin_api::server::descriptors;
 use sfumato_admin_api::server::places::{Place, Places};
-use sfumato_admin_api::server::serving::{Bounds, Hosts, Serving};
+use sfumato_admin_api::server::serving::{Hosts, Serving};
 use sfumato_admin_api::server::shares::{Over, Part, Share};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Streams of the cluster view that are served at once; each holds a connection.
 const MAX_CLUSTER_STREAMS: u32 = 256;
 /// Descriptors for calls to the nodes, besides those for streams of events.
 const CALLS: u32 = 512;
+
+/// Tokens of observers that are being checked at a time; each takes a node some microseconds.
+const MAX_CHECKS: u32 = 32;
+/// Longest wait for a place among them.
+const CHECK_WAIT: Duration = Duration::from_secs(2);
 
 /// A place of a stream of events.
 pub type StreamPlace = Place<ClientKey>;
@@ -29,20 +36,18 @@ pub struct Limits {
     pub viewers: EventStreams,
     /// Streams of the cluster view.
     pub cluster: EventStreams,
+    /// Tokens of those who want to see it.
+    pub checks: Checks,
 }
 
 impl Limits {
     /// Those that the options name, for a listener at this address.
     #[must_use]
     pub fn of(options: &LimitOptions, listen: SocketAddr, allowed_hosts: &[String]) -> Self {
-        let option = "--max-connections";
         let others = options.max_event_streams.saturating_add(CALLS);
-        let limit = descriptors::raise_limit();
-        let most = descriptors::connections_within(limit, option, options.max_connections, others);
         let exempt = options.trusted_proxy.and(&options.trusted_address);
-        let mut serving = Serving::new("front door", Bounds::of(most));
-        serving.option = Some(option);
-        serving.exempt = exempt;
+        let mut serving = Serving::of_clients("front door", options.max_connections, others, exempt);
+        let most = serving.bounds.connections;
         serving.hosts = Hosts::of(listen, allowed_hosts, Some("--allowed-host"));
         let clients = Arc::new(Clients {
             proxies: options.trusted_proxy.clone(),
@@ -57,6 +62,7 @@ impl Limits {
                 &clients,
             ),
             cluster: EventStreams::new(MAX_CLUSTER_STREAMS.min(most / 8).max(1), None, &clients),
+            checks: Checks::new(&clients),
         }
     }
 }
@@ -74,6 +80,76 @@ impl Clients {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
         let client: IpAddr = self.proxies.client(peer, false, request.headers());
         holder(client, &self.exempt)
+    }
+}
+
+/// Tokens that may be checked at a time: each has nodes asked.
+#[derive(Debug, Clone)]
+pub struct Checks {
+    places: Places<ClientKey>,
+    /// Told whenever a place may be free.
+    freed: Arc<Notify>,
+    clients: Arc<Clients>,
+}
+
+/// A place of a token that is being checked.
+#[derive(Debug)]
+#[must_use = "dropping it frees the place"]
+pub struct CheckPlace {
+    place: Option<Place<ClientKey>>,
+    freed: Arc<Notify>,
+}
+
+impl Drop for CheckPlace {
+    fn drop(&mut self) {
+        drop(self.place.take());
+        self.freed.notify_waiters();
+    }
+}
+
+impl Checks {
+    fn new(clients: &Arc<Clients>) -> Self {
+        Self {
+            places: Places::new(Share {
+                most: MAX_CHECKS,
+                part: Part::Tenth,
+            }),
+            freed: Arc::default(),
+            clients: Arc::clone(clients),
+        }
+    }
+
+    /// Whom a check counts against that this request needs.
+    #[must_use]
+    pub fn holder(&self, request: &Request) -> Option<ClientKey> {
+        self.clients.holder(request)
+    }
+
+    /// How many are taken.
+    #[cfg(test)]
+    pub fn taken(&self) -> u32 {
+        self.places.taken()
+    }
+
+    /// A place for the check of a client's token, waited for if need be: a check is over in a moment.
+    ///
+    /// # Errors
+    /// Why there is none after a while.
+    pub async fn take(&self, holder: Option<ClientKey>) -> Result<CheckPlace, Over> {
+        let deadline = Instant::now() + CHECK_WAIT;
+        loop {
+            // Before the look: what becomes free in between is not missed.
+            let freed = self.freed.notified();
+            match self.places.take(holder.into_iter().collect()) {
+                Ok(place) => {
+                    return Ok(CheckPlace {
+                        place: Some(place),
+                        freed: Arc::clone(&self.freed),
+                    });
+                }
+                Err(over) => tokio::time::timeout_at(deadline, freed).await.map_err(|_| over)?,
+            }
+        }
     }
 }
 

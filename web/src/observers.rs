@@ -3,20 +3,22 @@
 //! The front door has no keys. A secret that checks tokens also makes them, and the page's door is the one that is most in
 //! the open. So it asks a node.
 
+use crate::limits::Checks;
 use crate::polling::Reports;
 use crate::problem::Refusal;
 use crate::view::{Openness, View};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use sfumato_admin_api::server::client_address::ClientKey;
 use sfumato_admin_api::server::presented::{QUERY, presented};
+use sfumato_admin_api::server::shares::Over;
 use sfumato_admin_api::types::{Observer, ObserverRefusal, Observing};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-/// Tokens that are being checked at a time; each takes a node some microseconds.
-const MAX_CHECKS: usize = 32;
 /// Nodes that are asked about one token, where some do not answer. Each may take 2 s.
 const MOST_ASKED: usize = 2;
 /// How often a stream of events asks again: a token ends, and a key is taken out.
@@ -24,8 +26,6 @@ pub const CHECK_AGAIN: Duration = Duration::from_secs(30);
 
 type Ask = Arc<dyn Fn(String, Observer) -> BoxFuture<'static, Result<Observing, String>> + Send + Sync>;
 
-/// Longest wait for a place among the tokens that are being checked.
-const PLACE_WAIT: Duration = Duration::from_secs(2);
 /// A stream of events ends after so many checks in a row that nobody answered.
 const MOST_UNANSWERED: u32 = 10;
 
@@ -51,29 +51,43 @@ impl From<NotSeen> for Refusal {
 pub struct Observers {
     view: watch::Receiver<View>,
     ask: Ask,
-    checks: Arc<Semaphore>,
+    checks: Checks,
+}
+
+/// What somebody presents who wants to see the cluster, and who that is.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    headers: HeaderMap,
+    query: Option<String>,
+    holder: Option<ClientKey>,
 }
 
 impl Observers {
-    /// By what the nodes of this view say.
+    /// By what the nodes of this view say, who are asked about so many tokens at a time.
     #[must_use]
-    pub fn new(view: watch::Receiver<View>, nodes: impl Reports) -> Self {
+    pub fn new(view: watch::Receiver<View>, nodes: impl Reports, checks: Checks) -> Self {
         let ask: Ask = Arc::new(move |url, observer| {
             let nodes = nodes.clone();
             async move { nodes.observer(&url, &observer).await }.boxed()
         });
-        Self {
-            view,
-            ask,
-            checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+        Self { view, ask, checks }
+    }
+
+    /// What this request presents.
+    #[must_use]
+    pub fn asking(&self, request: &Request) -> Asking {
+        Asking {
+            headers: request.headers().clone(),
+            query: request.uri().query().map(str::to_owned),
+            holder: self.checks.holder(request),
         }
     }
 
-    /// Whether whoever sends this request may see the cluster.
+    /// Whether whoever presents this may see the cluster.
     ///
     /// # Errors
     /// When not, and when nobody can say.
-    pub async fn admit(&self, headers: &HeaderMap, query: Option<&str>) -> Result<(), NotSeen> {
+    pub async fn admit(&self, asking: &Asking) -> Result<(), NotSeen> {
         let openness = self.view.borrow().openness();
         let nodes = match openness {
             Openness::Open => return Ok(()),
@@ -84,7 +98,7 @@ impl Observers {
             }
             Openness::Closed(nodes) => nodes,
         };
-        let token = presented(headers, query).map_err(|fault| {
+        let token = presented(&asking.headers, asking.query.as_deref()).map_err(|fault| {
             let challenge = "Bearer realm=\"sfumato\", error=\"invalid_request\"";
             refused(StatusCode::BAD_REQUEST, "Bad request", fault.to_string(), challenge)
         })?;
@@ -98,10 +112,7 @@ impl Observers {
         let observer = Observer {
             token: Some(token.to_owned()),
         };
-        let place = tokio::time::timeout(PLACE_WAIT, self.checks.acquire()).await;
-        let Ok(Ok(_held_while_nodes_are_asked)) = place else {
-            return Err(unanswered("too many tokens are being checked at present"));
-        };
+        let _held_while_nodes_are_asked = self.checks.take(asking.holder).await.map_err(no_place)?;
         for node in nodes.into_iter().take(MOST_ASKED) {
             match (self.ask)(node, observer.clone()).await {
                 Ok(Observing { allowed: true, .. }) => return Ok(()),
@@ -112,16 +123,30 @@ impl Observers {
         Err(unanswered("no media node answers that could check the token"))
     }
 
-    /// Ends when whoever sent these may not see the cluster any more. While nobody can say, they may, but not for ever.
-    pub async fn until_refused(self, headers: HeaderMap, query: Option<String>) {
+    /// Ends when whoever presents this may not see the cluster any more. While nobody can say, they may, but not for ever.
+    pub async fn until_refused(self, asking: Asking) {
         let mut unanswered = 0;
         while unanswered < MOST_UNANSWERED {
             tokio::time::sleep(CHECK_AGAIN).await;
-            match self.admit(&headers, query.as_deref()).await {
+            match self.admit(&asking).await {
                 Ok(()) => unanswered = 0,
                 Err(NotSeen::Unanswered(_)) => unanswered += 1,
                 Err(NotSeen::Refused(_)) => return,
             }
+        }
+    }
+}
+
+fn no_place(over: Over) -> NotSeen {
+    match over {
+        Over::All(_) => unanswered("too many tokens are being checked at present"),
+        Over::One(share) => {
+            let detail = format!(
+                "{share} tokens of this client address are being checked, its share of what is checked at a time; try again. If \
+                 many people are behind it, its network belongs into --trusted-address"
+            );
+            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "Too many tokens", detail);
+            NotSeen::Unanswered(refusal.retry())
         }
     }
 }
@@ -159,70 +184,5 @@ fn as_the_node_says(refusal: Option<ObserverRefusal>) -> NotSeen {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::polling::NoReport;
-    use crate::view::samples::{report, view_of};
-    use sfumato_admin_api::types::NodeReport;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    /// Nodes that let everybody see the cluster until they are told otherwise.
-    #[derive(Clone, Default)]
-    struct Nodes {
-        refuse: Arc<AtomicBool>,
-        silent: Arc<AtomicBool>,
-    }
-
-    impl Reports for Nodes {
-        async fn report(&self, _: &str, _: Option<u64>, _: Duration) -> Result<NodeReport, NoReport> {
-            unreachable!("a token is checked")
-        }
-
-        async fn observer(&self, _: &str, _: &Observer) -> Result<Observing, String> {
-            if self.silent.load(Ordering::Relaxed) {
-                return Err("it does not answer".to_owned());
-            }
-            let allowed = !self.refuse.load(Ordering::Relaxed);
-            Ok(Observing { allowed, refusal: None })
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_of_events_ends_when_its_token_does_and_not_when_nobody_can_say() {
-        let mut node = report("sfu-1");
-        node.tokens_required = Some(true);
-        let (_view, seen) = watch::channel(view_of([node]));
-        let nodes = Nodes::default();
-        let observers = Observers::new(seen, nodes.clone());
-        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer t"))]);
-        assert!(observers.admit(&headers, None).await.is_ok());
-        let mut ended = Box::pin(observers.until_refused(headers, None));
-        let mut goes_on = async |why| {
-            let waited = tokio::time::timeout(CHECK_AGAIN * (MOST_UNANSWERED - 2), &mut ended).await;
-            assert!(waited.is_err(), "{why}");
-        };
-        goes_on("the token is good").await;
-        nodes.silent.store(true, Ordering::Relaxed);
-        goes_on("nobody can say").await;
-        nodes.silent.store(false, Ordering::Relaxed);
-        goes_on("the token is good again").await;
-        nodes.refuse.store(true, Ordering::Relaxed);
-        tokio::time::timeout(CHECK_AGAIN * 2, &mut ended)
-            .await
-            .expect("the stream ends");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_of_events_ends_when_nobody_can_say_for_long() {
-        let mut node = report("sfu-1");
-        node.tokens_required = Some(true);
-        let (_view, seen) = watch::channel(view_of([node]));
-        let nodes = Nodes::default();
-        nodes.silent.store(true, Ordering::Relaxed);
-        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer t"))]);
-        let ended = Observers::new(seen, nodes).until_refused(headers, None);
-        tokio::time::timeout(CHECK_AGAIN * (MOST_UNANSWERED + 1), ended)
-            .await
-            .expect("the stream ends");
-    }
-}
+#[path = "observers_tests.rs"]
+mod tests;

@@ -44,8 +44,8 @@ pub struct Options {
     )]
     pub admin_token_file: Option<PathBuf>,
 
-    /// CA that the certificates of `https` admin URLs must come from, PEM; read again when it changes. They must be made
-    /// out to `admin.sfumato.internal`
+    /// CA that the certificates of nodes must come from whose admin URL is `https`, PEM; read again when it changes. They must
+    /// be made out to `admin.sfumato.internal`. Clients' requests go to such nodes by HTTPS as well
     #[arg(long, env = "SFUMATO_WEB_ADMIN_CA", value_name = "PATH")]
     pub admin_ca: Option<PathBuf>,
 

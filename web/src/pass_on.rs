@@ -8,6 +8,8 @@ use crate::problem::Refusal;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use sfumato_admin_api::files::{TrustedCa, http_client, refused_certificate};
+use sfumato_admin_api::server::client_address;
 use sfumato_admin_api::server::forwarded::{self, FORWARDED_FOR};
 use sfumato_admin_api::types::NodeName;
 use std::net::IpAddr;
@@ -73,6 +75,13 @@ pub enum PassOnError {
         #[source]
         source: reqwest::Error,
     },
+    /// Whoever answers there has not proven to be a node of this cluster: nothing was sent.
+    #[error("node {node} shows a certificate that is not of this cluster, or not valid now ({why})")]
+    NotTrusted {
+        node: NodeName,
+        /// What is wrong with the certificate.
+        why: String,
+    },
     /// The connection broke: the node may have carried the request out.
     #[error("the connection to node {node} broke before its answer was complete")]
     Broken {
@@ -92,24 +101,26 @@ pub enum PassOnError {
 
 impl From<PassOnError> for Refusal {
     fn from(error: PassOnError) -> Self {
-        let what_to_do = match &error {
-            PassOnError::NotConnected { .. } => "try again, or without `?node=`",
-            PassOnError::Broken { .. } => "open a new session",
-            PassOnError::BadAnswer { .. } => "check that node and front door are of supported releases",
+        let (title, what_to_do) = match &error {
+            PassOnError::NotConnected { .. } => ("Node does not answer", "try again, or without `?node=`"),
+            PassOnError::NotTrusted { .. } => (
+                "Node cannot be trusted",
+                "try again, or without `?node=`; who runs the cluster finds more in the front door's log",
+            ),
+            PassOnError::Broken { .. } => ("Node does not answer", "open a new session"),
+            PassOnError::BadAnswer { .. } => (
+                "Node does not answer",
+                "check that node and front door are of supported releases",
+            ),
         };
-        Refusal::new(
-            StatusCode::BAD_GATEWAY,
-            "Node does not answer",
-            format!("{error}; {what_to_do}"),
-        )
-        .field("node")
+        Refusal::new(StatusCode::BAD_GATEWAY, title, format!("{error}; {what_to_do}")).field("node")
     }
 }
 
-/// A client for the nodes' WHIP and WHEP listeners.
+/// A client for the nodes' WHIP and WHEP listeners: by HTTPS for nodes whose certificate comes from `ca`, as their admin API.
 #[must_use]
-pub fn client() -> reqwest::Client {
-    sfumato_admin_api::files::http_client(None, |options| {
+pub fn client(ca: Option<&TrustedCa>) -> reqwest::Client {
+    http_client(ca, |options| {
         options
             // A user's token goes to the node, to no proxy of the environment, and nowhere that an answer points to.
             .no_proxy()
@@ -119,7 +130,7 @@ pub fn client() -> reqwest::Client {
     })
 }
 
-/// Sends the request to `node` at `client_url` and turns the answer into one of the front door.
+/// Sends the request to `node` at this base URL ([`crate::way`]) and turns the answer into one of the front door.
 ///
 /// # Errors
 /// When no whole answer came, or one that cannot be passed back. Has no deadline of its own; a stream of events is
@@ -127,19 +138,20 @@ pub fn client() -> reqwest::Client {
 pub async fn send(
     client: &reqwest::Client,
     node: &NodeName,
-    client_url: &str,
+    url: &str,
     request: &Outgoing,
 ) -> Result<Response, PassOnError> {
-    let url = format!("{}{}", client_url.trim_end_matches('/'), request.path);
+    let target = format!("{}{}", url.trim_end_matches('/'), request.path);
     let broken = |source: reqwest::Error| {
         let (node, source) = (node.clone(), source.without_url());
-        match source.is_connect() {
-            true => PassOnError::NotConnected { node, source },
-            false => PassOnError::Broken { node, source },
+        match refused_certificate(&source) {
+            Some(why) => PassOnError::NotTrusted { node, why },
+            None if source.is_connect() => PassOnError::NotConnected { node, source },
+            None => PassOnError::Broken { node, source },
         }
     };
     let sent = client
-        .request(request.method.clone(), url)
+        .request(request.method.clone(), target)
         .headers(request.headers.clone())
         .body(request.body.clone())
         .send()
@@ -149,7 +161,7 @@ pub async fn send(
         node: node.clone(),
         why,
     };
-    let headers = answer_headers(answer.headers(), node, client_url).map_err(bad)?;
+    let headers = answer_headers(answer.headers(), node, url).map_err(bad)?;
     if is_event_stream(&headers) {
         return Ok((answer.status(), headers, Body::from_stream(answer.bytes_stream())).into_response());
     }
@@ -181,7 +193,7 @@ pub fn request_headers(from: &HeaderMap, client: Option<IpAddr>, token: &str) ->
         .filter_map(|v| v.to_str().ok())
         .map(str::to_owned)
         .collect();
-    hops.extend(client.map(|ip| ip.to_canonical().to_string()));
+    hops.extend(client.map(|ip| client_address::plain(ip).to_string()));
     if let Ok(value) = HeaderValue::from_str(&hops.join(", "))
         && !value.is_empty()
     {
@@ -196,11 +208,11 @@ pub fn request_headers(from: &HeaderMap, client: Option<IpAddr>, token: &str) ->
 ///
 /// # Errors
 /// When `Location` is no session URL of that node: without it the client could never end the session.
-pub fn answer_headers(from: &HeaderMap, node: &NodeName, client_url: &str) -> Result<HeaderMap, String> {
+pub fn answer_headers(from: &HeaderMap, node: &NodeName, url: &str) -> Result<HeaderMap, String> {
     let mut headers = copied(from, &TO_CLIENT);
     if let Some(location) = from.get(header::LOCATION) {
         let text = location.to_str().unwrap_or_default();
-        let rewritten = session_url(text, node, client_url).ok_or_else(|| {
+        let rewritten = session_url(text, node, url).ok_or_else(|| {
             format!(
                 "its Location `{}` is no session URL",
                 text.chars().take(200).collect::<String>()
@@ -215,12 +227,10 @@ pub fn answer_headers(from: &HeaderMap, node: &NodeName, client_url: &str) -> Re
     Ok(headers)
 }
 
-/// `/whip/s/1` or `{client_url}/whip/s/1` becomes `/nodes/{node}/whip/s/1`: an absolute path without a query, because
+/// `/whip/s/1` or `{url}/whip/s/1` becomes `/nodes/{node}/whip/s/1`: an absolute path without a query, because
 /// OBS replaces the whole path and drops the query.
-fn session_url(location: &str, node: &NodeName, client_url: &str) -> Option<HeaderValue> {
-    let path = location
-        .strip_prefix(client_url.trim_end_matches('/'))
-        .unwrap_or(location);
+fn session_url(location: &str, node: &NodeName, url: &str) -> Option<HeaderValue> {
+    let path = location.strip_prefix(url.trim_end_matches('/')).unwrap_or(location);
     let is_session = path.starts_with("/whip/") || path.starts_with("/whep/");
     is_session
         .then(|| HeaderValue::from_str(&format!("/nodes/{node}{path}")).ok())

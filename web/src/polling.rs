@@ -2,8 +2,10 @@
 
 use crate::seeds::Seed;
 use crate::view::View;
+use crate::way;
 use rand::RngExt as _;
 use sfumato_admin_api::client::{AdminError, HttpNodeAdmin, NodeAdmin as _};
+use sfumato_admin_api::types::bounds::MAX_REPORTED;
 use sfumato_admin_api::types::{NodeReport, Observer, Observing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -148,11 +150,21 @@ async fn poll<R: Reports>(url: String, view: watch::Sender<View>, reports: R) {
     let mut pause = first;
     let mut after = None;
     let mut trouble: Option<bool> = None;
+    let mut in_clear = false;
+    let mut cut = false;
     loop {
         match reports.report(&url, after, POLL_WAIT).await {
             Ok(report) => {
+                let was_cut = std::mem::replace(&mut cut, report.is_cut());
+                if cut && !was_cut {
+                    tracing::warn!(%url, node = %report.node.name, "node has more streams than the {MAX_REPORTED} that are read of one; the others play, and the view of the cluster lacks them");
+                }
                 if trouble.take().is_some() {
                     tracing::info!(%url, node = %report.node.name, "node answers again");
+                }
+                let before = std::mem::replace(&mut in_clear, way::is_in_clear(&report));
+                if in_clear && !before {
+                    tracing::warn!(%url, node = %report.node.name, "clients' tokens cross the network to this node in clear: it has no listener for front doors; update its image and its pod template");
                 }
                 pause = first;
                 let revision = report.revision;

@@ -1,6 +1,7 @@
 //! Puts the parts together and serves them until told to stop.
 
 use crate::api::{Api, Told};
+use crate::distrust::Distrusted;
 use crate::door::Door;
 use crate::limits::Limits;
 use crate::observers::Observers;
@@ -79,8 +80,9 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
         },
         None => TokenSource::fixed(""),
     };
-    let admin = match &options.admin_ca {
-        Some(path) => HttpNodeAdmin::with_ca(token.clone(), &TrustedCa::follow(path)?),
+    let ca = options.admin_ca.as_deref().map(TrustedCa::follow).transpose()?;
+    let admin = match &ca {
+        Some(ca) => HttpNodeAdmin::with_ca(token.clone(), ca),
         None => HttpNodeAdmin::new(token.clone()),
     };
     let page = page::Files::of(options.page_dir.as_deref()).map_err(|source| ServeError::Page {
@@ -105,6 +107,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
         limits: Limits::of(&options.limits, address, &options.allowed_hosts),
         health,
         page,
+        ca,
     };
     serve(listener, site, options.seeds, admin, token, stop).await
 }
@@ -118,6 +121,8 @@ pub struct Site {
     pub health: Option<TcpListener>,
     /// The page.
     pub page: page::Files,
+    /// The CA that certificates of nodes must come from, where requests of clients are passed on by HTTPS.
+    pub ca: Option<TrustedCa>,
 }
 
 /// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line. By the token
@@ -135,11 +140,16 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let (view, seen) = watch::channel(View::default());
     let (telling, told) = watch::channel(Told::default());
-    let observers = Observers::new(seen.clone(), reports.clone());
+    let observers = Observers::new(seen.clone(), reports.clone(), site.limits.checks.clone());
     let fatal = Fatal::default();
     let polling = task::vital(&fatal, "polling nodes", polling::run(view.clone(), seeds, reports));
     let publishing = task::vital(&fatal, "telling of the cluster", api::publish(seen.clone(), telling));
-    let Site { limits, health, page } = site;
+    let Site {
+        limits,
+        health,
+        page,
+        ca,
+    } = site;
     let heartbeat = Heartbeat::start();
     let _health = match health {
         Some(listener) => {
@@ -151,7 +161,15 @@ pub async fn serve(
         None => None,
     };
     let serving = limits.serving.clone();
-    let app = app(view, told, observers, token, page, limits).merge(api::health(seen, heartbeat));
+    let nodes = Door {
+        view,
+        client: pass_on::client(ca.as_ref()),
+        distrusted: Distrusted::default(),
+        token,
+        streams: limits.viewers,
+        open: told.clone(),
+    };
+    let app = app(nodes, Api::new(told, observers, limits.cluster), page).merge(api::health(seen, heartbeat));
 
     let (stopping, mut stopped) = watch::channel(());
     let until_stop = async move {
@@ -175,24 +193,9 @@ pub async fn serve(
 }
 
 /// Every route.
-pub fn app(
-    view: watch::Sender<View>,
-    told: watch::Receiver<Told>,
-    observers: Observers,
-    token: TokenSource,
-    page: page::Files,
-    limits: Limits,
-) -> Router {
-    let open = told.clone();
-    let api = Api::new(told, observers, limits.cluster);
+fn app(door: Door, api: Api, page: page::Files) -> Router {
     Router::new()
-        .merge(door::routes(Door {
-            view,
-            client: pass_on::client(),
-            token,
-            streams: limits.viewers,
-            open,
-        }))
+        .merge(door::routes(door))
         .merge(api::routes(api))
         .fallback_service(axum::routing::any(page::serve).with_state(page))
 }

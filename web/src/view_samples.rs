@@ -35,6 +35,7 @@ pub fn report(node: &str) -> NodeReport {
         redis: true,
         redis_problem: None,
         tokens_required: None,
+        secure_client_url: None,
         pid: 4711,
         peers: vec![],
         links: vec![],

@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod door;
 mod fake_node;
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse as _;
+use door::{Door, header, refused};
 use fake_node::{Answer, FakeNode, as_a_node_does, mesh, problem};
 use parking_lot::Mutex;
 use reqwest::Response;
-use serde_json::Value;
 use sfu_web::limits::Limits;
 use sfu_web::options::LimitOptions;
 use sfu_web::page::Files;
@@ -20,99 +21,6 @@ use sfumato_admin_api::files::TokenSource;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-
-struct Door {
-    base: String,
-    client: reqwest::Client,
-    stop: Option<oneshot::Sender<()>>,
-}
-
-impl Door {
-    /// Opens a front door that knows the first of these nodes, and waits until it knows all of them.
-    async fn before(nodes: &[FakeNode]) -> Self {
-        Self::with_page(nodes, Files::default()).await
-    }
-
-    async fn with_page(nodes: &[FakeNode], page: Files) -> Self {
-        Self::with(nodes, page, &LimitOptions::default()).await
-    }
-
-    async fn with(nodes: &[FakeNode], page: Files, limits: &LimitOptions) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let site = Site {
-            limits: Limits::of(limits, listener.local_addr().unwrap(), &[]),
-            health: None,
-            page,
-        };
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let seeds = nodes
-            .iter()
-            .take(1)
-            .map(|node| node.peer.admin_url.parse().unwrap())
-            .collect();
-        let (stop, stopped) = oneshot::channel();
-        let reports = HttpNodeAdmin::new(TokenSource::fixed("t"));
-        tokio::spawn(server::serve(
-            listener,
-            site,
-            seeds,
-            reports,
-            TokenSource::fixed("t"),
-            async {
-                let _ = stopped.await;
-            },
-        ));
-        let client = sfumato_admin_api::files::http_client(None, |options| options);
-        let door = Self {
-            base,
-            client,
-            stop: Some(stop),
-        };
-        let count = nodes.len();
-        door.until(|json| json["cluster"]["nodesReady"] == count).await;
-        door
-    }
-
-    async fn cluster(&self) -> Value {
-        self.get("/api/v1/cluster").await.json().await.unwrap()
-    }
-
-    async fn until(&self, what: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..200 {
-            let json = self.cluster().await;
-            if what(&json) {
-                return json;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("not in time: {}", self.cluster().await);
-    }
-
-    async fn get(&self, path: &str) -> Response {
-        self.send(Method::GET, path, "").await
-    }
-
-    async fn offer(&self, path: &str) -> Response {
-        self.send(Method::POST, path, "v=0\r\noffer").await
-    }
-
-    async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Response {
-        let request = self.client.request(method, format!("{}{path}", self.base)).body(body);
-        request
-            .header("content-type", "application/sdp")
-            .header("cookie", "a=b")
-            .send()
-            .await
-            .unwrap()
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        let _ = self.stop.take().map(|stop| stop.send(()));
-    }
-}
 
 async fn three_nodes() -> Vec<FakeNode> {
     let nodes = vec![
@@ -122,24 +30,6 @@ async fn three_nodes() -> Vec<FakeNode> {
     ];
     mesh(&nodes, 2);
     nodes
-}
-
-fn header<'a>(response: &'a Response, name: &str) -> &'a str {
-    response
-        .headers()
-        .get(name)
-        .map(|value| value.to_str().unwrap())
-        .unwrap_or_default()
-}
-
-/// The refusal must be problem details with this status; answers its field.
-async fn refused(response: Response, status: StatusCode) -> String {
-    assert_eq!(response.status(), status);
-    assert_eq!(header(&response, "content-type"), "application/problem+json");
-    let json: Value = response.json().await.unwrap();
-    assert_eq!(json["status"], status.as_u16());
-    assert!(!json["detail"].as_str().unwrap().is_empty());
-    json["field"].as_str().unwrap_or_default().to_owned()
 }
 
 #[tokio::test]
@@ -582,7 +472,7 @@ async fn an_address_that_opens_all_event_streams_it_can_get_leaves_half_of_them_
         trusted_proxy: "127.0.0.0/8".parse().unwrap(),
         ..LimitOptions::default()
     };
-    let door = Door::with(std::slice::from_ref(&node), Files::default(), &limits).await;
+    let door = Door::with(std::slice::from_ref(&node), Files::default(), &limits, None).await;
     let path = "/nodes/sfu-1/whep/demo/1/sse/2";
     let mut held = Vec::new();
     let refused = loop {
@@ -649,6 +539,7 @@ async fn health_checks_have_a_listener_of_their_own_that_serves_nothing_else() {
         limits: Limits::of(&LimitOptions::default(), listener.local_addr().unwrap(), &[]),
         health: Some(health),
         page: Files::default(),
+        ca: None,
     };
     let seeds = vec![node.peer.admin_url.parse().unwrap()];
     let token = TokenSource::fixed("t");

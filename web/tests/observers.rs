@@ -34,6 +34,7 @@ impl Door {
             limits: Limits::of(&LimitOptions::default(), listener.local_addr().unwrap(), &[]),
             health: None,
             page: Files::default(),
+            ca: None,
         };
         tokio::spawn(server::serve(
             listener,

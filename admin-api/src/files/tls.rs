@@ -1,4 +1,4 @@
-//! TLS of the admin listeners on Kubernetes: every cluster has a CA of its own, and every certificate is made out to one
+//! TLS of the listeners inside a cluster on Kubernetes: every cluster has a CA of its own, and every certificate is made out to one
 //! name, [`ADMIN_SERVER_NAME`]. Addresses of pods come and go; what is proven is that a node belongs to this cluster.
 
 use crate::program::task;
@@ -10,12 +10,13 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The name that every admin certificate is made out to.
+/// The name that every certificate of a node is made out to: its admin listener and its listener for front doors show it.
 pub const ADMIN_SERVER_NAME: &str = "admin.sfumato.internal";
 /// How often a file is looked at. Its content is compared, not its time: a Secret's mount swaps symbolic links.
 pub const REREAD_INTERVAL: Duration = Duration::from_secs(2);
@@ -195,4 +196,47 @@ pub fn http_client(ca: Option<&TrustedCa>, options: impl FnOnce(ClientBuilder) -
     #[allow(clippy::disallowed_methods, reason = "the one place that gives it a TLS provider")]
     let client = options(Client::builder().tls_backend_preconfigured(config).no_proxy()).build();
     client.expect("a client with its own TLS settings, resolver and no proxy has nothing that could fail to load")
+}
+
+/// What is wrong with the certificate that was shown, if a call of [`http_client`] failed for that: then nothing was sent.
+#[must_use]
+pub fn refused_certificate(error: &(dyn Error + 'static)) -> Option<String> {
+    std::iter::successors(Some(error), |error| inner(*error))
+        .filter_map(|error| error.downcast_ref::<rustls::Error>())
+        .find(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
+        .map(ToString::to_string)
+}
+
+/// What an error has inside: those of I/O name as their source that of what they were made from, and leave this out.
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inside) => Some(inside),
+        None => error.source(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::CertificateError;
+
+    #[test]
+    fn a_refused_certificate_is_found_however_deep_an_error_has_it() {
+        let refused = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let once = io::Error::new(io::ErrorKind::InvalidData, refused());
+        let twice = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, refused()));
+        for error in [&refused() as &(dyn Error + 'static), &once, &twice] {
+            assert!(
+                refused_certificate(error).is_some_and(|why| why.contains("UnknownIssuer")),
+                "{error:?}"
+            );
+        }
+        let others = [
+            io::Error::other(rustls::Error::DecryptError),
+            io::ErrorKind::ConnectionRefused.into(),
+        ];
+        for error in &others {
+            assert_eq!(refused_certificate(error), None, "{error:?}");
+        }
+    }
 }

@@ -1,10 +1,56 @@
 //! Whose request it is: the peer of the connection, or whom a trusted proxy names.
 
 use super::forwarded::FORWARDED_FOR;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use reqwest::header::HeaderMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+
+/// Where an IPv6 socket shows the addresses of IPv4 (RFC 4291 section 2.5.5.2).
+const MAPPED: Ipv6Net = prefix_96(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0));
+/// Where a network without IPv4 shows them, behind a translator (NAT64, RFC 6052 section 2.1).
+const TRANSLATED: Ipv6Net = prefix_96(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0));
+
+const fn prefix_96(network: Ipv6Addr) -> Ipv6Net {
+    match Ipv6Net::new(network, 96) {
+        Ok(net) => net,
+        Err(_) => unreachable!(),
+    }
+}
+
+/// The address by which a client is known: of one that is written as IPv6 and stands for an IPv4 address, that one. Everything
+/// that compares addresses of clients compares these, so that all clients of IPv4 are not one network of IPv6.
+#[must_use]
+pub fn plain(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(six) = address else { return address };
+    let within = last_32(six);
+    if MAPPED.contains(&six) || TRANSLATED.contains(&six) && comes_by_a_translator(within) {
+        return within.into();
+    }
+    address
+}
+
+/// Nothing comes from there but what a host sends to itself: an address with one of these inside is somebody's invention, and
+/// must not pass for this machine.
+fn comes_by_a_translator(address: Ipv4Addr) -> bool {
+    !address.is_loopback() && !address.is_unspecified()
+}
+
+fn last_32(six: Ipv6Addr) -> Ipv4Addr {
+    let [.., a, b, c, d] = six.octets();
+    Ipv4Addr::new(a, b, c, d)
+}
+
+/// A network of addresses that stand for IPv4 addresses, as a network of these.
+fn plain_network(net: IpNet) -> IpNet {
+    match net {
+        IpNet::V6(six) if MAPPED.contains(&six) => {
+            let prefix = six.prefix_len() - MAPPED.prefix_len();
+            Ipv4Net::new(last_32(six.addr()), prefix).map_or(net, IpNet::V4)
+        }
+        _ => net,
+    }
+}
 
 /// Networks that an option names; `-` names none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +68,7 @@ impl FromStr for Networks {
                 let part = part.trim();
                 part.parse::<IpNet>()
                     .or_else(|_| part.parse::<IpAddr>().map(IpNet::from))
+                    .map(plain_network)
                     .map_err(|_| format!("`{part}` is neither an address nor a network such as 10.0.0.0/8"))
             })
             .collect::<Result<_, _>>()
@@ -30,11 +77,11 @@ impl FromStr for Networks {
 }
 
 impl Networks {
-    /// Whether one of them holds this address; an IPv4 address may be written as IPv6.
+    /// Whether one of them holds this address, as it is written or by the IPv4 address in it.
     #[must_use]
     pub fn contain(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.0.iter().any(|net| net.contains(&address))
+        let plain = plain(address);
+        self.0.iter().any(|net| net.contains(&plain) || net.contains(&address))
     }
 
     /// These and those of `other`.
@@ -49,8 +96,8 @@ impl Networks {
     /// A `front_door` is one of our own, whatever its address.
     #[must_use]
     pub fn client(&self, peer: IpAddr, front_door: bool, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer.to_canonical();
-        let mut believed = front_door || self.contain(client);
+        let mut client = plain(peer);
+        let mut believed = front_door || self.contain(peer);
         let entries = headers.get_all(FORWARDED_FOR).iter().flat_map(|value| {
             // What is no text names nobody, and ends the walk.
             value.to_str().unwrap_or("?").split(',').map(str::trim)
@@ -60,8 +107,8 @@ impl Networks {
                 break;
             }
             let Ok(named) = entry.parse::<IpAddr>() else { break };
-            client = named.to_canonical();
-            believed = self.contain(client);
+            client = plain(named);
+            believed = self.contain(named);
         }
         client
     }
@@ -73,7 +120,7 @@ pub struct ClientKey(IpAddr);
 
 impl From<IpAddr> for ClientKey {
     fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
+        match plain(address) {
             address @ IpAddr::V4(_) => Self(address),
             IpAddr::V6(six) => Self(Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX)).into()),
         }
@@ -84,7 +131,7 @@ impl From<IpAddr> for ClientKey {
 /// none of those that are exempt: they are bounded by the whole alone.
 #[must_use]
 pub fn holder(address: IpAddr, exempt: &Networks) -> Option<ClientKey> {
-    let counts = !address.to_canonical().is_loopback() && !exempt.contain(address);
+    let counts = !plain(address).is_loopback() && !exempt.contain(address);
     counts.then(|| ClientKey::from(address))
 }
 
@@ -140,11 +187,15 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_written_as_ipv6_is_the_same_client() {
-        assert_eq!(
-            client(LOCAL, "::ffff:127.0.0.1", &["::ffff:198.51.100.1"]),
-            "198.51.100.1"
-        );
+    fn a_proxy_is_trusted_in_every_way_to_write_its_address() {
+        for (proxies, peer) in [
+            (LOCAL, "::ffff:127.0.0.1"),
+            ("192.0.2.0/24", "::ffff:192.0.2.1"),
+            ("192.0.2.0/24", "64:ff9b::192.0.2.1"),
+            ("::ffff:192.0.2.0/120", "192.0.2.1"),
+        ] {
+            assert_eq!(client(proxies, peer, &["::ffff:198.51.100.1"]), "198.51.100.1");
+        }
     }
 
     #[test]
@@ -153,6 +204,80 @@ mod tests {
         assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff::2"));
         assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
         assert_ne!(key("198.51.100.1"), key("198.51.100.2"));
+    }
+
+    const MEANS: [(&str, &str); 9] = [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("64:ff9b::192.0.2.7", "192.0.2.7"),
+        // Private networks behind a translator of their own.
+        ("64:ff9b::10.1.2.3", "10.1.2.3"),
+        // Nobody is there but this machine, which speaks to itself without a translator.
+        ("64:ff9b::127.0.0.1", "64:ff9b::7f00:1"),
+        ("64:ff9b::", "64:ff9b::"),
+        // Another network, for translation inside of one (RFC 8215).
+        ("64:ff9b:1::192.0.2.7", "64:ff9b:1::c000:207"),
+    ];
+
+    #[test]
+    fn an_address_that_stands_for_an_ipv4_address_counts_as_that_one() {
+        for (written, meant) in MEANS {
+            let (written, meant): (IpAddr, IpAddr) = (written.parse().unwrap(), meant.parse().unwrap());
+            assert_eq!(plain(written), meant, "{written}");
+            assert_eq!(ClientKey::from(written), ClientKey::from(meant), "{written}");
+            assert_eq!(
+                client("::ffff:127.0.0.1", "127.0.0.1", &[&written.to_string()]),
+                meant.to_string()
+            );
+        }
+        let translated = |last: &str| ClientKey::from(format!("64:ff9b::198.51.100.{last}").parse::<IpAddr>().unwrap());
+        assert_ne!(translated("1"), translated("2"), "each client has a share of its own");
+    }
+
+    #[test]
+    fn a_network_holds_an_address_in_every_way_to_write_it() {
+        for (networks, address, held) in [
+            ("192.0.2.0/24", "192.0.2.7", true),
+            ("192.0.2.0/24", "::ffff:192.0.2.7", true),
+            ("192.0.2.0/24", "64:ff9b::192.0.2.7", true),
+            ("192.0.2.0/24", "64:ff9b::198.51.100.7", false),
+            ("::ffff:192.0.2.0/120", "192.0.2.7", true),
+            ("::ffff:192.0.2.0/120", "64:ff9b::192.0.2.7", true),
+            ("::ffff:192.0.2.0/120", "192.0.3.7", false),
+            ("::ffff:192.0.2.7", "192.0.2.7", true),
+            ("64:ff9b::/96", "64:ff9b::192.0.2.7", true),
+            ("64:ff9b::/96", "192.0.2.7", false),
+            ("127.0.0.0/8", "64:ff9b::127.0.0.1", false),
+            ("2001:db8::/32", "2001:db8::7", true),
+            ("2001:db8::/32", "192.0.2.7", false),
+        ] {
+            let (networks, address): (Networks, IpAddr) = (networks.parse().unwrap(), address.parse().unwrap());
+            assert_eq!(networks.contain(address), held, "{networks:?} {address}");
+        }
+    }
+
+    #[test]
+    fn who_has_a_share_does_not_depend_on_how_its_address_is_written() {
+        let exempt: Networks = "203.0.113.0/24".parse().unwrap();
+        for (address, has_one) in [
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("::ffff:127.0.0.1", false),
+            ("64:ff9b::127.0.0.1", true),
+            ("203.0.113.9", false),
+            ("::ffff:203.0.113.9", false),
+            ("64:ff9b::203.0.113.9", false),
+            ("198.51.100.9", true),
+            ("64:ff9b::198.51.100.9", true),
+        ] {
+            assert_eq!(
+                holder(address.parse().unwrap(), &exempt).is_some(),
+                has_one,
+                "{address}"
+            );
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Pieces of the servers: serving within bounds, health, shares of clients, tokens, CORS, forwarded addresses, and what a
+//! Pieces of the servers: serving within bounds, TLS, health, shares of clients, tokens, CORS, forwarded addresses, and what a
 //! request for links means.
 
 pub mod admin_token;
@@ -14,3 +14,4 @@ pub mod places;
 pub mod presented;
 pub mod serving;
 pub mod shares;
+pub mod tls;

@@ -42,10 +42,23 @@ impl<K: Hash + Eq + Clone> Places<K> {
     /// As of [`Share::one_more`].
     pub fn take(&self, holder: Vec<K>) -> Result<Place<K>, Over> {
         self.0.lock().take(&holder)?;
-        Ok(Place {
+        Ok(self.place(holder))
+    }
+
+    /// Takes one in the place of another that the same client has just given back.
+    ///
+    /// # Errors
+    /// When all are taken.
+    pub fn take_instead(&self, holder: Vec<K>) -> Result<Place<K>, Over> {
+        self.0.lock().take_instead(&holder)?;
+        Ok(self.place(holder))
+    }
+
+    fn place(&self, holder: Vec<K>) -> Place<K> {
+        Place {
             shares: Arc::clone(&self.0),
             holder,
-        })
+        }
     }
 
     /// How many are taken.
@@ -59,6 +72,25 @@ impl<K: Hash + Eq + Clone> Places<K> {
 mod tests {
     use super::*;
     use crate::server::shares::Part;
+
+    #[test]
+    fn a_client_over_its_share_may_have_another_place_for_one_that_it_gives_back_and_no_further_one() {
+        let places = Places::new(Share {
+            most: 20,
+            part: Part::Tenth,
+        });
+        let mut attacker: Vec<_> = std::iter::from_fn(|| places.take(vec!["a"]).ok()).collect();
+        assert_eq!(attacker.len(), 10);
+        drop(attacker.pop());
+        attacker.push(places.take_instead(vec!["a"]).unwrap());
+        assert_eq!(
+            (places.taken(), places.take(vec!["a"]).unwrap_err()),
+            (10, Over::One(2))
+        );
+        let others: Vec<_> = (0..10).map(|_| places.take(vec![]).unwrap()).collect();
+        assert_eq!(places.take_instead(vec!["a"]).unwrap_err(), Over::All(20));
+        drop(others);
+    }
 
     #[test]
     fn a_place_is_free_again_when_it_is_dropped() {

@@ -86,11 +86,25 @@ impl<K: Hash + Eq + Clone> Shares<K> {
     pub fn take(&mut self, holder: &[K]) -> Result<(), Over> {
         let own = holder.iter().map(|key| self.held_by(key)).max().unwrap_or(0);
         self.share.one_more(self.all, own)?;
+        self.count(holder);
+        Ok(())
+    }
+
+    /// Takes one in the place of another that the same holder has just given back.
+    ///
+    /// # Errors
+    /// When everything is held; nothing is taken then.
+    pub fn take_instead(&mut self, holder: &[K]) -> Result<(), Over> {
+        self.share.one_more(self.all, 0)?;
+        self.count(holder);
+        Ok(())
+    }
+
+    fn count(&mut self, holder: &[K]) {
         self.all += 1;
         for key in holder {
             *self.own.entry(key.clone()).or_insert(0) += 1;
         }
-        Ok(())
     }
 
     /// Gives one back. Who holds nothing any more is forgotten.

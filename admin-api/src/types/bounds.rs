@@ -2,9 +2,10 @@
 //!
 //! A node may run an image that somebody else built, and what it says of itself must not fill the memory of those who read it.
 //! Whatever is over a bound makes the whole answer unusable: half of a lie is no better. The bounds are well above what a node
-//! of the largest cluster says; `docs/access.md` lists them.
+//! of the largest cluster says; `docs/access.md` lists them. Only lists for people are read to their bound and no further: a
+//! node may well have more streams than a reader has room for, and nothing that it does depends on who lists them.
 
-use serde::de::{Error, SeqAccess, Unexpected, Visitor};
+use serde::de::{Error, IgnoredAny, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::marker::PhantomData;
@@ -22,7 +23,7 @@ pub const MAX_LANE: u64 = MAX_WORKERS - 1;
 pub const MAX_LINKS: usize = 2_048;
 /// Most lanes that one request for links may name.
 pub const MAX_LANES_ASKED: usize = 64;
-/// Most publications in one list of a node's report: its own, or those that it carries.
+/// Most publications that are read of one list of a node's report: its own, or those that it carries.
 pub const MAX_REPORTED: usize = 4_096;
 /// Most publications of one node, as its peers know them.
 pub const MAX_PUBLICATIONS: usize = 16_384;
@@ -56,27 +57,52 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct Bounded<T, const MOST: usize>(PhantomData<T>);
+    from.deserialize_seq(Bounded::<T, MOST> {
+        skips: false,
+        of: PhantomData,
+    })
+}
 
-    impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Bounded<T, MOST> {
-        type Value = Vec<T>;
+/// The first entries of a list, at most `MOST`. Those after them are skipped, whatever they are: what is read of an answer at
+/// all is bounded where it comes in.
+pub fn first<'de, D, T, const MOST: usize>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    from.deserialize_seq(Bounded::<T, MOST> {
+        skips: true,
+        of: PhantomData,
+    })
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "a list of at most {MOST} entries")
-        }
+struct Bounded<T, const MOST: usize> {
+    skips: bool,
+    of: PhantomData<T>,
+}
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Vec<T>, A::Error> {
-            let mut list = Vec::new();
-            while let Some(entry) = entries.next_element()? {
-                if list.len() == MOST {
-                    return Err(A::Error::custom(format_args!("more than {MOST} entries")));
-                }
-                list.push(entry);
-            }
-            Ok(list)
-        }
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Bounded<T, MOST> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MOST} entries")
     }
-    from.deserialize_seq(Bounded::<T, MOST>(PhantomData))
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while list.len() < MOST {
+            match entries.next_element()? {
+                Some(entry) => list.push(entry),
+                None => return Ok(list),
+            }
+        }
+        while entries.next_element::<IgnoredAny>()?.is_some() {
+            if !self.skips {
+                return Err(A::Error::custom(format_args!("more than {MOST} entries")));
+            }
+        }
+        Ok(list)
+    }
 }
 
 /// A text of at most `MOST` bytes without control characters, which would write into logs and terminals.
@@ -105,11 +131,21 @@ fn checked_text<E: Error, const MOST: usize>(text: String) -> Result<String, E> 
 
 /// The base URL of a listener: `http://` or `https://`, without blanks.
 pub fn url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let url = text::<D, MAX_URL>(from)?;
-    let is_http = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
-    if !is_http || url.contains(char::is_whitespace) {
-        let expected = "a URL that begins with http:// or https://";
-        return Err(D::Error::invalid_value(Unexpected::Str(clipped(&url)), &expected));
+    let expected = "a URL that begins with http:// or https://";
+    checked_url(text::<D, MAX_URL>(from)?, &["http://", "https://"], expected)
+}
+
+/// The base URL of a listener with TLS, or nothing. What it is for must not end up in clear by a word of the node.
+pub fn optional_secure_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let url = optional_text::<D, MAX_URL>(from)?;
+    url.map(|url| checked_url(url, &["https://"], "a URL that begins with https://"))
+        .transpose()
+}
+
+fn checked_url<E: Error>(url: String, schemes: &[&str], expected: &str) -> Result<String, E> {
+    let is_one = schemes.iter().any(|scheme| url.starts_with(scheme));
+    if !is_one || url.contains(char::is_whitespace) {
+        return Err(E::invalid_value(Unexpected::Str(clipped(&url)), &expected));
     }
     Ok(url)
 }

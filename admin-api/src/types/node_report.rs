@@ -60,6 +60,15 @@ pub struct NodeReport {
     /// Whether clients need tokens. Absent from nodes of a release that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_required: Option<bool>,
+    /// Base URL of its WHIP and WHEP listener for front doors, in HTTPS with the certificate of its admin listener:
+    /// `https://10.0.0.5:3443`. Absent where there is none, and from nodes of a release that knows none: front doors then
+    /// use `clientUrl`.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounds::optional_secure_url"
+    )]
+    pub secure_client_url: Option<String>,
     /// Process id, for people on one machine.
     #[serde(default)]
     pub pid: u32,
@@ -69,11 +78,11 @@ pub struct NodeReport {
     /// The links as this end sees them, ordered by peer and lane.
     #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_LINKS }>")]
     pub links: Vec<LinkReport>,
-    /// Publications whose origin is this node.
-    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_REPORTED }>")]
+    /// Publications whose origin is this node: the first, where there are more than a reader takes.
+    #[serde(deserialize_with = "bounds::first::<_, _, { bounds::MAX_REPORTED }>")]
     pub publications: Vec<PublicationReport>,
-    /// Publications of other nodes that this node carries at present.
-    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_REPORTED }>")]
+    /// Publications of other nodes that this node carries at present: the first, likewise.
+    #[serde(deserialize_with = "bounds::first::<_, _, { bounds::MAX_REPORTED }>")]
     pub carried: Vec<CarriedReport>,
     /// WHEP sessions that are open.
     #[serde(deserialize_with = "bounds::whole::<_, u32, { bounds::MAX_SESSIONS }>")]
@@ -84,6 +93,14 @@ pub struct NodeReport {
     /// Share of the busiest worker's core, 0 to 1.
     #[serde(default, deserialize_with = "bounds::load")]
     pub load: f64,
+}
+
+impl NodeReport {
+    /// Whether a list of publications is as long as one may be: there may be more of them.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.publications.len() >= bounds::MAX_REPORTED || self.carried.len() >= bounds::MAX_REPORTED
+    }
 }
 
 /// `GET /admin/v1/objects`: what a node and its workers hold at present, counted when asked. After sessions have ended and

@@ -6,10 +6,10 @@
 use axum::Router;
 use axum::routing::get;
 use sfumato_admin_api::server::serving::{Bounds, Deadlines, Plain, Serving, serve};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -32,6 +32,13 @@ pub fn short(connections: u32) -> Bounds {
 /// Answers `hello` at `/`.
 pub fn hello() -> Router {
     Router::new().route("/", get(async || "hello"))
+}
+
+/// Connects from an address of this machine.
+pub async fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(from, 0)).unwrap();
+    socket.connect(to).await.unwrap()
 }
 
 /// A listener that serves, until it is told to stop.

@@ -100,6 +100,7 @@ impl FakeNode {
             redis: true,
             redis_problem: None,
             tokens_required: None,
+            secure_client_url: None,
             pid: 0,
             peers: Vec::new(),
             links: links.collect(),

@@ -1,6 +1,8 @@
 //! Options of the commands for Kubernetes.
 
+use crate::crd::pods::UserIds;
 use clap::{ArgAction, Args, ValueEnum};
+use k8s_openapi::api::core::v1::Toleration;
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
 use sfumato_admin_api::program::option_values::{duration, socket_address, whole_number};
 use std::net::SocketAddr;
@@ -34,10 +36,13 @@ pub struct RunArgs {
     /// of its pod, or of the kubeconfig's context.
     #[arg(long, env = "SFUMATO_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,
+    /// Name of this installation, and of its Lease. With the namespace it says in each SfuCluster who looks after it.
+    #[arg(long, env = "SFUMATO_INSTALLATION", value_name = "NAME", default_value = INSTALLATION_NAME, value_parser = installation_name)]
+    pub name: String,
     /// Name under which this process holds the Lease; different for each.
     #[arg(long, env = "SFUMATO_IDENTITY", value_name = "NAME", default_value_t = identity())]
     pub identity: String,
-    /// Work only while holding the Lease `sfu-operator`.
+    /// Work only while holding the Lease of this installation.
     #[arg(long, env = "SFUMATO_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub leader_elect: bool,
     /// After this long without a renewal of the Lease another operator takes over, in whole seconds. The holder renews it
@@ -70,8 +75,37 @@ pub struct RunArgs {
 }
 
 const PACE: &str = "Pace";
+/// What a taint does.
+const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+/// Name of an installation that nobody has named.
+pub const INSTALLATION_NAME: &str = "sfu-operator";
+/// Longest name of an installation, in characters: pods of its Deployment have it in theirs.
+const MAX_NAME: usize = 40;
+
+/// A name that Kubernetes takes for every kind of object.
+fn installation_name(text: &str) -> Result<String, String> {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fits = (1..=MAX_NAME).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && text.chars().all(is_inner);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "use at most {MAX_NAME} lower-case letters, digits and `-`, beginning with a letter: {INSTALLATION_NAME}"
+        ))
+    }
+}
 
 impl RunArgs {
+    /// This installation, apart from all others: `NAMESPACE/NAME`.
+    #[must_use]
+    pub fn installation(&self, namespace: &str) -> String {
+        format!("{namespace}/{}", self.name)
+    }
+
     /// Whether nodes see the operator as a pod, which network policies can name.
     #[must_use]
     pub fn in_cluster(&self) -> bool {
@@ -106,6 +140,9 @@ pub struct ManifestsArgs {
     /// Namespace to run the operator in.
     #[arg(long, value_name = "NAME", default_value = "sfumato-system")]
     pub namespace: String,
+    /// Name of this installation: of its Deployment, its ServiceAccount and its Lease. Several in one namespace need several.
+    #[arg(long, value_name = "NAME", default_value = INSTALLATION_NAME, value_parser = installation_name)]
+    pub name: String,
     /// Image of the operator.
     #[arg(long, value_name = "IMAGE", default_value = concat!("sfumato/sfu-operator:", env!("CARGO_PKG_VERSION")))]
     pub image: String,
@@ -118,9 +155,51 @@ pub struct ManifestsArgs {
     /// How the operator reaches the nodes' admin API. Only `proxy` needs the right to send requests to pods through the API server.
     #[arg(long, value_enum, default_value = "direct")]
     pub node_access: Access,
+    /// Who says as which user the operator's container runs: `fixed`, which is 65532, or the `platform`, as OpenShift does.
+    #[arg(long, value_enum, default_value = "fixed")]
+    pub user_ids: UserIds,
+    /// Label that a host must have to run the operator, besides `kubernetes.io/os=linux`. Repeatable.
+    #[arg(long = "node-selector", value_name = "KEY=VALUE", value_parser = label)]
+    pub node_selector: Vec<(String, String)>,
+    /// Taint of hosts that the operator puts up with: KEY, KEY=VALUE, or either with :EFFECT. Repeatable.
+    #[arg(long = "toleration", value_name = "TAINT", value_parser = toleration)]
+    pub tolerations: Vec<Toleration>,
+    /// PriorityClass of the operator.
+    #[arg(long, value_name = "NAME")]
+    pub priority_class: Option<String>,
     /// Further options of `sfu-operator run`, such as `--node-image=IMAGE`. Repeatable.
     #[arg(long = "arg", value_name = "OPTION", allow_hyphen_values = true)]
     pub args: Vec<String>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = pair.ok_or("write KEY=VALUE, such as pool=system")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn toleration(text: &str) -> Result<Toleration, String> {
+    let (taint, effect) = match text.split_once(':') {
+        Some((taint, effect)) => (taint, Some(effect)),
+        None => (text, None),
+    };
+    if effect.is_some_and(|effect| !EFFECTS.contains(&effect)) {
+        return Err(format!("the effect after `:` is one of {}", EFFECTS.join(", ")));
+    }
+    let (key, value) = match taint.split_once('=') {
+        Some((key, value)) => (key, Some(value)),
+        None => (taint, None),
+    };
+    if key.is_empty() {
+        return Err("write KEY=VALUE:EFFECT, such as dedicated=system:NoSchedule".to_owned());
+    }
+    Ok(Toleration {
+        key: Some(key.to_owned()),
+        operator: Some(if value.is_some() { "Equal" } else { "Exists" }.to_owned()),
+        value: value.map(str::to_owned),
+        effect: effect.map(str::to_owned),
+        ..Toleration::default()
+    })
 }
 
 #[cfg(test)]

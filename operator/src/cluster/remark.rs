@@ -15,6 +15,16 @@ impl Remark {
         Self { reason, message }
     }
 
+    /// Names that are wanted are still taken by what is being deleted.
+    #[must_use]
+    pub fn waiting_for_deletion(names: &[String]) -> Self {
+        let names = names.join(", ");
+        Self::new(
+            "WaitingForDeletion",
+            format!("waiting until Kubernetes has deleted {names}; then they are made anew"),
+        )
+    }
+
     /// What is wanted cannot be carried out, as `problem` says.
     pub fn invalid_spec(problem: impl std::fmt::Display) -> Self {
         Self::new("InvalidSpec", format!("{problem}; what ran before runs on"))

@@ -17,6 +17,8 @@ const MAX_MESSAGE: usize = 1_000;
 #[derive(Debug)]
 pub struct Facts<'a> {
     pub generation: Option<i64>,
+    /// Installation of the operator; empty where there is one at most.
+    pub operator: String,
     pub desired: i32,
     /// By number.
     pub nodes: Vec<NodeFacts>,
@@ -49,8 +51,8 @@ pub struct NodeFacts {
 /// Whether something is not as desired.
 #[must_use]
 pub fn is_busy(status: &SfuClusterStatus) -> bool {
-    let holds = |kind| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");
-    !holds("Ready") || holds("Degraded")
+    let is = |kind, word| status.conditions.iter().any(|c| c.type_ == kind && c.status == word);
+    !is("Ready", "True") || is("Degraded", "True") || is("RedisReady", "False")
 }
 
 /// The status that these facts make. Conditions keep the time of their last transition from `before`.
@@ -64,6 +66,7 @@ pub fn status(facts: &Facts<'_>, before: &SfuClusterStatus, now: Timestamp) -> S
     let mesh_summary = format!("{}/{pairs}", facts.mesh.established_pairs);
     SfuClusterStatus {
         observed_generation: facts.generation,
+        operator: facts.operator.clone(),
         replicas: count(nodes.len()),
         ready_replicas: count(ready),
         streams: nodes.iter().map(|node| node.streams).sum(),
@@ -104,14 +107,16 @@ fn node(facts: &NodeFacts, mesh: &MeshSnapshot) -> NodeStatus {
     let NodeFacts { name, host, ready, .. } = facts;
     let member = mesh.members.iter().find(|member| member.name.as_str() == *name);
     let report = member.and_then(MemberSnapshot::current);
+    // The node itself is the first to know; the platform learns of it by a probe.
+    let draining = report.is_some_and(|report| report.draining);
     NodeStatus {
         host: host.clone(),
         incarnation: member
             .and_then(|m| m.incarnation.as_ref())
             .map(ToString::to_string)
             .unwrap_or_default(),
-        ready: *ready,
-        draining: report.is_some_and(|report| report.draining),
+        ready: *ready && !draining,
+        draining,
         pairs: count(mesh.whole_pairs_of(name)),
         streams: count(member.filter(|_| report.is_some()).map_or(0, |member| member.streams)),
         viewers: count(report.map_or(0, |report| report.viewers)),
@@ -130,6 +135,7 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize) -> 
     // Without `..`: a fact that nobody tells does not compile.
     let Facts {
         generation: _,
+        operator: _,
         desired: _,
         nodes,
         selector: _,

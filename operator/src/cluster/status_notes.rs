@@ -13,6 +13,9 @@ pub const MESH_WHOLE: &str = "MeshWhole";
 /// Reason of the event that pairs have lost their links.
 pub const MESH_BROKEN: &str = "MeshBroken";
 
+/// Reason of a roll that waits for a disruption budget.
+pub const EVICTION_REFUSED: &str = "EvictionRefused";
+
 /// The events between two statuses.
 #[must_use]
 pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
@@ -56,6 +59,12 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     {
         note(Tone::Warning, reason(&stuck.reason), "Starting", &stuck.message);
     }
+    let refused = condition(now, "Progressing").filter(|c| c.reason == EVICTION_REFUSED);
+    if let Some(refused) = refused
+        && condition(before, "Progressing").is_none_or(|c| c.reason != EVICTION_REFUSED)
+    {
+        note(Tone::Warning, EVICTION_REFUSED, "Rolling", &refused.message);
+    }
     let degraded = condition(now, "Degraded").filter(|c| c.status == "True");
     if let Some(degraded) = degraded
         && condition(before, "Degraded").is_none_or(|c| c.status != "True" || c.message != degraded.message)
@@ -84,7 +93,6 @@ fn reason(of_condition: &str) -> &'static str {
         "NameTaken" => "NameTaken",
         "ApplyRefused" => "ApplyRefused",
         "PodsRefused" => "PodsRefused",
-        "StorageRefused" => "StorageRefused",
         ANSWER_REFUSED => ANSWER_REFUSED,
         _ => "Degraded",
     })

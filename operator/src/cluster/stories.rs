@@ -261,7 +261,8 @@ pub fn scenes() -> Vec<Scene> {
             [node(0), node(1).drained(ScaleDown, 1)],
         )
         .acts(&["undrain 1 scaleDown"]),
-        scene("what somebody drained by hand stays so", [node(0), node(1).drained(Manual, 0)]),
+        scene("what somebody drained by hand stays so", [node(0), node(1).drained(Manual, 0)])
+            .tells(&["NodesReady False NotAllReady: 1 of 2 nodes are ready"]),
         scene("a roll begins with the highest node", old())
             .acts(&["drain 2 roll"])
             .tells(&["Progressing True Rolling: draining {2}; 3 of 3 nodes have an older template"]),

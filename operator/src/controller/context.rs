@@ -3,6 +3,7 @@
 use super::build::Settings;
 use super::mesh::meshes::Meshes;
 use super::pace::Pace;
+use super::process::events::Events;
 use super::process::metrics::Metrics;
 use super::rollout::act::Actor;
 use super::stages::apply::Applier;
@@ -25,6 +26,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What every reconcile of a scope shares.
 pub struct Context {
     pub settings: Settings,
+    /// This installation of the operator.
+    pub installation: String,
+    pub events: Events,
     pub pace: Pace,
     pub caches: Caches,
     pub meshes: Arc<Meshes>,
@@ -46,6 +50,8 @@ pub struct Context {
 pub struct Memory {
     /// Since when pods have been on their way out.
     pub leaving: Leaving,
+    /// The other operator that looks after it, if that has been told.
+    pub left_to: Option<String>,
     /// What went wrong last, if that has not come right since.
     pub failing: Option<Failing>,
 }

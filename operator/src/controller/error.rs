@@ -1,8 +1,10 @@
 //! Why a reconcile failed: the errors of its stages in one.
 
+use super::secret::SecretError;
 use super::stages::apply::ApplyError;
 use super::stages::dereference::DereferenceError;
 use super::stages::write_status::StatusError;
+use super::watch::ownership::NAME_TAKEN;
 use sfumato_admin_api::files::TlsError;
 use std::time::Duration;
 
@@ -30,9 +32,13 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Dereference(DereferenceError::Secret {
+                source: SecretError::Taken(_),
+                ..
+            }) => NAME_TAKEN,
             Self::Dereference(DereferenceError::Secret { .. }) | Self::Mesh(_) => "SecretRefused",
             Self::Dereference(DereferenceError::Events(_)) => "EventsRefused",
-            Self::Apply(ApplyError::Taken { .. }) => "NameTaken",
+            Self::Apply(ApplyError::Taken(_)) => NAME_TAKEN,
             Self::Apply(_) => "ApplyRefused",
             Self::Status(_) => "StatusRefused",
             Self::Deadline => "Deadline",

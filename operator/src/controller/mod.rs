@@ -48,7 +48,6 @@ use work::{Part, Work};
 
 /// Longest silence of the API server on an open connection: a little longer than a watch that it ends by itself.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
-pub const LEASE: &str = "sfu-operator";
 
 /// Why the operator ended.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +123,7 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
     let work = Work {
         client: client.clone(),
         settings: settings(args, &namespace),
+        installation: args.installation(&namespace),
         pace: Pace::of(args),
         events: Events::new(client.clone(), args.identity.clone()),
         metrics: Arc::clone(&metrics),
@@ -134,7 +134,7 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
         let elector = Elector::new(
             client,
             &namespace,
-            LEASE,
+            &args.name,
             &args.identity,
             Timing::of(args.lease_duration),
         );

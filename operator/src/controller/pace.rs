@@ -1,8 +1,11 @@
-//! How long the operator waits for what nobody tells it.
+//! How long the operator waits for what nobody tells it, and how much it does at once.
 
 use crate::cli::RunArgs;
 use std::time::Duration;
 
+/// Children that are applied at once, of all clusters together: an API server serves a few hundred requests at once, and others
+/// want some of them.
+pub const APPLIED_AT_ONCE: usize = 16;
 /// How soon something is looked at again while it is not as desired.
 const WHEN_BUSY: Duration = Duration::from_secs(5);
 

@@ -3,20 +3,24 @@
 //!
 //! Whoever is not in order stops after the first of them, and what ran before runs on.
 
-use super::build::{ClusterId, build};
+use super::build::{ClusterId, Wish, build};
 use super::context::Context;
 use super::error::{DEADLINE, Error};
 use super::pace::Pace;
+use super::process::events::about;
 use super::rollout::adjust::adjust;
+use super::rollout::kept_prefix::kept_prefix;
 use super::rollout::last_good::last_good;
-use super::rollout::observe::observe;
+use super::rollout::observe::{give_up_overdue, observe};
+use super::rollout::redis::redis_acts;
 use super::stages::apply::{Applied, ApplyError};
-use super::stages::dereference::Dereferenced;
+use super::stages::dereference::{DereferenceError, Dereferenced};
 use super::stages::facts::{facts, written};
+use super::stages::installation::{left_alone, of_another};
 use super::stages::validate::Invalid;
-use super::watch::caches::{cluster_key, pods_of};
-use super::watch::queue::Key;
-use super::watch::seen::Pod;
+use super::watch::queue::{Key, cluster_key};
+use super::watch::seen::{Pod, owned};
+use crate::cluster::note::{Note, Tone};
 use crate::cluster::remark::Remark;
 use crate::cluster::rollout::{Decision, count_leaving, decide};
 use crate::cluster::status::{COUNTS_EVERY, Facts, is_busy, status};
@@ -25,7 +29,10 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How soon is looked again at what somebody else was changing.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Carries out one object. The scheduler never runs two of these for the same object at once.
 ///
@@ -58,18 +65,25 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         return Ok(Action::await_change());
     }
     let before = written(object);
-    let pods = pods_of(&context.caches.pods, key);
+    if let Some(other) = of_another(object, &before, &context.installation) {
+        return Ok(leave_to(&other, object, key, context));
+    }
+    let pods = context.caches.pods.of(key);
 
-    let wish = match context.validator.validate(key, object).await {
+    let mut wish = match context.validator.validate(key, object).await {
         Ok(wish) => wish,
         Err(invalid) => return leave_as_it_is(object, &invalid, &pods, &before, context).await,
     };
 
     let live = context.caches.nodes_of(&wish.id);
-    let dereferencing = context
-        .dereferencer
-        .dereference(&wish, live.as_deref(), &pods, is_busy(&before));
-    let Dereferenced { secret, trouble } = dereferencing.await?;
+    wish.redis_prefix = kept_prefix(&wish.id, live.as_deref(), &context.caches.pods.uncontrolled(&wish.id));
+    let redis = owned(&context.caches.stateful_sets, &wish.id, &wish.id.redis());
+    let sets = (live.as_deref(), redis.as_deref());
+    let dereferencing = context.dereferencer.dereference(&wish, sets, &pods, is_busy(&before));
+    let Dereferenced { secret, trouble } = match dereferencing.await {
+        Ok(dereferenced) => dereferenced,
+        Err(error) => return without_secret(object, &wish, error, &pods, &before, context).await,
+    };
 
     context.meshes.look_after(&wish, &secret, &pods)?;
     let mesh = context.meshes.snapshot(key);
@@ -78,6 +92,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     let live = context.caches.nodes_of(&wish.id);
     let now = (Timestamp::now(), Instant::now());
     let decision = context.remember(key, |memory| {
+        memory.left_to = None;
         let observation = observe(&wish, live.as_deref(), &pods, &mesh, &memory.leaving, context.pace, now);
         let decision = decide(&observation);
         count_leaving(&mut memory.leaving, &observation, &decision.leaving, now.1);
@@ -87,32 +102,107 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     let Decision {
         replicas,
         surplus: _, // The StatefulSet ends them, as `replicas` says.
-        acts,
+        mut acts,
         progress,
         leaving: _,
     } = decision;
 
-    let Applied { upgrade, refused } = if wish.spec.paused {
+    let mut held_up = None;
+    let Applied {
+        upgrade,
+        refused,
+        waits,
+        again,
+    } = if wish.spec.paused {
         Applied::default()
     } else {
-        let prepared = adjust(build(&wish, &context.settings), &wish, replicas, &context.caches);
+        let in_the_way = context.caches.pods.in_the_way(&wish.id.namespace, &wish.id.nodes());
+        if live.is_none() {
+            acts.extend(give_up_overdue(&in_the_way, context.pace, now.0));
+        }
+        let built = build(&wish, &context.settings);
+        let prepared = adjust(built, &wish, replicas, &context.caches, (&secret, &pods));
         let applied = context.applier.apply(&wish.id, &prepared, &context.caches).await;
-        context.actor.carry_out(&acts, &wish, &pods).await;
+        let redis = owned(&context.caches.stateful_sets, &wish.id, &wish.id.redis());
+        acts.extend(redis_acts(
+            &pods,
+            redis.as_deref(),
+            &mesh,
+            context.pace.lost_after,
+            now.0,
+        ));
+        held_up = context.actor.carry_out(&acts, &wish, &pods).await;
         applied
     };
 
     let facts = Facts {
+        operator: context.installation.clone(),
         paused: wish.spec.paused,
         degraded: refused.as_ref().map(ApplyError::remark).or(trouble),
-        progress: progress.filter(|_| !wish.spec.paused),
+        progress: waits.or(held_up).or(progress).filter(|_| !wish.spec.paused),
         upgrade,
-        ..facts(object, wish.spec.replicas, &pods, &mesh)
+        ..facts(
+            object,
+            wish.spec.replicas,
+            (&pods, &context.caches.deployments_of(&wish.id)),
+            &mesh,
+        )
     };
     let now = status(&facts, &before, Timestamp::now());
     context.status_writer.write(&wish.id, &before, &now).await?;
     match refused {
         Some(error) => Err(error.into()),
+        None if again => Ok(Action::requeue(SOON)),
         None => Ok(look_again(&now, context.pace)),
+    }
+}
+
+/// A cluster of another operator is not touched. That is told once: whatever may change it, a watch shows.
+fn leave_to(other: &str, object: &DynamicObject, key: &Key, context: &Context) -> Action {
+    context.meshes.leave(key);
+    let told = context.remember(key, |memory| memory.left_to.replace(other.to_owned()));
+    if told.as_deref() != Some(other) {
+        let note = Note {
+            tone: Tone::Warning,
+            reason: "OtherOperator",
+            action: "Reconciling",
+            text: left_alone(object, other, &context.installation),
+        };
+        context.events.tell(&about(&ClusterId::of(&object.metadata)), note);
+    }
+    Action::await_change()
+}
+
+/// Without the admin Secret nothing can be carried out. Why there is none is told where a person has to know.
+async fn without_secret(
+    object: &DynamicObject,
+    wish: &Wish,
+    error: DereferenceError,
+    pods: &[Arc<Pod>],
+    before: &SfuClusterStatus,
+    context: &Context,
+) -> Result<Action, Error> {
+    let (degraded, progress) = (error.degraded(), error.waits());
+    if degraded.is_some() || progress.is_some() {
+        let mesh = context.meshes.snapshot(&Key::from(&wish.id));
+        let facts = Facts {
+            operator: context.installation.clone(),
+            degraded,
+            progress,
+            ..facts(
+                object,
+                wish.spec.replicas,
+                (pods, &context.caches.deployments_of(&wish.id)),
+                &mesh,
+            )
+        };
+        let now = status(&facts, before, Timestamp::now());
+        context.status_writer.write(&wish.id, before, &now).await?;
+    }
+    if error.is_passing() {
+        Ok(Action::requeue(SOON))
+    } else {
+        Err(error.into())
     }
 }
 
@@ -133,8 +223,9 @@ async fn leave_as_it_is(
     let mesh = context.meshes.snapshot(&Key::from(&id));
     let desired = kept.map_or(0, |wish| wish.spec.replicas);
     let facts = Facts {
+        operator: context.installation.clone(),
         degraded: Some(Remark::invalid_spec(invalid)),
-        ..facts(object, desired, pods, &mesh)
+        ..facts(object, desired, (pods, &context.caches.deployments_of(&id)), &mesh)
     };
     let now = status(&facts, before, Timestamp::now());
     context.status_writer.write(&id, before, &now).await?;

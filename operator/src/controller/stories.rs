@@ -83,7 +83,7 @@ fn pods_are_treated_and_told_of_as_every_story_says() {
         let decision = decide(&observed);
         let facts = Facts {
             progress: decision.progress.clone(),
-            ..facts(&object, wish.spec.replicas, &pods, &mesh)
+            ..facts(&object, wish.spec.replicas, (&pods, &[]), &mesh)
         };
         let told = status(&facts, &SfuClusterStatus::default(), Timestamp::now());
         check(&scene, &decision, &told, name);

@@ -15,8 +15,9 @@ use super::stages::apply::Applier;
 use super::stages::dereference::Dereferencer;
 use super::stages::validate::Validator;
 use super::stages::write_status::StatusWriter;
-use super::watch::caches::{Caches, Listener, Scope, cluster_key, resource};
-use super::watch::queue::{self, Key, Queue};
+use super::watch::caches::{Caches, Listener, Scope};
+use super::watch::queue::{self, Key, Queue, cluster_key};
+use super::watch::seen::resource;
 use futures::StreamExt;
 use kube::Client;
 use kube::api::DynamicObject;
@@ -53,6 +54,8 @@ impl Part {
 pub struct Work {
     pub client: Client,
     pub settings: Settings,
+    /// This installation of the operator.
+    pub installation: String,
     pub pace: Pace,
     pub events: Events,
     pub metrics: Arc<Metrics>,
@@ -95,6 +98,8 @@ impl Work {
             let client = || self.client.clone();
             let context = Arc::new(Context {
                 settings: self.settings.clone(),
+                installation: self.installation.clone(),
+                events: self.events.clone(),
                 pace: self.pace,
                 caches,
                 validator: Validator::default(),

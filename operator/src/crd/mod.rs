@@ -8,6 +8,7 @@ pub mod auth;
 pub mod duration;
 pub mod ice;
 pub mod pods;
+pub mod quantity;
 pub mod redis;
 pub mod status;
 pub mod web;
@@ -19,6 +20,7 @@ use k8s_openapi::api::core::v1::{
     Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
 };
 use kube::{CustomResource, KubeSchema};
+use pods::UserIds;
 use redis::RedisSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -161,7 +163,11 @@ pub struct SfuClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "pods::resources_schema")]
     pub resources: Option<ResourceRequirements>,
-    /// Labels that a host must have to run nodes.
+    /// Who says as which user and group the containers of all pods run: `Fixed`, which is 65532 and for Redis 999, or the
+    /// `Platform`, as OpenShift does. Never root.
+    #[serde(default)]
+    pub user_ids: UserIds,
+    /// Labels that a host must have to run nodes, besides `kubernetes.io/os: linux`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "pods::map_schema")]
     pub node_selector: BTreeMap<String, String>,
@@ -332,6 +338,7 @@ impl Default for SfuClusterSpec {
             image_pull_policy: None,
             image_pull_secrets: Vec::new(),
             resources: None,
+            user_ids: UserIds::default(),
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
             affinity: None,

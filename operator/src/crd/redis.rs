@@ -1,6 +1,6 @@
 //! Redis, which holds the claims on stream names: one of the operator's, or one that exists already.
 
-use super::pods;
+use super::pods::{self, PodOptions};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -23,20 +23,22 @@ pub struct RedisSpec {
 /// A Redis of the cluster's own: one pod with a generated password.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.storage) == has(oldSelf.storage) && (!has(self.storage) || self.storage == oldSelf.storage)")
-    .message("the storage of a managed Redis cannot change: nothing in it has to be kept, so remove spec.redis.managed and add it again"))]
 pub struct ManagedRedis {
     /// Image with a `redis-server` program. By default the one that the operator was told to use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// A volume to keep claims on, so that they outlast the pod. Without it they are written again by the nodes at once.
+    /// A volume to keep claims on, so that they outlast the pod. Without it they are written again by the nodes at once, and so
+    /// they are when it changes: then Redis gets a new volume, and the old one goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<RedisStorage>,
     /// Processor and memory of the Redis pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "pods::resources_schema")]
     pub resources: Option<ResourceRequirements>,
+    /// Where the Redis pod runs, its labels and annotations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodOptions>,
 }
 
 /// A volume for Redis.
@@ -59,8 +61,8 @@ pub struct RedisStorage {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExternalRedis {
-    /// Key of a Secret with the URL: `redis://:PASSWORD@HOST:6379/0`, or `rediss://...` for TLS. Nodes read it when they
-    /// start.
+    /// Key of a Secret with the URL: `redis://:PASSWORD@HOST:6379/0`, or `rediss://...` for TLS. It may
+    /// change without a restart.
     pub url_secret_ref: SecretKeyRef,
     /// Key of a Secret with the CA that the certificate of a `rediss://` server must come from, PEM; it may change without
     /// a restart. By default the CAs of the node's image, which are those that browsers trust.

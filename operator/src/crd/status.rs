@@ -7,6 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// `status.observedGeneration` of an object that no operator has looked at.
+pub const UNOBSERVED: i64 = -1;
+
 /// State of a cluster, as last observed.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
@@ -14,6 +17,9 @@ pub struct SfuClusterStatus {
     /// Generation of the object that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The operator that looks after this cluster, by the namespace and the name of its installation. Others leave it alone.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub operator: String,
     /// Nodes that exist.
     pub replicas: i32,
     /// Nodes that are ready for new sessions.

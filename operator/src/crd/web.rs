@@ -1,20 +1,24 @@
 //! The front door in a manifest.
 
-use super::pods;
+use super::pods::{self, PodOptions};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Pods of a front door whose manifest names no number, to begin with.
+pub const FIRST_REPLICAS: i32 = 2;
+
 /// The front door.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct WebSpec {
-    /// Pods of the front door, 0 to 16. Local mode has one process.
-    #[serde(default = "default_replicas")]
-    #[schemars(range(min = 0, max = 16))]
-    pub replicas: i32,
+    /// Pods of the front door, 0 to 16. Without it there are 2 at first, and then as many as an autoscaler or `kubectl scale`
+    /// asks of the Deployment `NAME-web`. Local mode has one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i32", range(min = 0, max = 16))]
+    pub replicas: Option<i32>,
     /// Image of the front door. By default the one of the operator's own release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 512))]
@@ -23,6 +27,9 @@ pub struct WebSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "pods::resources_schema")]
     pub resources: Option<ResourceRequirements>,
+    /// Where the pods of the front door run, their labels and annotations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodOptions>,
     /// How the front door is reached.
     #[serde(default)]
     pub service: WebServiceSpec,
@@ -66,17 +73,6 @@ impl ServiceType {
     }
 }
 
-impl Default for WebSpec {
-    fn default() -> Self {
-        Self {
-            replicas: default_replicas(),
-            image: None,
-            resources: None,
-            service: WebServiceSpec::default(),
-        }
-    }
-}
-
 impl Default for WebServiceSpec {
     fn default() -> Self {
         Self {
@@ -87,9 +83,6 @@ impl Default for WebServiceSpec {
     }
 }
 
-fn default_replicas() -> i32 {
-    2
-}
 fn default_port() -> i32 {
     2020
 }

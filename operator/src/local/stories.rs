@@ -54,6 +54,7 @@ fn told(scene: &Scene, mesh: &MeshSnapshot) {
     let decision = decide(&observe(scene.wanted, DEADLINE, &seen, &leaving, now));
     let facts = Facts {
         generation: Some(4),
+        operator: String::new(),
         desired: i32::from(scene.wanted),
         nodes: seen.iter().map(SeenProcess::facts).collect(),
         selector: String::new(),

@@ -7,8 +7,9 @@
 mod schema;
 
 use crate::crd::SfuCluster;
+use crate::crds;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{CustomResourceExt, Resource};
+use kube::Resource;
 pub use schema::{FieldProblem, Unknown};
 use serde_json::Value;
 
@@ -181,8 +182,8 @@ fn check_metadata(value: &Value) -> Result<(), FieldProblem> {
 
 /// The schema of `spec`, as the CRD has it.
 fn spec_schema() -> Option<Value> {
-    let crd = serde_json::to_value(SfuCluster::crd()).ok()?;
-    crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
+    crds::definition()
+        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
         .cloned()
 }
 

@@ -67,7 +67,7 @@ fn an_unknown_field_is_refused_with_its_path_and_a_hint() {
     );
     assert!(
         refusal("{ web: { colour: blue } }")
-            .starts_with("spec.web.colour: unknown field; known here: image, replicas, resources, service")
+            .starts_with("spec.web.colour: unknown field; known here: image, pods, replicas, resources, service")
     );
     let top = parse(
         "f.yaml",

@@ -1,4 +1,4 @@
-//! The three listeners: clients (WHIP and WHEP), admin (operator, peers, front door), health and metrics.
+//! What the listeners serve: clients (WHIP and WHEP), admin (operator, peers, front door), health and metrics.
 
 pub mod admin;
 pub mod clients;
@@ -9,4 +9,3 @@ mod metrics;
 mod path;
 pub mod problem;
 mod refusals;
-pub mod tls;

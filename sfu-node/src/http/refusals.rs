@@ -200,8 +200,12 @@ impl From<Full> for Problem {
             Full::EventStreams(_) => (StatusCode::SERVICE_UNAVAILABLE, "Too many event streams"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "No room"),
         };
+        let wait = match full {
+            Full::Profiles(wait) => wait,
+            _ => RETRY_WHEN_FULL,
+        };
         let detail = format!("{full}: ask another node, or come back later");
-        Self::new(status, title, detail).retry_after(whole_seconds(RETRY_WHEN_FULL))
+        Self::new(status, title, detail).retry_after(whole_seconds(wait))
     }
 }
 

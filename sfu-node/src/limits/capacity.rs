@@ -4,6 +4,7 @@ use super::holder::Holder;
 use parking_lot::Mutex;
 use sfumato_admin_api::server::places::{Place, Places};
 use sfumato_admin_api::server::shares::{Over, Part, Share};
+use std::time::Duration;
 
 /// Most offers of this server that wait for their answers: each holds a transport, for somebody who has not yet shown that
 /// they will play.
@@ -29,6 +30,11 @@ pub enum Full {
     /// Streams of events.
     #[error("{0} event streams of this node are open, as many as may: do without")]
     EventStreams(u32),
+    /// Routers for the payload types of players, each with somebody who is about to connect; one may be free after so long.
+    #[error(
+        "all routers for payload types other than the usual ones are in use, and players are connecting on some of them"
+    )]
+    Profiles(Duration),
     /// Not the node, but what one client may have of it.
     #[error(
         "this client address or token subject has its share of {share} of the {of}, of which more than half are in use \

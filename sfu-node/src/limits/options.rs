@@ -23,7 +23,7 @@ pub struct LimitOptions {
     /// Most POST, PATCH and DELETE requests a second of one client address (IPv6: of one /64); twice as many may come at once
     #[arg(long, env = "SFUMATO_MAX_REQUEST_RATE", value_name = "N", default_value_t = 200, value_parser = whole_number::<u32>(1..=100_000, 200))]
     pub max_request_rate: u32,
-    /// Most connections of the WHIP and WHEP listener. Above half of them, one client address (IPv6: one /64) has at most a
+    /// Most connections of the WHIP and WHEP listeners together. Above half of them, one client address (IPv6: one /64) has at most a
     /// tenth. Each event stream that a front door passes on is one [default: 4096, or twice --max-sessions and 256 more]
     #[arg(long, env = "SFUMATO_MAX_CONNECTIONS", value_name = "N", value_parser = whole_number::<u32>(16..=1_000_000, 4096))]
     pub max_connections: Option<u32>,

@@ -1,10 +1,11 @@
 //! mediasoup workers: each a thread with one main router, one `WebRtcServer` on a port of its own, and small profile
 //! routers for viewers whose payload types differ from the main router's.
 
+use crate::limits::Holder;
 use crate::media::deadline::{MediaError, within};
 use crate::media::inner_addresses::{End, InnerAddresses};
 use crate::media::pipe::InnerPipe;
-use crate::media::profiles::{AllConnected, MAX_PROFILES, ProfileUse, Profiles};
+use crate::media::profiles::{MAX_PROFILES, NoRoom, ProfileUse, Profiles};
 use crate::media::thread_load::ThreadLoad;
 use crate::options::Options;
 use crate::sdp::codec::main_router_codecs;
@@ -118,13 +119,19 @@ impl MediaWorker {
         self.load.sample();
     }
 
-    /// The router for a profile, made on first use. When there are too many, the oldest one on which nobody is connected
+    /// The router for a profile, made on first use by this client. When there are too many, one on which nobody is connected
     /// makes room, see [`Taken::evicted`].
-    pub async fn profile(&self, key: &str, codecs: Vec<RtpCodecCapability>) -> Result<Taken, ProfileError> {
-        let (used, evicted) = self
-            .profiles
-            .take(key, Instant::now())
-            .map_err(|AllConnected| ProfileError::TooMany)?;
+    pub async fn profile(
+        &self,
+        key: &str,
+        codecs: Vec<RtpCodecCapability>,
+        client: &[Holder],
+    ) -> Result<Taken, ProfileError> {
+        let taken = self.profiles.take(key, client, Instant::now());
+        let (used, evicted) = taken.map_err(|no_room| match no_room {
+            NoRoom::AllConnected => ProfileError::TooMany,
+            NoRoom::Connecting(wait) => ProfileError::Connecting(wait),
+        })?;
         let evicted = evicted.and_then(|profile| profile.made().map(Router::id));
         if let Some(evicted) = evicted {
             self.drop_pipes(&[evicted]).await;
@@ -253,6 +260,9 @@ pub enum ProfileError {
     /// The bound is reached.
     #[error("this worker already serves {MAX_PROFILES} sets of payload types")]
     TooMany,
+    /// The same, and others are about to connect on some of them: one may be free after so long.
+    #[error("this worker already serves {MAX_PROFILES} sets of payload types, and players are connecting on some")]
+    Connecting(Duration),
     /// mediasoup failed.
     #[error("{error}")]
     Media {

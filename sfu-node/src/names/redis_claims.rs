@@ -1,12 +1,12 @@
 //! Claims on stream names in Redis, so that two nodes never both own a name for long. Media never waits for Redis: every
 //! call is bounded, and without an answer the peers' own publications decide.
 
-use crate::names::redis_link::{REDIS_DEADLINE, RedisLink};
+use crate::names::redis_link::{Connecting, REDIS_DEADLINE, RedisLink};
 #[cfg(test)]
-use crate::names::redis_link::{RedisSetupError, RedisUrl};
+use crate::names::redis_link::{RedisFiles, RedisSetupError, RedisUrl};
 use crate::names::rights::{CLAIM_LIFE, MAX_GENERATION, Right};
 use parking_lot::Mutex;
-use redis::aio::ConnectionManager;
+use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
 use sfumato_admin_api::types::{Incarnation, NodeName, Peer, PublicationId, StreamName};
 #[cfg(test)]
@@ -150,7 +150,11 @@ impl Claims {
     #[cfg(test)]
     pub fn new((url, ca): (Option<&str>, Option<&Path>), cluster: &str) -> Result<Self, RedisSetupError> {
         let url = url.map(|url| RedisUrl::Given(url.to_owned()));
-        let redis = url.map(|url| RedisLink::new(url, ca)).transpose()?;
+        let files = RedisFiles {
+            ca: ca.map(Path::to_owned),
+            password: None,
+        };
+        let redis = url.map(|url| RedisLink::new(url, &files)).transpose()?;
         Ok(Self::over(redis, cluster))
     }
 
@@ -182,7 +186,7 @@ impl Claims {
     async fn ask<T>(
         &self,
         what: &'static str,
-        call: impl AsyncFnOnce(ConnectionManager) -> Result<T, redis::RedisError>,
+        call: impl AsyncFnOnce(MultiplexedConnection) -> Result<T, redis::RedisError>,
     ) -> Option<T> {
         if self.state.load(Ordering::Relaxed) == AWAY {
             return None;
@@ -193,27 +197,22 @@ impl Claims {
     async fn try_asking<T>(
         &self,
         what: &'static str,
-        call: impl AsyncFnOnce(ConnectionManager) -> Result<T, redis::RedisError>,
+        call: impl AsyncFnOnce(MultiplexedConnection) -> Result<T, redis::RedisError>,
     ) -> Option<T> {
-        let connection = self.redis.as_ref()?.connection();
-        let answer = match tokio::time::timeout(REDIS_DEADLINE, call(connection)).await {
-            Ok(Ok(value)) => {
-                *self.problem.lock() = None;
-                Some(value)
-            }
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "Redis: {what}");
-                *self.problem.lock() = Some(error.to_string());
-                None
-            }
-            Err(_) => {
-                tracing::debug!("Redis: {what}: no answer within {REDIS_DEADLINE:?}");
-                // Whatever Redis has said before tells more.
-                let mut problem = self.problem.lock();
-                problem.get_or_insert_with(|| format!("no answer within {} ms", REDIS_DEADLINE.as_millis()));
-                None
-            }
+        let redis = self.redis.as_ref()?;
+        let connected = redis.connection();
+        let number = connected.number();
+        let (answer, why) = match answer_of(connected.connection, call).await {
+            Ok(value) => (Some(value), None),
+            Err(why) => (None, Some(why)),
         };
+        if let Some(why) = &why {
+            tracing::debug!(error = why.text(), "Redis: {what}");
+            // A server that refuses may refuse for as long as this connection lasts: it is a replica now, or wants another
+            // password, and one that is silent may never be heard again on it.
+            redis.give_up(number);
+        }
+        self.remember(why);
         let now = if answer.is_some() { ANSWERS } else { AWAY };
         if self.state.swap(now, Ordering::Relaxed) != now {
             if now == ANSWERS {
@@ -227,6 +226,15 @@ impl Claims {
             }
         }
         answer
+    }
+
+    /// Keeps the reason of the last failure. Whatever Redis has said before tells more than that it is silent now.
+    fn remember(&self, why: Option<Failure>) {
+        let mut problem = self.problem.lock();
+        match why {
+            Some(Failure::Silence) if problem.is_some() => {}
+            why => *problem = why.map(|why| why.text()),
+        }
     }
 
     /// Writes a claim if nothing stands there, or a claim that may be replaced. What is no claim holds no name: it is
@@ -333,6 +341,39 @@ impl Claims {
             Some(Some(before)) if before == value => Memory::Kept,
             Some(_) => Memory::Forgot,
         }
+    }
+}
+
+/// Why a call came to nothing.
+enum Failure {
+    /// What Redis, or the way to it, says.
+    Refusal(String),
+    Silence,
+}
+
+impl Failure {
+    fn text(&self) -> String {
+        match self {
+            Self::Refusal(text) => text.clone(),
+            Self::Silence => format!("no answer within {} ms", REDIS_DEADLINE.as_millis()),
+        }
+    }
+}
+
+/// Connects, where that has not been done yet, and asks. Each has a time of its own, or a Redis that is far away would never be
+/// reached.
+async fn answer_of<T>(
+    connecting: Connecting,
+    call: impl AsyncFnOnce(MultiplexedConnection) -> Result<T, redis::RedisError>,
+) -> Result<T, Failure> {
+    let connection = within_deadline(connecting).await?;
+    within_deadline(call(connection)).await
+}
+
+async fn within_deadline<T>(asked: impl Future<Output = Result<T, redis::RedisError>>) -> Result<T, Failure> {
+    match tokio::time::timeout(REDIS_DEADLINE, asked).await {
+        Ok(answer) => answer.map_err(|error| Failure::Refusal(error.to_string())),
+        Err(_) => Err(Failure::Silence),
     }
 }
 

@@ -40,17 +40,8 @@ proptest! {
     #[test]
     fn a_damaged_claim_is_no_claim_or_one_within_bounds(
         generation in "[0-9]{1,25}|-[0-9]{1,3}|[0-9]e[0-9]{1,3}|null|\\[{1,200}",
-        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..10),
+        damage in fuzz::damage(10),
     ) {
-        let mut value = claim(&generation);
-        for (at, byte, how) in damage {
-            let at = at.index(value.len());
-            match how {
-                0 => value[at] = byte,
-                1 => value.insert(at, byte),
-                _ => drop(value.remove(at)),
-            }
-        }
-        read(&value);
+        read(&fuzz::damaged(claim(&generation), &damage));
     }
 }

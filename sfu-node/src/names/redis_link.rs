@@ -1,8 +1,10 @@
-//! The connection to Redis: made when it is first needed and again whenever it is lost, over TLS where the URL says so.
+//! The connection to Redis: made when it is first needed and again after every failure, over TLS where the URL says so.
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, IntoConnectionInfo, RedisError, TlsCertificates};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates};
 use sfumato_admin_api::files::{FollowedFile, Rules};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,13 +22,32 @@ pub enum RedisUrl {
     InFile(PathBuf),
 }
 
-/// A connection that mends itself, and is another one when the file with its URL or its CA has changed.
+/// Files besides that of the URL; all are followed.
+#[derive(Debug, Clone, Default)]
+pub struct RedisFiles {
+    /// CAs, PEM; else those of the system.
+    pub ca: Option<PathBuf>,
+    /// The password, on the first line, instead of the URL's.
+    pub password: Option<PathBuf>,
+}
+
+/// The way to Redis. Whatever fails on a connection, the next call gets a new one: a server that has been made a replica, one
+/// whose password has changed, and one that is reached by another address now are all left that way.
 pub struct RedisLink {
     url: Text,
-    /// CAs in a file, PEM; else those of the system.
+    password: Option<FollowedFile<String>>,
     ca: Option<FollowedFile<String>>,
     made: Mutex<Made>,
 }
+
+/// A connection, and which one it is.
+pub struct Connected {
+    pub connection: Connecting,
+    number: u64,
+}
+
+/// A connection that is made when somebody waits for it; all who do wait for the same one.
+pub type Connecting = Shared<BoxFuture<'static, Result<MultiplexedConnection, RedisError>>>;
 
 /// A text that is given, or that of a file.
 enum Text {
@@ -34,11 +55,20 @@ enum Text {
     Followed(FollowedFile<String>),
 }
 
+/// What a connection is made of.
+#[derive(Clone, PartialEq, Eq)]
+struct Source {
+    url: Arc<String>,
+    password: Option<Arc<String>>,
+    ca: Option<Arc<String>>,
+}
+
 /// The connection of the moment, and what it was made of.
 struct Made {
-    url: Arc<String>,
-    ca: Option<Arc<String>>,
-    connection: ConnectionManager,
+    source: Source,
+    client: Client,
+    connection: Connecting,
+    number: u64,
 }
 
 /// There is no way to Redis.
@@ -54,6 +84,13 @@ pub enum RedisSetupError {
         path: String,
         source: std::io::Error,
     },
+    /// The file with the password cannot be used.
+    #[error("--redis-password-file {path}: {source}")]
+    PasswordFile {
+        /// The file.
+        path: String,
+        source: std::io::Error,
+    },
     /// The file with the CA cannot be used.
     #[error("--redis-ca {path}: {source}")]
     Ca {
@@ -64,8 +101,8 @@ pub enum RedisSetupError {
 }
 
 impl RedisLink {
-    /// Connects to nothing yet. Must be called within a Tokio runtime.
-    pub fn new(url: RedisUrl, ca: Option<&Path>) -> Result<Self, RedisSetupError> {
+    /// Connects to nothing yet.
+    pub fn new(url: RedisUrl, files: &RedisFiles) -> Result<Self, RedisSetupError> {
         let url = match url {
             RedisUrl::Given(url) => Text::Fixed(Arc::new(url)),
             RedisUrl::InFile(path) => {
@@ -79,31 +116,89 @@ impl RedisLink {
         };
         let now = Instant::now();
         let current = url.current(now);
-        let ca = ca.map(|path| follow_ca(path, &current)).transpose()?;
-        let pem = ca.as_ref().map(|ca| ca.versions(now).current);
-        let made = Mutex::new(Made {
-            connection: connection(&current, pem.as_deref().map(String::as_str))?,
-            url: current,
-            ca: pem,
-        });
-        Ok(Self { url, ca, made })
+        let ca = files.ca.as_deref().map(|path| follow_ca(path, &current)).transpose()?;
+        let password = files.password.as_deref().map(follow_password).transpose()?;
+        let source = Source::read(&url, password.as_ref(), ca.as_ref(), now);
+        let made = Mutex::new(Made::of(source, 0)?);
+        Ok(Self {
+            url,
+            password,
+            ca,
+            made,
+        })
     }
 
-    /// The connection of the moment.
-    pub fn connection(&self) -> ConnectionManager {
-        let now = Instant::now();
-        let url = self.url.current(now);
-        let pem = self.ca.as_ref().map(|ca| ca.versions(now).current);
+    /// The connection of the moment: a new one when a file has changed, or the one before has failed.
+    pub fn connection(&self) -> Connected {
+        let now = Source::read(&self.url, self.password.as_ref(), self.ca.as_ref(), Instant::now());
         let mut made = self.made.lock();
-        if made.url != url || made.ca != pem {
-            match connection(&url, pem.as_deref().map(String::as_str)) {
-                Ok(connection) => made.connection = connection,
-                // Both files were found usable, each by itself. What was made before stays, and this is said once a change.
-                Err(error) => tracing::warn!(%error, "no connection to Redis can be made as its files say now"),
+        if made.source != now {
+            match Made::of(now.clone(), made.number + 1) {
+                Ok(anew) => *made = anew,
+                // The files were found usable, each by itself. What was made before stays, and this is said once a change.
+                Err(error) => {
+                    tracing::warn!(%error, "no connection to Redis can be made as its files say now");
+                    made.source = now;
+                }
             }
-            (made.url, made.ca) = (url, pem);
         }
-        made.connection.clone()
+        Connected {
+            connection: made.connection.clone(),
+            number: made.number,
+        }
+    }
+
+    /// Gives a connection up, on which something has failed. Another one that was made meanwhile stays.
+    pub fn give_up(&self, failed: u64) {
+        let mut made = self.made.lock();
+        if made.number == failed {
+            made.connection = connect(made.client.clone());
+            made.number += 1;
+        }
+    }
+}
+
+impl Connected {
+    /// Which one it is, for [`RedisLink::give_up`].
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Source {
+    fn read(
+        url: &Text,
+        password: Option<&FollowedFile<String>>,
+        ca: Option<&FollowedFile<String>>,
+        now: Instant,
+    ) -> Self {
+        let current = |file: &FollowedFile<String>| file.versions(now).current;
+        Self {
+            url: url.current(now),
+            password: password.map(current),
+            ca: ca.map(current),
+        }
+    }
+
+    fn client(&self) -> Result<Client, RedisError> {
+        let info = self.url.as_str().into_connection_info()?;
+        let info = match &self.password {
+            Some(password) => with_password(info, password),
+            None => info,
+        };
+        client(info, self.ca.as_deref().map(String::as_str))
+    }
+}
+
+impl Made {
+    fn of(source: Source, number: u64) -> Result<Self, RedisError> {
+        let client = source.client()?;
+        Ok(Self {
+            source,
+            connection: connect(client.clone()),
+            client,
+            number,
+        })
     }
 }
 
@@ -127,7 +222,7 @@ fn usable_url(text: &str) -> Result<String, String> {
 
 fn follow_ca(path: &Path, url: &str) -> Result<FollowedFile<String>, RedisSetupError> {
     let url = url.to_owned();
-    let usable = move |pem: &str| match client(&url, Some(pem)) {
+    let usable = move |pem: &str| match client(url.as_str(), Some(pem)) {
         Ok(_) => Ok(pem.to_owned()),
         Err(error) => Err(error.to_string()),
     };
@@ -137,22 +232,38 @@ fn follow_ca(path: &Path, url: &str) -> Result<FollowedFile<String>, RedisSetupE
     })
 }
 
-fn client(url: &str, ca: Option<&str>) -> Result<Client, RedisError> {
+fn follow_password(path: &Path) -> Result<FollowedFile<String>, RedisSetupError> {
+    let usable = |text: &str| match text.lines().next().unwrap_or_default().trim() {
+        "" => Err("its first line must be the password of Redis".to_owned()),
+        password => Ok(password.to_owned()),
+    };
+    FollowedFile::open(path, Rules::new(usable)).map_err(|source| RedisSetupError::PasswordFile {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn with_password(info: ConnectionInfo, password: &str) -> ConnectionInfo {
+    let settings = info.redis_settings().clone().set_password(password);
+    info.set_redis_settings(settings)
+}
+
+fn client(at: impl IntoConnectionInfo, ca: Option<&str>) -> Result<Client, RedisError> {
     let Some(ca) = ca else {
-        return Client::open(url);
+        return Client::open(at);
     };
     let certificates = TlsCertificates {
         client_tls: None,
         root_cert: Some(ca.as_bytes().to_vec()),
     };
-    Client::build_with_tls(url, certificates)
+    Client::build_with_tls(at, certificates)
 }
 
-fn connection(url: &str, ca: Option<&str>) -> Result<ConnectionManager, RedisError> {
-    let config = ConnectionManagerConfig::new()
+/// Not the client library's `ConnectionManager`: that one never connects again after a refusal, such as of a password.
+fn connect(client: Client) -> Connecting {
+    let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(REDIS_DEADLINE))
-        .set_response_timeout(Some(REDIS_DEADLINE))
-        .set_number_of_retries(1)
-        .set_max_delay(REDIS_DEADLINE);
-    ConnectionManager::new_lazy_with_config(client(url, ca)?, config)
+        .set_response_timeout(Some(REDIS_DEADLINE));
+    let connecting = async move { client.get_multiplexed_async_connection_with_config(&config).await };
+    connecting.boxed().shared()
 }

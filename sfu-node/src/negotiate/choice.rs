@@ -1,7 +1,8 @@
 //! Which track a viewer's m-section gets, and on which router: the main one where the payload types agree, else a profile
 //! router made for the viewer's.
 
-use super::Refusal;
+use super::{Client, Refusal};
+use crate::limits::Full;
 use crate::media::worker::{MediaWorker, ProfileError, Taken};
 use crate::node::Node;
 use crate::sdp::SdpError;
@@ -76,6 +77,7 @@ impl Node {
         local: &Arc<LocalStream>,
         worker: &Arc<MediaWorker>,
         choices: &[Option<Choice<'_>>],
+        client: &Client,
     ) -> Result<Option<(Router, Seat)>, Refusal> {
         self.check_viewers(local.viewers())?;
         let chosen: Vec<&Choice<'_>> = choices.iter().flatten().collect();
@@ -98,9 +100,11 @@ impl Node {
             key.push(format!("{}@{}", codec.key(), payload_type.unwrap_or(0)));
             codecs.push(codec.capability(payload_type, Vec::new()));
         }
-        let Taken { router, used, evicted } = match worker.profile(&key.join("+"), codecs).await {
+        let taken = worker.profile(&key.join("+"), codecs, &client.holder).await;
+        let Taken { router, used, evicted } = match taken {
             Ok(taken) => taken,
             Err(ProfileError::TooMany) => return Ok(None),
+            Err(ProfileError::Connecting(wait)) => return Err(self.no_room(Full::Profiles(wait))),
             Err(ProfileError::Media { error, evicted }) => {
                 self.clear_evicted(evicted).await;
                 return Err(error.into());

@@ -80,7 +80,7 @@ impl Node {
         let seated = if misreads_our_extensions(&offer, client) {
             None
         } else {
-            self.seat(&local, &worker, &choices).await?
+            self.seat(&local, &worker, &choices, client).await?
         };
         let Some((router, seat)) = seated else {
             let found = (local, fetched);

@@ -95,9 +95,8 @@ impl Node {
             admin_url: options.admin_base_url(),
             client_url: options.client_base_url(),
         };
-        let redis = options
-            .redis()
-            .map(|url| RedisLink::new(url, options.redis_ca.as_deref()));
+        let files = options.redis_files();
+        let redis = options.redis().map(|url| RedisLink::new(url, &files));
         let names = Names::new(redis.transpose()?, &options.cluster);
         let (inbox, news) = mpsc::unbounded_channel();
         let node = Self {

@@ -32,6 +32,7 @@ impl Node {
             redis: self.names.claims.healthy(),
             redis_problem: self.names.claims.problem().as_deref().map(fitting_text),
             tokens_required: Some(self.gate.is_closed()),
+            secure_client_url: self.options.secure_client_url(),
             pid: std::process::id(),
             peers: self.streams.peers.list(),
             links: self.links.reports(Instant::now()),

@@ -5,7 +5,7 @@ pub mod ice_server;
 use crate::access::AccessOptions;
 use crate::limits::LimitOptions;
 use crate::media::inner_addresses;
-use crate::names::redis_link::RedisUrl;
+use crate::names::redis_link::{RedisFiles, RedisUrl};
 use clap::{ArgAction, Parser, ValueEnum};
 use ice_server::IceServer;
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
@@ -57,16 +57,26 @@ pub struct Options {
     /// [default: the address that each listener has]
     #[arg(long, env = "SFUMATO_ADVERTISE_IP", value_parser = specific_ip)]
     pub advertise_ip: Option<IpAddr>,
-    /// Base URL at which the front door reaches that listener [default: http://LISTEN]
+    /// Base URL of that listener, for clients, and for front doors where there is no --secure-listen [default: http://LISTEN]
     #[arg(long, env = "SFUMATO_CLIENT_URL", value_parser = base_url)]
     pub client_url: Option<String>,
+    /// Address of a second WHIP and WHEP listener, for front doors: HTTPS with the admin listener's certificate, so that
+    /// clients' tokens do not cross the network in clear [default: none]
+    #[arg(
+        long,
+        env = "SFUMATO_SECURE_LISTEN",
+        value_parser = socket_address,
+        requires = "admin_tls_cert"
+    )]
+    pub secure_listen: Option<SocketAddr>,
     /// Address of the admin listener (HTTP)
     #[arg(long, env = "SFUMATO_ADMIN_LISTEN", default_value = "127.0.0.1:4001", value_parser = socket_address)]
     pub admin_listen: SocketAddr,
     /// Base URL at which operator and peers reach the admin listener [default: http://ADMIN_LISTEN]
     #[arg(long, env = "SFUMATO_ADMIN_URL", value_parser = base_url)]
     pub admin_url: Option<String>,
-    /// Certificate of the admin listener, PEM; it is then HTTPS. Read again when it changes, as are the two below
+    /// Certificate of the admin listener and of --secure-listen, PEM; the former is then HTTPS. Read again when it changes, as
+    /// are the two below
     #[arg(
         long,
         env = "SFUMATO_ADMIN_TLS_CERT",
@@ -152,6 +162,9 @@ pub struct Options {
         conflicts_with = "redis_url"
     )]
     pub redis_url_file: Option<PathBuf>,
+    /// File with the password of Redis on its first line, instead of one in the URL; read again when it changes
+    #[arg(long, env = "SFUMATO_REDIS_PASSWORD_FILE", value_name = "FILE")]
+    pub redis_password_file: Option<PathBuf>,
     /// CA that the certificate of a rediss:// server must come from, PEM; read again when it changes [default: the CAs of
     /// the system]
     #[arg(long, env = "SFUMATO_REDIS_CA", value_name = "FILE")]
@@ -226,6 +239,12 @@ impl Options {
         if self.redis_ca.is_some() && !has_tls && self.redis_url_file.is_none() {
             return Err("--redis-ca is for a Redis with TLS: give --redis-url such as rediss://redis:6379".to_owned());
         }
+        if self.redis_password_file.is_some() && self.redis().is_none() {
+            return Err(
+                "--redis-password-file is for a Redis: give --redis-url such as redis://127.0.0.1:6379, or --redis-url-file"
+                    .to_owned(),
+            );
+        }
         let last = u32::from(self.media_port) + u32::from(self.worker_count()) - 1;
         if last > u32::from(u16::MAX) {
             return Err(format!(
@@ -250,6 +269,14 @@ impl Options {
         file.or_else(|| self.redis_url.clone().map(RedisUrl::Given))
     }
 
+    /// What else of Redis is in files.
+    pub fn redis_files(&self) -> RedisFiles {
+        RedisFiles {
+            ca: self.redis_ca.clone(),
+            password: self.redis_password_file.clone(),
+        }
+    }
+
     /// Whether the URL of Redis has a password and came by these arguments, which other users of this machine can see.
     pub fn shows_redis_password(&self, arguments: impl IntoIterator<Item = OsString>) -> bool {
         let Some(url) = &self.redis_url else { return false };
@@ -266,10 +293,16 @@ impl Options {
         self.admin_url.clone().unwrap_or_else(own)
     }
 
-    /// Base URL at which the front door reaches the listener for clients.
+    /// Base URL of the listener for clients.
     pub fn client_base_url(&self) -> String {
         let own = || format!("http://{}", self.advertised(self.listen));
         self.client_url.clone().unwrap_or_else(own)
+    }
+
+    /// Base URL at which front doors reach their own listener, if there is one.
+    pub fn secure_client_url(&self) -> Option<String> {
+        let listen = self.secure_listen?;
+        Some(format!("https://{}", self.advertised(listen)))
     }
 
     fn advertised(&self, listen: SocketAddr) -> SocketAddr {

@@ -1,7 +1,7 @@
 //! Claims on a real `redis-server`.
 
 use crate::names::redis_claims::{Claim, Claimed, Claims, Memory, Refreshed};
-use crate::names::redis_link::{RedisLink, RedisUrl};
+use crate::names::redis_link::{RedisFiles, RedisLink, RedisUrl};
 use crate::names::rights::MAX_GENERATION;
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
@@ -28,12 +28,15 @@ impl Redis {
     }
 
     /// With this option for the port, and further ones.
-    fn start_with(port_option: &str, options: &[&str]) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+    pub(super) fn start_with(port_option: &str, options: &[&str]) -> Self {
+        let any = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = any.local_addr().unwrap().port();
+        drop(any);
+        Self::start_at(port, port_option, options)
+    }
+
+    /// At a port that may have been another one's before.
+    pub(super) fn start_at(port: u16, port_option: &str, options: &[&str]) -> Self {
         let dir = std::env::temp_dir().join(format!("sfu-node-claims-{port}"));
         std::fs::create_dir_all(&dir).unwrap();
         let child = Command::new("redis-server")
@@ -75,8 +78,12 @@ impl Redis {
         assert!(done.unwrap().success());
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Another client of it.
-    async fn connection(&self) -> MultiplexedConnection {
+    pub(super) async fn connection(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
@@ -124,7 +131,7 @@ impl Drop for Redis {
     }
 }
 
-fn peer(incarnation: &str) -> Peer {
+pub(super) fn peer(incarnation: &str) -> Peer {
     Peer {
         name: "sfu-1".parse().unwrap(),
         incarnation: incarnation.parse().unwrap(),
@@ -400,21 +407,26 @@ async fn while_redis_is_known_to_be_away_only_the_watch_asks_it() {
     assert!(matches!(claims.claim(&stream, &claim("a", 1)).await, Claimed::Ours));
 }
 
-/// A CA, and a certificate of it for 127.0.0.1 with its key, in files.
-struct TlsFiles {
-    ca: NamedTempFile,
-    certificate: NamedTempFile,
-    key: NamedTempFile,
+/// A CA, and a certificate of it with its key, in files.
+pub(super) struct TlsFiles {
+    pub(super) ca: NamedTempFile,
+    pub(super) certificate: NamedTempFile,
+    pub(super) key: NamedTempFile,
 }
 
 impl TlsFiles {
     fn new() -> Self {
+        Self::of("127.0.0.1")
+    }
+
+    /// With a certificate for this name or address.
+    pub(super) fn of(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &ca).unwrap();
         Self {
             ca: file(&ca.pem()),
@@ -424,7 +436,7 @@ impl TlsFiles {
     }
 }
 
-fn file(text: &str) -> NamedTempFile {
+pub(super) fn file(text: &str) -> NamedTempFile {
     let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
     file
@@ -482,7 +494,7 @@ async fn a_url_in_a_file_is_followed_and_what_is_wrong_with_it_is_said_without_i
     let redis = Redis::start_with("--port", &["--requirepass", "hunter2"]);
     let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}\n", redis.port);
     let file = file(&url("wrong"));
-    let link = || RedisLink::new(RedisUrl::InFile(file.path().to_owned()), None);
+    let link = || RedisLink::new(RedisUrl::InFile(file.path().to_owned()), &RedisFiles::default());
     let claims = Claims::over(Some(link().unwrap()), "test");
     let me = peer("0.a");
     assert_eq!(claims.watch(&me).await, Memory::Away);

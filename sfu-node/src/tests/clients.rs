@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use sfumato_admin_api::server::admin_token::Accepted;
+use sfumato_admin_api::server::forwarded;
 use sfumato_admin_api::types::{PROBLEM_JSON, Problem};
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -77,6 +78,21 @@ impl Site {
 
     pub async fn post(&self, path: &str, offer: &str) -> Reply {
         self.ask(Method::POST, path, &[SDP, BROWSER], offer.to_owned()).await
+    }
+
+    /// POSTs an offer as a front door passes on what a client at this address sends.
+    pub async fn post_from(&self, address: &str, path: &str, offer: &str, more: &[(&str, &str)]) -> Reply {
+        let mut signed = HeaderMap::from_iter([(forwarded::FORWARDED_FOR, address.parse().unwrap())]);
+        forwarded::sign(&mut signed, ADMIN_TOKEN);
+        let proof = signed[forwarded::PROOF].to_str().unwrap();
+        let mut headers = vec![
+            SDP,
+            BROWSER,
+            ("x-forwarded-for", address),
+            ("sfumato-forwarded-proof", proof),
+        ];
+        headers.extend_from_slice(more);
+        self.ask(Method::POST, path, &headers, offer.to_owned()).await
     }
 
     /// Opens a session with a captured offer.

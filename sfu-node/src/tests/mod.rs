@@ -9,6 +9,8 @@ mod codecs;
 mod conformance;
 mod drain;
 mod extensions;
+mod front_doors;
+#[path = "../../../admin-api/tests/support/fuzz.rs"]
 pub mod fuzz;
 mod fuzz_descriptions;
 mod hostile;
@@ -18,6 +20,7 @@ mod metrics;
 mod names;
 mod offers;
 mod quirks;
+mod redis_refusals;
 mod sessions;
 mod shares;
 mod whep;

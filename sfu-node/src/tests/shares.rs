@@ -1,30 +1,14 @@
 //! One client takes all that it can get, and others still get in.
 
-use super::clients::{ADMIN_TOKEN, BROWSER, Reply, SDP, Site};
+use super::clients::{Reply, Site};
 use super::offers::captured;
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use sfumato_admin_api::server::forwarded;
+use axum::http::{Method, StatusCode, header};
 use sfumato_admin_api::types::Problem;
 
 const ATTACKER: &str = "198.51.100.1";
 const GOOD: &str = "203.0.113.7";
 
 impl Site {
-    /// POSTs an offer as a front door passes on what a client at this address sends.
-    async fn post_from(&self, address: &str, path: &str, offer: &str, more: &[(&str, &str)]) -> Reply {
-        let mut signed = HeaderMap::from_iter([(forwarded::FORWARDED_FOR, address.parse().unwrap())]);
-        forwarded::sign(&mut signed, ADMIN_TOKEN);
-        let proof = signed[forwarded::PROOF].to_str().unwrap();
-        let mut headers = vec![
-            SDP,
-            BROWSER,
-            ("x-forwarded-for", address),
-            ("sfumato-forwarded-proof", proof),
-        ];
-        headers.extend_from_slice(more);
-        self.ask(Method::POST, path, &headers, offer.to_owned()).await
-    }
-
     /// Publishes under new names until that is refused; answers how many it was, and the refusal.
     async fn fill_from(&self, address: &str, more: &[(&str, &str)]) -> (usize, Reply) {
         for n in 0..100 {

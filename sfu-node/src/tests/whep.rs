@@ -4,7 +4,7 @@
 use super::clients::{BROWSER, Reply, SDP, SDPFRAG, Site, answer_to, restart, trickle, values};
 use super::offers::{CAPTURED, captured};
 use crate::media::inner_addresses::End;
-use crate::media::profiles::MAX_PROFILES;
+use crate::media::profiles::{CONNECT_TIME, MAX_PROFILES};
 use crate::sessions::session::Role;
 use axum::http::Method;
 use std::net::UdpSocket;
@@ -344,24 +344,32 @@ async fn more_sets_of_payload_types_with_connected_viewers_than_there_are_router
     );
 }
 
+const ATTACKER: &str = "198.51.100.1";
+const GOOD: &str = "203.0.113.7";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn offers_of_many_payload_types_that_never_connect_keep_no_good_player_out() {
+async fn offers_of_many_payload_types_from_one_address_keep_no_good_player_out_and_cost_none_its_router() {
     let site = with_stream(&[]).await;
     let transports = async || site.node.workers.get(0).main.dump().await.unwrap().transport_ids.len();
     let before = transports().await;
     let mut hostile = Vec::new();
-    // Twice as many as there are places, each a router of its own.
-    for number in 0..2 * MAX_PROFILES {
-        let reply = site.post("/whep/demo", &exotic(number)).await;
-        assert_eq!(reply.status, 201, "{number}: {}", reply.body);
-        hostile.push(reply.location());
-    }
-    let good = site.open("/whep/demo", "firefox-whep").await.location();
-    site.node.on_connected(good.rsplit('/').next().unwrap()).await;
-    // Those who come after it do not cost it its router.
-    for number in 0..2 * MAX_PROFILES {
-        assert_eq!(site.post("/whep/demo", &exotic(number)).await.status, 201, "{number}");
-    }
+    let mut flood = async || {
+        // More than there are places, each a router of its own.
+        for number in 0..2 * MAX_PROFILES {
+            let reply = site.post_from(ATTACKER, "/whep/demo", &exotic(number), &[]).await;
+            assert_eq!(reply.status, 201, "{number}: {}", reply.body);
+            hostile.push(reply.location());
+        }
+    };
+    flood().await;
+    let good = site.post_from(GOOD, "/whep/demo", captured("firefox-whep"), &[]).await;
+    assert_eq!(good.status, 201, "{}", good.body);
+    let good = good.location();
+    // It has not connected yet.
+    flood().await;
+    let session = site.node.sessions.get(good.rsplit('/').next().unwrap());
+    assert!(session.unwrap().set_connected(), "its router is there");
+    flood().await;
     assert_eq!(
         site.ask(Method::GET, &good, &[], "").await.status,
         204,
@@ -372,23 +380,44 @@ async fn offers_of_many_payload_types_that_never_connect_keep_no_good_player_out
         .await
         .refused(404, "session");
     assert!(ended.detail.contains("needed its router"), "{ended:?}");
-    assert_eq!(site.node.workers.get(0).profile_count(), MAX_PROFILES);
+    let profiles = site.node.workers.get(0).profile_count();
+    assert_eq!(
+        profiles,
+        MAX_PROFILES / 2 + 1,
+        "half for one address, and that of the good player"
+    );
     // One pipe on the main router for each profile router that is left, and nothing of those that made room.
     let deadline = Instant::now() + Duration::from_secs(10);
-    while transports().await != before + MAX_PROFILES {
+    while transports().await != before + profiles {
         assert!(Instant::now() < deadline, "{} transports", transports().await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_a_client_is_connecting_on_each_router_another_is_told_when_to_come_back() {
+    let site = with_stream(&[]).await;
+    for number in 0..MAX_PROFILES {
+        let address = format!("198.51.100.{number}");
+        let reply = site.post_from(&address, "/whep/demo", &exotic(number), &[]).await;
+        assert_eq!(reply.status, 201, "{number}: {}", reply.body);
+    }
+    let late = site.post_from(GOOD, "/whep/demo", &exotic(MAX_PROFILES), &[]).await;
+    let problem = late.refused(503, "");
+    assert!(problem.detail.contains("connecting"), "{problem:?}");
+    let after: u64 = late.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=CONNECT_TIME.as_secs()).contains(&after), "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_player_that_connects_when_its_router_has_made_room_is_ended_with_the_reason() {
     let site = with_stream(&[]).await;
-    let first = site.post("/whep/demo", &exotic(0)).await.location();
+    let first = site.post_from(ATTACKER, "/whep/demo", &exotic(0), &[]).await.location();
     let id = first.rsplit('/').next().unwrap();
     let session = site.node.sessions.get(id).unwrap();
     for number in 1..=MAX_PROFILES {
-        assert_eq!(site.post("/whep/demo", &exotic(number)).await.status, 201);
+        let reply = site.post_from(ATTACKER, "/whep/demo", &exotic(number), &[]).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
     }
     assert!(!session.set_connected(), "its router is gone");
     let ended = site.ask(Method::GET, &first, &[], "").await.refused(404, "session");

@@ -71,9 +71,7 @@ impl FakeNode {
             .with_state(report.clone())
             .route("/admin/v1/observer", post(observer))
             .with_state(tokens);
-        let client_app = Router::new()
-            .fallback(any(client))
-            .with_state((answer, Arc::clone(&seen)));
+        let client_app = clients(answer, Arc::clone(&seen));
         Self {
             peer,
             report,
@@ -183,6 +181,7 @@ fn healthy(peer: &Peer) -> NodeReport {
         redis: true,
         redis_problem: None,
         tokens_required: None,
+        secure_client_url: None,
         pid: std::process::id(),
         peers: vec![],
         links: vec![],
@@ -205,6 +204,11 @@ async fn node_report(
         let _ = tokio::time::timeout(wait.min(Duration::from_secs(5)), changed).await;
     }
     Json(report.borrow().clone())
+}
+
+/// What a client listener serves: these answers, and what was asked is written down.
+pub fn clients(answer: Answer, seen: Arc<Mutex<Vec<Seen>>>) -> Router {
+    Router::new().fallback(any(client)).with_state((answer, seen))
 }
 
 type ClientState = (Answer, Arc<Mutex<Vec<Seen>>>);

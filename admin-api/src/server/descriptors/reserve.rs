@@ -9,6 +9,14 @@ use std::sync::Arc;
 /// How many probes are answered at a time by a process without descriptors.
 const KEPT: usize = 4;
 
+/// Whether this is an error of a process, or of a machine, without descriptors.
+#[must_use]
+pub fn is_shortage(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
 /// Descriptors that are open for nothing.
 #[derive(Debug, Clone)]
 pub struct Reserve(Arc<Mutex<Vec<File>>>);
@@ -22,12 +30,10 @@ impl Reserve {
         reserve
     }
 
-    /// Gives one up, if this is an error of a process without descriptors and one is left.
+    /// Gives one up, if one is left.
     #[must_use]
-    pub fn helps_against(&self, error: &io::Error) -> bool {
-        const ENFILE: i32 = 23;
-        const EMFILE: i32 = 24;
-        matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) && self.0.lock().pop().is_some()
+    pub fn give_up_one(&self) -> bool {
+        self.0.lock().pop().is_some()
     }
 
     /// Opens again what was given up, as far as that is possible.

@@ -9,7 +9,7 @@ mod heartbeat;
 pub use heartbeat::{Heartbeat, LIVENESS_LIMIT, livez};
 
 use crate::server::descriptors::reserve::Reserve;
-use crate::server::serving::{Bounds, Deadlines, Hosts, Plain, Serving, serve};
+use crate::server::serving::{Bounds, Deadlines, Hosts, MakeRoom, Plain, Serving, serve};
 use axum::Router;
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// Bounds of a health listener: a few probes and a few scrapes.
+/// Bounds of a health listener: a few probes and a few scrapes. Who comes when all are taken takes the place of another.
 const BOUNDS: Bounds = Bounds {
     connections: 64,
     deadlines: Deadlines {
@@ -58,6 +58,8 @@ pub fn start(listener: TcpListener, app: Router) -> io::Result<HealthThread> {
             let mut serving = Serving::new("health", BOUNDS);
             serving.hosts = Hosts::of(address, &[], None);
             serving.reserve = Some(reserve);
+            // A probe is answered whoever holds the rest: it is over long before so many others have come after it.
+            serving.make_room = MakeRoom::Any;
             let stop = async {
                 let _ = dropped.await;
             };

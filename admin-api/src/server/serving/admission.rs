@@ -1,6 +1,7 @@
 //! Who may have one more connection of a listener.
 
 use super::Bounds;
+use super::roster::MakeRoom;
 use crate::server::client_address::{ClientKey, Networks, holder};
 use crate::server::places::{Place, Places};
 use crate::server::shares::{Over, Part, Share};
@@ -18,6 +19,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Admission {
     places: Places<ClientKey>,
     exempt: Networks,
+    make_room: MakeRoom,
     complaints: Mutex<Complaints>,
 }
 
@@ -51,26 +53,34 @@ impl fmt::Display for Refused {
 }
 
 impl Admission {
-    pub fn new(bounds: &Bounds, exempt: Networks) -> Self {
+    pub fn new(bounds: &Bounds, exempt: Networks, make_room: MakeRoom) -> Self {
         Self {
             places: Places::new(Share {
                 most: bounds.connections,
                 part: Part::Tenth,
             }),
             exempt,
+            make_room,
             complaints: Mutex::default(),
         }
     }
 
-    /// A place for a connection from this address.
+    /// A place for a connection from this address. Where any connection makes room, nobody needs a share.
     pub fn take(&self, from: IpAddr) -> Result<Place<ClientKey>, Refused> {
-        let holder = holder(from, &self.exempt);
-        self.places
-            .take(holder.into_iter().collect())
-            .map_err(|over| match over {
-                Over::All(most) => Refused::All(most),
-                Over::One(share) => Refused::Address(share),
-            })
+        self.places.take(self.holder(from)).map_err(|over| match over {
+            Over::All(most) => Refused::All(most),
+            Over::One(share) => Refused::Address(share),
+        })
+    }
+
+    /// The place of a connection that has made room for one from this address.
+    pub fn take_instead(&self, from: IpAddr) -> Option<Place<ClientKey>> {
+        self.places.take_instead(self.holder(from)).ok()
+    }
+
+    fn holder(&self, from: IpAddr) -> Vec<ClientKey> {
+        let holder = holder(from, &self.exempt).filter(|_| self.make_room == MakeRoom::Idle);
+        holder.into_iter().collect()
     }
 
     /// Counts something to complain of. Answers how many there were since the last line of the log, if another is due.
@@ -91,7 +101,7 @@ mod tests {
     use super::*;
 
     fn admission(connections: u32, exempt: &str) -> Admission {
-        Admission::new(&Bounds::of(connections), exempt.parse().unwrap())
+        Admission::new(&Bounds::of(connections), exempt.parse().unwrap(), MakeRoom::Idle)
     }
 
     fn held(admission: &Admission, from: &str) -> Vec<Place<ClientKey>> {

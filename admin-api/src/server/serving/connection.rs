@@ -33,6 +33,7 @@ pub(super) async fn run<H: Handshake>(
     handshake: H,
     app: Router,
     serving: Arc<Serving>,
+    pulse: Arc<Mutex<Pulse>>,
     mut stopped: watch::Receiver<bool>,
 ) {
     // Small answers and events go out at once.
@@ -53,7 +54,7 @@ pub(super) async fn run<H: Handshake>(
             return;
         }
     };
-    let pulse = Arc::new(Mutex::new(Pulse::new(Instant::now())));
+    *pulse.lock() = Pulse::new(Instant::now());
     let answering = service_fn(|request: Request<Incoming>| {
         let busy = Busy::begin(&pulse);
         let app = app.clone();

@@ -91,6 +91,11 @@ impl Pulse {
         self.phase == Phase::New
     }
 
+    /// Whether a request is being answered.
+    pub fn is_busy(&self) -> bool {
+        self.phase == Phase::Busy
+    }
+
     /// When the connection is to be closed if nothing happens until then, and why.
     pub fn deadline(&self, longest: &Deadlines) -> Option<(Instant, Cut)> {
         let asked = match self.phase {

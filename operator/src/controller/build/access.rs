@@ -7,11 +7,13 @@ use crate::cluster::node_arguments::Argument;
 use crate::crd::SfuClusterSpec;
 use crate::crd::auth::TokenKeys;
 use crate::crd::ice::IceServerSpec;
-use crate::crd::redis::SecretKeyRef;
+use crate::crd::redis::{ExternalRedis, SecretKeyRef};
 use k8s_openapi::api::core::v1::{EnvVar, Volume, VolumeMount};
 
 /// Where the keys for tokens are mounted.
 const AUTH_DIR: &str = "/etc/sfumato/auth";
+/// Where the URL of Redis is mounted.
+const REDIS_URL_DIR: &str = "/etc/sfumato/redis-url";
 /// Where the CA for Redis is mounted.
 const REDIS_CA_DIR: &str = "/etc/sfumato/redis-ca";
 
@@ -28,6 +30,11 @@ pub fn keys(spec: &SfuClusterSpec) -> Option<Argument> {
 /// What the certificate of Redis is checked with, where the manifest names something.
 pub fn redis_ca_file(spec: &SfuClusterSpec) -> Option<Argument> {
     redis_ca(spec).map(|ca| ("redis-ca", format!("{REDIS_CA_DIR}/{}", ca.key)))
+}
+
+/// The file with the URL of a Redis that exists already.
+pub fn redis_url_file(external: &ExternalRedis) -> String {
+    format!("{REDIS_URL_DIR}/{}", external.url_secret_ref.key)
 }
 
 /// The STUN and TURN servers as one variable, after the passwords that it is put together from.
@@ -52,12 +59,14 @@ pub fn ice_environment(servers: &[IceServerSpec]) -> Vec<EnvVar> {
 
 pub fn volumes(wish: &Wish) -> (Vec<Volume>, Vec<VolumeMount>) {
     let auth = wish.spec.auth.keys().map(|keys| ("auth", AUTH_DIR, keys.reference()));
+    let url = wish.spec.redis.external.as_ref().map(|it| &it.url_secret_ref);
+    let url = url.map(|url| ("redis-url", REDIS_URL_DIR, url));
     let ca = redis_ca(&wish.spec).map(|ca| ("redis-ca", REDIS_CA_DIR, ca));
     let file = |(name, path, from): (&str, &str, &SecretKeyRef)| {
         let volume = secret_volume(name, from.name.clone(), &[from.key.as_str()]);
         (volume, mount(name, path, true))
     };
-    [auth, ca].into_iter().flatten().map(file).unzip()
+    [auth, url, ca].into_iter().flatten().map(file).unzip()
 }
 
 fn redis_ca(spec: &SfuClusterSpec) -> Option<&SecretKeyRef> {

@@ -1,6 +1,6 @@
 //! Labels: by which children are found again, and pods told apart.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use std::collections::BTreeMap;
 
 /// Who keeps an object: value of [`MANAGED_BY`] and the field manager of every apply.
@@ -38,6 +38,18 @@ pub fn labels(cluster: &str, component: Component) -> BTreeMap<String, String> {
     let mut labels = selecting(cluster, component);
     labels.insert(MANAGED_BY.to_owned(), MANAGER.to_owned());
     labels
+}
+
+/// Whether an object has the labels by which the children of a cluster are found, of whatever component.
+#[must_use]
+pub fn has_labels_of(object: &ObjectMeta, cluster: &str) -> bool {
+    let wanted = [(NAME, "sfumato"), (INSTANCE, cluster), (MANAGED_BY, MANAGER)];
+    let labels = object.labels.as_ref();
+    labels.is_some_and(|labels| {
+        wanted
+            .iter()
+            .all(|(key, value)| labels.get(*key).is_some_and(|it| it == value))
+    })
 }
 
 /// Selects the pods of a component. Selectors cannot be changed, so only what can never change is in them.

@@ -14,10 +14,12 @@ mod services;
 mod web;
 mod wish;
 
-pub use labels::{Component, INSTANCE, MANAGED_BY, MANAGER, labels, selector, selector_text};
+pub use budget::web as web_budget;
+pub use labels::{Component, INSTANCE, MANAGED_BY, MANAGER, has_labels_of, labels, selector, selector_text};
+pub use network_policies::{Ports, widen};
 pub use nodes::workers;
 pub use ports::ADMIN_PORT;
-pub use redis::Redis;
+pub use redis::{CLAIMS_GO, Redis, RedisWorkload, set_of_the_release_before};
 pub use wish::{ClusterId, Settings, Wish};
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -36,6 +38,8 @@ pub struct Children {
     /// How many nodes may be away at a time by the will of somebody else.
     pub budget: Option<PodDisruptionBudget>,
     pub web: Deployment,
+    /// How many front doors may be away, likewise.
+    pub web_budget: Option<PodDisruptionBudget>,
     /// The front door's address.
     pub web_service: Service,
     /// Redis, when it is managed.
@@ -50,8 +54,9 @@ pub fn build(wish: &Wish, settings: &Settings) -> Children {
         account: nodes::account(wish),
         nodes: nodes::stateful_set(wish, settings),
         nodes_service: services::nodes(wish),
-        budget: budget::budget(wish),
+        budget: budget::nodes(wish),
         web: web::deployment(wish, settings),
+        web_budget: budget::web(wish, web::first_replicas(wish)),
         web_service: services::web(wish),
         redis: redis::redis(wish, settings),
         policies: network_policies::policies(wish, settings),

@@ -1,8 +1,8 @@
-//! Who may talk to whom. Media comes from anywhere; links from the nodes of this cluster only; Redis and the admin port
-//! from those that need them.
+//! Who may talk to whom. Media comes from anywhere; links from the nodes of this cluster only; Redis, the admin port and the
+//! one for front doors from those that need them.
 
 use super::labels::{Component, MANAGER, selecting, selector};
-use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT};
+use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, SECURE_CLIENT_PORT};
 use super::wish::{Settings, Wish};
 use crate::crd::PORTS_PER_NODE;
 use k8s_openapi::api::networking::v1::{
@@ -10,6 +10,7 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::collections::BTreeSet;
 
 /// Label that every namespace has, with its name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -27,7 +28,6 @@ pub fn policies(wish: &Wish, settings: &Settings) -> Vec<NetworkPolicy> {
 }
 
 fn nodes(wish: &Wish, settings: &Settings) -> NetworkPolicy {
-    let spec = &wish.spec;
     let own = |component| pods(selector(&wish.id.name, component));
     let admin = settings.operator_namespace.as_ref().map(|namespace| {
         vec![
@@ -40,29 +40,89 @@ fn nodes(wish: &Wish, settings: &Settings) -> NetworkPolicy {
             },
         ]
     });
-    let last_media = spec.media.port + super::nodes::workers(spec) - 1;
-    let mut media = vec![port("UDP", spec.media.port, Some(last_media))];
-    if spec.media.tcp {
-        media.push(port("TCP", spec.media.port, Some(last_media)));
-    }
-    let last_pipe = spec.mesh.port_base + PORTS_PER_NODE - 1;
+    let Ports { media, pipe, tcp } = Ports::wanted(wish);
     policy(
         wish,
         wish.id.nodes(),
         Component::Node,
         vec![
-            rule(None, media),
+            rule(None, media_ports(media, tcp)),
             rule(
                 None,
                 vec![port("TCP", CLIENT_PORT, None), port("TCP", HEALTH_PORT, None)],
             ),
             rule(
-                Some(vec![own(Component::Node)]),
-                vec![port("UDP", spec.mesh.port_base, Some(last_pipe))],
+                Some(vec![own(Component::Web)]),
+                vec![port("TCP", SECURE_CLIENT_PORT, None)],
             ),
+            links(wish, pipe),
             rule(admin, vec![port("TCP", ADMIN_PORT, None)]),
         ],
     )
+}
+
+/// The ports of a node that depend on the manifest: the first and the last of each kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ports {
+    /// Of media of clients.
+    media: (i32, i32),
+    /// Of links.
+    pipe: (i32, i32),
+    /// Whether media comes by TCP as well.
+    tcp: bool,
+}
+
+impl Ports {
+    /// Those that the manifest wants.
+    fn wanted(wish: &Wish) -> Self {
+        let (media, pipe) = (wish.spec.media.port, wish.spec.mesh.port_base);
+        Self {
+            media: (media, media + super::nodes::workers(&wish.spec) - 1),
+            pipe: (pipe, pipe + PORTS_PER_NODE - 1),
+            tcp: wish.spec.media.tcp,
+        }
+    }
+
+    /// Those of a node that was started with these arguments; `None` for one of another release that names them otherwise.
+    #[must_use]
+    pub fn of(argument: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let number = |name: &str| argument(name)?.parse::<i32>().ok();
+        let (media, workers) = (number("media-port")?, number("workers")?);
+        let pipe = argument("pipe-ports")?;
+        let (first, last) = pipe.split_once('-')?;
+        Some(Self {
+            media: (media, media.checked_add(workers)? - 1),
+            pipe: (first.parse().ok()?, last.parse().ok()?),
+            tcp: argument("media-tcp")? == "true",
+        })
+    }
+}
+
+/// Lets in what nodes need that still run by another manifest, until the last of them is replaced.
+pub fn widen(policies: &mut [NetworkPolicy], wish: &Wish, running: impl IntoIterator<Item = Ports>) {
+    let wanted = Ports::wanted(wish);
+    let others: BTreeSet<Ports> = running.into_iter().filter(|ports| *ports != wanted).collect();
+    let of_nodes = |policy: &&mut NetworkPolicy| policy.metadata.name.as_ref() == Some(&wish.id.nodes());
+    let ingress = policies
+        .iter_mut()
+        .find(of_nodes)
+        .and_then(|policy| policy.spec.as_mut())
+        .map(|spec| spec.ingress.get_or_insert_default());
+    if let Some(ingress) = ingress {
+        for Ports { media, pipe, tcp } in others {
+            ingress.extend([rule(None, media_ports(media, tcp)), links(wish, pipe)]);
+        }
+    }
+}
+
+fn media_ports((first, last): (i32, i32), tcp: bool) -> Vec<NetworkPolicyPort> {
+    let protocols = ["UDP", "TCP"].into_iter().take(if tcp { 2 } else { 1 });
+    protocols.map(|protocol| port(protocol, first, Some(last))).collect()
+}
+
+fn links(wish: &Wish, (first, last): (i32, i32)) -> NetworkPolicyIngressRule {
+    let from = vec![pods(selector(&wish.id.name, Component::Node))];
+    rule(Some(from), vec![port("UDP", first, Some(last))])
 }
 
 fn redis(wish: &Wish) -> NetworkPolicy {

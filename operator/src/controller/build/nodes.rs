@@ -3,11 +3,12 @@
 use super::access;
 use super::labels::{Component, labels, selector};
 use super::pods::{self, env, env_field, env_secret, http_probe, mount, secret_volume};
-use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT};
+use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, SECURE_CLIENT_PORT};
 use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
 use super::wish::{Settings, Wish};
 use crate::cluster::node_arguments::{self, Place, arguments};
 use crate::crd::SfuClusterSpec;
+use crate::crd::quantity::Amount;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
     Affinity, ContainerPort, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements, ServiceAccount,
@@ -65,7 +66,8 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
     container.ports = Some(ports(spec));
     container.resources.clone_from(&spec.resources);
     let (mut volumes, mut mounts) = access::volumes(wish);
-    let keys = [TOKEN, FRONT_DOOR_TOKEN, CA_CERT, TLS_CERT, TLS_KEY];
+    let mut keys = vec![TOKEN, FRONT_DOOR_TOKEN, CA_CERT, TLS_CERT, TLS_KEY];
+    keys.extend(spec.redis.external.is_none().then_some(REDIS_PASSWORD));
     volumes.insert(0, secret_volume("admin", wish.id.secret(), &keys));
     mounts.insert(0, mount("admin", pods::ADMIN_DIR, true));
     container.volume_mounts = Some(mounts);
@@ -83,10 +85,10 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
             service_account_name: Some(wish.id.nodes_service()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            security_context: Some(pods::pod_security(pods::USER)),
+            security_context: Some(pods::pod_security(wish, pods::USER)),
             termination_grace_period_seconds: Some(i64::try_from(grace).unwrap_or(i64::MAX)),
             image_pull_secrets: pods::pull_secrets(wish),
-            node_selector: (!spec.node_selector.is_empty()).then(|| spec.node_selector.clone()),
+            node_selector: pods::node_selector(&spec.node_selector),
             tolerations: Some(pods::tolerations(&spec.tolerations)),
             affinity,
             topology_spread_constraints: Some(spread),
@@ -114,10 +116,9 @@ fn placement(wish: &Wish) -> (Vec<TopologySpreadConstraint>, Option<Affinity>) {
 
 fn args(wish: &Wish) -> Vec<String> {
     let spec = &wish.spec;
-    let id = &wish.id;
     let admin = |key: &str| format!("{}/{key}", pods::ADMIN_DIR);
     let place = Place {
-        cluster: format!("{}/{}/{}", id.namespace, id.name, id.uid),
+        cluster: wish.redis_prefix.clone().unwrap_or_else(|| wish.id.redis_prefix()),
         workers: workers(spec),
         listen: [CLIENT_PORT, ADMIN_PORT, HEALTH_PORT].map(|port| format!("[::]:{port}")),
         admin_token_file: admin(TOKEN),
@@ -146,18 +147,19 @@ fn environment(wish: &Wish) -> Vec<EnvVar> {
         env_field("SFUMATO_MEDIA_IP", "status.podIPs"),
         env_field("SFUMATO_PIPE_IP", "status.podIP"),
         env_field("SFUMATO_ADVERTISE_IP", "status.podIP"),
-        // A variable, because a node of the release before would not start with an option that it does not know.
+        // Variables, because a node of the release before would not start with an option that it does not know.
         env(
             "SFUMATO_FRONT_DOOR_TOKEN_FILE",
             format!("{}/{FRONT_DOOR_TOKEN}", pods::ADMIN_DIR),
         ),
+        env("SFUMATO_SECURE_LISTEN", format!("[::]:{SECURE_CLIENT_PORT}")),
     ];
     match &wish.spec.redis.external {
-        Some(external) => {
-            let from = &external.url_secret_ref;
-            all.push(env_secret("SFUMATO_REDIS_URL", from.name.clone(), &from.key));
-        }
+        Some(external) => all.push(env("SFUMATO_REDIS_URL_FILE", access::redis_url_file(external))),
         None => {
+            let file = format!("{}/{REDIS_PASSWORD}", pods::ADMIN_DIR);
+            all.push(env("SFUMATO_REDIS_PASSWORD_FILE", file));
+            // For a node of the release before, which does not know that file.
             all.push(env_secret("SFUMATO_REDIS_PASSWORD", wish.id.secret(), REDIS_PASSWORD));
             // Kubernetes puts the variable before it in.
             let (host, namespace) = (wish.id.redis(), &wish.id.namespace);
@@ -179,6 +181,7 @@ fn ports(spec: &SfuClusterSpec) -> Vec<ContainerPort> {
     };
     vec![
         port("client", CLIENT_PORT, "TCP"),
+        port("client-secure", SECURE_CLIENT_PORT, "TCP"),
         port("admin", ADMIN_PORT, "TCP"),
         port("health", HEALTH_PORT, "TCP"),
         port("media", spec.media.port, "UDP"),
@@ -204,13 +207,8 @@ fn cores(resources: Option<&ResourceRequirements>) -> i32 {
 
 /// `1500m` and `1.5` are two cores.
 fn whole_cores(quantity: &str) -> Option<i32> {
-    let (number, scale) = match quantity.strip_suffix('m') {
-        Some(milli) => (milli, 1_000.0),
-        None => (quantity, 1.0),
-    };
-    let cores = (number.parse::<f64>().ok()? / scale).ceil();
-    #[allow(clippy::cast_possible_truncation)] // Bounded.
-    (cores.is_finite() && cores > 0.0).then(|| cores.min(1_024.0) as i32)
+    let cores = Amount::parse(quantity)?.ceil().min(i128::from(MOST_WORKERS));
+    i32::try_from(cores).ok().filter(|cores| *cores > 0)
 }
 
 #[cfg(test)]
@@ -219,7 +217,16 @@ mod tests {
 
     #[test]
     fn a_node_has_a_worker_for_each_core_that_it_may_use() {
-        for (quantity, cores) in [("2", 2), ("1500m", 2), ("100m", 1), ("0.5", 1), ("3.0", 3)] {
+        for (quantity, cores) in [
+            ("2", 2),
+            ("1500m", 2),
+            ("100m", 1),
+            ("0.5", 1),
+            ("3.0", 3),
+            ("2e0", 2),
+            ("1500000u", 2),
+            ("1k", MOST_WORKERS),
+        ] {
             assert_eq!(whole_cores(quantity), Some(cores), "{quantity}");
         }
         for quantity in ["", "0", "x", "-1", "nan"] {

@@ -1,14 +1,17 @@
 //! What all pods of a cluster have in common: they run without rights, on a file system that cannot be written.
 
 use super::wish::Wish;
+use crate::crd::pods::{PodOptions, UserIds};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, EnvVarSource, HTTPGetAction, LocalObjectReference, ObjectFieldSelector,
-    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, Probe, SeccompProfile, SecretKeySelector, SecurityContext,
-    TCPSocketAction, Toleration, TopologySpreadConstraint, Volume, VolumeMount, WeightedPodAffinityTerm,
+    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodTemplateSpec, Probe, SeccompProfile, SecretKeySelector,
+    SecurityContext, TCPSocketAction, Toleration, TopologySpreadConstraint, Volume, VolumeMount,
+    WeightedPodAffinityTerm,
 };
 use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::collections::BTreeMap;
 
 /// User and group of our own images.
 pub const USER: i64 = 65_532;
@@ -16,18 +19,22 @@ pub const USER: i64 = 65_532;
 pub const REDIS_USER: i64 = 999;
 /// Where the admin Secret's files are mounted.
 pub const ADMIN_DIR: &str = "/etc/sfumato/admin";
+/// Label of the hosts that can run our images.
+const OS: (&str, &str) = ("kubernetes.io/os", "linux");
 /// How long a pod stays on a host that is lost, in seconds.
 const LOST_HOST_SECONDS: i64 = 30;
 /// Readable by the group that the pod's `fsGroup` names, and by nobody else.
 const SECRET_MODE: i32 = 0o440;
 
-/// Security of a pod, as the restricted Pod Security Standard asks for.
-pub fn pod_security(user: i64) -> PodSecurityContext {
+/// Security of a pod, as the restricted Pod Security Standard asks for. The user is left to the platform where the manifest
+/// says so.
+pub fn pod_security(wish: &Wish, user: i64) -> PodSecurityContext {
+    let user = (wish.spec.user_ids == UserIds::Fixed).then_some(user);
     PodSecurityContext {
         run_as_non_root: Some(true),
-        run_as_user: Some(user),
-        run_as_group: Some(user),
-        fs_group: Some(user),
+        run_as_user: user,
+        run_as_group: user,
+        fs_group: user,
         seccomp_profile: Some(SeccompProfile {
             type_: "RuntimeDefault".to_owned(),
             ..SeccompProfile::default()
@@ -174,6 +181,37 @@ pub fn tolerations(said: &[Toleration]) -> Vec<Toleration> {
         }
     }
     all
+}
+
+/// Hosts that can run our images, of those that the manifest says.
+pub fn node_selector(said: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    let mut all = said.clone();
+    all.entry(OS.0.to_owned()).or_insert_with(|| OS.1.to_owned());
+    Some(all)
+}
+
+/// What the manifest says of the pods of front door or Redis, put into their template.
+pub fn place(template: &mut PodTemplateSpec, said: Option<&PodOptions>) {
+    let none = PodOptions::default();
+    let said = said.unwrap_or(&none);
+    let metadata = template.metadata.get_or_insert_default();
+    let mut labels = said.labels.clone();
+    // Our own are those that pods are selected by.
+    labels.extend(metadata.labels.take().unwrap_or_default());
+    metadata.labels = Some(labels);
+    if !said.annotations.is_empty() {
+        metadata.annotations = Some(said.annotations.clone());
+    }
+    let spec = template.spec.get_or_insert_default();
+    spec.node_selector = node_selector(&said.node_selector);
+    spec.tolerations = Some(tolerations(&said.tolerations));
+    spec.priority_class_name.clone_from(&said.priority_class_name);
+    if let Some(affinity) = &said.affinity {
+        let apart = spec.affinity.take().and_then(|affinity| affinity.pod_anti_affinity);
+        let mut affinity = affinity.clone();
+        affinity.pod_anti_affinity = affinity.pod_anti_affinity.or(apart);
+        spec.affinity = Some(affinity);
+    }
 }
 
 /// Over hosts, where that is possible.

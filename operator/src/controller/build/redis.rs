@@ -1,4 +1,7 @@
 //! Managed Redis: one pod. What it holds is written again by the nodes when it is lost, so it needs no replica.
+//!
+//! Without storage it is a Deployment without any volume, so that nothing keeps its pod on a host that is to be emptied. With
+//! storage it is a StatefulSet, whose volume goes with it.
 
 use super::labels::{Component, labels, selecting, selector};
 use super::pods::{self, mount, secret_volume, tcp_probe};
@@ -7,10 +10,13 @@ use super::secret_keys::REDIS_CONF;
 use super::services;
 use super::wish::{Settings, Wish};
 use crate::crd::redis::{ManagedRedis, RedisStorage};
-use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy,
+    StatefulSetSpec,
+};
 use k8s_openapi::api::core::v1::{
-    ContainerPort, EmptyDirVolumeSource, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec,
-    Service, ServiceSpec, Volume, VolumeResourceRequirements,
+    Container, ContainerPort, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Service,
+    ServiceSpec, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,11 +24,38 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 const CONFIG_DIR: &str = "/etc/redis";
 const DATA_DIR: &str = "/data";
 const GRACE_SECONDS: i64 = 10;
+/// What becomes of a volume that nobody needs any more.
+pub const CLAIMS_GO: &str = "Delete";
+/// Label of the pods without storage: the selector of a StatefulSet of the release before must not be that of a Deployment.
+const IN_MEMORY: (&str, &str) = ("sfumato.dev/redis", "memory");
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Redis {
-    pub stateful_set: StatefulSet,
+    pub workload: RedisWorkload,
     pub service: Service,
+}
+
+/// What keeps the pod.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one of a cluster")]
+pub enum RedisWorkload {
+    /// With storage; or one of the release before without it, until the manifest says something else of Redis.
+    StatefulSet(StatefulSet),
+    /// Without storage.
+    Deployment(Deployment),
+}
+
+impl RedisWorkload {
+    /// Its metadata, and the template of its pod.
+    pub fn parts_mut(&mut self) -> (&mut ObjectMeta, Option<&mut PodTemplateSpec>) {
+        match self {
+            Self::StatefulSet(set) => (&mut set.metadata, set.spec.as_mut().map(|spec| &mut spec.template)),
+            Self::Deployment(deployment) => (
+                &mut deployment.metadata,
+                deployment.spec.as_mut().map(|spec| &mut spec.template),
+            ),
+        }
+    }
 }
 
 /// Redis, unless the manifest names one that exists.
@@ -31,10 +64,18 @@ pub fn redis(wish: &Wish, settings: &Settings) -> Option<Redis> {
         return None;
     }
     let managed = wish.spec.redis.managed.clone().unwrap_or_default();
-    Some(Redis {
-        stateful_set: stateful_set(wish, settings, &managed),
-        service: service(wish),
-    })
+    let container = container(wish, settings, &managed);
+    let workload = match &managed.storage {
+        Some(storage) => RedisWorkload::StatefulSet(stored(wish, container, storage)),
+        None => RedisWorkload::Deployment(in_memory(wish, container)),
+    };
+    let service = service(wish);
+    Some(Redis { workload, service })
+}
+
+/// What the release before made of Redis without storage, around the template that it was given.
+pub fn set_of_the_release_before(wish: &Wish, template: PodTemplateSpec) -> StatefulSet {
+    set(wish, template, None)
 }
 
 fn service(wish: &Wish) -> Service {
@@ -49,11 +90,90 @@ fn service(wish: &Wish) -> Service {
     }
 }
 
-fn stateful_set(wish: &Wish, settings: &Settings, managed: &ManagedRedis) -> StatefulSet {
+fn in_memory(wish: &Wish, mut container: Container) -> Deployment {
+    container.args = Some(options(&["--appendonly", "no"]));
+    let mut selector = selector(&wish.id.name, Component::Redis);
+    let mut template = template(wish, container);
+    let label = || (IN_MEMORY.0.to_owned(), IN_MEMORY.1.to_owned());
+    selector.match_labels.get_or_insert_default().extend([label()]);
+    let metadata = template.metadata.get_or_insert_default();
+    metadata.labels.get_or_insert_default().extend([label()]);
+    Deployment {
+        metadata: wish.meta(wish.id.redis(), Component::Redis),
+        spec: Some(DeploymentSpec {
+            replicas: Some(1),
+            selector,
+            // Never two at once: each would hold other claims.
+            strategy: Some(DeploymentStrategy {
+                type_: Some("Recreate".to_owned()),
+                ..DeploymentStrategy::default()
+            }),
+            template,
+            ..DeploymentSpec::default()
+        }),
+        ..Deployment::default()
+    }
+}
+
+fn stored(wish: &Wish, mut container: Container, storage: &RedisStorage) -> StatefulSet {
+    // A log of every write.
+    container.args = Some(options(&["--dir", DATA_DIR, "--appendonly", "yes"]));
+    container
+        .volume_mounts
+        .get_or_insert_default()
+        .push(mount("data", DATA_DIR, false));
+    set(wish, template(wish, container), Some(claim(storage)))
+}
+
+fn set(wish: &Wish, template: PodTemplateSpec, claim: Option<PersistentVolumeClaim>) -> StatefulSet {
+    let goes = || Some(CLAIMS_GO.to_owned());
+    let policy = claim
+        .is_some()
+        .then(|| StatefulSetPersistentVolumeClaimRetentionPolicy {
+            when_deleted: goes(),
+            when_scaled: goes(),
+        });
+    StatefulSet {
+        metadata: wish.meta(wish.id.redis(), Component::Redis),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(1),
+            service_name: Some(wish.id.redis()),
+            selector: selector(&wish.id.name, Component::Redis),
+            template,
+            volume_claim_templates: claim.map(|claim| vec![claim]),
+            persistent_volume_claim_retention_policy: policy,
+            ..StatefulSetSpec::default()
+        }),
+        ..StatefulSet::default()
+    }
+}
+
+fn template(wish: &Wish, container: Container) -> PodTemplateSpec {
+    let mut template = PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels(&wish.id.name, Component::Redis)),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            security_context: Some(pods::pod_security(wish, pods::REDIS_USER)),
+            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            image_pull_secrets: pods::pull_secrets(wish),
+            volumes: Some(vec![secret_volume("config", wish.id.secret(), &[REDIS_CONF])]),
+            containers: vec![container],
+            ..PodSpec::default()
+        }),
+    };
+    let managed = wish.spec.redis.managed.as_ref();
+    pods::place(&mut template, managed.and_then(|managed| managed.pods.as_ref()));
+    template
+}
+
+fn container(wish: &Wish, settings: &Settings, managed: &ManagedRedis) -> Container {
     let image = managed.image.clone().unwrap_or_else(|| settings.redis_image.clone());
     let mut container = pods::container(wish, "redis", image);
     container.command = Some(vec!["redis-server".to_owned(), format!("{CONFIG_DIR}/{REDIS_CONF}")]);
-    container.args = Some(persistence(managed.storage.is_some()));
     container.ports = Some(vec![ContainerPort {
         name: Some("redis".to_owned()),
         container_port: REDIS_PORT,
@@ -61,62 +181,16 @@ fn stateful_set(wish: &Wish, settings: &Settings, managed: &ManagedRedis) -> Sta
         ..ContainerPort::default()
     }]);
     container.resources.clone_from(&managed.resources);
-    container.volume_mounts = Some(vec![mount("config", CONFIG_DIR, true), mount("data", DATA_DIR, false)]);
+    container.volume_mounts = Some(vec![mount("config", CONFIG_DIR, true)]);
     container.readiness_probe = Some(tcp_probe("redis", 2));
     container.liveness_probe = Some(tcp_probe("redis", 10));
-    let mut volumes = vec![secret_volume("config", wish.id.secret(), &[REDIS_CONF])];
-    if managed.storage.is_none() {
-        volumes.push(Volume {
-            name: "data".to_owned(),
-            empty_dir: Some(EmptyDirVolumeSource::default()),
-            ..Volume::default()
-        });
-    }
-    StatefulSet {
-        metadata: wish.meta(wish.id.redis(), Component::Redis),
-        spec: Some(StatefulSetSpec {
-            replicas: Some(1),
-            service_name: Some(wish.id.redis()),
-            selector: selector(&wish.id.name, Component::Redis),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(&wish.id.name, Component::Redis)),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(PodSpec {
-                    automount_service_account_token: Some(false),
-                    enable_service_links: Some(false),
-                    security_context: Some(pods::pod_security(pods::REDIS_USER)),
-                    termination_grace_period_seconds: Some(GRACE_SECONDS),
-                    image_pull_secrets: pods::pull_secrets(wish),
-                    tolerations: Some(pods::tolerations(&[])),
-                    volumes: Some(volumes),
-                    containers: vec![container],
-                    ..PodSpec::default()
-                }),
-            },
-            volume_claim_templates: managed.storage.as_ref().map(|storage| vec![claim(storage)]),
-            ..StatefulSetSpec::default()
-        }),
-        ..StatefulSet::default()
-    }
+    container
 }
 
-/// A log of every write when there is a volume; nothing on disk when there is none.
-fn persistence(kept: bool) -> Vec<String> {
-    let append_only = if kept { "yes" } else { "no" };
-    [
-        "--port",
-        "6379",
-        "--dir",
-        DATA_DIR,
-        "--save",
-        "",
-        "--appendonly",
-        append_only,
-    ]
-    .map(str::to_owned)
-    .into()
+/// Options of every Redis of ours, and these.
+fn options(further: &[&str]) -> Vec<String> {
+    let all = ["--port", "6379", "--save", ""].iter().chain(further);
+    all.map(|&option| option.to_owned()).collect()
 }
 
 fn claim(storage: &RedisStorage) -> PersistentVolumeClaim {

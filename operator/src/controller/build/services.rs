@@ -1,7 +1,7 @@
 //! Addresses: of the nodes for the front door's first look, and of the front door.
 
 use super::labels::{Component, selecting};
-use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT};
+use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, SECURE_CLIENT_PORT};
 use super::wish::Wish;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -17,6 +17,7 @@ pub fn nodes(wish: &Wish) -> Service {
             selector: Some(selecting(&wish.id.name, Component::Node)),
             ports: Some(vec![
                 port("client", CLIENT_PORT, "client"),
+                port("client-secure", SECURE_CLIENT_PORT, "client-secure"),
                 port("admin", ADMIN_PORT, "admin"),
                 port("health", HEALTH_PORT, "health"),
             ]),

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
@@ -19,6 +20,7 @@ fn wish(name: &str, spec: Value) -> Wish {
             block_owner_deletion: Some(true),
         },
         spec: serde_json::from_value(spec).unwrap(),
+        redis_prefix: None,
     }
 }
 
@@ -39,6 +41,7 @@ fn objects(children: Children) -> Vec<Value> {
         nodes_service,
         budget,
         web,
+        web_budget,
         web_service,
         redis,
         policies,
@@ -46,10 +49,16 @@ fn objects(children: Children) -> Vec<Value> {
     let mut all = vec![json!(account), json!(nodes_service)];
     all.extend(policies.iter().map(|policy| json!(policy)));
     if let Some(redis) = redis {
-        all.extend([json!(redis.service), json!(redis.stateful_set)]);
+        let workload = match redis.workload {
+            RedisWorkload::StatefulSet(set) => json!(set),
+            RedisWorkload::Deployment(deployment) => json!(deployment),
+        };
+        all.extend([json!(redis.service), workload]);
     }
     all.extend(budget.map(|budget| json!(budget)));
-    all.extend([json!(nodes), json!(web_service), json!(web)]);
+    all.extend([json!(nodes), json!(web_service)]);
+    all.extend(web_budget.map(|budget| json!(budget)));
+    all.push(json!(web));
     all
 }
 
@@ -76,7 +85,15 @@ fn the_children_of_six_manifests_are_what_they_were() {
                 "tolerations": [{ "key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute" }],
                 "topologySpreadConstraints": [{ "maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule" }],
                 "env": [{ "name": "SFUMATO_LOG", "value": "debug" }],
-                "podLabels": { "team": "media" }, "podAnnotations": { "note": "x" },
+                "podLabels": { "team": "media" }, "podAnnotations": { "note": "x" }, "userIds": "Platform",
+                "web": { "pods": {
+                    "nodeSelector": { "doors": "yes" }, "priorityClassName": "low", "tolerations": [{ "key": "doors" }],
+                    "labels": { "team": "web", "app.kubernetes.io/component": "node" }, "annotations": { "note": "y" },
+                    "affinity": { "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [] } },
+                } },
+                "redis": { "managed": { "pods": {
+                    "nodeSelector": { "kubernetes.io/os": "other" }, "priorityClassName": "low", "labels": { "team": "redis" },
+                } } },
             }),
         ),
         (
@@ -155,15 +172,110 @@ fn a_users_label_cannot_displace_one_that_pods_are_selected_by() {
     assert_eq!(labels["app.kubernetes.io/component"], "node");
 }
 
-#[test]
-fn pods_meet_the_restricted_pod_security_standard() {
-    let children = build(&wish("live", json!({})), &settings());
-    let templates = [
+/// Of nodes, front door and Redis.
+fn templates(spec: Value) -> [PodTemplateSpec; 3] {
+    let mut children = build(&wish("live", spec), &settings());
+    let (_, redis) = children.redis.as_mut().unwrap().workload.parts_mut();
+    let redis = redis.unwrap().clone();
+    [
         children.nodes.spec.unwrap().template,
         children.web.spec.unwrap().template,
-        children.redis.unwrap().stateful_set.spec.unwrap().template,
-    ];
-    for template in templates {
+        redis,
+    ]
+}
+
+#[test]
+fn users_are_left_to_the_platform_where_the_manifest_says_so() {
+    for (spec, user) in [(json!({}), true), (json!({ "userIds": "Platform" }), false)] {
+        for template in templates(spec) {
+            let security = template.spec.unwrap().security_context.unwrap();
+            let ids = [security.run_as_user, security.run_as_group, security.fs_group];
+            assert!(ids.iter().all(|id| id.is_some() == user), "{ids:?}");
+            assert_eq!(security.run_as_non_root, Some(true), "and nobody is root");
+        }
+    }
+}
+
+#[test]
+fn pods_run_on_hosts_that_can_run_them_and_as_the_manifest_says() {
+    for template in templates(json!({})) {
+        let selector = template.spec.unwrap().node_selector.unwrap();
+        assert_eq!(
+            selector.iter().collect::<Vec<_>>(),
+            [(&"kubernetes.io/os".to_owned(), &"linux".to_owned())]
+        );
+    }
+    let pods = json!({
+        "nodeSelector": { "pool": "a" }, "priorityClassName": "high", "labels": { "team": "x", "app.kubernetes.io/name": "x" },
+        "annotations": { "note": "y" }, "tolerations": [{ "key": "pool", "operator": "Exists" }],
+        "affinity": { "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [] } },
+    });
+    let [_, web, redis] = templates(json!({ "web": { "pods": pods }, "redis": { "managed": { "pods": pods } } }));
+    for (template, is_web) in [(web, true), (redis, false)] {
+        let (metadata, pod) = (template.metadata.unwrap(), template.spec.unwrap());
+        let labels = metadata.labels.unwrap();
+        assert_eq!(
+            (labels["team"].as_str(), labels["app.kubernetes.io/name"].as_str()),
+            ("x", "sfumato")
+        );
+        assert_eq!(metadata.annotations.unwrap()["note"], "y");
+        let selector = pod.node_selector.unwrap();
+        assert_eq!(
+            (selector["pool"].as_str(), selector["kubernetes.io/os"].as_str()),
+            ("a", "linux")
+        );
+        assert_eq!(pod.priority_class_name.as_deref(), Some("high"));
+        assert_eq!(pod.tolerations.unwrap().len(), 3, "and those of a lost host");
+        let affinity = pod.affinity.unwrap();
+        assert!(affinity.node_affinity.is_some());
+        assert_eq!(
+            affinity.pod_anti_affinity.is_some(),
+            is_web,
+            "front doors are apart all the same"
+        );
+    }
+}
+
+#[test]
+fn front_doors_may_be_away_one_at_a_time_where_there_are_several() {
+    let budget = |web: Value| {
+        build(&wish("live", json!({ "web": web })), &settings())
+            .web_budget
+            .is_some()
+    };
+    assert!(budget(json!({})) && budget(json!({ "replicas": 3 })));
+    assert!(!budget(json!({ "replicas": 1 })) && !budget(json!({ "replicas": 0 })));
+}
+
+#[test]
+fn a_deployment_and_a_stateful_set_of_redis_have_one_service_and_selectors_of_their_own() {
+    let redis = |spec: Value| {
+        let mut redis = build(&wish("live", spec), &settings()).redis.unwrap();
+        let service = redis.service.spec.unwrap().selector.unwrap();
+        let pod = redis.workload.parts_mut().1.unwrap().clone();
+        let labels = pod.metadata.unwrap().labels.unwrap();
+        assert!(
+            service.iter().all(|(key, value)| labels.get(key) == Some(value)),
+            "{labels:?}"
+        );
+        let selector = match redis.workload {
+            RedisWorkload::StatefulSet(set) => set.spec.unwrap().selector,
+            RedisWorkload::Deployment(deployment) => deployment.spec.unwrap().selector,
+        };
+        (selector.match_labels.unwrap(), labels)
+    };
+    let (memory, _) = redis(json!({}));
+    let (stored, labels) = redis(json!({ "redis": { "managed": { "storage": { "size": "1Gi" } } } }));
+    assert_ne!(memory, stored);
+    assert!(
+        !memory.iter().all(|(key, value)| labels.get(key) == Some(value)),
+        "a Deployment would take the other's pod"
+    );
+}
+
+#[test]
+fn pods_meet_the_restricted_pod_security_standard() {
+    for template in templates(json!({})) {
         let pod = template.spec.unwrap();
         let security = pod.security_context.unwrap();
         assert_eq!(security.run_as_non_root, Some(true));
@@ -176,4 +288,42 @@ fn pods_meet_the_restricted_pod_security_standard() {
             assert_eq!(security.capabilities.unwrap().drop.unwrap(), ["ALL"]);
         }
     }
+}
+
+#[test]
+fn policies_let_in_what_runs_and_what_is_wanted() {
+    let wish = wish(
+        "live",
+        json!({ "media": { "port": 21_000, "tcp": false }, "workersPerNode": 2 }),
+    );
+    let ports = |args: &Value| Ports::of(|name| args[name].as_str().map(str::to_owned));
+    let same =
+        ports(&json!({ "media-port": "21000", "workers": "2", "media-tcp": "false", "pipe-ports": "24000-24099" }));
+    let before =
+        ports(&json!({ "media-port": "20000", "workers": "1", "media-tcp": "true", "pipe-ports": "30000-30099" }));
+    let unread = ports(&json!({ "media-port": "20000" }));
+    let open = |running: [Option<Ports>; 3]| -> Vec<String> {
+        let mut policies = build(&wish, &settings()).policies;
+        widen(&mut policies, &wish, running.into_iter().flatten());
+        let rules = policies.remove(0).spec.unwrap().ingress.unwrap();
+        let all = rules.iter().flat_map(|rule| {
+            let who = if rule.from.is_some() { "some" } else { "all" };
+            rule.ports.iter().flatten().map(move |port| {
+                let (protocol, first) = (port.protocol.as_ref().unwrap(), json!(port.port));
+                format!("{who} {protocol} {first}-{}", port.end_port.unwrap_or_default())
+            })
+        });
+        all.collect()
+    };
+    let wanted = [
+        "all UDP 21000-21001",
+        "all TCP 3001-0",
+        "all TCP 5001-0",
+        "some TCP 3443-0",
+        "some UDP 24000-24099",
+        "some TCP 4001-0",
+    ];
+    assert_eq!(open([same.clone(), None, unread]), wanted);
+    let more = ["all UDP 20000-0", "all TCP 20000-0", "some UDP 30000-30099"];
+    assert_eq!(open([before.clone(), same, before]), [&wanted[..], &more].concat());
 }

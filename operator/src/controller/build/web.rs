@@ -5,6 +5,7 @@ use super::pods::{self, http_probe, mount, secret_volume};
 use super::ports::{ADMIN_PORT, HEALTH_PORT};
 use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN};
 use super::wish::{Settings, Wish};
+use crate::crd::web::FIRST_REPLICAS;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{Affinity, ContainerPort, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -13,6 +14,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub const LISTEN_PORT: i32 = 2020;
 /// How long open requests of a pod that ends may take, in seconds.
 const GRACE_SECONDS: i64 = 15;
+
+/// Pods to begin with.
+pub fn first_replicas(wish: &Wish) -> i32 {
+    wish.spec.web.replicas.unwrap_or(FIRST_REPLICAS)
+}
 
 pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
     let web = &wish.spec.web;
@@ -46,37 +52,38 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
     container.liveness_probe = Some(http_probe("/livez", "health", 5, 6));
     container.readiness_probe = Some(http_probe("/readyz", "health", 2, 2));
     let selector = selector(&wish.id.name, Component::Web);
+    let mut template = PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels(&wish.id.name, Component::Web)),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            security_context: Some(pods::pod_security(wish, pods::USER)),
+            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            image_pull_secrets: pods::pull_secrets(wish),
+            topology_spread_constraints: Some(pods::spread(&selector)),
+            affinity: Some(Affinity {
+                pod_anti_affinity: Some(pods::zones_apart(&selector)),
+                ..Affinity::default()
+            }),
+            volumes: Some(vec![secret_volume(
+                "admin",
+                wish.id.secret(),
+                &[FRONT_DOOR_TOKEN, CA_CERT],
+            )]),
+            containers: vec![container],
+            ..PodSpec::default()
+        }),
+    };
+    pods::place(&mut template, web.pods.as_ref());
     Deployment {
         metadata: wish.meta(wish.id.web(), Component::Web),
         spec: Some(DeploymentSpec {
-            replicas: Some(web.replicas),
-            selector: selector.clone(),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(&wish.id.name, Component::Web)),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(PodSpec {
-                    automount_service_account_token: Some(false),
-                    enable_service_links: Some(false),
-                    security_context: Some(pods::pod_security(pods::USER)),
-                    termination_grace_period_seconds: Some(GRACE_SECONDS),
-                    image_pull_secrets: pods::pull_secrets(wish),
-                    topology_spread_constraints: Some(pods::spread(&selector)),
-                    affinity: Some(Affinity {
-                        pod_anti_affinity: Some(pods::zones_apart(&selector)),
-                        ..Affinity::default()
-                    }),
-                    tolerations: Some(pods::tolerations(&[])),
-                    volumes: Some(vec![secret_volume(
-                        "admin",
-                        wish.id.secret(),
-                        &[FRONT_DOOR_TOKEN, CA_CERT],
-                    )]),
-                    containers: vec![container],
-                    ..PodSpec::default()
-                }),
-            },
+            replicas: Some(first_replicas(wish)),
+            selector,
+            template,
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()

@@ -35,6 +35,9 @@ pub struct Wish {
     /// The object, as the owner of everything that is built.
     pub owner: OwnerReference,
     pub spec: SfuClusterSpec,
+    /// What the nodes' keys in Redis begin with, where that is not the cluster's own: nodes that were adopted hold their
+    /// names under the one of the cluster that made them.
+    pub redis_prefix: Option<String>,
 }
 
 impl ClusterId {
@@ -71,6 +74,12 @@ impl ClusterId {
         format!("{}-redis", self.name)
     }
 
+    /// What the nodes' keys in Redis begin with: no other cluster has the UID.
+    #[must_use]
+    pub fn redis_prefix(&self) -> String {
+        format!("{}/{}/{}", self.namespace, self.name, self.uid)
+    }
+
     /// The Secret with everything that the operator draws by chance: admin token, certificates, Redis' password.
     #[must_use]
     pub fn secret(&self) -> String {
@@ -93,6 +102,7 @@ impl Wish {
                 block_owner_deletion: Some(true),
             },
             spec,
+            redis_prefix: None,
         }
     }
 

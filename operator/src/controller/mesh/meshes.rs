@@ -1,6 +1,7 @@
 //! One mesh task for each cluster, apart from the reconciles: a dead node's timeouts delay neither apply nor status, and
 //! nothing that the API server does delays healing.
 
+use super::farewell::Farewells;
 use super::node_calls::{Counted, ThroughApiServer};
 use super::targets::{NodeAccess, targets};
 use crate::cluster::node_arguments::most_lanes;
@@ -9,6 +10,7 @@ use crate::controller::build::{Wish, workers};
 use crate::controller::process::metrics::Metrics;
 use crate::controller::secret::{self, Data};
 use crate::controller::watch::caches::Listener;
+use crate::controller::watch::members::Pods;
 use crate::controller::watch::queue::{Key, Queue};
 use crate::controller::watch::seen::Pod;
 use parking_lot::{Mutex, RwLock};
@@ -17,7 +19,7 @@ use sfumato_admin_api::client::{Straight, Transport};
 use sfumato_admin_api::files::TlsError;
 use sfumato_admin_api::files::{TokenSource, TrustedCa};
 use sfumato_mesh::{MeshHandle, MeshOptions, MeshSnapshot, MeshTask, PlanOptions, Target};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,6 +28,15 @@ pub struct Meshes {
     way: Way,
     queue: Queue,
     running: Mutex<BTreeMap<Key, Running>>,
+    /// How nodes of clusters that are no more are called, for as long as there are any.
+    departed: Mutex<BTreeMap<Key, Departed>>,
+    farewells: Farewells,
+}
+
+struct Departed {
+    client: Client,
+    /// UIDs of the pods.
+    pods: BTreeSet<String>,
 }
 
 struct Running {
@@ -119,9 +130,11 @@ impl Meshes {
     #[must_use]
     pub fn new(way: Way, queue: Queue) -> Self {
         Self {
+            farewells: Farewells::new(way.api_server.clone(), way.access),
             way,
             queue,
-            running: Mutex::new(BTreeMap::new()),
+            running: Mutex::default(),
+            departed: Mutex::default(),
         }
     }
 
@@ -155,7 +168,9 @@ impl Meshes {
             }
             None => Client::new(credentials, &self.way)?,
         };
-        running.remove(&key);
+        if let Some(mesh) = running.remove(&key).filter(|mesh| mesh.uid != *uid) {
+            self.part_from(key.clone(), &mesh);
+        }
         let admin: Arc<dyn NodeAdmin> = Arc::new(client.http.clone());
         let (sender, receiver) = watch::channel(Some(targets(pods, self.way.access)));
         // Everything that is logged about this mesh says whose it is, also where only errors are logged.
@@ -206,26 +221,65 @@ impl Meshes {
             )
         })
     }
+
+    /// Looks after a mesh no longer: somebody else does.
+    pub fn leave(&self, key: &Key) {
+        self.running.lock().remove(key);
+    }
+
+    /// What is left of a mesh when its cluster is deleted.
+    fn part_from(&self, key: Key, mesh: &Running) {
+        let told = mesh.targets.borrow();
+        let pods: BTreeSet<String> = told.iter().flatten().map(|target| target.uid.clone()).collect();
+        if !pods.is_empty() {
+            let client = mesh.client.clone();
+            self.departed.lock().insert(key, Departed { client, pods });
+        }
+    }
+
+    /// How the node in the pod with this UID is called, which may be one of a cluster that is no more.
+    fn admin_of(&self, key: &Key, uid: &str) -> Option<Arc<dyn NodeAdmin>> {
+        let http = |departed: &Departed| departed.pods.contains(uid).then(|| departed.client.http.clone());
+        let departed = self.departed.lock().get(key).and_then(http);
+        if let Some(http) = departed {
+            return Some(Arc::new(http));
+        }
+        let running = self.running.lock();
+        let mesh = running.get(key)?;
+        let is_its = mesh.targets.borrow().iter().flatten().any(|target| target.uid == uid);
+        is_its.then(|| Arc::new(mesh.client.http.clone()) as _)
+    }
 }
 
 impl Listener for Meshes {
-    fn pods_changed(&self, key: &Key, pods: &[Arc<Pod>]) {
+    fn pods_changed(&self, key: &Key, pods: &Pods) {
         if let Some(mesh) = self.running.lock().get(key) {
-            let now = Some(targets(pods, self.way.access));
+            let now = Some(targets(&pods.of(key), self.way.access));
             mesh.targets.send_if_modified(|told| {
                 let changed = *told != now;
                 *told = now;
                 changed
             });
         }
+        self.farewells
+            .see_to(key, pods.left_behind(key), |uid| self.admin_of(key, uid));
+        let mut departed = self.departed.lock();
+        if departed.get(key).is_some_and(|it| it.pods.is_disjoint(&pods.uids(key))) {
+            departed.remove(key);
+        }
     }
 
     fn cluster_deleted(&self, key: &Key) {
-        self.running.lock().remove(key);
+        if let Some(mesh) = self.running.lock().remove(key) {
+            self.part_from(key.clone(), &mesh);
+        }
     }
 
     fn clusters_listed(&self, exists: &dyn Fn(&Key) -> bool) {
-        self.running.lock().retain(|key, _| exists(key));
+        let gone = |key: &Key, _: &mut Running| !exists(key);
+        for (key, mesh) in self.running.lock().extract_if(.., gone) {
+            self.part_from(key, &mesh);
+        }
     }
 }
 

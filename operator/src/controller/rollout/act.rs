@@ -2,7 +2,9 @@
 //! that fails is only told: the next look decides again.
 
 use crate::cluster::note::{Note, Tone};
+use crate::cluster::remark::Remark;
 use crate::cluster::rollout::Act;
+use crate::cluster::status_notes::EVICTION_REFUSED;
 use crate::controller::build::{ClusterId, Wish};
 use crate::controller::mesh::meshes::Meshes;
 use crate::controller::mesh::targets::targets;
@@ -14,16 +16,23 @@ use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use sfumato_admin_api::client::NodeAdmin;
 use sfumato_admin_api::types::{DrainReason, DrainRequest};
 use sfumato_mesh::Target;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a refused eviction may be one that passes: budgets are counted anew a moment after a pod has become ready.
+const PASSING: Duration = Duration::from_secs(3);
 
 pub struct Actor {
     client: Client,
     meshes: Arc<Meshes>,
     events: Events,
+    /// Pods whose eviction is refused, by namespace and name: their UID, and since when.
+    refused: Mutex<BTreeMap<(String, String), (String, Instant)>>,
 }
 
 /// The nodes of one cluster, as acts reach them.
@@ -38,25 +47,30 @@ struct Nodes<'a> {
 impl Actor {
     #[must_use]
     pub fn new(client: Client, meshes: Arc<Meshes>, events: Events) -> Self {
-        Self { client, meshes, events }
+        Self {
+            client,
+            meshes,
+            events,
+            refused: Mutex::default(),
+        }
     }
 
-    /// Carries out all acts on these pods of a cluster, side by side.
-    pub async fn carry_out(&self, acts: &[Act], wish: &Wish, pods: &[Arc<Pod>]) {
+    /// Carries out all acts on these pods of a cluster, side by side. Answers what a person should know of those that are
+    /// not to be done now.
+    pub async fn carry_out(&self, acts: &[Act], wish: &Wish, pods: &[Arc<Pod>]) -> Option<Remark> {
         // There is none when the cluster was deleted meanwhile.
-        let Some(admin) = self.meshes.admin(&Key::from(&wish.id)) else {
-            return;
-        };
+        let admin = self.meshes.admin(&Key::from(&wish.id))?;
         let nodes = Nodes {
             id: &wish.id,
             targets: targets(pods, self.meshes.access()),
             admin,
             deadline: wish.spec.drain.deadline.0,
         };
-        join_all(acts.iter().map(|act| self.one(act, &nodes))).await;
+        let done = join_all(acts.iter().map(|act| self.one(act, &nodes))).await;
+        done.into_iter().flatten().next()
     }
 
-    async fn one(&self, act: &Act, nodes: &Nodes<'_>) {
+    async fn one(&self, act: &Act, nodes: &Nodes<'_>) -> Option<Remark> {
         let done = match act {
             Act::Drain(pod, reason) => nodes.drain(pod, *reason).await,
             Act::Undrain(pod, reason) => nodes.undrain(pod, *reason).await,
@@ -66,7 +80,8 @@ impl Actor {
         match done {
             Ok(Some(note)) => self.events.tell(&about(nodes.id), note),
             Ok(None) => {}
-            Err(why) => tracing::info!(
+            Err(NotDone::Refused(remark)) => return Some(remark),
+            Err(NotDone::NotYet(why)) => tracing::info!(
                 namespace = nodes.id.namespace,
                 cluster = nodes.id.name,
                 ?act,
@@ -74,6 +89,7 @@ impl Actor {
                 "not yet"
             ),
         }
+        None
     }
 
     /// The client library's own eviction writes its options under a wrong key, which would drop the precondition.
@@ -95,7 +111,24 @@ impl Actor {
         };
         let params = PostParams::default();
         let answer: kube::Result<Anything> = api.create_subresource("eviction", pod, &params, &eviction).await;
-        removed(answer, Note::replacing(pod))
+        let done = removed(answer, Note::replacing(pod));
+        let key = (id.namespace.clone(), pod.to_owned());
+        let mut all_refused = self.refused.lock();
+        let Err(NotDone::Refused(remark)) = done else {
+            all_refused.remove(&key);
+            return done;
+        };
+        let refused = all_refused
+            .entry(key)
+            .or_insert_with(|| (uid.to_owned(), Instant::now()));
+        if refused.0 != uid {
+            *refused = (uid.to_owned(), Instant::now());
+        }
+        if refused.1.elapsed() < PASSING {
+            return Err(NotDone::NotYet(remark.message));
+        }
+        let message = format!("{pod} cannot be replaced: {}", remark.message);
+        Err(NotDone::Refused(Remark::new(remark.reason, message)))
     }
 
     async fn force_delete(&self, pod: &str, uid: &str, id: &ClusterId) -> Done {
@@ -113,14 +146,29 @@ impl Actor {
             reason: "HostLost",
             action: "Replacing",
             text: format!(
-                "{pod} was removed: its Kubernetes node is lost, and neither the operator nor another media node hears it"
+                "{pod} was removed: its Kubernetes node is lost, and neither the operator nor a media node hears it"
             ),
         };
         removed(api.delete(pod, &params).await, note)
     }
 }
 
-type Done = Result<Option<Note>, String>;
+/// What an act came to: something worth an event, or nothing.
+type Done = Result<Option<Note>, NotDone>;
+
+/// Why an act was not done. The next look decides again.
+#[derive(Debug)]
+enum NotDone {
+    NotYet(String),
+    /// Until somebody else lets it happen.
+    Refused(Remark),
+}
+
+impl From<String> for NotDone {
+    fn from(why: String) -> Self {
+        Self::NotYet(why)
+    }
+}
 
 impl Nodes<'_> {
     async fn drain(&self, pod: &str, reason: DrainReason) -> Done {
@@ -152,10 +200,14 @@ fn removed<T>(answer: kube::Result<T>, note: Note) -> Done {
     match answer {
         Ok(_) => Ok(Some(note)),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
-        Err(kube::Error::Api(status)) if status.code == 429 => Err(format!(
-            "the disruption budget does not allow it now: {}",
-            status.message
-        )),
-        Err(error) => Err(error.to_string()),
+        // 429 by one budget, 500 where several select the pod.
+        Err(kube::Error::Api(status)) if matches!(status.code, 429 | 500) => Err(NotDone::Refused(Remark::new(
+            EVICTION_REFUSED,
+            format!(
+                "Kubernetes refuses its eviction: {} (see `kubectl get pdb`)",
+                status.message
+            ),
+        ))),
+        Err(error) => Err(error.to_string().into()),
     }
 }

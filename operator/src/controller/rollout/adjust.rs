@@ -1,12 +1,16 @@
-//! Fits what was built to what runs: the number of nodes while some are still being emptied, and the templates that an
-//! upgrade policy keeps.
+//! Fits what was built to what runs: the number of nodes while some are still being emptied, that of front doors where
+//! somebody else scales them, and the templates that an upgrade policy keeps.
 
-use super::upgrade::{PodKind, keep};
-use crate::controller::build::{Children, Wish};
+use super::password;
+use super::upgrade::{PodKind, keep, kept_template};
+use crate::controller::build::{
+    Children, Ports, Redis, RedisWorkload, Wish, set_of_the_release_before, web_budget, widen,
+};
+use crate::controller::secret::Data;
 use crate::controller::watch::caches::Caches;
-use kube::core::ObjectMeta;
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Resource, ResourceExt};
+use crate::controller::watch::owned_fields::scaled_by;
+use crate::controller::watch::seen::{Deployment, Pod, is_node, owned};
+use std::sync::Arc;
 
 /// What is to be applied.
 #[derive(Debug)]
@@ -17,54 +21,123 @@ pub struct Prepared {
     pub upgrade: Option<String>,
 }
 
-/// Fits what was built of a wish to what runs: `replicas` nodes for now, and templates as the upgrade policy says.
-pub fn adjust(mut children: Children, wish: &Wish, replicas: i32, caches: &Caches) -> Prepared {
+/// Fits what was built of a wish to what runs: `replicas` nodes for now, templates as the upgrade policy says, and policies
+/// that let in what the nodes in these pods need.
+///
+/// `secret` is the admin Secret.
+pub fn adjust(
+    mut children: Children,
+    wish: &Wish,
+    replicas: i32,
+    caches: &Caches,
+    (secret, pods): (&Data, &[Arc<Pod>]),
+) -> Prepared {
     if let Some(nodes) = &mut children.nodes.spec {
         nodes.replicas = Some(replicas);
     }
-    let upgrade = keep_templates(&mut children, wish, caches);
+    let nodes = pods.iter().filter(|pod| is_node(pod));
+    let running = nodes.filter_map(|pod| Ports::of(|name| pod.spec.argument(name)));
+    widen(&mut children.policies, wish, running);
+    let door = owned(&caches.deployments, &wish.id, &wish.id.web());
+    let doors = front_doors(wish.spec.web.replicas, door.as_deref());
+    if let Some(web) = &mut children.web.spec
+        && let Some(Doors { applied, expected }) = doors
+    {
+        web.replicas = applied;
+        children.web_budget = web_budget(wish, expected);
+    }
+    let upgrade = keep_templates(&mut children, wish, caches, secret);
     Prepared { children, upgrade }
 }
 
+/// Pods of the front door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Doors {
+    /// What is applied: nothing, where somebody else has set it.
+    applied: Option<i32>,
+    expected: i32,
+}
+
+/// How many front doors there are to be, where a manifest that names no number leaves that to what runs.
+fn front_doors(named: Option<i32>, live: Option<&Deployment>) -> Option<Doors> {
+    let live = live.filter(|_| named.is_none())?;
+    let expected = live.spec.replicas?;
+    Some(Doors {
+        // As long as nobody else has set it, a field that is not applied any more would be reset.
+        applied: scaled_by(&live.metadata).is_none().then_some(expected),
+        expected,
+    })
+}
+
 /// Keeps the templates of what runs, where the upgrade policy says so. Answers an image that is kept back.
-fn keep_templates(children: &mut Children, wish: &Wish, caches: &Caches) -> Option<String> {
+fn keep_templates(children: &mut Children, wish: &Wish, caches: &Caches, secret: &Data) -> Option<String> {
     let spec = &wish.spec;
-    let sets = &caches.stateful_sets;
     let mut kept_back = None;
     if let Some(nodes) = &mut children.nodes.spec {
-        let live = live(sets, &wish.id.nodes(), wish);
+        let live = owned(&caches.stateful_sets, &wish.id, &wish.id.nodes());
+        let live = live.as_ref().map(|live| &live.metadata);
         let metadata = &mut children.nodes.metadata;
-        let kind = (spec, PodKind::Nodes);
-        kept_back = keep(metadata, &mut nodes.template, live.as_ref(), kind);
+        kept_back = keep(metadata, &mut nodes.template, live, (spec, PodKind::Nodes));
     }
-    if let Some(redis) = &mut children.redis
-        && let Some(redis_spec) = &mut redis.stateful_set.spec
-    {
-        let live = live(sets, &wish.id.redis(), wish);
-        let metadata = &mut redis.stateful_set.metadata;
-        let image = keep(
-            metadata,
-            &mut redis_spec.template,
-            live.as_ref(),
-            (spec, PodKind::Redis),
-        );
-        kept_back = kept_back.or(image);
+    if let Some(redis) = &mut children.redis {
+        kept_back = kept_back.or(keep_redis(redis, wish, caches, secret));
     }
     if let Some(web) = &mut children.web.spec {
-        let live = live(&caches.deployments, &wish.id.web(), wish);
+        let live = owned(&caches.deployments, &wish.id, &wish.id.web());
+        let live = live.as_ref().map(|live| &live.metadata);
         let metadata = &mut children.web.metadata;
-        let image = keep(metadata, &mut web.template, live.as_ref(), (spec, PodKind::Web));
+        let image = keep(metadata, &mut web.template, live, (spec, PodKind::Web));
         kept_back = kept_back.or(image);
     }
     kept_back
 }
 
-/// What the live object of this name says of itself, if it is ours.
-fn live<K>(cache: &Store<K>, name: &str, wish: &Wish) -> Option<ObjectMeta>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let live = cache.get(&ObjectRef::new(name).within(&wish.id.namespace))?;
-    let ours = live.owner_references().iter().any(|owner| owner.uid == wish.id.uid);
-    ours.then(|| live.meta().clone())
+/// The same of Redis, whose workload may be one of the release before; it also follows the password.
+fn keep_redis(redis: &mut Redis, wish: &Wish, caches: &Caches, secret: &Data) -> Option<String> {
+    let kind = (&wish.spec, PodKind::Redis);
+    let set = owned(&caches.stateful_sets, &wish.id, &wish.id.redis());
+    let deployment = owned(&caches.deployments, &wish.id, &wish.id.redis());
+    let before = set.as_deref().filter(|set| set.spec.volume_claim_templates.is_empty());
+    if matches!(redis.workload, RedisWorkload::Deployment(_))
+        && deployment.is_none()
+        && let Some(template) = before.and_then(|before| kept_template(&before.metadata, kind))
+    {
+        // An upgrade of the operator replaces no pod: it stays what it is until the manifest says something else of it.
+        redis.workload = RedisWorkload::StatefulSet(set_of_the_release_before(wish, template));
+    }
+    let live = deployment.as_ref().map(|live| &live.metadata);
+    let live = live.or(set.as_ref().map(|live| &live.metadata));
+    let (metadata, template) = redis.workload.parts_mut();
+    let template = template?;
+    let image = keep(metadata, template, live, kind);
+    password::follow(metadata, template, live, secret);
+    image
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::controller::watch::owned_fields::condense;
+    use serde_json::json;
+
+    #[test]
+    fn the_number_of_front_doors_is_the_manifests_or_that_of_what_runs_until_somebody_else_sets_it() {
+        let live = |manager: &str, operation: &str| {
+            let replicas = json!({ "f:spec": { "f:replicas": {} } });
+            let mut live: Deployment = serde_json::from_value(json!({
+                "metadata": { "managedFields": [{ "manager": manager, "operation": operation, "fieldsV1": replicas }] },
+                "spec": { "replicas": 5 },
+            }))
+            .unwrap();
+            condense(&mut live.metadata);
+            live
+        };
+        let (ours, scaled) = (live("sfu-operator", "Apply"), live("autoscaler", "Update"));
+        let doors = |applied| Some(Doors { applied, expected: 5 });
+        assert_eq!(front_doors(None, None), None, "as it was built");
+        assert_eq!(front_doors(None, Some(&ours)), doors(Some(5)));
+        assert_eq!(front_doors(None, Some(&scaled)), doors(None));
+        assert_eq!(front_doors(Some(3), Some(&scaled)), None, "as the manifest says");
+    }
 }

@@ -2,21 +2,18 @@
 //! its mesh, also when the operator was restarted meanwhile.
 
 use super::upgrade::built_from;
-use crate::controller::build::Wish;
+use crate::controller::build::{ClusterId, Wish};
+use crate::controller::watch::ownership::may_have;
 use crate::controller::watch::seen::StatefulSet;
 use crate::crd::SfuClusterSpec;
 use kube::api::DynamicObject;
-use kube::core::ObjectMeta;
 use serde_json::json;
 
 /// The wish that the live nodes were built from, as far as their StatefulSet tells; `None` when it is not this object's.
 #[must_use]
 pub fn last_good(object: &DynamicObject, live: &StatefulSet) -> Option<Wish> {
-    let ours = |metadata: &ObjectMeta| {
-        let mut owners = metadata.owner_references.iter().flatten();
-        owners.any(|owner| Some(&owner.uid) == object.metadata.uid.as_ref())
-    };
-    let mut said = ours(&live.metadata).then(|| built_from(&live.metadata)).flatten()?;
+    let ours = may_have(&live.metadata, &ClusterId::of(&object.metadata));
+    let mut said = ours.then(|| built_from(&live.metadata)).flatten()?;
     // The number of nodes is in no pod template, so it is not written down with them.
     said["replicas"] = json!(live.spec.replicas?);
     let spec: SfuClusterSpec = serde_json::from_value(said).ok()?;
@@ -29,6 +26,7 @@ mod tests {
     use super::super::upgrade::{PodKind, keep};
     use super::*;
     use k8s_openapi::api::core::v1::PodTemplateSpec;
+    use kube::core::ObjectMeta;
 
     #[allow(clippy::needless_pass_by_value, reason = "a test reads better without the ampersand")]
     fn object(spec: serde_json::Value) -> DynamicObject {
@@ -49,7 +47,8 @@ mod tests {
             (&spec, PodKind::Nodes),
         );
         let mut metadata = json!(metadata);
-        metadata["ownerReferences"] = json!([{ "apiVersion": "v", "kind": "k", "name": "live", "uid": owner }]);
+        metadata["ownerReferences"] =
+            json!([{ "apiVersion": "v", "kind": "k", "name": "live", "uid": owner, "controller": true }]);
         serde_json::from_value(json!({ "metadata": metadata, "spec": { "replicas": spec.replicas } })).unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! From pods, StatefulSet and mesh to what [`crate::cluster::rollout`] decides upon. Pure.
 
-use crate::cluster::rollout::{Leaving, Observation, ObservedNode, ObservedReport};
+use crate::cluster::rollout::{Act, Leaving, Observation, ObservedNode, ObservedReport};
 use crate::controller::build::Wish;
 use crate::controller::pace::Pace;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_ready};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Annotation of a pod that has its node emptied (`true`) or lets it take sessions again (`false`).
 pub const DRAIN_ANNOTATION: &str = "sfumato.dev/drain";
 /// Label of the StatefulSet controller with the revision of the template that a pod was made from.
-const REVISION: &str = "controller-revision-hash";
+pub const REVISION: &str = "controller-revision-hash";
 
 /// What a node gets beyond its deadline.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,8 +61,6 @@ fn observed_pod(
     let ordinal = name.rsplit_once('-')?.1.parse().ok()?;
     let uid = pod.uid()?;
     let member = mesh.members.iter().find(|member| member.name.as_str() == name);
-    let over = |ends: Timestamp| Duration::try_from(now.duration_since(ends)).ok();
-    let grace_ended = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
     Some(ObservedNode {
         ordinal,
         current: pod
@@ -71,8 +69,8 @@ fn observed_pod(
             .zip(revision)
             .map(|(made, wanted)| made == wanted),
         ready: is_ready(pod),
-        overdue: grace_ended.and_then(over),
-        ending: grace_ended.is_some(),
+        overdue: overdue(pod, now),
+        ending: pod.metadata.deletion_timestamp.is_some(),
         drain_wanted: pod
             .annotations()
             .get(DRAIN_ANNOTATION)
@@ -86,6 +84,27 @@ fn observed_pod(
         id: uid,
         name,
     })
+}
+
+/// What to do about pods that a StatefulSet which is no more has left: those of a lost Kubernetes node would keep their names for
+/// ever. They were told to end, and their cluster is gone, so nobody asks whether they are heard.
+#[must_use]
+pub fn give_up_overdue(in_the_way: &[Arc<Pod>], pace: Pace, now: Timestamp) -> Vec<Act> {
+    let lost = |pod: &&Arc<Pod>| overdue(pod, now).is_some_and(|overdue| overdue >= pace.lost_after);
+    let remove = |pod: &Arc<Pod>| {
+        Some(Act::ForceDelete {
+            node: pod.name_any(),
+            id: pod.uid()?,
+        })
+    };
+    in_the_way.iter().filter(lost).filter_map(remove).collect()
+}
+
+/// How long ago the grace of a pod's deletion ended, if it is being deleted and that has ended.
+#[must_use]
+pub fn overdue(pod: &Pod, now: Timestamp) -> Option<Duration> {
+    let ends = pod.metadata.deletion_timestamp.as_ref()?.0;
+    Duration::try_from(now.duration_since(ends)).ok()
 }
 
 /// Whether a node that answers has a fresh link with the one of this name.

@@ -13,10 +13,12 @@ use serde_json::Value;
 const FROM: &str = "sfumato.dev/built-from";
 /// Annotation with the template.
 const TEMPLATE: &str = "sfumato.dev/template";
-/// Fields of the manifest that are in no pod template of nodes and Redis.
+/// Fields of the manifest that are in no pod template of nodes.
 const APART: [&str; 5] = ["replicas", "paused", "upgradePolicy", "networkPolicy", "web"];
-/// Fields outside `web` that are in the front door's pod template.
-const WITH_WEB: [&str; 3] = ["web", "imagePullPolicy", "imagePullSecrets"];
+/// Fields of the manifest that are in the front door's pod template.
+const WITH_WEB: [&str; 4] = ["web", "imagePullPolicy", "imagePullSecrets", "userIds"];
+/// Fields of the manifest that are in Redis' pod template.
+const WITH_REDIS: [&str; 4] = ["redis", "imagePullPolicy", "imagePullSecrets", "userIds"];
 
 /// Which template is meant: each is built from another part of the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +31,11 @@ pub enum PodKind {
 impl PodKind {
     /// The part of a manifest that the template is built from.
     fn of(self, spec: &SfuClusterSpec) -> Value {
-        let mut value = serde_json::to_value(spec).unwrap_or_default();
+        self.part_of(serde_json::to_value(spec).unwrap_or_default())
+    }
+
+    /// The same of a manifest that was written down, perhaps by a release that wrote down more of it.
+    fn part_of(self, mut value: Value) -> Value {
         let Some(fields) = value.as_object_mut() else {
             return value;
         };
@@ -39,11 +45,14 @@ impl PodKind {
             }
         };
         match self {
-            Self::Nodes | Self::Redis => {
+            Self::Nodes => {
                 fields.retain(|field, _| !APART.contains(&field.as_str()));
                 // Only the operator's own planning uses it.
                 remove(fields.get_mut("mesh"), &["linkGrace"]);
+                // To a node, one managed Redis is like the other.
+                remove(fields.get_mut("redis"), &["managed"]);
             }
+            Self::Redis => fields.retain(|field, _| WITH_REDIS.contains(&field.as_str())),
             Self::Web => {
                 fields.retain(|field, _| WITH_WEB.contains(&field.as_str()));
                 remove(fields.get_mut("web"), &["replicas", "service"]);
@@ -73,11 +82,8 @@ pub fn keep(
     let wanted = image(template).unwrap_or_default();
     let built_from = kind.of(spec);
     let named = |manifest: &Value| manifest.pointer(kind.image_field()).is_some();
-    let said = live.and_then(|live| Some((annotation(live, FROM)?, annotation(live, TEMPLATE)?)));
-    let said =
-        said.and_then(|(from, template)| Some((from, serde_json::from_value::<PodTemplateSpec>(template).ok()?)));
     let mut available = None;
-    if let Some((from, kept)) = said
+    if let Some((from, kept)) = live.and_then(|live| said(live, kind))
         && spec.upgrade_policy == UpgradePolicy::Manual
     {
         if is_same(&from, &built_from, &kind.of(&SfuClusterSpec::default())) {
@@ -97,6 +103,20 @@ pub fn keep(
     annotations.insert(FROM.to_owned(), built_from.to_string());
     annotations.insert(TEMPLATE.to_owned(), serde_json::to_string(template).unwrap_or_default());
     available
+}
+
+/// The template that a live object was given, where the policy says that it keeps that.
+#[must_use]
+pub fn kept_template(live: &ObjectMeta, (spec, kind): (&SfuClusterSpec, PodKind)) -> Option<PodTemplateSpec> {
+    let (from, template) = said(live, kind)?;
+    let same = is_same(&from, &kind.of(spec), &kind.of(&SfuClusterSpec::default()));
+    (same && spec.upgrade_policy == UpgradePolicy::Manual).then_some(template)
+}
+
+/// What a live object's template was built from, and that template.
+fn said(live: &ObjectMeta, kind: PodKind) -> Option<(Value, PodTemplateSpec)> {
+    let template = serde_json::from_value(annotation(live, TEMPLATE)?).ok()?;
+    Some((kind.part_of(annotation(live, FROM)?), template))
 }
 
 /// The part of the manifest that a child's template was built from.
@@ -235,6 +255,27 @@ mod tests {
             kept(&template("node:2", "--new"), &live, &other).0,
             template("node:1", "--old")
         );
+    }
+
+    #[test]
+    fn what_a_manifest_says_of_redis_replaces_no_node_and_of_nodes_no_redis() {
+        let live = applied(&template("node:1", "--old"), &spec(json!({})));
+        let other = spec(json!({ "redis": { "managed": { "storage": { "size": "1Gi" } } } }));
+        assert_eq!(
+            kept(&template("node:2", "--new"), &live, &other).0,
+            template("node:1", "--old")
+        );
+        let external = spec(json!({ "redis": { "external": { "urlSecretRef": { "name": "a", "key": "b" } } } }));
+        assert_eq!(
+            kept(&template("node:2", "--new"), &live, &external).0,
+            template("node:1", "--new")
+        );
+
+        // As the release before wrote it down: with all that nodes are built from.
+        let is_kept = |now: Value| kept_template(&live, (&spec(now), PodKind::Redis)).is_some();
+        assert!(is_kept(json!({})) && is_kept(json!({ "drain": { "deadline": "9s" }, "image": "mine:3" })));
+        assert!(!is_kept(json!({ "redis": { "managed": { "image": "redis:8" } } })));
+        assert!(!is_kept(json!({ "upgradePolicy": "Automatic" })));
     }
 
     #[test]

@@ -7,12 +7,13 @@ use crate::controller::build::secret_keys::{
     CA_CERT, FRONT_DOOR_TOKEN, PKI, REDIS_CONF, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN,
 };
 use crate::controller::build::{Component, MANAGER, Wish, labels};
+use crate::controller::watch::ownership::{Checked, Taken, Whose, check, only_over, whose};
 use crate::controller::watch::queue::Key;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use pki::{Pki, PkiError};
 use rand::RngExt;
@@ -26,6 +27,17 @@ pub enum SecretError {
     Api(#[from] kube::Error),
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// There is one of somebody else.
+    #[error(transparent)]
+    Taken(#[from] Taken),
+    /// There is one that Kubernetes is about to delete, with the cluster of this name before.
+    #[error("it is being deleted; it is made anew when it is gone")]
+    Going,
+    /// Somebody has written it since it was read.
+    #[error("it has changed since it was read; it is looked at again")]
+    Changed,
+    #[error("it cannot be written: {0}")]
+    Unwritable(#[from] serde_json::Error),
 }
 
 /// What the Secret holds.
@@ -82,33 +94,42 @@ async fn bring_up(client: &Client, wish: &Wish, remembered: Data) -> Result<Data
     let api: Api<Secret> = Api::namespaced(client.clone(), &wish.id.namespace);
     let name = wish.id.secret();
     let live = api.get_opt(&name).await?;
-    let held = live.as_ref().and_then(|secret| secret.data.clone()).unwrap_or_default();
+    let metadata = live.as_ref().map(|secret| &secret.metadata);
+    let Checked::Live(checked) = check(metadata, &wish.id, &Secret::kind(&()), &name)? else {
+        return Err(SecretError::Going);
+    };
+    let is_adopted = metadata.is_some_and(|live| whose(live, &wish.id) != Whose::Ours);
+    let held = live.and_then(|secret| secret.data).unwrap_or_default();
     let wanted = complete(held.clone(), &remembered, &mut draw, Timestamp::now())?;
-    let Some(live) = live else {
-        let mut secret = skeleton(wish);
-        secret.data = Some(wanted.clone());
-        tracing::info!(
-            namespace = wish.id.namespace,
-            cluster = wish.id.name,
-            object = name,
-            "made the admin Secret"
-        );
-        api.create(&PostParams::default(), &secret).await?;
+    let mut secret = skeleton(wish);
+    secret.data = Some(wanted.clone());
+    let (written, what) = if checked.is_none() {
+        let created = api.create(&PostParams::default(), &secret).await;
+        (created, "made the admin Secret")
+    } else if is_adopted || wanted != held {
+        let params = PatchParams::apply(MANAGER).force();
+        // Guarded: two operators must not each write a token of their own.
+        let patched = api
+            .patch(&name, &params, &Patch::Apply(only_over(&secret, checked)?))
+            .await;
+        let what = if is_adopted {
+            "adopted the admin Secret"
+        } else {
+            "completed the admin Secret"
+        };
+        (patched, what)
+    } else {
         return Ok(wanted);
     };
-    if wanted != held {
-        let mut secret = skeleton(wish);
-        secret.data = Some(wanted.clone());
-        // Guarded: two operators must not each write a token of their own.
-        secret.metadata.resource_version = live.resource_version();
-        let params = PatchParams::apply(MANAGER).force();
-        tracing::info!(
+    match written {
+        Ok(_) => tracing::info!(
             namespace = wish.id.namespace,
             cluster = wish.id.name,
             object = name,
-            "completed the admin Secret"
-        );
-        api.patch(&name, &params, &Patch::Apply(&secret)).await?;
+            "{what}"
+        ),
+        Err(kube::Error::Api(status)) if status.code == 409 => return Err(SecretError::Changed),
+        Err(error) => return Err(error.into()),
     }
     Ok(wanted)
 }

@@ -4,14 +4,18 @@
 use super::stateful_set::{SetUpdate, classify};
 use crate::cluster::remark::Remark;
 use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
+use crate::controller::pace::APPLIED_AT_ONCE;
 use crate::controller::rollout::adjust::Prepared;
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::owned_fields::{condense, digest};
+use crate::controller::watch::ownership::{
+    Checked, NAME_TAKEN, Taken, Whose, check, may_have, only_over, this_version, whose,
+};
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -21,6 +25,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
+use tokio::sync::Semaphore;
 
 /// Why a child could not be brought in line.
 #[derive(Debug, thiserror::Error)]
@@ -31,19 +36,8 @@ pub enum ApplyError {
         name: String,
         source: kube::Error,
     },
-    #[error(
-        "{kind} {name} exists and does not belong to this cluster: rename or remove it, or name the cluster otherwise"
-    )]
-    Taken { kind: String, name: String },
-    /// A field that cannot be changed without losing something.
-    #[error(
-        "{kind} {name}: {field} cannot be changed, since volumes hang on it: take the change back, or delete the {kind} and its volumes yourself"
-    )]
-    Unchangeable {
-        kind: String,
-        name: String,
-        field: &'static str,
-    },
+    #[error(transparent)]
+    Taken(#[from] Taken),
     #[error("{kind} {name} cannot be written: {source}")]
     Unwritable {
         kind: String,
@@ -65,8 +59,7 @@ impl ApplyError {
     #[must_use]
     pub fn remark(&self) -> Remark {
         let reason = match self {
-            Self::Taken { .. } => "NameTaken",
-            Self::Unchangeable { .. } => "StorageRefused",
+            Self::Taken(_) => NAME_TAKEN,
             Self::Refused { .. } | Self::Unwritable { .. } => "ApplyRefused",
         };
         Remark::new(reason, self.to_string())
@@ -81,13 +74,34 @@ pub struct Applied {
     pub upgrade: Option<String>,
     /// Of the children that could not be applied, the first. All others were.
     pub refused: Option<ApplyError>,
+    /// What has to be gone before a child can be made.
+    pub waits: Option<Remark>,
+    /// Whether a child was changed while it was applied: it is soon looked at again.
+    pub again: bool,
+}
+
+/// What has become of one child.
+#[derive(Debug)]
+pub(super) enum Became {
+    AsDesired,
+    /// Somebody has changed it since it was looked at, and it was not touched.
+    Changed,
+    /// These are to be gone before.
+    Waits(Vec<String>),
 }
 
 /// Applies children, and remembers what it has applied.
 pub struct Applier {
     client: Client,
+    /// A new leader has applied nothing yet: of all children of all clusters, this many are applied at once.
+    turns: Semaphore,
     applied: Mutex<HashMap<Name, LastApply>>,
+    /// How often in a row a child had changed since it was looked at.
+    conflicts: Mutex<HashMap<Name, (Key, u32)>>,
 }
+
+/// So many conflicts in a row are no coincidence: they are told as a refusal.
+const MANY_CONFLICTS: u32 = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Name {
@@ -112,13 +126,16 @@ impl Applier {
     pub fn new(client: Client) -> Self {
         Self {
             client,
-            applied: Mutex::new(HashMap::new()),
+            turns: Semaphore::new(APPLIED_AT_ONCE),
+            applied: Mutex::default(),
+            conflicts: Mutex::default(),
         }
     }
 
     /// Forgets what was applied for a cluster that is gone.
     pub fn forget(&self, cluster: &Key) {
         self.applied.lock().retain(|_, applied| applied.cluster != *cluster);
+        self.conflicts.lock().retain(|_, (of, _)| of != cluster);
     }
 
     /// Applies all children of a cluster and removes those that are not wanted any more. Goes on after a refusal, so that
@@ -132,6 +149,7 @@ impl Applier {
             nodes_service,
             budget,
             web,
+            web_budget,
             web_service,
             redis,
             policies,
@@ -143,52 +161,77 @@ impl Applier {
         for policy in policies {
             results.push(self.apply_one(id, policy, &caches.policies).await);
         }
-        if let Some(Redis { stateful_set, service }) = redis {
+        let mut waiting = None;
+        if let Some(Redis { workload, service }) = redis {
             results.push(self.apply_one(id, service, &caches.services).await);
-            results.push(self.apply_set(id, stateful_set, &caches.stateful_sets).await);
+            let applied = self.apply_redis(id, workload, caches).await;
+            results.push(applied.map(|(became, waits)| {
+                waiting = waits;
+                became
+            }));
         }
-        if let Some(budget) = budget {
+        for budget in [budget, web_budget].into_iter().flatten() {
             results.push(self.apply_one(id, budget, &caches.budgets).await);
         }
-        results.push(self.apply_set(id, nodes, &caches.stateful_sets).await);
+        results.push(self.apply_set(id, nodes, caches).await);
         results.push(self.apply_one(id, web_service, &caches.services).await);
         results.push(self.apply_one(id, web, &caches.deployments).await);
 
         let redis_name = redis.iter().map(|redis| redis.service.name_any());
+        // Redis' other workload goes in its own order.
         let sets = redis_name.clone().chain([nodes.name_any()]).collect();
+        let deployments = redis_name.clone().chain([web.name_any()]).collect();
         let services = redis_name
             .chain([nodes_service.name_any(), web_service.name_any()])
             .collect();
-        let budgets = budget.iter().map(ResourceExt::name_any).collect();
+        let budgets = budget.iter().chain(web_budget).map(ResourceExt::name_any).collect();
         let kept_policies = policies.iter().map(ResourceExt::name_any).collect();
         results.push(self.sweep(id, &caches.stateful_sets, &sets).await);
+        results.push(self.sweep(id, &caches.deployments, &deployments).await);
         results.push(self.sweep(id, &caches.services, &services).await);
         results.push(self.sweep(id, &caches.budgets, &budgets).await);
         results.push(self.sweep(id, &caches.policies, &kept_policies).await);
-        Applied {
-            upgrade: upgrade.clone(),
-            refused: results.into_iter().find_map(Result::err),
-        }
+        let mut applied = summed_up(results, upgrade.clone());
+        applied.waits = applied.waits.or(waiting);
+        applied
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A StatefulSet as it would be seen.
+    pub(super) fn view(desired: &StatefulSet) -> Result<seen::StatefulSet, ApplyError> {
+        seen::StatefulSet::of(desired).map_err(|source| ApplyError::Unwritable {
+            kind: "StatefulSet".to_owned(),
+            name: desired.name_any(),
+            source,
+        })
     }
 
     /// Applies a StatefulSet, or first removes the object around its pods where it cannot be changed.
-    async fn apply_set(
+    pub(super) async fn apply_set(
         &self,
         id: &ClusterId,
         desired: &StatefulSet,
-        cache: &Store<seen::StatefulSet>,
-    ) -> Result<(), ApplyError> {
+        caches: &Caches,
+    ) -> Result<Became, ApplyError> {
         let (kind, name) = ("StatefulSet".to_owned(), desired.name_any());
-        let live = cache.get(&ObjectRef::new(&name).within(&id.namespace));
-        let view = seen::StatefulSet::of(desired).map_err(|source| ApplyError::Unwritable {
-            kind: kind.clone(),
-            name: name.clone(),
-            source,
-        })?;
-        let update = live.as_ref().map_or(SetUpdate::Patch, |live| classify(live, &view));
-        match (update, live) {
-            (SetUpdate::Refuse(field), _) => Err(ApplyError::Unchangeable { kind, name, field }),
-            (SetUpdate::Recreate(field), Some(live)) if live.metadata.deletion_timestamp.is_none() => {
+        let live = caches.stateful_sets.get(&ObjectRef::new(&name).within(&id.namespace));
+        let view = Self::view(desired)?;
+        let ours = live.filter(|live| may_have(&live.metadata, id));
+        let Some(live) = ours else {
+            // Its controller would try in vain to make pods whose names are taken, after growing pauses.
+            let in_the_way = caches.pods.in_the_way(&id.namespace, &name);
+            return if in_the_way.is_empty() {
+                self.apply_one(id, desired, &caches.stateful_sets).await
+            } else {
+                let names = in_the_way.iter().map(|pod| format!("Pod {}", pod.name_any()));
+                Ok(Became::Waits(names.collect()))
+            };
+        };
+        match classify(&live, &view) {
+            SetUpdate::Recreate(field) if live.metadata.deletion_timestamp.is_none() => {
                 tracing::info!(
                     namespace = id.namespace,
                     cluster = id.name,
@@ -197,21 +240,17 @@ impl Applier {
                     field,
                     "recreated around its pods"
                 );
-                let mut params = DeleteParams::default().preconditions(Preconditions {
-                    uid: live.uid(),
-                    resource_version: None,
-                });
+                let mut params = DeleteParams::default().preconditions(this_version(&live.metadata));
                 params.propagation_policy = Some(PropagationPolicy::Orphan);
                 let api: Api<seen::StatefulSet> = Api::namespaced(self.client.clone(), &id.namespace);
                 match api.delete(&name, &params).await {
                     // Its going is an event, which leads back to here.
-                    Ok(_) => Ok(()),
-                    Err(error) if matches!(error_code(&error), Some(404 | 409)) => Ok(()),
+                    Ok(_) => Ok(Became::AsDesired),
+                    Err(error) if matches!(error_code(&error), Some(404 | 409)) => Ok(Became::Changed),
                     Err(source) => Err(ApplyError::Refused { kind, name, source }),
                 }
             }
-            (SetUpdate::Recreate(_), Some(_)) => Ok(()),
-            _ => self.apply_one(id, desired, cache).await,
+            _ => self.apply_one(id, desired, &caches.stateful_sets).await,
         }
     }
 
@@ -219,7 +258,12 @@ impl Applier {
     ///
     /// # Errors
     /// When the API server refuses, or the name is taken.
-    async fn apply_one<K, L>(&self, id: &ClusterId, desired: &K, cache: &Store<L>) -> Result<(), ApplyError>
+    pub(super) async fn apply_one<K, L>(
+        &self,
+        id: &ClusterId,
+        desired: &K,
+        cache: &Store<L>,
+    ) -> Result<Became, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + Clone + Debug + 'static,
         L: Resource<DynamicType = ()> + Clone + 'static,
@@ -244,10 +288,12 @@ impl Applier {
                 desired: hash,
                 managed: digest(live.meta()).map(str::to_owned),
             };
-            if self.applied.lock().get(&name) == Some(&now) {
-                return Ok(());
+            if self.applied.lock().get(&name) == Some(&now) && live.meta().deletion_timestamp.is_none() {
+                return Ok(Became::AsDesired);
             }
         }
+        // Nobody closes it, so that this cannot fail.
+        let _turn = self.turns.acquire().await;
         // The answers' metadata is all that is looked at.
         let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &name.namespace);
         let refused = |source| ApplyError::Refused {
@@ -256,23 +302,42 @@ impl Applier {
             source,
         };
         // The cache holds what has our labels; an apply would take over what has not.
-        let owner = match live {
-            Some(live) => Some(live.owner_references().to_vec()),
+        let live = match live {
+            Some(live) => Some(live.meta().clone()),
             None => api
                 .get_opt(&name.name)
                 .await
                 .map_err(refused)?
-                .map(|live| live.owner_references().to_vec()),
+                .map(|live| live.metadata),
         };
-        if owner.is_some_and(|owners| owners.iter().all(|owner| owner.uid != id.uid)) {
-            let Name { kind, name, .. } = name;
-            return Err(ApplyError::Taken { kind, name });
-        }
+        let Checked::Live(checked) = check(live.as_ref(), id, &name.kind, &name.name)? else {
+            return Ok(Became::Waits(vec![format!("{} {}", name.kind, name.name)]));
+        };
+        let desired = only_over(desired, checked).map_err(unwritable)?;
         let params = PatchParams::apply(MANAGER).force();
-        let mut live = api
-            .patch(&name.name, &params, &Patch::Apply(desired))
-            .await
-            .map_err(refused)?;
+        let mut live = match api.patch(&name.name, &params, &Patch::Apply(desired)).await {
+            Ok(live) => live,
+            Err(error) if error_code(&error) == Some(409) => {
+                tracing::debug!(
+                    namespace = name.namespace,
+                    cluster = id.name,
+                    kind = name.kind,
+                    object = name.name,
+                    %error,
+                    "changed since it was looked at; it is looked at again"
+                );
+                let mut conflicts = self.conflicts.lock();
+                let (_, count) = conflicts.entry(name.clone()).or_insert((cluster, 0));
+                *count += 1;
+                return if *count < MANY_CONFLICTS {
+                    Ok(Became::Changed)
+                } else {
+                    Err(refused(error))
+                };
+            }
+            Err(source) => return Err(refused(source)),
+        };
+        self.conflicts.lock().remove(&name);
         condense(live.meta_mut());
         tracing::debug!(
             kind = name.kind,
@@ -287,26 +352,23 @@ impl Applier {
             managed: digest(live.meta()).map(str::to_owned),
         };
         self.applied.lock().insert(name, applied);
-        Ok(())
+        Ok(Became::AsDesired)
     }
 
     /// Deletes children of a kind that are the cluster's and not wanted.
-    async fn sweep<K>(&self, id: &ClusterId, cache: &Store<K>, wanted: &BTreeSet<String>) -> Result<(), ApplyError>
+    async fn sweep<K>(&self, id: &ClusterId, cache: &Store<K>, wanted: &BTreeSet<String>) -> Result<Became, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + 'static,
     {
         let ours = |object: &K| {
             object.namespace().as_deref() == Some(&id.namespace)
-                && object.owner_references().iter().any(|owner| owner.uid == id.uid)
+                && whose(object.meta(), id) == Whose::Ours
                 && object.meta().deletion_timestamp.is_none()
                 && !wanted.contains(&object.name_any())
         };
         for orphan in cache.state_filter(ours) {
             let (kind, name) = (K::kind(&()).into_owned(), orphan.name_any());
-            let params = DeleteParams::background().preconditions(Preconditions {
-                uid: orphan.uid(),
-                resource_version: None,
-            });
+            let params = DeleteParams::background().preconditions(this_version(orphan.meta()));
             let api: Api<K> = Api::namespaced(self.client.clone(), &id.namespace);
             match api.delete(&name, &params).await {
                 Ok(_) => tracing::info!(
@@ -316,17 +378,41 @@ impl Applier {
                     object = name,
                     "removed: it is not wanted any more"
                 ),
-                Err(error) if error_code(&error) == Some(404) || error_code(&error) == Some(409) => {}
+                Err(error) if error_code(&error) == Some(404) => {}
+                Err(error) if error_code(&error) == Some(409) => return Ok(Became::Changed),
                 Err(source) => return Err(ApplyError::Refused { kind, name, source }),
             }
         }
-        Ok(())
+        Ok(Became::AsDesired)
     }
 }
 
-fn error_code(error: &kube::Error) -> Option<u16> {
+/// What has become of all children.
+fn summed_up(results: Vec<Result<Became, ApplyError>>, upgrade: Option<String>) -> Applied {
+    let mut applied = Applied {
+        upgrade,
+        ..Applied::default()
+    };
+    let mut waits = Vec::new();
+    for result in results {
+        match result {
+            Ok(Became::AsDesired) => {}
+            Ok(Became::Changed) => applied.again = true,
+            Ok(Became::Waits(names)) => waits.extend(names),
+            Err(error) => drop(applied.refused.get_or_insert(error)),
+        }
+    }
+    applied.waits = (!waits.is_empty()).then(|| Remark::waiting_for_deletion(&waits));
+    applied
+}
+
+pub(super) fn error_code(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

@@ -1,12 +1,14 @@
 //! Reads what a manifest names and what is not in the caches: Secrets, and why pods are refused.
 
 use super::named_secrets::named;
+use super::pod_trouble::refused;
 use crate::cluster::remark::Remark;
-use crate::controller::build::Wish;
+use crate::controller::build::{Component, Wish};
 use crate::controller::pace::Pace;
 use crate::controller::secret::{Data, SecretError, Secrets};
+use crate::controller::watch::ownership::NAME_TAKEN;
 use crate::controller::watch::queue::Key;
-use crate::controller::watch::seen::{Pod, StatefulSet, is_node};
+use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_of};
 use k8s_openapi::api::core::v1::{Event, Secret};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::ListParams;
@@ -29,6 +31,39 @@ pub enum DereferenceError {
     /// Those of a StatefulSet.
     #[error("events cannot be read: {0}")]
     Events(#[source] kube::Error),
+}
+
+impl DereferenceError {
+    /// What a person is told, where the admin Secret is one of somebody else.
+    #[must_use]
+    pub fn degraded(&self) -> Option<Remark> {
+        match self {
+            Self::Secret {
+                source: SecretError::Taken(taken),
+                ..
+            } => Some(Remark::new(NAME_TAKEN, taken.to_string())),
+            _ => None,
+        }
+    }
+
+    /// What is waited for, where the admin Secret is about to be another one.
+    #[must_use]
+    pub fn waits(&self) -> Option<Remark> {
+        match self {
+            Self::Secret {
+                name,
+                source: SecretError::Going,
+            } => Some(Remark::waiting_for_deletion(&[format!("Secret {name}")])),
+            _ => None,
+        }
+    }
+
+    /// Whether a second look finds what this one did not: somebody else has just written the admin Secret.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        let passes = |source: &SecretError| matches!(source, SecretError::Going | SecretError::Changed);
+        matches!(self, Self::Secret { source, .. } if passes(source))
+    }
 }
 
 #[derive(Debug)]
@@ -70,7 +105,7 @@ impl Dereferencer {
         self.named_secrets.lock().remove(cluster);
     }
 
-    /// Reads what belongs to a wish. `live` is the nodes' StatefulSet, and `pods` are all pods of the cluster; `busy`:
+    /// Reads what belongs to a wish. `live` is the nodes' StatefulSet, `redis` that of Redis, and `pods` are all pods of the cluster; `busy`:
     /// something is not as desired, so look closely.
     ///
     /// # Errors
@@ -78,13 +113,19 @@ impl Dereferencer {
     pub async fn dereference(
         &self,
         wish: &Wish,
-        live: Option<&StatefulSet>,
+        (live, redis): (Option<&StatefulSet>, Option<&StatefulSet>),
         pods: &[Arc<Pod>],
         busy: bool,
     ) -> Result<Dereferenced, DereferenceError> {
         let secret = self.admin_secret(wish, busy).await?;
         let trouble = match (self.known_trouble_with_secrets(wish, busy).await?, live) {
             (None, Some(live)) if lacks_pods(wish, pods) => self.refused_pods(wish, live).await?,
+            (found, _) => found,
+        };
+        let trouble = match (trouble, redis) {
+            (None, Some(redis)) if !pods.iter().any(|pod| is_of(pod, Component::Redis)) => {
+                self.refused_pods(wish, redis).await?
+            }
             (found, _) => found,
         };
         Ok(Dereferenced { secret, trouble })
@@ -126,11 +167,7 @@ impl Dereferencer {
             .filter(is_recent)
             .filter_map(|event| event.message)
             .min();
-        Ok(refusal.map(|message| {
-            let advice =
-                "change the quota, the Pod Security label or the admission policy of the namespace that refuses them";
-            Remark::new("PodsRefused", format!("{message}; {advice}"))
-        }))
+        Ok(refusal.map(|message| refused(&message)))
     }
 
     /// What is wrong with the Secrets that the manifest names, as seen a moment ago.

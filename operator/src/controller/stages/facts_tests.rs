@@ -48,7 +48,7 @@ fn facts<'a>(pods: &[Arc<Pod>], mesh: &'a MeshSnapshot) -> Facts<'a> {
     let object = json!({
         "apiVersion": "sfumato.dev/v1alpha1", "kind": "SfuCluster", "metadata": { "name": "live", "generation": 4 },
     });
-    super::facts(&serde_json::from_value(object).unwrap(), 3, pods, mesh)
+    super::facts(&serde_json::from_value(object).unwrap(), 3, (pods, &[]), mesh)
 }
 
 fn told(facts: &Facts<'_>) -> SfuClusterStatus {
@@ -167,6 +167,28 @@ fn a_front_door_that_does_not_start_is_told_as_well() {
     let status = told(&facts(&pods, &whole));
     assert!(condition(&status, "Ready").starts_with("True"));
     assert!(condition(&status, "Degraded").starts_with("True ImageNotPulled: live-7 cannot pull its image"));
+}
+
+#[test]
+fn pods_of_a_front_door_that_are_refused_are_told_as_well() {
+    let refused = |status: &str| -> Arc<Deployment> {
+        let failure = json!({ "type": "ReplicaFailure", "status": status, "message": "exceeded quota: few" });
+        Arc::new(serde_json::from_value(json!({ "status": { "conditions": [failure] } })).unwrap())
+    };
+    let (object, whole) = (
+        json!({ "apiVersion": "v", "kind": "k", "metadata": { "name": "live" } }),
+        mesh(0, 0),
+    );
+    let object = serde_json::from_value(object).unwrap();
+    let others = |status| super::facts(&object, 0, (&[], &[refused(status)]), &whole).others;
+    let told = others("True").unwrap();
+    assert_eq!(told.reason, "PodsRefused");
+    assert!(
+        told.message.starts_with("exceeded quota: few; change the quota"),
+        "{}",
+        told.message
+    );
+    assert_eq!(others("False"), None);
 }
 
 /// A node that does not reach Redis, for this reason.

@@ -2,10 +2,13 @@
 //! Each has an error of its own.
 
 pub mod apply;
+mod apply_redis;
 pub mod dereference;
 pub mod facts;
+pub mod installation;
 mod named_secrets;
 mod pod_trouble;
+mod redis_workload;
 mod stateful_set;
 pub mod validate;
 pub mod write_status;

@@ -1,7 +1,7 @@
 //! Why a pod does not get anywhere, in the words of Kubernetes, and what to do about it. Pure.
 
 use crate::cluster::remark::Remark;
-use crate::controller::watch::seen::{Pod, is_ready};
+use crate::controller::watch::seen::{Deployment, Pod, is_ready};
 use kube::ResourceExt;
 use std::sync::Arc;
 
@@ -21,6 +21,21 @@ const UNPULLED: [&str; 6] = [
 #[must_use]
 pub fn first_trouble<'a>(pods: impl IntoIterator<Item = &'a Arc<Pod>>) -> Option<Remark> {
     pods.into_iter().find_map(|pod| trouble(pod))
+}
+
+/// What is to be said of pods that Kubernetes refuses to make, in its words.
+#[must_use]
+pub fn refused(message: &str) -> Remark {
+    let advice = "change the quota, the Pod Security label or the admission policy of the namespace that refuses them";
+    Remark::new("PodsRefused", format!("{message}; {advice}"))
+}
+
+/// What is to be said of a Deployment whose pods are refused.
+#[must_use]
+pub fn refused_of(deployment: &Deployment) -> Option<Remark> {
+    let mut conditions = deployment.status.conditions.iter();
+    let failure = conditions.find(|c| c.type_ == "ReplicaFailure" && c.status == "True")?;
+    Some(refused(failure.message.as_deref().unwrap_or("its pods are refused")))
 }
 
 /// What is to be said of a pod that does not get anywhere.

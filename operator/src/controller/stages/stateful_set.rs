@@ -1,7 +1,7 @@
-//! What a change of a StatefulSet takes. Most of its spec cannot be changed: then it is made anew around its pods, or, where
-//! volumes hang on it, the change is refused.
+//! What a change of a StatefulSet takes. Most of its spec cannot be changed: then it is made anew around its pods. Another
+//! volume takes other pods as well: see [`super::redis_workload`].
 
-use crate::controller::watch::seen::StatefulSet;
+use crate::controller::watch::seen::{Claim, StatefulSet};
 
 /// What a change takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,17 +9,12 @@ pub enum SetUpdate {
     Patch,
     /// Deleting the object without its pods, and making it again: it takes them over. Names the field.
     Recreate(&'static str),
-    /// A person: data would be lost. Names the field.
-    Refuse(&'static str),
 }
 
 /// Classifies the change from `live` to `desired`.
 #[must_use]
 pub fn classify(live: &StatefulSet, desired: &StatefulSet) -> SetUpdate {
     let (live, desired) = (&live.spec, &desired.spec);
-    if live.volume_claim_templates != desired.volume_claim_templates {
-        return SetUpdate::Refuse("volumeClaimTemplates");
-    }
     if live.selector != desired.selector {
         return SetUpdate::Recreate("selector");
     }
@@ -39,6 +34,12 @@ pub fn classify(live: &StatefulSet, desired: &StatefulSet) -> SetUpdate {
         return SetUpdate::Recreate("revisionHistoryLimit");
     }
     SetUpdate::Patch
+}
+
+/// Whether these claims ask for the same volumes.
+#[must_use]
+pub fn are_same_claims(live: &[Claim], desired: &[Claim]) -> bool {
+    live.len() == desired.len() && live.iter().zip(desired).all(|(live, desired)| live.is_same(desired))
 }
 
 /// What we do not say is the API server's to choose.
@@ -91,23 +92,27 @@ mod tests {
         }
     }
 
-    #[test]
-    fn volumes_are_left_to_people() {
-        assert_eq!(
-            classify(&set(claim("1Gi")), &set(claim("2Gi"))),
-            SetUpdate::Refuse("volumeClaimTemplates")
-        );
-        assert_eq!(
-            classify(&set(claim("1Gi")), &set(json!({}))),
-            SetUpdate::Refuse("volumeClaimTemplates")
-        );
+    fn same(one: Value, other: Value) -> bool {
+        let claims = |it: Value| set(it).spec.volume_claim_templates;
+        are_same_claims(&claims(one), &claims(other))
     }
 
     #[test]
-    fn what_the_api_server_fills_in_is_no_change() {
-        let mut filled = claim("1Gi");
-        filled["volumeClaimTemplates"][0]["spec"]["volumeMode"] = json!("Filesystem");
-        filled["volumeClaimTemplates"][0]["status"] = json!({ "phase": "Pending" });
-        assert_eq!(classify(&set(filled), &set(claim("1Gi"))), SetUpdate::Patch);
+    fn a_claim_is_another_by_its_size_and_its_class_and_where_there_was_none() {
+        let mut fast = claim("1Gi");
+        fast["volumeClaimTemplates"][0]["spec"]["storageClassName"] = json!("fast");
+        assert!(same(claim("1Gi"), claim("1Gi")) && same(json!({}), json!({})));
+        assert!(!same(claim("1Gi"), claim("2Gi")) && !same(claim("1Gi"), fast));
+        assert!(!same(claim("1Gi"), json!({})) && !same(json!({}), claim("1Gi")));
+    }
+
+    #[test]
+    fn what_the_api_server_writes_in_its_own_way_or_fills_in_is_no_change() {
+        for (ours, theirs) in [("1024Mi", "1Gi"), ("0.5Gi", "512Mi"), ("1000M", "1G")] {
+            let mut filled = claim(theirs);
+            filled["volumeClaimTemplates"][0]["spec"]["volumeMode"] = json!("Filesystem");
+            filled["volumeClaimTemplates"][0]["status"] = json!({ "phase": "Pending" });
+            assert!(same(filled, claim(ours)), "{ours}");
+        }
     }
 }

@@ -1,25 +1,26 @@
 //! What is known of the API server's objects: one watch for each kind, in memory, so that a reconcile that changes nothing
 //! asks the API server nothing.
 
+use super::members::Pods;
 use super::owned_fields::condense;
-use super::queue::{Key, Queue};
-use super::seen::{Pod, StatefulSet};
-use crate::controller::build::{ClusterId, INSTANCE, MANAGED_BY, MANAGER};
-use crate::crd::SfuCluster;
+use super::ownership::may_have;
+use super::queue::{Key, Queue, cluster_key, key_of};
+use super::seen::{Deployment, StatefulSet, owned, resource};
+use crate::controller::build::{ClusterId, MANAGED_BY, MANAGER};
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::DynamicObject;
-use kube::core::{ApiResource, PartialObjectMeta};
+use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -36,11 +37,12 @@ pub enum Scope {
 pub struct Caches {
     /// What this operator carries out. Untyped, so that one that cannot be read does not hide the others.
     pub clusters: Store<DynamicObject>,
-    /// Pods of nodes, front doors and Redis.
-    pub pods: Store<Pod>,
-    /// Nodes and Redis.
+    /// Nodes, front doors and Redis.
+    pub pods: Pods,
+    /// Nodes, and Redis with storage.
     pub stateful_sets: Store<StatefulSet>,
-    pub deployments: Store<PartialObjectMeta<Deployment>>,
+    /// Front doors, and Redis without storage.
+    pub deployments: Store<Deployment>,
     /// Addresses.
     pub services: Store<PartialObjectMeta<Service>>,
     pub accounts: Store<PartialObjectMeta<ServiceAccount>>,
@@ -50,18 +52,12 @@ pub struct Caches {
 
 /// Who is told of a change at once, and not only with the next reconcile: the meshes.
 pub trait Listener: Send + Sync {
-    /// A cluster has these pods now.
-    fn pods_changed(&self, key: &Key, pods: &[Arc<Pod>]);
+    /// The pods of a cluster are others than before, or what they hang on is.
+    fn pods_changed(&self, key: &Key, pods: &Pods);
     /// A cluster's object was deleted.
     fn cluster_deleted(&self, key: &Key);
     /// Clusters may have been deleted while nobody watched: those that `exists` denies are gone.
     fn clusters_listed(&self, exists: &dyn Fn(&Key) -> bool);
-}
-
-/// The kind SfuCluster, for untyped access.
-#[must_use]
-pub fn resource() -> ApiResource {
-    ApiResource::erase::<SfuCluster>(&())
 }
 
 /// An API of typed objects in a scope.
@@ -100,18 +96,24 @@ impl Caches {
             clusters: clusters.clone(),
             queue: queue.clone(),
         };
-        let (pods, pods_writer) = reflector::store();
-        let followed = FollowedPods {
-            store: pods.clone(),
-            listener: Arc::clone(listener),
+        let ((store, pods_writer), (stateful_sets, sets_writer)) = (reflector::store(), reflector::store());
+        let pods = Pods {
+            store,
+            sets: stateful_sets.clone(),
+            clusters: clusters.clone(),
+            known: Arc::default(),
         };
-        tasks.spawn(follow(api(client, scope), pods_writer, asker.clone(), move |key| {
-            followed.tell(key);
-        }));
+        let tell = || {
+            let (pods, listener) = (pods.clone(), Arc::clone(listener));
+            move |key: &Key| listener.pods_changed(key, &pods)
+        };
+        // Whose a pod is hangs on its StatefulSet, and either may be seen first.
+        tasks.spawn(follow(api(client, scope), pods_writer, asker.clone(), tell()));
+        tasks.spawn(follow(api(client, scope), sets_writer, asker.clone(), tell()));
         Self {
             clusters,
             pods,
-            stateful_sets: child(client, scope, &asker, tasks),
+            stateful_sets,
             deployments: child(client, scope, &asker, tasks),
             services: child(client, scope, &asker, tasks),
             accounts: child(client, scope, &asker, tasks),
@@ -120,11 +122,22 @@ impl Caches {
         }
     }
 
-    /// The StatefulSet of a cluster's nodes.
+    /// The StatefulSet of a cluster's nodes, unless it is somebody else's.
     #[must_use]
     pub fn nodes_of(&self, id: &ClusterId) -> Option<Arc<StatefulSet>> {
-        self.stateful_sets
-            .get(&ObjectRef::new(&id.nodes()).within(&id.namespace))
+        let live = self
+            .stateful_sets
+            .get(&ObjectRef::new(&id.nodes()).within(&id.namespace));
+        live.filter(|live| may_have(&live.metadata, id))
+    }
+
+    /// The Deployments of a cluster: of its front door, and of Redis without storage.
+    #[must_use]
+    pub fn deployments_of(&self, id: &ClusterId) -> Vec<Arc<Deployment>> {
+        [id.web(), id.redis()]
+            .iter()
+            .filter_map(|name| owned(&self.deployments, id, name))
+            .collect()
     }
 
     /// Returns once every watch has shown what there is. Nothing is planned or applied before.
@@ -132,7 +145,7 @@ impl Caches {
         // An error would mean that the writing task has ended; then its scope ends as well.
         let _ = tokio::join!(
             self.clusters.wait_until_ready(),
-            self.pods.wait_until_ready(),
+            self.pods.store.wait_until_ready(),
             self.stateful_sets.wait_until_ready(),
             self.deployments.wait_until_ready(),
             self.services.wait_until_ready(),
@@ -141,23 +154,6 @@ impl Caches {
             self.policies.wait_until_ready(),
         );
     }
-}
-
-/// Pods of one cluster, ordered by name.
-#[must_use]
-pub fn pods_of(pods: &Store<Pod>, key: &Key) -> Vec<Arc<Pod>> {
-    let mut found = pods.state_filter(|pod| key_of(pod).as_ref() == Some(key));
-    found.sort_by_key(|pod| pod.name_any());
-    found
-}
-
-/// The cluster that a child belongs to by its labels.
-#[must_use]
-pub fn key_of<K: Resource>(child: &K) -> Option<Key> {
-    Some(Key {
-        namespace: child.meta().namespace.clone()?,
-        name: child.meta().labels.as_ref()?.get(INSTANCE)?.clone(),
-    })
 }
 
 fn child<K>(client: &Client, scope: &Scope, asker: &Asker, tasks: &mut JoinSet<()>) -> Store<K>
@@ -184,23 +180,13 @@ impl Asker {
     }
 }
 
-struct FollowedPods {
-    store: Store<Pod>,
-    listener: Arc<dyn Listener>,
-}
-
-impl FollowedPods {
-    fn tell(&self, key: &Key) {
-        self.listener.pods_changed(key, &pods_of(&self.store, key));
-    }
-}
-
 /// Keeps a store in step with the API server, and asks for reconciles of the clusters that a change concerns.
 async fn follow<K>(api: Api<K>, writer: Writer<K>, asker: Asker, changed: impl Fn(&Key) + Send)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}"));
+    let store = writer.as_reader();
     let mut events = std::pin::pin!(
         watcher(api, config)
             .default_backoff()
@@ -216,7 +202,11 @@ where
                 }
             }
             // What has gone while nobody watched shows only by being absent now.
-            Ok(Event::InitDone) => asker.ask_all().iter().for_each(&changed),
+            Ok(Event::InitDone) => {
+                let left = store.state().into_iter().filter_map(|object| key_of(&*object));
+                let all: BTreeSet<Key> = asker.ask_all().into_iter().chain(left).collect();
+                all.iter().for_each(&changed);
+            }
             Ok(Event::Init | Event::InitApply(_)) => {}
             Err(error) => complain(&K::kind(&()), &error),
         }
@@ -274,15 +264,6 @@ impl Scope {
             Self::Namespace(name) => *name == key.namespace,
         }
     }
-}
-
-/// Namespace and name of a cluster's object.
-#[must_use]
-pub fn cluster_key(object: &DynamicObject) -> Option<Key> {
-    Some(Key {
-        namespace: object.metadata.namespace.clone()?,
-        name: object.metadata.name.clone()?,
-    })
 }
 
 fn complain(kind: &str, error: &watcher::Error) {

@@ -1,5 +1,5 @@
-//! Which fields of a live object are ours, as a digest. As the API server tells it, for every field of every manager, it is
-//! most of what an object takes in memory: every field is a map of its own.
+//! Which fields of a live object are ours, as a digest, and whether somebody else scales it. As the API server tells it, for
+//! every field of every manager, it is most of what an object takes in memory: every field is a map of its own.
 
 use crate::controller::build::MANAGER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
@@ -10,28 +10,51 @@ use sha2::{Digest, Sha256};
 /// Operation of server-side apply.
 const APPLY: &str = "Apply";
 
-/// Leaves of an object's managed fields only a digest of ours.
+/// What is left of the fields of somebody else.
+const REPLICAS: &str = "replicas";
+
+/// Leaves of an object's managed fields only a digest of ours, and who else has set its number of replicas.
 pub fn condense(meta: &mut ObjectMeta) {
     let Some(all) = meta.managed_fields.take() else {
         return;
     };
-    meta.managed_fields = all.iter().find(|entry| is_ours(entry)).map(|ours| {
-        vec![ManagedFieldsEntry {
-            manager: Some(MANAGER.to_owned()),
-            operation: Some(APPLY.to_owned()),
-            fields_v1: Some(FieldsV1(Value::String(written(ours.fields_v1.as_ref())))),
-            ..ManagedFieldsEntry::default()
-        }]
+    let ours = all.iter().find(|entry| is_ours(entry)).map(|ours| {
+        let digest = written(ours.fields_v1.as_ref());
+        (Some(MANAGER.to_owned()), Some(APPLY.to_owned()), digest)
     });
+    let scaler = all.iter().find(|entry| scales(entry));
+    let scaler = scaler.map(|it| (it.manager.clone(), it.operation.clone(), REPLICAS.to_owned()));
+    let left: Vec<ManagedFieldsEntry> = [ours, scaler].into_iter().flatten().map(entry).collect();
+    meta.managed_fields = (!left.is_empty()).then_some(left);
+}
+
+fn entry((manager, operation, text): (Option<String>, Option<String>, String)) -> ManagedFieldsEntry {
+    ManagedFieldsEntry {
+        manager,
+        operation,
+        fields_v1: Some(FieldsV1(Value::String(text))),
+        ..ManagedFieldsEntry::default()
+    }
 }
 
 /// The digest of a condensed object: when somebody else changes a field that we apply, it becomes theirs, and this changes.
 #[must_use]
 pub fn digest(meta: &ObjectMeta) -> Option<&str> {
-    let [ours] = meta.managed_fields.as_deref()? else {
-        return None;
-    };
-    ours.fields_v1.as_ref()?.0.as_str()
+    let mut entries = meta.managed_fields.iter().flatten();
+    entries.find(|entry| is_ours(entry))?.fields_v1.as_ref()?.0.as_str()
+}
+
+/// Who else has set the number of replicas of a condensed object: an autoscaler, or a person.
+#[must_use]
+pub fn scaled_by(meta: &ObjectMeta) -> Option<&str> {
+    let mut entries = meta.managed_fields.iter().flatten();
+    entries.find(|entry| !is_ours(entry))?.manager.as_deref()
+}
+
+fn scales(entry: &ManagedFieldsEntry) -> bool {
+    let fields = entry.fields_v1.as_ref();
+    entry.manager.as_deref() != Some(MANAGER)
+        && fields.is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
 }
 
 fn is_ours(entry: &ManagedFieldsEntry) -> bool {
@@ -89,5 +112,24 @@ mod tests {
         ]);
         assert_eq!(condensed(&all).managed_fields, None);
         assert_eq!(digest(&ObjectMeta::default()), None);
+    }
+
+    #[test]
+    fn whoever_else_has_set_the_replicas_is_known_and_changes_no_digest() {
+        let replicas = json!({ "f:spec": { "f:replicas": {} } });
+        let ours = entry(MANAGER, APPLY, "", &json!({ "f:spec": { "f:template": {} } }));
+        let alone = condensed(&json!([ours]));
+        for subresource in ["scale", ""] {
+            let scaled = condensed(&json!([entry("autoscaler", "Update", subresource, &replicas), ours]));
+            assert_eq!(scaled_by(&scaled), Some("autoscaler"));
+            assert_eq!(digest(&scaled), digest(&alone));
+        }
+        assert_eq!(scaled_by(&alone), None);
+        assert_eq!(
+            scaled_by(&condensed(&json!([entry(MANAGER, APPLY, "", &replicas)]))),
+            None
+        );
+        let other = entry("kubectl", "Update", "", &json!({ "f:spec": { "f:template": {} } }));
+        assert_eq!(scaled_by(&condensed(&json!([other]))), None);
     }
 }

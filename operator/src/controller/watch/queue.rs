@@ -1,6 +1,7 @@
 //! What asks for a reconcile: the objects themselves, their children, their meshes. Asking twice is asking once.
 
-use crate::controller::build::ClusterId;
+use crate::controller::build::{ClusterId, INSTANCE};
+use kube::Resource;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::controller::ReconcileRequest;
@@ -30,6 +31,24 @@ impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
+}
+
+/// Namespace and name of a cluster's object.
+#[must_use]
+pub fn cluster_key(object: &DynamicObject) -> Option<Key> {
+    Some(Key {
+        namespace: object.metadata.namespace.clone()?,
+        name: object.metadata.name.clone()?,
+    })
+}
+
+/// The cluster that a child belongs to by its labels.
+#[must_use]
+pub fn key_of<K: Resource>(child: &K) -> Option<Key> {
+    Some(Key {
+        namespace: child.meta().namespace.clone()?,
+        name: child.meta().labels.as_ref()?.get(INSTANCE)?.clone(),
+    })
 }
 
 #[derive(Debug, Clone)]

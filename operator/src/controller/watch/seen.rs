@@ -1,15 +1,25 @@
 //! Live objects, as far as anybody looks at them. The API server's own types know hundreds of fields, and reading all of
 //! them would be most of this program.
 
-use crate::controller::build::{Component, INSTANCE, selector};
+use super::ownership::may_have;
+use crate::controller::build::{ClusterId, Component, INSTANCE, selector};
+use crate::crd::{SfuCluster, quantity};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::{apps, core};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Resource;
-use kube::core::ObjectMeta;
+use kube::core::{ApiResource, ObjectMeta};
+use kube::runtime::reflector::{ObjectRef, Store};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The kind SfuCluster, for untyped access.
+#[must_use]
+pub fn resource() -> ApiResource {
+    ApiResource::erase::<SfuCluster>(&())
+}
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
@@ -23,6 +33,20 @@ pub struct Pod {
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
     pub node_name: Option<String>,
+    pub containers: Vec<Container>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct Container {
+    pub args: Vec<String>,
+}
+
+/// What pods are made from.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct Template {
+    pub spec: PodSpec,
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -88,10 +112,20 @@ pub struct SetSpec {
     pub revision_history_limit: Option<i32>,
     /// Volumes that each pod gets.
     pub volume_claim_templates: Vec<Claim>,
+    pub template: Template,
+    pub persistent_volume_claim_retention_policy: ClaimPolicy,
+}
+
+/// What becomes of the volumes.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimPolicy {
+    /// When the StatefulSet is deleted: `Delete`, `Retain`.
+    pub when_deleted: Option<String>,
 }
 
 /// A volume that each pod gets, as far as we say anything of it.
-#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct Claim {
     pub metadata: ClaimName,
@@ -104,11 +138,32 @@ pub struct ClaimName {
     pub name: String,
 }
 
-#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClaimSpec {
-    pub resources: Value,
+    pub resources: ClaimResources,
     pub storage_class_name: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct ClaimResources {
+    /// Quantities, as the API server writes them.
+    pub requests: BTreeMap<String, String>,
+}
+
+impl Claim {
+    /// Whether another one asks for the same volume.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let (ours, others) = (&self.spec.resources.requests, &other.spec.resources.requests);
+        let same =
+            |(name, size): (&String, &String)| others.get(name).is_some_and(|other| quantity::is_same(size, other));
+        self.metadata == other.metadata
+            && self.spec.storage_class_name == other.spec.storage_class_name
+            && ours.len() == others.len()
+            && ours.iter().all(same)
+    }
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -117,6 +172,23 @@ pub struct SetStatus {
     pub observed_generation: Option<i64>,
     /// Revision of the template that new pods get.
     pub update_revision: Option<String>,
+}
+
+impl PodSpec {
+    /// The value of an option of the first container, as its program reads it: `argument("cluster")` of `--cluster=VALUE`.
+    #[must_use]
+    pub fn argument(&self, name: &str) -> Option<String> {
+        let args = &self.containers.first()?.args;
+        let value = |arg: &String| {
+            Some(
+                arg.strip_prefix("--")?
+                    .strip_prefix(name)?
+                    .strip_prefix('=')?
+                    .to_owned(),
+            )
+        };
+        args.iter().find_map(value).map(|value| value.replace("$$", "$"))
+    }
 }
 
 impl StatefulSet {
@@ -129,14 +201,51 @@ impl StatefulSet {
     }
 }
 
+#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Deployment {
+    pub metadata: ObjectMeta,
+    pub spec: DeploymentSpec,
+    pub status: DeploymentStatus,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct DeploymentSpec {
+    pub replicas: Option<i32>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct DeploymentStatus {
+    /// `ReplicaFailure` and others.
+    pub conditions: Vec<PodCondition>,
+}
+
+/// The live object of this name in memory, if it is this cluster's.
+#[must_use]
+pub fn owned<K>(cache: &Store<K>, id: &ClusterId, name: &str) -> Option<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let live = cache.get(&ObjectRef::new(name).within(&id.namespace))?;
+    may_have(live.meta(), id).then_some(live)
+}
+
 /// Whether a pod is a media node of its cluster.
 #[must_use]
 pub fn is_node(pod: &Pod) -> bool {
+    is_of(pod, Component::Node)
+}
+
+/// Whether a pod is of this component of its cluster.
+#[must_use]
+pub fn is_of(pod: &Pod, component: Component) -> bool {
     let Some(labels) = &pod.metadata.labels else {
         return false;
     };
     let cluster = labels.get(INSTANCE).map_or("", String::as_str);
-    let wanted = selector(cluster, Component::Node).match_labels.unwrap_or_default();
+    let wanted = selector(cluster, component).match_labels.unwrap_or_default();
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
@@ -178,6 +287,7 @@ macro_rules! view_of {
 
 view_of!(Pod, core::v1::Pod);
 view_of!(StatefulSet, apps::v1::StatefulSet);
+view_of!(Deployment, apps::v1::Deployment);
 
 /// An answer that nobody looks into.
 #[derive(Deserialize, Serialize, Clone, Debug)]

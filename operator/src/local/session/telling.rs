@@ -111,6 +111,7 @@ impl Session<'_> {
         let redis = self.redis_keeper.as_ref();
         let facts = Facts {
             generation: self.cluster.metadata.generation,
+            operator: String::new(),
             desired: self.cluster.spec.replicas,
             nodes: self.processes.facts(),
             selector: String::new(),

@@ -1,23 +1,24 @@
-//! The admin listener with TLS: certificate and key from files that are read again when they change.
+//! A listener with TLS: certificate and key from files that are read again when they change.
 
+use super::serving::Handshake;
+use crate::files::REREAD_INTERVAL;
+use crate::program::task;
 use parking_lot::RwLock;
-use sfumato_admin_api::files::REREAD_INTERVAL;
-use sfumato_admin_api::program::task;
-use sfumato_admin_api::server::serving::Handshake;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
-use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::server::TlsStream;
 
-/// The handshake of the admin listener.
+/// The handshake of a listener, or of several with one certificate.
 #[derive(Clone)]
 pub struct Tls(TlsAcceptor);
 
@@ -32,6 +33,10 @@ pub struct KeyFiles {
 
 impl Tls {
     /// Reads the files, and follows them from now on. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// When there is no usable certificate to begin with; the message names the file. Later failures keep the last good one and
+    /// are logged.
     pub fn start(files: KeyFiles) -> Result<Self, String> {
         let certificate = Arc::new(Followed(RwLock::new(load(&files)?)));
         follow(&certificate, files);
@@ -41,6 +46,12 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(certificate);
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
     }
 }
 

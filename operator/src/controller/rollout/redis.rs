@@ -1,0 +1,165 @@
+//! Pods of managed Redis that do not get away by themselves. Pure.
+//!
+//! A StatefulSet waits for a pod that does not run, also where its template has been put right since, and for one whose host is
+//! lost. Nothing in Redis has to be kept, so neither is worth waiting for.
+
+use super::observe::{REVISION, overdue};
+use crate::cluster::rollout::Act;
+use crate::controller::build::Component;
+use crate::controller::watch::seen::{Pod, StatefulSet, is_of, is_ready};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is to be done about the pods of Redis. `set` is Redis' StatefulSet, if there is one of this cluster; a pod whose
+/// deletion is overdue by `lost_after` is taken for lost with its host.
+#[must_use]
+pub fn redis_acts(
+    pods: &[Arc<Pod>],
+    set: Option<&StatefulSet>,
+    mesh: &MeshSnapshot,
+    lost_after: Duration,
+    now: Timestamp,
+) -> Vec<Act> {
+    let redis = || pods.iter().filter(|pod| is_of(pod, Component::Redis));
+    let another_runs = redis().any(|pod| is_ready(pod));
+    let mut reports = mesh.members.iter().filter_map(MemberSnapshot::current);
+    // Somebody may still hold its claims in one that goes on without its kubelet, unless there is a successor.
+    let is_needed = reports.any(|report| report.redis) && !another_runs;
+    let act = |pod: &Arc<Pod>| -> Option<Act> {
+        let (node, id) = (pod.name_any(), pod.uid()?);
+        if pod.metadata.deletion_timestamp.is_some() {
+            let lost = overdue(pod, now).is_some_and(|overdue| overdue >= lost_after);
+            return (lost && !is_needed).then_some(Act::ForceDelete { node, id });
+        }
+        let stuck = !is_ready(pod) && set.is_some_and(|set| is_outdated(pod, set));
+        stuck.then_some(Act::Replace { node, id })
+    };
+    redis().filter_map(act).collect()
+}
+
+/// Whether a StatefulSet has another template by now than this pod of it was made from.
+fn is_outdated(pod: &Pod, set: &StatefulSet) -> bool {
+    let belongs = pod
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == set.uid().as_ref());
+    let settled = set.status.observed_generation == set.metadata.generation;
+    let made_from = pod.labels().get(REVISION);
+    belongs
+        && settled
+        && made_from
+            .zip(set.status.update_revision.as_ref())
+            .is_some_and(|(made, wanted)| made != wanted)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const GRACE_ENDED: &str = "2026-01-01T00:00:00Z";
+
+    /// A pod of Redis made from a revision; `change` is put into it.
+    fn pod(name: &str, revision: &str, ready: bool, deleted: bool) -> Arc<Pod> {
+        let status = if ready { "True" } else { "False" };
+        let mut pod = json!({
+            "metadata": {
+                "name": name, "uid": format!("{name}-uid"), "ownerReferences": [
+                    { "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "live-redis", "uid": "set" },
+                ],
+                "labels": {
+                    "app.kubernetes.io/name": "sfumato", "app.kubernetes.io/instance": "live",
+                    "app.kubernetes.io/component": "redis", "controller-revision-hash": revision,
+                },
+            },
+            "status": { "conditions": [{ "type": "Ready", "status": status }] },
+        });
+        if deleted {
+            pod["metadata"]["deletionTimestamp"] = json!(GRACE_ENDED);
+        }
+        Arc::new(serde_json::from_value(pod).unwrap())
+    }
+
+    fn set(uid: &str, observed: i64) -> StatefulSet {
+        serde_json::from_value(json!({
+            "metadata": { "name": "live-redis", "uid": uid, "generation": 2 },
+            "status": { "observedGeneration": observed, "updateRevision": "new" },
+        }))
+        .unwrap()
+    }
+
+    /// A mesh with one node that reaches Redis, or does not.
+    fn mesh(redis: bool) -> MeshSnapshot {
+        let report: Value = json!({
+            "apiVersion": 1, "version": "0.1.0", "name": "live-0", "incarnation": "u.1", "adminUrl": "https://a",
+            "clientUrl": "http://c", "revision": 1, "workers": 1, "linkEncryption": true, "ready": true, "draining": false,
+            "redis": redis, "peers": [], "links": [], "publications": [], "carried": [], "viewers": 0, "publishers": 0,
+        });
+        let member = MemberSnapshot {
+            streams: 0,
+            unusable: None,
+            name: "live-0".parse().unwrap(),
+            incarnation: None,
+            reachable: true,
+            report: Some(Arc::new(serde_json::from_value(report).unwrap())),
+        };
+        MeshSnapshot {
+            members: vec![member],
+            ..MeshSnapshot::default()
+        }
+    }
+
+    fn replaced(pod: &Arc<Pod>, set: &StatefulSet) -> bool {
+        let acts = redis_acts(
+            &[Arc::clone(pod)],
+            Some(set),
+            &mesh(false),
+            Duration::from_secs(30),
+            Timestamp::UNIX_EPOCH,
+        );
+        let (node, id) = (pod.name_any(), pod.uid().unwrap());
+        assert!(acts.is_empty() || acts == [Act::Replace { node, id }], "{acts:?}");
+        !acts.is_empty()
+    }
+
+    #[test]
+    fn a_pod_that_does_not_run_is_replaced_when_its_template_is_another() {
+        let (broken, runs) = (
+            pod("live-redis-0", "old", false, false),
+            pod("live-redis-0", "old", true, false),
+        );
+        assert!(replaced(&broken, &set("set", 2)));
+        assert!(!replaced(&broken, &set("set", 1)), "its controller has not looked yet");
+        assert!(!replaced(&broken, &set("another", 2)), "it is not of this one");
+        assert!(!replaced(&runs, &set("set", 2)), "its controller replaces it");
+        let current = pod("live-redis-0", "new", false, false);
+        assert!(!replaced(&current, &set("set", 2)), "nothing would be better");
+    }
+
+    #[test]
+    fn a_pod_of_a_lost_host_is_removed_unless_a_node_reaches_it() {
+        let lost = pod("live-redis-0", "old", false, true);
+        let at = |seconds| GRACE_ENDED.parse::<Timestamp>().unwrap() + Duration::from_secs(seconds);
+        let removed = |pods: &[Arc<Pod>], reached, now| {
+            let acts = redis_acts(pods, None, &mesh(reached), Duration::from_secs(30), now);
+            assert!(
+                acts.iter()
+                    .all(|act| matches!(act, Act::ForceDelete { node, .. } if node == "live-redis-0")),
+                "{acts:?}"
+            );
+            !acts.is_empty()
+        };
+        assert!(removed(&[Arc::clone(&lost)], false, at(30)));
+        assert!(
+            !removed(&[Arc::clone(&lost)], false, at(29)),
+            "its kubelet may come back"
+        );
+        assert!(!removed(&[Arc::clone(&lost)], true, at(30)), "a node reaches it");
+        let successor = pod("live-redis-1", "new", true, false);
+        assert!(removed(&[lost, successor], true, at(30)), "nodes reach its successor");
+    }
+}

@@ -1,0 +1,101 @@
+//! Applies managed Redis, step by step where what is there has to go first. Each step is followed by an event, which leads to
+//! the next.
+
+use super::apply::{Applier, ApplyError, Became, error_code};
+use super::redis_workload::{Next, Wanted, next};
+use crate::cluster::remark::Remark;
+use crate::controller::build::{CLAIMS_GO, ClusterId, MANAGER, RedisWorkload};
+use crate::controller::watch::caches::Caches;
+use crate::controller::watch::ownership::this_version;
+use crate::controller::watch::seen::{self, owned};
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::fmt::Debug;
+
+impl Applier {
+    /// Applies what keeps Redis' pod. Answers what it waits for.
+    pub(super) async fn apply_redis(
+        &self,
+        id: &ClusterId,
+        workload: &RedisWorkload,
+        caches: &Caches,
+    ) -> Result<(Became, Option<Remark>), ApplyError> {
+        let name = id.redis();
+        let set = owned(&caches.stateful_sets, id, &name);
+        let deployment = owned(&caches.deployments, id, &name);
+        let desired = match workload {
+            RedisWorkload::StatefulSet(set) => Some(Self::view(set)?),
+            RedisWorkload::Deployment(_) => None,
+        };
+        let wanted = match &desired {
+            Some(set) => Wanted::StatefulSet(&set.spec.volume_claim_templates),
+            None => Wanted::Deployment,
+        };
+        match (next(wanted, set.as_deref(), deployment.as_deref()), &set, &deployment) {
+            (Next::BindVolume, Some(set), _) => self.bind_volume(id, set).await?,
+            (Next::RemoveStatefulSet, Some(set), _) => self.remove(id, &**set).await?,
+            (Next::RemoveDeployment, _, Some(deployment)) => self.remove(id, &**deployment).await?,
+            (Next::AwaitBinding | Next::AwaitRemoval, ..) => {}
+            _ => {
+                let became = match workload {
+                    RedisWorkload::StatefulSet(set) => self.apply_set(id, set, caches).await?,
+                    RedisWorkload::Deployment(it) => self.apply_one(id, it, &caches.deployments).await?,
+                };
+                return Ok((became, None));
+            }
+        }
+        let message = format!("{name} is made anew, since its storage changes; nodes write their claims again");
+        Ok((Became::AsDesired, Some(Remark::new("RedisReplaced", message))))
+    }
+
+    /// Has the volumes of a StatefulSet go with it.
+    async fn bind_volume(&self, id: &ClusterId, set: &seen::StatefulSet) -> Result<(), ApplyError> {
+        let policy = json!({ "whenDeleted": CLAIMS_GO, "whenScaled": CLAIMS_GO });
+        let patch = json!({
+            "metadata": { "uid": set.uid(), "resourceVersion": set.resource_version() },
+            "spec": { "persistentVolumeClaimRetentionPolicy": policy },
+        });
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let api: Api<seen::StatefulSet> = Api::namespaced(self.client().clone(), &id.namespace);
+        let patched = api.patch(&set.name_any(), &params, &Patch::Merge(patch)).await;
+        settled(patched, set)
+    }
+
+    /// Deletes a workload with its pod: it is gone only when those are.
+    async fn remove<K>(&self, id: &ClusterId, old: &K) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + 'static,
+    {
+        let (kind, name) = (K::kind(&()), old.name_any());
+        tracing::info!(
+            namespace = id.namespace,
+            cluster = id.name,
+            kind = &*kind,
+            object = name,
+            "removed with its pod: Redis is made anew, since its storage changes"
+        );
+        let mut params = DeleteParams::default().preconditions(this_version(old.meta()));
+        params.propagation_policy = Some(PropagationPolicy::Foreground);
+        let api: Api<K> = Api::namespaced(self.client().clone(), &id.namespace);
+        settled(api.delete(&name, &params).await, old)
+    }
+}
+
+/// What has changed or gone meanwhile leads back to here by its event.
+fn settled<T, K: Resource<DynamicType = ()>>(answer: kube::Result<T>, of: &K) -> Result<(), ApplyError> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error_code(&error), Some(404 | 409)) => Ok(()),
+        Err(source) => Err(ApplyError::Refused {
+            kind: K::kind(&()).into_owned(),
+            name: of.name_any(),
+            source,
+        }),
+    }
+}

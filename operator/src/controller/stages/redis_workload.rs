@@ -1,0 +1,162 @@
+//! What a change of managed Redis takes. Its StatefulSet and its Deployment have one name and one Service: whichever is not
+//! wanted goes first, with its pod, and so does a StatefulSet whose volume is to be another. Nothing in Redis has to be kept,
+//! since the nodes write their claims again. Pure.
+
+use super::stateful_set::are_same_claims;
+use crate::controller::build::CLAIMS_GO;
+use crate::controller::watch::seen::{Claim, Deployment, StatefulSet};
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// A StatefulSet with these claims.
+    StatefulSet(&'a [Claim]),
+    Deployment,
+}
+
+/// What is next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Applying what is wanted.
+    Apply,
+    /// Having the volume of the StatefulSet go with it, as the release before did not.
+    BindVolume,
+    /// Waiting until the StatefulSet's controller has seen that.
+    AwaitBinding,
+    RemoveStatefulSet,
+    RemoveDeployment,
+    /// Waiting until what was removed is gone.
+    AwaitRemoval,
+}
+
+/// What is next, where these are there of this cluster.
+#[must_use]
+pub fn next(wanted: Wanted<'_>, set: Option<&StatefulSet>, deployment: Option<&Deployment>) -> Next {
+    let is_going = set.is_some_and(|set| set.metadata.deletion_timestamp.is_some())
+        || deployment.is_some_and(|deployment| deployment.metadata.deletion_timestamp.is_some());
+    if is_going {
+        return Next::AwaitRemoval;
+    }
+    match (wanted, set, deployment) {
+        (Wanted::StatefulSet(_), _, Some(_)) => Next::RemoveDeployment,
+        (Wanted::StatefulSet(claims), Some(set), None) if are_same_claims(&set.spec.volume_claim_templates, claims) => {
+            Next::Apply
+        }
+        (_, Some(set), _) => remove(set),
+        (_, None, _) => Next::Apply,
+    }
+}
+
+fn remove(set: &StatefulSet) -> Next {
+    let policy = &set.spec.persistent_volume_claim_retention_policy;
+    if set.spec.volume_claim_templates.is_empty() {
+        Next::RemoveStatefulSet
+    } else if policy.when_deleted.as_deref() != Some(CLAIMS_GO) {
+        Next::BindVolume
+    } else if set.status.observed_generation != set.metadata.generation {
+        Next::AwaitBinding
+    } else {
+        Next::RemoveStatefulSet
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn claims(size: &str) -> Value {
+        json!([{ "metadata": { "name": "data" }, "spec": { "resources": { "requests": { "storage": size } } } }])
+    }
+
+    /// A StatefulSet with such claims, whose controller has seen this of it.
+    fn set(claims: &Value, policy: &str, observed: i64) -> StatefulSet {
+        serde_json::from_value(json!({
+            "metadata": { "name": "live-redis", "generation": 2 },
+            "spec": { "volumeClaimTemplates": claims, "persistentVolumeClaimRetentionPolicy": { "whenDeleted": policy } },
+            "status": { "observedGeneration": observed },
+        }))
+        .unwrap()
+    }
+
+    fn gone(mut set: StatefulSet) -> StatefulSet {
+        set.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        set
+    }
+
+    #[test]
+    fn what_is_not_wanted_goes_first_and_with_its_volume() {
+        let (none, small) = (json!([]), claims("1Gi"));
+        let wanted: Vec<Claim> = serde_json::from_value(claims("2Gi")).unwrap();
+        let (stored, memory) = (Wanted::StatefulSet(&wanted), Wanted::Deployment);
+        let deployment = Deployment::default();
+        for (what, wanted, live, next_is) in [
+            ("nothing is there", memory, None, Next::Apply),
+            ("nothing is there", stored, None, Next::Apply),
+            (
+                "of the release before",
+                memory,
+                Some(set(&none, "Retain", 2)),
+                Next::RemoveStatefulSet,
+            ),
+            (
+                "its volume would stay",
+                memory,
+                Some(set(&small, "Retain", 2)),
+                Next::BindVolume,
+            ),
+            (
+                "its controller has not looked",
+                memory,
+                Some(set(&small, "Delete", 1)),
+                Next::AwaitBinding,
+            ),
+            (
+                "its volume goes",
+                memory,
+                Some(set(&small, "Delete", 2)),
+                Next::RemoveStatefulSet,
+            ),
+            (
+                "another size",
+                stored,
+                Some(set(&small, "Delete", 2)),
+                Next::RemoveStatefulSet,
+            ),
+            ("another size", stored, Some(set(&small, "Retain", 2)), Next::BindVolume),
+            (
+                "a volume for the first time",
+                stored,
+                Some(set(&none, "Retain", 2)),
+                Next::RemoveStatefulSet,
+            ),
+            (
+                "the same size",
+                stored,
+                Some(set(&claims("2048Mi"), "Retain", 1)),
+                Next::Apply,
+            ),
+            (
+                "it goes",
+                stored,
+                Some(gone(set(&claims("2Gi"), "Delete", 2))),
+                Next::AwaitRemoval,
+            ),
+            (
+                "it goes",
+                memory,
+                Some(gone(set(&none, "Retain", 2))),
+                Next::AwaitRemoval,
+            ),
+        ] {
+            assert_eq!(next(wanted, live.as_ref(), None), next_is, "{what}");
+        }
+        assert_eq!(next(memory, None, Some(&deployment)), Next::Apply);
+        assert_eq!(next(stored, None, Some(&deployment)), Next::RemoveDeployment);
+        assert_eq!(
+            next(stored, Some(&set(&small, "Delete", 2)), Some(&deployment)),
+            Next::RemoveDeployment
+        );
+    }
+}

@@ -1,0 +1,97 @@
+"""What is left of a cluster, or restored from a backup, belongs to the next cluster of its name."""
+
+import pytest
+
+from api_client import path
+from cluster import Cluster
+from story import Story
+from test_life import CHILDREN
+from testcluster.waiting import eventually
+
+
+def prefix(pod: dict) -> str:
+    """What a node's keys in Redis begin with."""
+    return next(arg for arg in pod["spec"]["containers"][0]["args"] if arg.startswith("--cluster="))
+
+
+def belongs(live: Cluster) -> None:
+    uid = live.object()["metadata"]["uid"]
+    for resource, suffix in CHILDREN:
+        owners = live.child(resource, suffix)["metadata"]["ownerReferences"]
+        assert [(owner["uid"], owner["controller"]) for owner in owners] == [(uid, True)], (resource, suffix)
+
+
+def leaves_nothing(live: Cluster) -> None:
+    live.delete()
+    gone = lambda: not [child for child in CHILDREN if live.has(*child)] and not live.pods()  # noqa: E731
+    eventually("every child is gone", gone, within=30)
+
+
+def test_children_that_were_orphaned_are_adopted_and_what_plays_plays_on(live, story):
+    before = live.up().uids()
+    kept = prefix(live.pods()["live-0"])
+    story.kubelet.patient = True
+    story.kubelet.change("live-0", publishers=1)
+    live.delete(propagationPolicy="Orphan")
+    eventually("it is gone", lambda: not live.exists(), within=15)
+    live.create()
+    live.whole(3)
+    live.in_order()
+    belongs(live)
+    assert live.uids() == before
+    node = story.kubelet.nodes["live-0"]
+    assert (node.publishers, node.reasons) == (1, []), "nobody was told to leave"
+    assert live.condition("UpgradeAvailable")["status"] == "False"
+
+    live.scale(2)
+    live.whole(2)
+    story.kubelet.change("live-0", publishers=0)
+    live.patch(mesh={"fanOutIdleTimeout": "31s"})
+    live.rolled(live.uids())
+    assert {prefix(pod) for pod in live.pods().values()} == {kept}, "nodes before and after the roll see each other's claims"
+    leaves_nothing(live)
+
+
+def restored(story: Story, backup: list[tuple[str, dict]]) -> None:
+    """As Velero does it: labels and annotations, but no owners, and no addresses that Kubernetes has drawn."""
+    for resource, found in backup:
+        metadata = {key: found["metadata"].get(key) for key in ("name", "labels", "annotations")}
+        spec = dict(found.get("spec", {}))
+        if spec.get("clusterIP") != "None":
+            spec = {key: value for key, value in spec.items() if key not in ("clusterIP", "clusterIPs")}
+        rest = {key: value for key, value in found.items() if key not in ("metadata", "spec", "status")}
+        story.api.create(path(resource, story.namespace), rest | {"metadata": metadata} | ({"spec": spec} if spec else {}))
+
+
+def test_children_that_were_restored_from_a_backup_are_adopted(live, story):
+    live.up(replicas=2)
+    backup = [(resource, live.child(resource, suffix)) for resource, suffix in CHILDREN]
+    leaves_nothing(live)
+    restored(story, backup)
+    eventually("Kubernetes has made the pods", lambda: len(live.pods()) == 2, within=15)
+    before = live.uids()
+    live.create(replicas=2)
+    live.whole(2)
+    live.in_order()
+    belongs(live)
+    assert live.uids() == before
+    assert live.child("secrets", "-admin")["data"] == dict(backup)["secrets"]["data"], "what nodes know each other by"
+    live.scale(1)
+    live.whole(1)
+    leaves_nothing(live)
+
+
+@pytest.mark.parametrize("resource", ["services", "secrets"])
+def test_what_kubernetes_is_about_to_delete_with_the_cluster_before_is_made_anew(live, story, resource):
+    """As from a backup that keeps owners."""
+    name, rest = {"services": ("live-web", {"spec": {"ports": [{"port": 80}]}}), "secrets": ("live-admin", {})}[resource]
+    labels = {"app.kubernetes.io/name": "sfumato", "app.kubernetes.io/instance": "live", "app.kubernetes.io/managed-by": "sfu-operator"}
+    owner = {"apiVersion": "sfumato.dev/v1alpha1", "kind": "SfuCluster", "name": "live", "uid": "0-1-2-3", "controller": True}
+    held = {"name": name, "labels": labels, "ownerReferences": [owner], "finalizers": ["stories/held"]}
+    story.api.create(path(resource, story.namespace), {"metadata": held} | rest)
+    live.create(replicas=2)
+    live.says("Progressing", "True", "WaitingForDeletion", name)
+    live.in_order()
+    story.api.merge(path(resource, story.namespace, name), {"metadata": {"finalizers": None}})
+    live.whole(2)
+    belongs(live)
