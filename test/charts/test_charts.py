@@ -82,6 +82,12 @@ def test_a_value_that_means_nothing_is_refused_by_its_name(chart, option, words)
     assert words in refusal(chart, "--set", option)
 
 
+def test_a_release_whose_name_no_operator_may_have_says_what_to_set():
+    done = helm("template", "1-live", str(CHARTS / "sfumato"))
+    assert done.returncode != 0
+    assert "set fullnameOverride to a name" in done.stderr
+
+
 def test_a_release_whose_name_no_cluster_may_have_says_what_to_set():
     done = helm("template", "1-live", str(CHARTS / "sfumato-cluster"))
     assert done.returncode != 0
@@ -122,7 +128,7 @@ def one(items: list[dict], kind: str) -> dict:
 @pytest.mark.parametrize("access", ["direct", "proxy"])
 def test_the_operator_runs_with_the_rights_and_in_the_way_that_its_own_manifests_say(access):
     chart = objects(render("sfumato", f"--set=nodeAccess={access}", "--set=rbac.aggregate=false", "--set=clusters.redisImage.repository="))
-    printed = printed_manifests(f"--node-access={access}")
+    printed = printed_manifests(f"--node-access={access}", "--name=it-sfumato")
     for kind in ("ClusterRole", "Role"):
         assert one(chart, kind)["rules"] == one(printed, kind)["rules"], kind
     pods = [one(items, "Deployment")["spec"]["template"]["spec"] for items in (chart, printed)]
@@ -131,7 +137,7 @@ def test_the_operator_runs_with_the_rights_and_in_the_way_that_its_own_manifests
     assert sorted(options) == sorted(printed_container["args"])
     for field in ("env", "ports", "livenessProbe", "readinessProbe", "securityContext", "resources", "image"):
         assert chart_container[field] == printed_container[field], field
-    for field in ("securityContext", "terminationGracePeriodSeconds"):
+    for field in ("securityContext", "nodeSelector", "terminationGracePeriodSeconds"):
         assert pods[0][field] == pods[1][field], field
 
 

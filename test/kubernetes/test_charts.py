@@ -81,7 +81,15 @@ def test_two_installs_make_a_mesh_that_lives_through_upgrade_rollback_and_uninst
 def test_the_api_server_takes_what_the_charts_can_make(helm, kubectl, namespace):
     """Every kind that a chart makes, checked by the API server of this release, and not made. Those of other projects are not known here."""
     known = helm.run(
-        *("template", OPERATOR, str(ROOT / "charts" / "sfumato"), "--namespace", namespace, "--set-json", f"watchNamespaces={json.dumps([namespace])}"),
+        *(
+            "template",
+            OPERATOR,
+            str(ROOT / "charts" / "sfumato"),
+            "--namespace",
+            namespace,
+            "--set-json",
+            f"watchNamespaces={json.dumps([namespace])}",
+        ),
     )
     autoscaled = helm.run(
         *("template", "live", str(ROOT / "charts" / "sfumato-cluster"), "--namespace", namespace),
