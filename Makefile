@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. What they do is in scripts/, one file a job.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check-fast hooks setup build fmt lint generate unit media stories e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench bench-kubernetes sbom clean clean-all
+.PHONY: help run test check-fast hooks setup build fmt lint generate unit media charts stories e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench bench-kubernetes sbom clean clean-all
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -38,6 +38,9 @@ unit: ## unit and property tests, and tests of the page
 
 media: ## integration tests: real workers, links and HTTP, no browsers
 	@exec scripts/check.sh setup media
+
+charts: ## tests of the Helm charts, without a cluster
+	@exec scripts/check.sh setup build charts
 
 stories: ## stories of reconcile on a real API server, in seconds, without root (PYTEST_ARGS='-k roll' picks some)
 	@exec scripts/check.sh setup build stories

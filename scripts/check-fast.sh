@@ -52,11 +52,14 @@ step() {
 }
 # shellcheck disable=SC2329 # step calls it
 stories() { scripts/cargo.sh build --workspace --locked --bin sfu-operator && env -u PYTEST_ARGS scripts/stories.sh; }
+# shellcheck disable=SC2329 # step calls it
+charts() { scripts/cargo.sh build --workspace --locked --bin sfu-operator && scripts/charts.sh; }
 
 step formatting scripts/format.sh --check
 step "lints: ${kinds[*]}" scripts/lints.sh "${kinds[@]}"
 if changed "$rust|^sfu-node/tests/|^web/ui/"; then step "unit tests" scripts/unit-tests.py "${files[@]}"; fi
 if changed '^web/(ui|tests/ui)/'; then step "tests of the page" scripts/page-tests.sh; fi
+if changed '^(charts|test/charts|crds)/|^operator/src/(manifests|crds)\.rs$'; then step charts charts; fi
 if [ -x scripts/stories.sh ] && changed '^(admin-api|mesh|operator|crds|test/stories)/'; then step stories stories; fi
 
 printf '\n== summary, %s s in all\n' "$SECONDS"

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/env.sh"
 
 # Whole-system tests come before lints and other tests, which are compiled beside them. Stories keep every core busy: nothing compiles beside them.
-all=(setup formatting build generated e2e kubernetes lints unit media stories dependencies)
+all=(setup formatting build generated charts e2e kubernetes lints unit media stories dependencies)
 wanted=("$@")
 if [ $# = 0 ]; then wanted=("${all[@]}"); fi
 
@@ -17,7 +17,8 @@ about() {
     stories) echo "stories of reconcile: a real API server, stand-ins for kubelets and media nodes" ;;
     lints) echo "lints: clippy, rustdoc, module circles, layers, document paths, tests of scripts, shellcheck, ruff, spelling" ;;
     build) echo "build" ;;
-    generated) echo "generated files: crds/, docs/admin-api.yaml, docs/sfucluster.md" ;;
+    generated) echo "generated files: crds/, docs/admin-api.yaml, docs/sfucluster.md, charts/" ;;
+    charts) echo "charts, without a cluster" ;;
     unit) echo "unit and property tests, tests of the page" ;;
     media) echo "media tests: real workers, links and HTTP" ;;
     e2e) echo "whole-system tests: browsers, FFmpeg, faults" ;;
@@ -31,7 +32,7 @@ about() {
 needs() {
   case $1 in
     setup) ;;
-    generated | stories | e2e | kubernetes) echo setup build ;;
+    generated | charts | stories | e2e | kubernetes) echo setup build ;;
     *) echo setup ;;
   esac
 }
@@ -96,6 +97,7 @@ check_formatting() { scripts/format.sh --check; }
 check_lints() { scripts/lints.sh; }
 check_build() { scripts/cargo.sh build --workspace --locked; }
 check_generated() { scripts/generate.sh --check; }
+check_charts() { scripts/charts.sh; }
 
 check_unit() {
   scripts/cargo.sh test --workspace --locked --lib --bins

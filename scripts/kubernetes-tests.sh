@@ -7,7 +7,7 @@
 # A test cluster that is up is used; else one is brought up for the tests and taken down after them.
 . "$(dirname "$0")/env.sh"
 if [ -z "${SFUMATO_KUBECONFIG:-}" ]; then
-  scripts/tools.sh go
+  scripts/tools.sh go helm
   go=$(cat "$tools/go-program")
   (cd test/cluster/kind && GOTOOLCHAIN=local "$go" test ./...)
 fi

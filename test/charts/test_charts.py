@@ -1,0 +1,152 @@
+"""The charts without a cluster: what they make of eight sets of values, what they refuse, and that they do not differ from the code."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+CHARTS = ROOT / "charts"
+HELM = os.environ["SFUMATO_HELM"]
+OPERATOR = os.environ["SFUMATO_OPERATOR"]
+SETS = sorted(path.stem for path in (HERE / "values").glob("*.yaml"))
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([HELM, *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def render(chart: str, *options: str, release: str = "it", namespace: str = "media") -> str:
+    done = helm("template", release, str(CHARTS / chart), "--namespace", namespace, *options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def objects(rendered: str) -> list[dict]:
+    return [item for item in yaml.safe_load_all(rendered) if item]
+
+
+def refusal(chart: str, *options: str) -> str:
+    done = helm("template", "it", str(CHARTS / chart), *options)
+    assert done.returncode != 0, f"{options} are taken:\n{done.stdout}"
+    return done.stderr
+
+
+def set_of(name: str) -> tuple[str, str]:
+    """The chart, and the option with the values."""
+    return name.partition(".")[0], f"--values={HERE / 'values' / name}.yaml"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_what_is_rendered_is_what_was_looked_at(name):
+    chart, values = set_of(name)
+    # The CRD is a file of the repository already.
+    made = [item for item in objects(render(chart, values)) if item["kind"] != "CustomResourceDefinition"]
+    made.sort(key=lambda item: (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]))
+    text = yaml.safe_dump_all(made, sort_keys=True, width=150)
+    kept = HERE / "rendered" / f"{name}.yaml"
+    if os.environ.get("SFUMATO_CHARTS_WRITE"):
+        kept.write_text(text)
+    assert kept.read_text() == text, f"{kept} is stale: SFUMATO_CHARTS_WRITE=1 writes it; look at the difference"
+
+
+@pytest.mark.parametrize("chart", ["sfumato", "sfumato-cluster"])
+def test_helm_finds_nothing_to_say(chart):
+    done = helm("lint", "--strict", str(CHARTS / chart))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("chart", "option", "words"),
+    [
+        ("sfumato", "replica=3", "replica"),
+        ("sfumato", "nodeAccess=sometimes", "nodeAccess"),
+        ("sfumato", "image.digest=latest", "digest"),
+        ("sfumato", "clusters.nodeImage.repo=x", "repo"),
+        ("sfumato", "serviceAccount.create=false", "serviceAccount.name"),
+        ("sfumato", "watchNamespaces[0]=Team", "watchNamespaces"),
+        ("sfumato-cluster", "replicas=3", "replicas"),
+        ("sfumato-cluster", "spec.replicsa=3", "replicsa"),
+        ("sfumato-cluster", "spec.replicas=33", "replicas"),
+        ("sfumato-cluster", "spec.mesh.fanOut=Sometimes", "fanOut"),
+        ("sfumato-cluster", "httpRoute.enabled=true", "httpRoute.parentRefs"),
+        ("sfumato-cluster", "nameOverride=Live", "nameOverride"),
+    ],
+)
+def test_a_value_that_means_nothing_is_refused_by_its_name(chart, option, words):
+    assert words in refusal(chart, "--set", option)
+
+
+def test_a_release_whose_name_no_operator_may_have_says_what_to_set():
+    done = helm("template", "1-live", str(CHARTS / "sfumato"))
+    assert done.returncode != 0
+    assert "set fullnameOverride to a name" in done.stderr
+
+
+def test_a_release_whose_name_no_cluster_may_have_says_what_to_set():
+    done = helm("template", "1-live", str(CHARTS / "sfumato-cluster"))
+    assert done.returncode != 0
+    assert "set nameOverride to a name of at most 40" in done.stderr
+
+
+def named(item: dict) -> tuple[str, str, str]:
+    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def test_two_releases_share_nothing_but_the_definition():
+    def names(release: str, namespace: str) -> set[tuple[str, str, str]]:
+        return {named(item) for item in objects(render("sfumato", release=release, namespace=namespace))}
+
+    shared = {("CustomResourceDefinition", "", "sfuclusters.sfumato.dev")}
+    assert names("one", "a") & names("two", "a") == shared
+    assert names("one", "a") & names("one", "b") == shared
+
+
+def test_the_definition_is_kept_unless_somebody_wants_it_gone():
+    def policy(*options: str) -> str | None:
+        [crd] = [item for item in objects(render("sfumato", *options)) if item["kind"] == "CustomResourceDefinition"]
+        return crd["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
+
+    assert (policy(), policy("--set=crds.keep=false")) == ("keep", None)
+
+
+def printed_manifests(*options: str) -> list[dict]:
+    done = subprocess.run([OPERATOR, "manifests", "--namespace=media", *options], capture_output=True, text=True, check=True)
+    return objects(done.stdout)
+
+
+def one(items: list[dict], kind: str) -> dict:
+    [found] = [item for item in items if item["kind"] == kind]
+    return found
+
+
+@pytest.mark.parametrize("access", ["direct", "proxy"])
+def test_the_operator_runs_with_the_rights_and_in_the_way_that_its_own_manifests_say(access):
+    chart = objects(render("sfumato", f"--set=nodeAccess={access}", "--set=rbac.aggregate=false", "--set=clusters.redisImage.repository="))
+    printed = printed_manifests(f"--node-access={access}", "--name=it-sfumato")
+    for kind in ("ClusterRole", "Role"):
+        assert one(chart, kind)["rules"] == one(printed, kind)["rules"], kind
+    pods = [one(items, "Deployment")["spec"]["template"]["spec"] for items in (chart, printed)]
+    [chart_container], [printed_container] = (pod["containers"] for pod in pods)
+    options = [option for option in chart_container["args"] if not option.endswith(("sfu-node:0.1.0", "sfu-web:0.1.0"))]
+    assert sorted(options) == sorted(printed_container["args"])
+    for field in ("env", "ports", "livenessProbe", "readinessProbe", "securityContext", "resources", "image"):
+        assert chart_container[field] == printed_container[field], field
+    for field in ("securityContext", "nodeSelector", "terminationGracePeriodSeconds"):
+        assert pods[0][field] == pods[1][field], field
+
+
+def test_every_value_has_a_default_that_the_schema_knows_and_a_row_in_the_readme():
+    chart = CHARTS / "sfumato"
+    schema = json.loads((chart / "values.schema.json").read_text())
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    assert set(schema["properties"]) - {"global"} == set(values)
+    for name in ("sfumato", "sfumato-cluster"):
+        readme = (CHARTS / name / "README.md").read_text()
+        for value in yaml.safe_load((CHARTS / name / "values.yaml").read_text()):
+            assert f"| `{value}" in readme, f"{name}: {value}"

@@ -1,0 +1,100 @@
+"""The charts on a real cluster: what `helm install` alone brings up, and what upgrades, rollbacks and uninstalling in either order leave."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from helm import ROOT, Helm, operator_values
+from sfucluster import SfuCluster
+from testcluster.fixtures import new_namespace
+from testcluster.waiting import eventually
+
+OPERATOR = "sfumato"
+SPEC = {"replicas": 3, "workersPerNode": 1, "drain": {"deadline": "10s"}, "web": {"replicas": 1}}
+
+
+@pytest.fixture
+def helm(kubectl) -> Helm:
+    return Helm(kubectl)
+
+
+@pytest.fixture
+def system(operator, kubectl) -> Iterator[str]:
+    """A namespace for an operator by Helm. That of the other tests, which looks after all namespaces, is away meanwhile."""
+    with operator.away(), new_namespace(kubectl, "chart-system") as name:
+        yield name
+
+
+@contextlib.contextmanager
+def uninstalled_at_the_end(helm: Helm, namespace: str) -> Iterator[None]:
+    """What belongs to no namespace would stay."""
+    try:
+        yield
+    finally:
+        for release in helm.releases(namespace):
+            helm.uninstall(release, namespace)
+
+
+def definition(kubectl) -> dict:
+    return kubectl.get("crd", "sfuclusters.sfumato.dev")
+
+
+def test_two_installs_make_a_mesh_that_lives_through_upgrade_rollback_and_uninstalling_in_either_order(helm, system, kubectl, namespace):
+    live = SfuCluster(kubectl, namespace)
+    values = operator_values(namespace)
+    with uninstalled_at_the_end(helm, system):
+        # The definition is there already, by the other tests' manifests: somebody who changes to Helm has that as well.
+        helm.deploy(OPERATOR, "sfumato", system, values, "--take-ownership", "--force-conflicts")
+        helm.deploy("live", "sfumato-cluster", namespace, {"spec": SPEC})
+        assert live.status()["mesh"]["summary"] == "3/3", "Helm has waited for it"
+        before, uid = live.uids(), definition(kubectl)["metadata"]["uid"]
+
+        helm.deploy(OPERATOR, "sfumato", system, values | {"log": {"filter": "debug"}, "podAnnotations": {"try": "2"}})
+        helm.run("rollback", OPERATOR, "1", "--namespace", system, "--wait", "--timeout=120s")
+        live.whole(3)
+        assert live.uids() == before, "no media node is replaced for an operator"
+        helm.deploy("live", "sfumato-cluster", namespace, {"spec": SPEC | {"replicas": 2}})
+        assert live.status()["mesh"]["summary"] == "1/1"
+        helm.run("rollback", "live", "1", "--namespace", namespace, "--wait", "--timeout=120s")
+        live.whole(3)
+        assert {name: live.uids()[name] for name in ("live-0", "live-1")} == {name: before[name] for name in ("live-0", "live-1")}
+
+        # The operator first: the cluster runs on, and goes without it.
+        running = live.uids()
+        helm.uninstall(OPERATOR, system)
+        assert definition(kubectl)["metadata"]["uid"] == uid, "all SfuClusters would have gone with it"
+        assert live.uids() == running
+        helm.uninstall("live", namespace)
+        eventually("all of the cluster is gone", lambda: live.children() == [], within=90)
+
+        # Again, over the definition that was kept, and the cluster first.
+        helm.deploy(OPERATOR, "sfumato", system, values)
+        helm.deploy("live", "sfumato-cluster", namespace, {"spec": SPEC | {"replicas": 1}})
+        helm.uninstall("live", namespace)
+        eventually("all of the cluster is gone", lambda: live.children() == [], within=90)
+        helm.uninstall(OPERATOR, system)
+        assert definition(kubectl)["metadata"]["uid"] == uid
+
+
+def test_the_api_server_takes_what_the_charts_can_make(helm, kubectl, namespace):
+    """Every kind that a chart makes, checked by the API server of this release, and not made. Those of other projects are not known here."""
+    known = helm.run(
+        *(
+            "template",
+            OPERATOR,
+            str(ROOT / "charts" / "sfumato"),
+            "--namespace",
+            namespace,
+            "--set-json",
+            f"watchNamespaces={json.dumps([namespace])}",
+        ),
+    )
+    autoscaled = helm.run(
+        *("template", "live", str(ROOT / "charts" / "sfumato-cluster"), "--namespace", namespace),
+        *("--set", "autoscaling.enabled=true,ingress.enabled=true,ingress.host=live.example.com,ingress.tlsSecretName=tls,secrets.more.key=x"),
+    )
+    for rendered in (known, autoscaled):
+        # Strict: a field that the API server does not know is an error.
+        kubectl.run("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--filename", "-", input=rendered)
