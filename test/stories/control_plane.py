@@ -70,7 +70,7 @@ class StartedControlPlane(ControlPlane):
         cluster = [f"--listen-peer-urls={peers}", f"--initial-advertise-peer-urls={peers}", f"--initial-cluster=default={peers}"]
         self._start("etcd", *programs.etcd(str(self.folder / "etcd"), self._etcd), *cluster)
         self.start_api_server()
-        eventually("the API server has made its certificate", self.authority.is_file, within=READY_DEADLINE, every=0.02)
+        eventually("the API server has made its certificate", lambda: programs.has_certificate(self.keys), within=READY_DEADLINE, every=0.02)
         kubeconfig = self.folder / "kubeconfig"
         kubeconfig.write_text(self.kubeconfig(programs.tokens(self.keys)["admin"]))
         kubeconfig.chmod(0o600)

@@ -30,7 +30,7 @@ def begin(layout: Layout, hosts: list[Host], feature_gates: str) -> None:
 def finish(layout: Layout, hosts: list[Host], feature_gates: str) -> None:
     """Waits for the API server and starts what needs it."""
     keys = layout.certificates
-    eventually("the API server has made its certificate", programs.certificate(keys).is_file, within=READY_DEADLINE, every=0.05)
+    eventually("the API server has made its certificate", lambda: programs.has_certificate(keys), within=READY_DEADLINE, every=0.05)
     users = programs.tokens(keys)
     layout.kubeconfig.write_text(kubeconfig(layout, users["admin"]))
     layout.kubeconfig.chmod(0o600)

@@ -36,6 +36,12 @@ def certificate(keys: Path) -> Path:
     return keys / "apiserver.crt"
 
 
+def has_certificate(keys: Path) -> bool:
+    """Whether the API server has written it, and to its end: it writes the key after it. Whoever reads half of it trusts nobody."""
+    key = keys / "apiserver.key"
+    return key.is_file() and key.read_text().endswith("KEY-----\n")
+
+
 def etcd(data: str, clients: str) -> list[str]:
     return [
         f"--data-dir={data}",
