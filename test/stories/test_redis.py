@@ -190,6 +190,6 @@ def test_redis_follows_a_change_of_its_password_and_nodes_do_it_in_place(story, 
     others = lambda: [pod for pod in pods(live) if pod["metadata"]["uid"] != before["metadata"]["uid"]]  # noqa: E731
     eventually("it starts with it", others, within=SOON)
     configuration = base64.b64decode(live.api.get(secret)["data"]["redis.conf"]).decode()
-    assert "requirepass another\n" in configuration
+    assert 'requirepass "another"\n' in configuration
     live.whole(1)
     assert live.uids() == uids

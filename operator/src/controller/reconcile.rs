@@ -116,7 +116,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     } = if wish.spec.paused {
         Applied::default()
     } else {
-        let in_the_way = context.caches.pods.in_the_way(&wish.id.namespace, &wish.id.nodes());
+        let in_the_way = context.caches.pods.in_the_way(&wish.id, &wish.id.nodes());
         if live.is_none() {
             acts.extend(give_up_overdue(&in_the_way, context.pace, now.0));
         }
@@ -124,13 +124,8 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         let prepared = adjust(built, &wish, replicas, &context.caches, (&secret, &pods));
         let applied = context.applier.apply(&wish.id, &prepared, &context.caches).await;
         let redis = owned(&context.caches.stateful_sets, &wish.id, &wish.id.redis());
-        acts.extend(redis_acts(
-            &pods,
-            redis.as_deref(),
-            &mesh,
-            context.pace.lost_after,
-            now.0,
-        ));
+        let lost = (context.pace.lost_after, now.0);
+        acts.extend(redis_acts(&pods, (&wish.id.redis(), redis.as_deref()), &mesh, lost));
         held_up = context.actor.carry_out(&acts, &wish, &pods).await;
         applied
     };

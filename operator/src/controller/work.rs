@@ -4,7 +4,7 @@ use super::build::Settings;
 use super::context::Context;
 use super::error::Error;
 use super::mesh::meshes::{Meshes, Way};
-use super::pace::Pace;
+use super::pace::{APPLIED_AT_ONCE, Pace};
 use super::process::events::Events;
 use super::process::kubernetes_release;
 use super::process::lease::Standing;
@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
 /// What belongs to one scope and exists before it is worked on, so that its metrics do.
@@ -89,6 +89,7 @@ impl Work {
             "the API server to show what there is; is the SfuCluster CRD installed?",
         ));
         let mut synced = Vec::new();
+        let turns = Arc::new(Semaphore::new(APPLIED_AT_ONCE));
         for part in self.parts {
             let mut tasks = JoinSet::new();
             let listener: Arc<dyn Listener> = part.meshes.clone();
@@ -104,7 +105,7 @@ impl Work {
                 caches,
                 validator: Validator::default(),
                 dereferencer: Dereferencer::new(client(), self.pace),
-                applier: Applier::new(client()),
+                applier: Applier::new(client(), Arc::clone(&turns)),
                 actor: Actor::new(client(), Arc::clone(&part.meshes), self.events.clone()),
                 status_writer: StatusWriter::new(client(), self.events.clone(), Arc::clone(&self.metrics)),
                 meshes: part.meshes,

@@ -6,6 +6,7 @@
 use super::observe::{REVISION, overdue};
 use crate::cluster::rollout::Act;
 use crate::controller::build::Component;
+use crate::controller::watch::ownership::controller;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_of, is_ready};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -13,17 +14,17 @@ use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is to be done about the pods of Redis. `set` is Redis' StatefulSet, if there is one of this cluster; a pod whose
-/// deletion is overdue by `lost_after` is taken for lost with its host.
+/// What is to be done about the pods of Redis, whose workloads have this name. `set` is its StatefulSet, if there is one of
+/// this cluster; a pod whose deletion is overdue by `lost_after` is taken for lost with its host.
 #[must_use]
 pub fn redis_acts(
     pods: &[Arc<Pod>],
-    set: Option<&StatefulSet>,
+    (name, set): (&str, Option<&StatefulSet>),
     mesh: &MeshSnapshot,
-    lost_after: Duration,
-    now: Timestamp,
+    (lost_after, now): (Duration, Timestamp),
 ) -> Vec<Act> {
-    let redis = || pods.iter().filter(|pod| is_of(pod, Component::Redis));
+    let is_redis = |pod: &&Arc<Pod>| is_of(pod, Component::Redis) && is_controlled(pod, name);
+    let redis = || pods.iter().filter(is_redis);
     let another_runs = redis().any(|pod| is_ready(pod));
     let mut reports = mesh.members.iter().filter_map(MemberSnapshot::current);
     // Somebody may still hold its claims in one that goes on without its kubelet, unless there is a successor.
@@ -38,6 +39,16 @@ pub fn redis_acts(
         stuck.then_some(Act::Replace { node, id })
     };
     redis().filter_map(act).collect()
+}
+
+/// Whether a pod is of the StatefulSet or the Deployment of this name: labels are for everybody to give.
+fn is_controlled(pod: &Pod, name: &str) -> bool {
+    controller(&pod.metadata).is_some_and(|owner| match owner.kind.as_str() {
+        "StatefulSet" => owner.name == name,
+        // A Deployment's ReplicaSets have its name and a hash.
+        "ReplicaSet" => owner.name.rsplit_once('-').is_some_and(|(of, _)| of == name),
+        _ => false,
+    })
 }
 
 /// Whether a StatefulSet has another template by now than this pod of it was made from.
@@ -69,7 +80,7 @@ mod tests {
         let mut pod = json!({
             "metadata": {
                 "name": name, "uid": format!("{name}-uid"), "ownerReferences": [
-                    { "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "live-redis", "uid": "set" },
+                    { "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "live-redis", "uid": "set", "controller": true },
                 ],
                 "labels": {
                     "app.kubernetes.io/name": "sfumato", "app.kubernetes.io/instance": "live",
@@ -116,10 +127,9 @@ mod tests {
     fn replaced(pod: &Arc<Pod>, set: &StatefulSet) -> bool {
         let acts = redis_acts(
             &[Arc::clone(pod)],
-            Some(set),
+            ("live-redis", Some(set)),
             &mesh(false),
-            Duration::from_secs(30),
-            Timestamp::UNIX_EPOCH,
+            (Duration::from_secs(30), Timestamp::UNIX_EPOCH),
         );
         let (node, id) = (pod.name_any(), pod.uid().unwrap());
         assert!(acts.is_empty() || acts == [Act::Replace { node, id }], "{acts:?}");
@@ -145,7 +155,12 @@ mod tests {
         let lost = pod("live-redis-0", "old", false, true);
         let at = |seconds| GRACE_ENDED.parse::<Timestamp>().unwrap() + Duration::from_secs(seconds);
         let removed = |pods: &[Arc<Pod>], reached, now| {
-            let acts = redis_acts(pods, None, &mesh(reached), Duration::from_secs(30), now);
+            let acts = redis_acts(
+                pods,
+                ("live-redis", None),
+                &mesh(reached),
+                (Duration::from_secs(30), now),
+            );
             assert!(
                 acts.iter()
                     .all(|act| matches!(act, Act::ForceDelete { node, .. } if node == "live-redis-0")),
@@ -159,6 +174,20 @@ mod tests {
             "its kubelet may come back"
         );
         assert!(!removed(&[Arc::clone(&lost)], true, at(30)), "a node reaches it");
+        let of = |kind: &str, name: &str| {
+            let mut pod = Arc::unwrap_or_clone(pod("live-redis-0", "new", true, true));
+            let owner = &mut pod.metadata.owner_references.as_mut().unwrap()[0];
+            (owner.kind, owner.name) = (kind.to_owned(), name.to_owned());
+            [Arc::new(pod)]
+        };
+        for (kind, name) in [
+            ("StatefulSet", "other"),
+            ("ReplicaSet", "live-redis-mine-6b7"),
+            ("Job", "live-redis"),
+        ] {
+            assert!(!removed(&of(kind, name), false, at(30)), "{kind} {name} is not ours");
+        }
+        assert!(removed(&of("ReplicaSet", "live-redis-6b7"), false, at(30)));
         let successor = pod("live-redis-1", "new", true, false);
         assert!(removed(&[lost, successor], true, at(30)), "nodes reach its successor");
     }

@@ -211,8 +211,16 @@ pub fn current_token(data: &Data) -> String {
         .unwrap_or_default()
 }
 
+/// In quotes, since somebody may have chosen the password: a backslash escapes what would end them.
 fn redis_conf(password: &str) -> String {
-    format!("bind * -::*\nprotected-mode yes\nrequirepass {password}\n")
+    let mut quoted = String::with_capacity(password.len());
+    for sign in password.chars() {
+        if matches!(sign, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(sign);
+    }
+    format!("bind * -::*\nprotected-mode yes\nrequirepass \"{quoted}\"\n")
 }
 
 /// 256 bits as hexadecimal digits, which need no escaping anywhere.
@@ -253,7 +261,7 @@ mod tests {
         assert_eq!(text(&made, TOKEN).unwrap(), "kept\nfront-door-drawn-1");
         assert_eq!(text(&made, FRONT_DOOR_TOKEN).unwrap(), "front-door-drawn-1");
         assert_eq!(text(&made, REDIS_PASSWORD).unwrap(), "drawn-2");
-        assert!(text(&made, REDIS_CONF).unwrap().contains("requirepass drawn-2"));
+        assert!(text(&made, REDIS_CONF).unwrap().contains("requirepass \"drawn-2\""));
         assert_eq!(
             complete(made.clone(), &Data::new(), &mut counted(), now()).unwrap(),
             made
@@ -287,6 +295,14 @@ mod tests {
         let made = complete(held, &Data::new(), &mut counted(), now()).unwrap();
         assert_eq!(text(&made, TOKEN).unwrap(), "new\nold\nfront-door-2\nfront-door-1");
         assert_eq!(current_token(&made), "new");
+    }
+
+    #[test]
+    fn a_password_with_spaces_and_quotes_is_one_word_for_redis() {
+        for (password, written) in [("a b", r#""a b""#), (r#"a"b\c"#, r#""a\"b\\c""#)] {
+            let written = format!("requirepass {written}");
+            assert_eq!(redis_conf(password).lines().last(), Some(written.as_str()));
+        }
     }
 
     #[test]

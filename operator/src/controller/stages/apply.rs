@@ -4,7 +4,6 @@
 use super::stateful_set::{SetUpdate, classify};
 use crate::cluster::remark::Remark;
 use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
-use crate::controller::pace::APPLIED_AT_ONCE;
 use crate::controller::rollout::adjust::Prepared;
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::owned_fields::{condense, digest};
@@ -25,6 +24,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// Why a child could not be brought in line.
@@ -93,8 +93,9 @@ pub(super) enum Became {
 /// Applies children, and remembers what it has applied.
 pub struct Applier {
     client: Client,
-    /// A new leader has applied nothing yet: of all children of all clusters, this many are applied at once.
-    turns: Semaphore,
+    /// A new leader has applied nothing yet: of all children of all clusters, also of other namespaces, as many are applied at
+    /// once as there are turns.
+    turns: Arc<Semaphore>,
     applied: Mutex<HashMap<Name, LastApply>>,
     /// How often in a row a child had changed since it was looked at.
     conflicts: Mutex<HashMap<Name, (Key, u32)>>,
@@ -123,10 +124,10 @@ type Hash = [u8; 32];
 
 impl Applier {
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: Client, turns: Arc<Semaphore>) -> Self {
         Self {
             client,
-            turns: Semaphore::new(APPLIED_AT_ONCE),
+            turns,
             applied: Mutex::default(),
             conflicts: Mutex::default(),
         }
@@ -222,7 +223,7 @@ impl Applier {
         let ours = live.filter(|live| may_have(&live.metadata, id));
         let Some(live) = ours else {
             // Its controller would try in vain to make pods whose names are taken, after growing pauses.
-            let in_the_way = caches.pods.in_the_way(&id.namespace, &name);
+            let in_the_way = caches.pods.in_the_way(id, &name);
             return if in_the_way.is_empty() {
                 self.apply_one(id, desired, &caches.stateful_sets).await
             } else {

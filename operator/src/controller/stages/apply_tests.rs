@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::controller::pace::APPLIED_AT_ONCE;
 use futures::future::join_all;
 use http::{Request, Response};
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -58,7 +59,7 @@ async fn a_leader_that_has_applied_nothing_yet_applies_so_many_children_at_once_
         let server = Arc::clone(&server);
         async move { Ok::<_, Infallible>(server.answer(request).await) }
     });
-    let applier = Applier::new(Client::new(service, "media"));
+    let applier = Applier::new(Client::new(service, "media"), Arc::new(Semaphore::new(APPLIED_AT_ONCE)));
     let (cache, _writer) = reflector::store::<PartialObjectMeta<ServiceAccount>>();
     let children = (0..4 * APPLIED_AT_ONCE).map(|number| {
         let id = ClusterId {

@@ -1,7 +1,7 @@
 //! Which pods are the media nodes of a cluster. Whoever may make a pod may give it any labels, so these only find it: what
 //! counts is that the cluster's own StatefulSet controls it.
 
-use super::ownership::{controller, may_have};
+use super::ownership::{Whose, controller, may_have, whose};
 use super::queue::{Key, key_of};
 use super::seen::{Pod, StatefulSet, is_node, resource};
 use crate::controller::build::ClusterId;
@@ -90,9 +90,15 @@ impl Pods {
         found
     }
 
-    /// Pods that a StatefulSet which is no more has left, under names that a new one of its name would need.
+    /// Pods that a StatefulSet which is no more has left, under names that a cluster's new one of this name would need. Those of
+    /// somebody else's StatefulSet are where they belong: of that, the apply tells.
     #[must_use]
-    pub fn in_the_way(&self, namespace: &str, set: &str) -> Vec<Arc<Pod>> {
+    pub fn in_the_way(&self, id: &ClusterId, set: &str) -> Vec<Arc<Pod>> {
+        let namespace = id.namespace.as_str();
+        let live = self.set(namespace, set);
+        if live.is_some_and(|live| whose(&live.metadata, id) == Whose::Others) {
+            return Vec::new();
+        }
         let mut found = self.store.state_filter(|pod| {
             let owner = controller(&pod.metadata);
             pod.metadata.namespace.as_deref() == Some(namespace)
