@@ -65,10 +65,15 @@ class ApiClient:
         self._options = {
             "base_url": server,
             "headers": {"authorization": f"Bearer {token}"},
-            "verify": ssl.create_default_context(cafile=str(authority)),
             "trust_env": False,
         }
-        self._http = httpx.Client(**self._options, timeout=CALL_TIMEOUT)
+        self._authority = str(authority)
+        self._http = self._client(httpx.Timeout(CALL_TIMEOUT))
+
+    def _client(self, timeout: httpx.Timeout) -> httpx.Client:
+        """With a TLS context of its own: httpx sets each client's protocols on it, also while another thread shakes hands by the same one, which
+        then fails (bad record mac)."""
+        return httpx.Client(**self._options, verify=ssl.create_default_context(cafile=self._authority), timeout=timeout)
 
     def __enter__(self) -> "ApiClient":
         return self
@@ -109,7 +114,7 @@ class ApiClient:
         is once more."""
 
         def run() -> None:
-            with httpx.Client(**self._options, timeout=httpx.Timeout(CALL_TIMEOUT, read=None)) as http:
+            with self._client(httpx.Timeout(CALL_TIMEOUT, read=None)) as http:
                 while not self._closed.is_set():
                     with contextlib.suppress(httpx.HTTPError):
                         self._watch(http, path, tell, query)
