@@ -184,11 +184,9 @@ async fn silent_connections_and_idle_ones_make_room_for_new_ones_and_one_that_wa
     assert!(read_some(&mut poll).await.contains("news"));
 }
 
-#[tokio::test]
-async fn where_all_wait_for_their_answers_a_new_connection_is_closed_at_once() {
-    let mut bounds = Bounds::of(20);
-    bounds.deadlines.header = Duration::from_secs(600);
-    let (asked, mut begun) = mpsc::unbounded_channel();
+/// `hello`, and polls that are told when they begin and never answered.
+fn never_answering() -> (Router, mpsc::UnboundedReceiver<()>) {
+    let (asked, begun) = mpsc::unbounded_channel();
     let app = hello().route(
         "/poll",
         get(move || {
@@ -196,14 +194,28 @@ async fn where_all_wait_for_their_answers_a_new_connection_is_closed_at_once() {
             std::future::pending::<()>()
         }),
     );
-    let site = Site::bounded(app, bounds).await;
+    (app, begun)
+}
+
+/// Connections on each of which a poll has begun.
+async fn polls(site: &Site, begun: &mut mpsc::UnboundedReceiver<()>, count: usize) -> Vec<TcpStream> {
     let mut polls = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..count {
         let mut poll = site.connect().await;
         poll.write_all(POLL).await.unwrap();
         begun.recv().await.unwrap();
         polls.push(poll);
     }
+    polls
+}
+
+#[tokio::test]
+async fn where_all_wait_for_their_answers_a_new_connection_is_closed_at_once() {
+    let mut bounds = Bounds::of(20);
+    bounds.deadlines.header = Duration::from_secs(600);
+    let (app, mut begun) = never_answering();
+    let site = Site::bounded(app, bounds).await;
+    let mut polls = polls(&site, &mut begun, 20).await;
     assert_eq!(rest(&mut site.connect().await).await, "");
     drop(polls.pop());
     site.until_answered("hello").await;
@@ -211,27 +223,14 @@ async fn where_all_wait_for_their_answers_a_new_connection_is_closed_at_once() {
 
 #[tokio::test]
 async fn listeners_that_are_served_together_have_one_bound_and_others_one_each() {
-    let (asked, mut begun) = mpsc::unbounded_channel();
-    let app = hello().route(
-        "/poll",
-        get(move || {
-            asked.send(()).unwrap();
-            std::future::pending::<()>()
-        }),
-    );
+    let (app, mut begun) = never_answering();
     let mut bounds = Bounds::of(8);
     bounds.deadlines.header = Duration::from_secs(600);
     let apart = Serving::new("test", bounds);
     for (serving, is_left) in [(apart.clone(), true), (apart.together(), false)] {
         let one = Site::start(app.clone(), serving.clone()).await;
         let other = Site::start(app.clone(), serving).await;
-        let mut held = Vec::new();
-        for _ in 0..8 {
-            let mut poll = one.connect().await;
-            poll.write_all(POLL).await.unwrap();
-            begun.recv().await.unwrap();
-            held.push(poll);
-        }
+        let mut held = polls(&one, &mut begun, 8).await;
         let mut more = other.connect().await;
         // It may be closed already.
         let _ = more.write_all(REQUEST).await;

@@ -46,7 +46,7 @@ pub fn adjust(
         web.replicas = applied;
         children.web_budget = web_budget(wish, expected);
     }
-    let upgrade = keep_templates(&mut children, wish, caches, secret);
+    let upgrade = keep_templates(&mut children, wish, (caches, door.as_deref()), secret);
     Prepared { children, upgrade }
 }
 
@@ -70,7 +70,13 @@ fn front_doors(named: Option<i32>, live: Option<&Deployment>) -> Option<Doors> {
 }
 
 /// Keeps the templates of what runs, where the upgrade policy says so. Answers an image that is kept back.
-fn keep_templates(children: &mut Children, wish: &Wish, caches: &Caches, secret: &Data) -> Option<String> {
+/// `door` is the live front door.
+fn keep_templates(
+    children: &mut Children,
+    wish: &Wish,
+    (caches, door): (&Caches, Option<&Deployment>),
+    secret: &Data,
+) -> Option<String> {
     let spec = &wish.spec;
     let mut kept_back = None;
     if let Some(nodes) = &mut children.nodes.spec {
@@ -83,8 +89,7 @@ fn keep_templates(children: &mut Children, wish: &Wish, caches: &Caches, secret:
         kept_back = kept_back.or(keep_redis(redis, wish, caches, secret));
     }
     if let Some(web) = &mut children.web.spec {
-        let live = owned(&caches.deployments, &wish.id, &wish.id.web());
-        let live = live.as_ref().map(|live| &live.metadata);
+        let live = door.map(|live| &live.metadata);
         let metadata = &mut children.web.metadata;
         let image = keep(metadata, &mut web.template, live, (spec, PodKind::Web));
         kept_back = kept_back.or(image);

@@ -7,11 +7,9 @@ use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
 use crate::controller::rollout::adjust::Prepared;
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::owned_fields::{condense, digest};
-use crate::controller::watch::ownership::{
-    Checked, NAME_TAKEN, Taken, Whose, check, may_have, only_over, this_version, whose,
-};
+use crate::controller::watch::ownership::{Checked, NAME_TAKEN, Taken, Whose, check, only_over, this_version, whose};
 use crate::controller::watch::queue::Key;
-use crate::controller::watch::seen;
+use crate::controller::watch::seen::{self, owned};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
@@ -218,10 +216,8 @@ impl Applier {
         caches: &Caches,
     ) -> Result<Became, ApplyError> {
         let (kind, name) = ("StatefulSet".to_owned(), desired.name_any());
-        let live = caches.stateful_sets.get(&ObjectRef::new(&name).within(&id.namespace));
         let view = Self::view(desired)?;
-        let ours = live.filter(|live| may_have(&live.metadata, id));
-        let Some(live) = ours else {
+        let Some(live) = owned(&caches.stateful_sets, id, &name) else {
             // Its controller would try in vain to make pods whose names are taken, after growing pauses.
             let in_the_way = caches.pods.in_the_way(id, &name);
             return if in_the_way.is_empty() {

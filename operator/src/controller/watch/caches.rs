@@ -3,7 +3,6 @@
 
 use super::members::Pods;
 use super::owned_fields::condense;
-use super::ownership::may_have;
 use super::queue::{Key, Queue, cluster_key, key_of};
 use super::seen::{Deployment, StatefulSet, owned, resource};
 use crate::controller::build::{ClusterId, MANAGED_BY, MANAGER};
@@ -16,7 +15,7 @@ use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -125,10 +124,7 @@ impl Caches {
     /// The StatefulSet of a cluster's nodes, unless it is somebody else's.
     #[must_use]
     pub fn nodes_of(&self, id: &ClusterId) -> Option<Arc<StatefulSet>> {
-        let live = self
-            .stateful_sets
-            .get(&ObjectRef::new(&id.nodes()).within(&id.namespace));
-        live.filter(|live| may_have(&live.metadata, id))
+        owned(&self.stateful_sets, id, &id.nodes())
     }
 
     /// The Deployments of a cluster: of its front door, and of Redis without storage.
