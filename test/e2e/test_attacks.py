@@ -38,7 +38,7 @@ ATTACKS = {
     "half-open sessions with forged addresses": requests.forged_addresses(NEWCOMER),
     "silent and half-sent connections": lambda scene: connections.silent(scene, all_listeners(scene)),
     "headers of 390 kB": raw.long_headers,
-    "slow bodies": connections.slow_bodies,
+    "slow bodies": lambda scene: connections.slow_bodies(scene, all_listeners(scene)),
     "sets of payload types": requests.payload_types,
     "streams of events": requests.event_streams,
     "claims without end": claims.unending_generations,

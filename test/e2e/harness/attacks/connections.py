@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.attacks.raw import POST
 from harness.attacks.scene import LOOPBACK, Scene
@@ -30,6 +30,8 @@ class Listener:
     most: int
     # For those that finish the handshake, where it has TLS.
     tls: ssl.SSLContext | None = None
+    # Whose connections they are.
+    source: str = LOOPBACK
 
 
 class Held:
@@ -46,7 +48,8 @@ class Held:
 
     def add(self, number: int, words: Iterator[bytes] | None = None) -> None:
         for _ in range(number):
-            connection = socket.create_connection((LOOPBACK, self._listener.port), timeout=5 * PATIENCE)
+            address, source = (LOOPBACK, self._listener.port), (self._listener.source, 0)
+            connection = socket.create_connection(address, timeout=5 * PATIENCE, source_address=source)
             # It may be closed at once.
             with suppress(OSError):
                 if tls := next(self._tls):
@@ -105,20 +108,36 @@ def silent(scene: Scene, listeners: Mapping[str, Listener]) -> None:
             assert one.closed, f"{name} has closed none"
 
 
-# Bodies of one attacker at each door: less than a tenth of the connections that there are.
-SLOW = 20
+# What all connections of loopback together may trickle: it has no share that would keep it from taking all places.
+FROM_LOOPBACK = 20
+# Places that one client may have, of ten: half, and those that it had asked for by then.
+SHARE = 6
 
 
-def slow_bodies(scene: Scene) -> None:
-    """Bodies of which a byte comes now and then."""
-    head = POST + b"X-Forwarded-For: %s\r\nContent-Length: 60000\r\n\r\nv=0\r\n" % scene.address.encode()
-    chunked = POST + b"X-Forwarded-For: %s\r\nTransfer-Encoding: chunked\r\n\r\n" % scene.address.encode()
+def slow_bodies(scene: Scene, listeners: Mapping[str, Listener]) -> None:
+    """Bodies of which a byte comes now and then, at every place that one client can get."""
+    heads = [POST + more for more in (b"Content-Length: 60000\r\n\r\nv=0\r\n", b"Transfer-Encoding: chunked\r\n\r\n")]
+    source = own_address()
     with ExitStack() as stack:
-        doors = [stack.enter_context(closing(Held(Listener(scene.listeners()[name], SLOW)))) for name in ("clients", "front door")]
-        for door in doors:
-            door.add(SLOW, itertools.cycle((head, chunked)))
+        doors = []
+        for name in ("clients", "front door"):
+            most = listeners[name].most
+            held = stack.enter_context(closing(Held(replace(listeners[name], source=source or LOOPBACK))))
+            doors.append((held, most * 11 // 10 if source else FROM_LOOPBACK, most * SHARE // 10))
+        for held, number, _ in doors:
+            held.add(number, itertools.cycle(heads))
+        eventually("nobody has more than a share", lambda: all(held.sweep() <= share for held, _, share in doors), within=10)
         scene.under_way.set()
         while not scene.over.wait(0.2):
-            for door in doors:
-                door.trickle(b"1\r\na\r\n")
-                door.add(SLOW - door.sweep(), itertools.cycle((head, chunked)))
+            for held, number, _ in doors:
+                held.trickle(b"1\r\na\r\n")
+                held.add(min(FROM_LOOPBACK, number - held.sweep()), itertools.cycle(heads))
+
+
+def own_address() -> str | None:
+    """An address of this machine that is not loopback, and so has a share; none where there is no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked, suppress(OSError):
+        # Nothing is sent: the kernel names the address that it would send from.
+        asked.connect(("192.0.2.1", 9))
+        return asked.getsockname()[0]
+    return None
