@@ -27,4 +27,5 @@ def always_answer(urls: Sequence[str]) -> Iterator[None]:
     with meanwhile(ask):
         yield
     assert len(answers) >= len(urls)
-    assert [answer for answer in answers if answer[1] != 200] == []
+    bad = [answer for answer in answers if answer[1] != 200]
+    assert not bad, f"{len(bad)} of {len(answers)} probes failed: {bad[:10]}"

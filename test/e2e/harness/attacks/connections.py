@@ -20,6 +20,8 @@ HALF_SAID = (
     b"\x16\x03\x01",
     b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
 )
+# Seconds: well before 10, after which headers and bodies that are not complete are given up in any case.
+BOUNDED_WITHIN = 3
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def silent(scene: Scene, listeners: Mapping[str, Listener]) -> None:
         def bounded() -> bool:
             return all(one.sweep() <= listeners[name].most for name, one in held.items())
 
-        eventually("no listener has more than it may", bounded, within=10)
+        eventually("no listener has more than it may", bounded, within=BOUNDED_WITHIN)
         scene.under_way.set()
         while not scene.over.wait(0.1):
             for name, one in held.items():
@@ -126,7 +128,8 @@ def slow_bodies(scene: Scene, listeners: Mapping[str, Listener]) -> None:
             doors.append((held, most * 11 // 10 if source else FROM_LOOPBACK, most * SHARE // 10))
         for held, number, _ in doors:
             held.add(number, itertools.cycle(heads))
-        eventually("nobody has more than a share", lambda: all(held.sweep() <= share for held, _, share in doors), within=10)
+        shared = lambda: all(held.sweep() <= share for held, _, share in doors)  # noqa: E731
+        eventually("nobody has more than a share", shared, within=BOUNDED_WITHIN)
         scene.under_way.set()
         while not scene.over.wait(0.2):
             for held, number, _ in doors:
