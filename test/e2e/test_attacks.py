@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from harness.attacks import claims, connections, datagrams, raw, requests
+from harness.attacks import claims, connections, datagrams, packets, raw, requests
 from harness.attacks.scene import Scene, under
 from harness.cluster import link_ids
 from harness.growth import Steady, grows
@@ -45,6 +45,7 @@ ATTACKS = {
     "shapes that are no HTTP": raw.shapes,
     "stray packets": datagrams.strays,
     "ClientHellos": datagrams.client_hellos,
+    "broken media": packets.broken_media,
     "5000 requests": raw.posts,
     "ways out": raw.ways_out,
 }

@@ -49,6 +49,13 @@ def binding(user: str, password: str) -> bytes:
     return bytes(request)
 
 
+def credentials(answer: str) -> tuple[str, str, int]:
+    """User and password for ICE of a client with the offer of `harness.offers`, and the node's port, of an answer to it."""
+    ufrag, password = (re.search(rf"^a=ice-{what}:(\S+)", answer, re.MULTILINE)[1] for what in ("ufrag", "pwd"))
+    candidate = re.search(rf"^a=candidate:\S+ \d+ udp \d+ {re.escape(LOOPBACK)} (\d+) ", answer, re.MULTILINE | re.IGNORECASE)
+    return f"{ufrag}:{LOCAL_UFRAG}", password, int(candidate[1])
+
+
 def rtp(chance: random.Random) -> bytes:
     """A packet that says to be RTP, with the extension and padding that chance gives it (RFC 3550 section 5.1)."""
     first = RTP_VERSION | chance.randrange(64)
@@ -159,8 +166,7 @@ def client_hellos(scene: Scene) -> None:
 
 def race(answer: str, chance: random.Random) -> bool:
     """Whether any of the rivals had a word of DTLS from the node whose answer this is."""
-    ufrag, password = (re.search(rf"^a=ice-{what}:(\S+)", answer, re.MULTILINE)[1] for what in ("ufrag", "pwd"))
-    port = int(re.search(rf"^a=candidate:\S+ \d+ udp \d+ {re.escape(LOOPBACK)} (\d+) ", answer, re.MULTILINE | re.IGNORECASE)[1])
+    user, password, port = credentials(answer)
     with ExitStack() as stack:
         rivals = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(RIVALS)]
         for rival in rivals:
@@ -171,7 +177,7 @@ def race(answer: str, chance: random.Random) -> bool:
         hellos = [client_hello() for _ in rivals]
         stranger.send(hellos[0])
         for rival in rivals:
-            rival.send(binding(f"{ufrag}:{LOCAL_UFRAG}", password))
+            rival.send(binding(user, password))
         assert heard(rivals, STUN_RECORDS), "nobody's ICE was answered"
         for repeat in range(REPEATS):
             for rival, hello in zip(rivals, hellos, strict=True):
