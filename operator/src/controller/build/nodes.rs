@@ -41,7 +41,7 @@ pub fn stateful_set(wish: &Wish, settings: &Settings) -> StatefulSet {
             replicas: Some(wish.spec.replicas),
             service_name: Some(wish.id.nodes_service()),
             selector: selector(&wish.id.name, Component::Node),
-            pod_management_policy: Some("Parallel".to_owned()),
+            pod_management_policy: Some(pods::AT_ONCE.to_owned()),
             update_strategy: Some(StatefulSetUpdateStrategy {
                 type_: Some("OnDelete".to_owned()),
                 ..StatefulSetUpdateStrategy::default()

@@ -1,7 +1,8 @@
 //! Pods of managed Redis that do not get away by themselves. Pure.
 //!
-//! A StatefulSet waits for a pod that does not run, also where its template has been put right since, and for one whose host is
-//! lost. Nothing in Redis has to be kept, so neither is worth waiting for.
+//! An ordered StatefulSet, as the release before made it, waits for a pod that does not run, also where its template has been put
+//! right since; so does any where the feature `MaxUnavailableStatefulSet` is on. And every StatefulSet waits for a pod whose host
+//! is lost. Nothing in Redis has to be kept, so neither is worth waiting for.
 
 use super::observe::{REVISION, overdue};
 use crate::cluster::rollout::Act;

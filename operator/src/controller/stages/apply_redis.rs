@@ -4,7 +4,7 @@
 use super::apply::{Applier, ApplyError, Became, error_code};
 use super::redis_workload::{Next, Wanted, next};
 use crate::cluster::remark::Remark;
-use crate::controller::build::{CLAIMS_GO, ClusterId, MANAGER, RedisWorkload};
+use crate::controller::build::{CLAIMS_GO, CLAIMS_STAY, ClusterId, MANAGER, RedisWorkload};
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::ownership::this_version;
 use crate::controller::watch::seen::{self, owned};
@@ -12,7 +12,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Debug;
 
 impl Applier {
@@ -35,7 +35,12 @@ impl Applier {
             None => Wanted::Deployment,
         };
         match (next(wanted, set.as_deref(), deployment.as_deref()), &set, &deployment) {
-            (Next::BindVolume, Some(set), _) => self.bind_volume(id, set).await?,
+            (Next::BindVolume, Some(set), _) => self.change(id, set, bound()).await?,
+            (Next::EndPod, Some(set), _) => {
+                let mut spec = bound();
+                spec["replicas"] = json!(0);
+                self.change(id, set, spec).await?;
+            }
             (Next::RemoveStatefulSet, Some(set), _) => self.remove(id, &**set).await?,
             (Next::RemoveDeployment, _, Some(deployment)) => self.remove(id, &**deployment).await?,
             (Next::AwaitBinding | Next::AwaitRemoval, ..) => {}
@@ -51,12 +56,11 @@ impl Applier {
         Ok((Became::AsDesired, Some(Remark::new("RedisReplaced", message))))
     }
 
-    /// Has the volumes of a StatefulSet go with it.
-    async fn bind_volume(&self, id: &ClusterId, set: &seen::StatefulSet) -> Result<(), ApplyError> {
-        let policy = json!({ "whenDeleted": CLAIMS_GO, "whenScaled": CLAIMS_GO });
+    /// Changes this of a StatefulSet, and nothing else.
+    async fn change(&self, id: &ClusterId, set: &seen::StatefulSet, spec: Value) -> Result<(), ApplyError> {
         let patch = json!({
             "metadata": { "uid": set.uid(), "resourceVersion": set.resource_version() },
-            "spec": { "persistentVolumeClaimRetentionPolicy": policy },
+            "spec": spec,
         });
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
@@ -85,6 +89,12 @@ impl Applier {
         let api: Api<K> = Api::namespaced(self.client().clone(), &id.namespace);
         settled(api.delete(&name, &params).await, old)
     }
+}
+
+/// Has the volumes of a StatefulSet go with it. They stay when its pod ends: those that went with the pod would go later than
+/// the StatefulSet, and the one after it would find them.
+fn bound() -> Value {
+    json!({ "persistentVolumeClaimRetentionPolicy": { "whenDeleted": CLAIMS_GO, "whenScaled": CLAIMS_STAY } })
 }
 
 /// What has changed or gone meanwhile leads back to here by its event.

@@ -170,6 +170,8 @@ impl Claim {
 #[serde(rename_all = "camelCase", default)]
 pub struct SetStatus {
     pub observed_generation: Option<i64>,
+    /// Pods that there are.
+    pub replicas: i32,
     /// Revision of the template that new pods get.
     pub update_revision: Option<String>,
 }
