@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -93,6 +94,56 @@ def test_a_volume_that_the_release_before_would_have_left_behind_goes_as_well(st
     live.patch(redis={"managed": {"storage": None}})
     eventually("the volume is gone", lambda: kinds(live) == {"deployments"} and not claims(live), within=SOON)
     live.in_order()
+
+
+def test_what_others_fill_in_of_a_stateful_set_has_nothing_made_anew(story, filled_in):
+    story.operator().ready()
+    live = story.cluster().up(replicas=1, **SIZED)
+    eventually("Redis has a volume", lambda: len(claims(live)) == 1, within=SOON)
+    before, volume = uids(live)[0], claims(live)
+    nodes = live.child("statefulsets")["metadata"]["uid"]
+    (asked,) = live.child("statefulsets", "-redis")["spec"]["volumeClaimTemplates"]
+    assert asked["spec"]["storageClassName"] == filled_in
+
+    live.patch(redis={"managed": {"image": "other"}})
+    eventually("a later change is applied", lambda: images(live) == ["other"], within=SOON)
+    live.in_order()
+    assert (uids(live)[0], claims(live)) == (before, volume)
+    assert live.child("statefulsets")["metadata"]["uid"] == nodes
+    live.patch(redis={"managed": {"storage": {"size": "2Gi"}}})
+    eventually("it gets a larger one", lambda: list(claims(live).values()) == ["2Gi"], within=SOON)
+
+
+@pytest.fixture
+def filled_in(story) -> Iterator[str]:
+    """Somebody has admission fill in a StorageClass, and change how many templates are kept."""
+    policies, bindings = (path(f"mutatingadmission{kind}") for kind in ("policies", "policybindings"))
+    metadata = {"name": story.namespace}
+    patch = """
+      [JSONPatch{op: "add", path: "/spec/revisionHistoryLimit", value: 3}] + (has(object.spec.volumeClaimTemplates)
+        ? [JSONPatch{op: "add", path: "/spec/volumeClaimTemplates/0/spec/storageClassName", value: "theirs"}] : [])"""
+    created = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["statefulsets"]}
+    spec = {
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": story.namespace}},
+            "resourceRules": [created],
+        },
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
+        "reinvocationPolicy": "Never",
+        "failurePolicy": "Fail",
+    }
+    story.api.create(policies, {"metadata": metadata, "spec": spec})
+    story.api.create(bindings, {"metadata": metadata, "spec": {"policyName": story.namespace}})
+    labels = {"app": "mine"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "c"}]}}
+    mine = {"metadata": {"name": "mine"}, "spec": {"selector": {"matchLabels": labels}, "template": template, "serviceName": "mine"}}
+    made = lambda: story.api.create(path("statefulsets", story.namespace), mine, dryRun="All")  # noqa: E731
+    eventually("it is in force", lambda: made()["spec"]["revisionHistoryLimit"] == 3, within=SOON)
+    try:
+        yield "theirs"
+    finally:
+        story.api.delete(f"{bindings}/{story.namespace}")
+        story.api.delete(f"{policies}/{story.namespace}")
 
 
 def test_redis_goes_with_its_volume_when_another_is_named_and_when_the_cluster_goes(live, story):

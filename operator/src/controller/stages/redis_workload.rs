@@ -2,7 +2,7 @@
 //! wanted goes first, with its pod, and so does a StatefulSet whose volume is to be another. Nothing in Redis has to be kept,
 //! since the nodes write their claims again. Pure.
 
-use super::stateful_set::are_same_claims;
+use super::stateful_set::has_claims;
 use crate::controller::build::{AT_ONCE, CLAIMS_GO};
 use crate::controller::watch::seen::{Claim, Deployment, StatefulSet};
 
@@ -42,9 +42,7 @@ pub fn next(wanted: Wanted<'_>, set: Option<&StatefulSet>, deployment: Option<&D
     }
     match (wanted, set, deployment) {
         (Wanted::StatefulSet(_), _, Some(_)) => Next::RemoveDeployment,
-        (Wanted::StatefulSet(claims), Some(set), None) if are_same_claims(&set.spec.volume_claim_templates, claims) => {
-            Next::Apply
-        }
+        (Wanted::StatefulSet(claims), Some(set), None) if has_claims(set, claims) => Next::Apply,
         (_, Some(set), _) => remove(set),
         (_, None, _) => Next::Apply,
     }
