@@ -146,6 +146,27 @@ def filled_in(story) -> Iterator[str]:
         story.api.delete(f"{policies}/{story.namespace}")
 
 
+STORED, IN_MEMORY = SIZED["redis"]["managed"], {"storage": None}
+
+
+@pytest.mark.parametrize(("taken", "before", "after"), [("statefulsets", IN_MEMORY, STORED), ("deployments", STORED, IN_MEMORY)])
+def test_redis_runs_on_where_somebody_else_has_the_name_of_what_is_to_take_its_place(live, story, taken, before, after):
+    live.up(replicas=1, redis={"managed": before})
+    eventually("it has a pod", lambda: len(pods(live)) == 1, within=SOON)
+    kind, running = kinds(live), [pod["metadata"]["uid"] for pod in pods(live)]
+    labels = {"app": "mine"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "c"}]}}
+    service = {"serviceName": "mine"} if taken == "statefulsets" else {}
+    story.create(taken, "live-redis", spec={"replicas": 0, "selector": {"matchLabels": labels}, "template": template, **service})
+    live.patch(redis={"managed": after})
+    live.degraded("NameTaken", "live-redis exists and does not belong to this cluster")
+    assert [pod["metadata"]["uid"] for pod in pods(live)] == running
+    assert kind < kinds(live)
+    story.api.delete(path(taken, story.namespace, "live-redis"))
+    eventually("it is carried out when the name is free", lambda: kinds(live) == {taken}, within=SOON)
+    live.in_order()
+
+
 def test_redis_goes_with_its_volume_when_another_is_named_and_when_the_cluster_goes(live, story):
     story.put_secret("mine", url="redis://127.0.0.1:6379")
     live.up(replicas=1, **SIZED)
@@ -162,7 +183,8 @@ def test_an_upgrade_of_the_operator_leaves_redis_as_the_release_before_made_it(s
     live = kept_by_the_release_before(story)
     before = uids(live)
     upgrade_and_change_something_else(story, live)
-    assert kinds(live) == {"statefulsets"} and uids(live) == before
+    assert kinds(live) == {"statefulsets"}
+    assert uids(live) == before
 
     live.patch(redis={"managed": {"image": "other"}})
     eventually("a change of its own makes it anew", lambda: kinds(live) == {"deployments"} and images(live) == ["other"], within=SOON)

@@ -6,10 +6,12 @@ use super::redis_workload::{Next, Wanted, next};
 use crate::cluster::remark::Remark;
 use crate::controller::build::{CLAIMS_GO, CLAIMS_STAY, ClusterId, MANAGER, RedisWorkload};
 use crate::controller::watch::caches::Caches;
-use crate::controller::watch::ownership::this_version;
+use crate::controller::watch::ownership::{check, this_version};
 use crate::controller::watch::seen::{self, owned};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
+use kube::core::PartialObjectMeta;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,7 +36,15 @@ impl Applier {
             Some(set) => Wanted::StatefulSet(&set.spec.volume_claim_templates),
             None => Wanted::Deployment,
         };
-        match (next(wanted, set.as_deref(), deployment.as_deref()), &set, &deployment) {
+        let next = next(wanted, set.as_deref(), deployment.as_deref());
+        if next.takes_away() {
+            // Redis runs on where somebody else has the name of what is to take its place.
+            match wanted {
+                Wanted::StatefulSet(_) => self.check_name::<StatefulSet>(id, &name).await?,
+                Wanted::Deployment => self.check_name::<Deployment>(id, &name).await?,
+            }
+        }
+        match (next, &set, &deployment) {
             (Next::BindVolume, Some(set), _) => self.change(id, set, bound()).await?,
             (Next::EndPod, Some(set), _) => {
                 let mut spec = bound();
@@ -54,6 +64,21 @@ impl Applier {
         }
         let message = format!("{name} is made anew, since its storage changes; nodes write their claims again");
         Ok((Became::AsDesired, Some(Remark::new("RedisReplaced", message))))
+    }
+
+    /// Whether a name is nobody else's among the objects of a kind. They are asked for: in memory is only what has our labels.
+    async fn check_name<K>(&self, id: &ClusterId, name: &str) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + 'static,
+    {
+        let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client().clone(), &id.namespace);
+        let live = api.get_opt(name).await.map_err(|source| ApplyError::Refused {
+            kind: K::kind(&()).into_owned(),
+            name: name.to_owned(),
+            source,
+        })?;
+        check(live.map(|live| live.metadata).as_ref(), id, &K::kind(&()), name)?;
+        Ok(())
     }
 
     /// Changes this of a StatefulSet, and nothing else.

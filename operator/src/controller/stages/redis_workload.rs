@@ -32,6 +32,17 @@ pub enum Next {
     AwaitRemoval,
 }
 
+impl Next {
+    /// Whether Redis is taken away by it, sooner or later.
+    #[must_use]
+    pub fn takes_away(self) -> bool {
+        match self {
+            Self::BindVolume | Self::EndPod | Self::RemoveStatefulSet | Self::RemoveDeployment => true,
+            Self::Apply | Self::AwaitBinding | Self::AwaitRemoval => false,
+        }
+    }
+}
+
 /// What is next, where these are there of this cluster.
 #[must_use]
 pub fn next(wanted: Wanted<'_>, set: Option<&StatefulSet>, deployment: Option<&Deployment>) -> Next {
