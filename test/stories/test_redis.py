@@ -280,14 +280,33 @@ def test_a_pod_of_redis_on_a_lost_host_is_removed_once_no_node_reaches_it(story)
     live = story.cluster().up(replicas=1, **SIZED)
     eventually("it has a pod", lambda: len(pods(live)) == 1, within=SOON)
     (pod,) = pods(live)
-    target = {"apiVersion": "v1", "kind": "Node", "name": "host-9"}
-    where = path("pods", live.namespace, "live-redis-0")
-    live.api.create(f"{where}/binding", {"metadata": {"name": "live-redis-0"}, "target": target})
-    live.delete_pod("live-redis-0", gracePeriodSeconds=1)
+    lose_host(live)
     story.kubelet.change("live-0", claims={"redis": False, "redisProblem": "connection refused"})
     live.says("RedisReady", "False", "NotReached", "connection refused")
     eventually("it is another pod", lambda: [it["metadata"]["uid"] for it in pods(live)] not in ([], [pod["metadata"]["uid"]]), within=SOON)
     live.tells("HostLost", "live-redis-0 was removed")
+
+
+def test_a_pod_of_redis_on_a_lost_host_is_told_and_removed_when_nodes_use_another_redis(story):
+    story.operator("--lost-after=3s").ready()
+    story.put_secret("mine", url="redis://127.0.0.1:6379")
+    live = story.cluster().up(replicas=1, **SIZED)
+    eventually("it has a pod", lambda: len(pods(live)) == 1, within=SOON)
+    lose_host(live)
+    live.patch(redis={"managed": None, "external": {"urlSecretRef": {"name": "mine", "key": "url"}}})
+    live.says("Progressing", "True", "RedisReplaced", "waiting for the end of live-redis-0")
+    eventually("nothing is left of it", lambda: not pods(live) and not kinds(live), within=SOON)
+    live.tells("HostLost", "live-redis-0 was removed")
+    live.whole(1)
+    live.says("Progressing", "False", "Settled")
+
+
+def lose_host(cluster: Cluster) -> None:
+    """Its pod is being deleted, and nobody says that it has ended."""
+    target = {"apiVersion": "v1", "kind": "Node", "name": "host-9"}
+    where = path("pods", cluster.namespace, "live-redis-0")
+    cluster.api.create(f"{where}/binding", {"metadata": {"name": "live-redis-0"}, "target": target})
+    cluster.delete_pod("live-redis-0", gracePeriodSeconds=1)
 
 
 @pytest.mark.parametrize("managed", [{}, SIZED["redis"]["managed"]], ids=["memory", "storage"])

@@ -5,6 +5,7 @@ use super::apply::{Applier, ApplyError, Became, error_code};
 use super::redis_workload::{Next, Wanted, next};
 use crate::cluster::remark::Remark;
 use crate::controller::build::{CLAIMS_GO, CLAIMS_STAY, ClusterId, MANAGER, RedisWorkload};
+use crate::controller::rollout::redis::REPLACED;
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::ownership::{check, this_version};
 use crate::controller::watch::seen::{self, owned};
@@ -63,7 +64,7 @@ impl Applier {
             }
         }
         let message = format!("{name} is made anew, since its storage changes; nodes write their claims again");
-        Ok((Became::AsDesired, Some(Remark::new("RedisReplaced", message))))
+        Ok((Became::AsDesired, Some(Remark::new(REPLACED, message))))
     }
 
     /// Whether a name is nobody else's among the objects of a kind. They are asked for: in memory is only what has our labels.
