@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 import pytest
 
@@ -11,6 +12,8 @@ from cluster import Cluster
 from testcluster.waiting import eventually
 
 SIZED = {"redis": {"managed": {"storage": {"size": "1Gi"}}}}
+# A password with what means something in a URL.
+ODD = "a/b#c?d@e%41:f"
 REDIS = "app.kubernetes.io/component=redis"
 SOON = 20
 
@@ -318,10 +321,34 @@ def test_redis_follows_a_change_of_its_password_and_nodes_do_it_in_place(story, 
     (before,) = pods(live)
     tell(live, before["metadata"]["name"], phase="Running", conditions=[{"type": "Ready", "status": "True"}])
     secret = path("secrets", live.namespace, "live-admin")
-    live.api.merge(secret, {"stringData": {"redis-password": "another"}})
+    live.api.merge(secret, {"stringData": {"redis-password": ODD}})
     others = lambda: [pod for pod in pods(live) if pod["metadata"]["uid"] != before["metadata"]["uid"]]  # noqa: E731
     eventually("it starts with it", others, within=SOON)
-    configuration = base64.b64decode(live.api.get(secret)["data"]["redis.conf"]).decode()
-    assert 'requirepass "another"\n' in configuration
+    assert f'requirepass "{ODD}"\n' in held(live, "redis.conf")
+    assert unquote(held(live, "redis-password-encoded")) == ODD
+    (variable,) = [it for it in environment(live) if it["name"] == "SFUMATO_REDIS_PASSWORD"]
+    assert variable["valueFrom"]["secretKeyRef"]["key"] == "redis-password-encoded", "it stands in a URL"
     live.whole(1)
     assert live.uids() == uids
+
+
+def test_a_password_that_is_no_line_is_told_and_redis_keeps_the_one_that_it_has(story):
+    story.operator("--secrets-every=1s").ready()
+    live = story.cluster().up(replicas=1)
+    configuration, encoded = held(live, "redis.conf"), held(live, "redis-password-encoded")
+    secret = path("secrets", live.namespace, "live-admin")
+    live.api.merge(secret, {"stringData": {"redis-password": "two\nlines"}})
+    live.degraded("SecretUnusable", "the key redis-password of the Secret live-admin", "openssl rand -hex 32")
+    assert (held(live, "redis.conf"), held(live, "redis-password-encoded")) == (configuration, encoded)
+    live.api.merge(secret, {"stringData": {"redis-password": "one"}})
+    live.in_order()
+    assert 'requirepass "one"\n' in held(live, "redis.conf")
+
+
+def held(cluster: Cluster, key: str) -> str:
+    """What the admin Secret has."""
+    return base64.b64decode(cluster.child("secrets", "-admin")["data"][key]).decode()
+
+
+def environment(cluster: Cluster) -> list[dict]:
+    return cluster.child("statefulsets")["spec"]["template"]["spec"]["containers"][0]["env"]

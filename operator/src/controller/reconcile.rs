@@ -217,9 +217,13 @@ async fn leave_as_it_is(
     context: &Context,
 ) -> Result<Action, Error> {
     let id = ClusterId::of(&object.metadata);
-    let kept = context.caches.nodes_of(&id).and_then(|live| last_good(object, &live));
+    let live = context.caches.nodes_of(&id);
+    let kept = live.as_ref().and_then(|live| last_good(object, live));
     if let Some(wish) = &kept {
-        let secret = context.dereferencer.admin_secret(wish, is_busy(before)).await?;
+        let secret = context
+            .dereferencer
+            .admin_secret(wish, live.as_deref(), is_busy(before))
+            .await?;
         context.meshes.look_after(wish, &secret, pods)?;
     }
     let mesh = context.meshes.snapshot(&Key::from(&id));

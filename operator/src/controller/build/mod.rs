@@ -17,7 +17,7 @@ mod wish;
 pub use budget::web as web_budget;
 pub use labels::{Component, INSTANCE, MANAGED_BY, MANAGER, has_labels_of, labels, selector, selector_text};
 pub use network_policies::{Ports, widen};
-pub use nodes::workers;
+pub use nodes::{REDIS_PASSWORD_VARIABLE, workers};
 pub use pods::AT_ONCE;
 pub use ports::ADMIN_PORT;
 pub use redis::{CLAIMS_GO, CLAIMS_STAY, Redis, RedisWorkload, set_of_the_release_before};
