@@ -170,6 +170,25 @@ def test_redis_runs_on_where_somebody_else_has_the_name_of_what_is_to_take_its_p
     live.in_order()
 
 
+@pytest.mark.parametrize(("kind", "managed"), [("deployments", IN_MEMORY), ("statefulsets", STORED)])
+def test_redis_restarts_as_kubectl_does_it_and_comes_back_when_its_workload_is_deleted(live, kind, managed):
+    live.up(replicas=1, redis={"managed": managed})
+    eventually("it has a pod", lambda: len(pods(live)) == 1, within=SOON)
+    (before,), nodes, volume = pods(live), live.uids(), claims(live)
+    restart = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}
+    live.api.merge(path(kind, live.namespace, "live-redis"), {"spec": {"template": restart}})
+    others = lambda: [pod for pod in pods(live) if pod["metadata"]["uid"] != before["metadata"]["uid"]]  # noqa: E731
+    eventually("its pod is another", lambda: len(others()) == len(pods(live)) == 1, within=SOON)
+    assert claims(live) == volume
+
+    (restarted,) = others()
+    live.api.delete(path(kind, live.namespace, "live-redis"), propagationPolicy="Background")
+    gone = lambda: restarted["metadata"]["uid"] not in [pod["metadata"]["uid"] for pod in pods(live)]  # noqa: E731
+    eventually("it is made again", lambda: kinds(live) == {kind} and gone() and len(pods(live)) == 1, within=SOON)
+    live.whole(1)
+    assert live.uids() == nodes
+
+
 def test_redis_goes_with_its_volume_when_another_is_named_and_when_the_cluster_goes(live, story):
     story.put_secret("mine", url="redis://127.0.0.1:6379")
     live.up(replicas=1, **SIZED)
