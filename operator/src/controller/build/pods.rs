@@ -19,6 +19,8 @@ pub const USER: i64 = 65_532;
 pub const REDIS_USER: i64 = 999;
 /// Where the admin Secret's files are mounted.
 pub const ADMIN_DIR: &str = "/etc/sfumato/admin";
+/// Policy of StatefulSets whose pods do not wait for each other. Cannot be changed later.
+pub const AT_ONCE: &str = "Parallel";
 /// Label of the hosts that can run our images.
 const OS: (&str, &str) = ("kubernetes.io/os", "linux");
 /// How long a pod stays on a host that is lost, in seconds. After an absence of the API server a host that is well may be called lost
