@@ -22,7 +22,7 @@ from harness.ports import slot
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
-PROGRAMS = ("sfu-operator", "sfu-node", "sfu-web", "sfu-bench")
+PROGRAMS = ("sfu-operator", "sfu-node", "sfu-web", "sfu-bench", "sfu-smoke")
 
 
 def pytest_configure(config):

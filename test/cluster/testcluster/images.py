@@ -18,12 +18,12 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 # Sfumato's images and their programs. `localhost/` is a registry that nobody can pull from, so a missing image is seen at once.
 PREFIX = "localhost/sfumato"
-PROGRAMS = ("sfu-node", "sfu-operator", "sfu-web")
+PROGRAMS = ("sfu-node", "sfu-operator", "sfu-smoke", "sfu-web")
 REDIS = Path("/usr/bin/redis-server")
 
 # Limits of the images' unpacked sizes, in bytes; beyond them, building fails. SFUMATO_LARGE_IMAGES=1 lets programs pass that were
 # built without optimization.
-LARGEST = {"sfu-node": 60_000_000, "sfu-operator": 25_000_000, "sfu-web": 25_000_000}
+LARGEST = {"sfu-node": 60_000_000, "sfu-operator": 25_000_000, "sfu-smoke": 25_000_000, "sfu-web": 25_000_000}
 
 
 class ImageTooLarge(RuntimeError):
