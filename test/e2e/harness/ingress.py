@@ -18,7 +18,7 @@ NO_RULE = "no rule leads there"
 
 @dataclass(frozen=True)
 class Rule:
-    """Requests below `path` go to `service`, `port`: the path replaced by `replaced`, unless that is None, and these headers set."""
+    """Requests below `path` go to a port of a Service: the path replaced, unless `replaced` is None, and with these headers."""
 
     path: str
     service: str
