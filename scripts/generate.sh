@@ -18,7 +18,7 @@ cp -r charts "$fresh/charts"
 # Without what only means something to Helm. The images of clusters are left to the environment, which Kustomize can patch.
 install=examples/kustomize/install.yaml
 {
-  printf '# Written by `make generate`: what the chart `sfumato` makes of its defaults.\n'
+  printf '%s\n' "# Written by \`make generate\`: what the chart \`sfumato\` makes of its defaults."
   "$tools/helm/helm" template sfumato "$fresh/charts/sfumato" --namespace sfumato-system \
     --set crds.keep=false,clusters.nodeImage.repository=,clusters.webImage.repository= |
     grep -vE '^ +(app.kubernetes.io/managed-by: Helm|helm.sh/chart: .*)$|^# Source: '
