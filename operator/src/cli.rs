@@ -1,7 +1,9 @@
 //! The command line. Every option of `local` is also an environment variable; the option wins.
 
+mod cluster_selector;
 mod run;
 
+pub use cluster_selector::ClusterSelector;
 pub use run::{Access, INSTALLATION_NAME, ManifestsArgs, RunArgs};
 
 use crate::crd::duration::GoDuration;
