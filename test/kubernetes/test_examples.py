@@ -28,7 +28,7 @@ def apply(cluster: SfuCluster, text: str) -> None:
 
 
 def test_every_example_has_a_test_here():
-    assert {file.name for file in (ROOT / "examples").iterdir()} == {"three-nodes.yaml", "external-redis.yaml", "placed.yaml"}
+    assert {file.name for file in (ROOT / "examples").iterdir()} == {"three-nodes.yaml", "external-redis.yaml", "placed.yaml", "argocd"}
 
 
 def test_three_nodes(sfu):

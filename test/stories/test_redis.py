@@ -74,7 +74,7 @@ def test_a_change_of_the_storage_of_redis_is_carried_out_and_the_old_volume_goes
     eventually("it has none", lambda: kinds(live) == {"deployments"} and not claims(live), within=SOON)
     live.whole(1)
     live.in_order()
-    live.says("Progressing", "False", "Settled")
+    live.settled()
     assert live.uids() == uids
 
 

@@ -43,7 +43,7 @@ def test_a_roll_waits_until_the_new_node_is_linked(live, story):
     story.kubelet.cut("live-0", "live-2")
     live.says("MeshReady", "False", "NotAllLinked", "2 of 3")
     live.patch(mesh={"fanOut": "Eager"})
-    live.says("Progressing", "True", "Rolling", "waiting until all nodes are ready and linked; 3 of 3 nodes have an older template")
+    live.says("Reconciling", "True", "Rolling", "waiting until all nodes are ready and linked; 3 of 3 nodes have an older template")
     assert live.uids() == before
     story.kubelet.mend("live-0", "live-2")
     live.rolled(before)
@@ -53,7 +53,7 @@ def test_a_node_leaves_when_its_publisher_does(live, story):
     before = live.up().uids()
     story.kubelet.change("live-2", publishers=1, viewers=3)
     live.patch(**EAGER)
-    live.says("Progressing", "True", "Rolling", "draining live-2; 3 of 3 nodes have an older template")
+    live.says("Reconciling", "True", "Rolling", "draining live-2; 3 of 3 nodes have an older template")
     eventually("it is drained", lambda: live.draining() == {"live-2"}, within=10)
     assert live.uids() == before
     story.kubelet.change("live-2", publishers=0)
@@ -71,7 +71,7 @@ def test_a_node_that_does_not_run_is_replaced_first_and_at_once(live, story):
     live.patch(image="stories/node:2")
     eventually("live-0 is replaced", replaced(live, before, "live-0"), within=10)
     # Then the others have their turn.
-    live.says("Progressing", "True", "Rolling", "draining live-2; 2 of 3")
+    live.says("Reconciling", "True", "Rolling", "draining live-2; 2 of 3")
     story.kubelet.change("live-2", publishers=0)
     live.rolled(before)
 
@@ -82,7 +82,7 @@ def test_a_template_that_does_not_start_stops_the_roll_at_one_node(live, story):
     live.patch(image="stories/no-such-image:1")
     live.says("NodesReady", "False", "ImageNotPulled", "live-2 cannot pull its image", "manifest unknown")
     live.tells("ImageNotPulled", "live-2 cannot pull its image")
-    live.says("Progressing", "True", "Rolling", "2 of 3 nodes have an older template")
+    live.says("Reconciling", "True", "Rolling", "2 of 3 nodes have an older template")
     assert replaced(live, before, "live-2")()
     del story.kubelet.fates["live"]
     live.patch(image=None)
@@ -103,7 +103,7 @@ def test_an_eviction_that_the_budget_refuses_holds_the_roll_up_until_it_allows_i
 
     refused = lambda: [r for r in story.asked("create") if r.resource == "pods/eviction" and r.code == 429]  # noqa: E731
     eventually("an eviction is refused", refused, within=15)
-    live.says("Progressing", "True", "EvictionRefused", "live-2 cannot be replaced", "disruption budget")
+    live.says("Reconciling", "True", "EvictionRefused", "live-2 cannot be replaced", "disruption budget")
     live.tells("EvictionRefused", "live-2 cannot be replaced")
     assert live.uids() == before
     story.kubelet.ready("live-0", True)
@@ -117,10 +117,10 @@ def test_an_operator_that_dies_in_the_middle_of_a_roll_is_followed_by_one_that_g
     before = live.uids()
     story.kubelet.change("live-1", publishers=1)
     live.patch(**EAGER)
-    live.says("Progressing", "True", "Rolling", "draining live-1; 2 of 3")
+    live.says("Reconciling", "True", "Rolling", "draining live-1; 2 of 3")
     operator.process.kill()
     story.operator("--identity=same").ready()
-    live.says("Progressing", "True", "Rolling", "draining live-1; 2 of 3")
+    live.says("Reconciling", "True", "Rolling", "draining live-1; 2 of 3")
     story.kubelet.change("live-1", publishers=0)
     live.rolled(before)
 

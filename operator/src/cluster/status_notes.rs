@@ -1,5 +1,6 @@
 //! Which changes of a status are worth an event. Pure.
 
+use super::convergence::{NO_PROGRESS, RECONCILING, STALLED};
 use super::note::{Note, Tone};
 use super::status::ANSWER_REFUSED;
 use crate::crd::status::SfuClusterStatus;
@@ -38,14 +39,15 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     if let Some(mesh) = turned("MeshReady", "True") {
         note(Tone::Normal, MESH_WHOLE, "Linking", &mesh.message);
     }
-    // A mesh that lacks links because more nodes are wanted has lost none.
-    let same_size = before.mesh.desired_pairs == now.mesh.desired_pairs;
-    if let Some(mesh) = turned("MeshReady", "False").filter(|_| !first && same_size) {
+    // What we do ourselves is no warning: links that are to come, nodes that are replaced, and a Redis that starts with them.
+    let ours = |status: &SfuClusterStatus| condition(status, RECONCILING).is_some();
+    if let Some(mesh) = turned("MeshReady", "False").filter(|_| !first && !ours(now)) {
         note(Tone::Warning, MESH_BROKEN, "Linking", &mesh.message);
     }
-    let away = condition(now, "RedisReady").filter(|c| c.status == "False");
+    let away = condition(now, "RedisReady").filter(|c| c.status == "False" && !ours(now));
     if let Some(redis) = away
-        && condition(before, "RedisReady").is_none_or(|c| (&c.status, &c.reason) != (&redis.status, &redis.reason))
+        && (ours(before)
+            || condition(before, "RedisReady").is_none_or(|c| (&c.status, &c.reason) != (&redis.status, &redis.reason)))
     {
         note(Tone::Warning, "RedisLost", "Watching", &redis.message);
     }
@@ -59,9 +61,9 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     {
         note(Tone::Warning, reason(&stuck.reason), "Starting", &stuck.message);
     }
-    let refused = condition(now, "Progressing").filter(|c| c.reason == EVICTION_REFUSED);
+    let refused = condition(now, RECONCILING).filter(|c| c.reason == EVICTION_REFUSED);
     if let Some(refused) = refused
-        && condition(before, "Progressing").is_none_or(|c| c.reason != EVICTION_REFUSED)
+        && condition(before, RECONCILING).is_none_or(|c| c.reason != EVICTION_REFUSED)
     {
         note(Tone::Warning, EVICTION_REFUSED, "Rolling", &refused.message);
     }
@@ -75,6 +77,10 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
             "Reconciling",
             &degraded.message,
         );
+    }
+    // Everything else that stops a manifest is told above, by its own reason.
+    if let Some(stalled) = turned(STALLED, "True").filter(|stalled| stalled.reason == NO_PROGRESS) {
+        note(Tone::Warning, NO_PROGRESS, "Reconciling", &stalled.message);
     }
     notes
 }
@@ -93,6 +99,8 @@ fn reason(of_condition: &str) -> &'static str {
         "NameTaken" => "NameTaken",
         "ApplyRefused" => "ApplyRefused",
         "PodsRefused" => "PodsRefused",
+        "SecretRefused" => "SecretRefused",
+        "EventsRefused" => "EventsRefused",
         ANSWER_REFUSED => ANSWER_REFUSED,
         _ => "Degraded",
     })
@@ -144,13 +152,34 @@ mod tests {
     }
 
     #[test]
-    fn a_mesh_that_is_to_grow_is_not_told_as_broken() {
-        let (whole, mut growing) = (
+    fn what_is_under_way_is_not_told_as_broken() {
+        let (whole, growing) = (
             status(&[("MeshReady", "True", "")]),
-            status(&[("MeshReady", "False", "")]),
+            status(&[("MeshReady", "False", ""), ("Reconciling", "True", "")]),
         );
-        growing.mesh.desired_pairs = whole.mesh.desired_pairs + 3;
         assert_eq!(reasons(&whole, &growing), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_redis_that_starts_with_its_nodes_is_not_told_as_lost_and_one_that_never_comes_is() {
+        let away = ("RedisReady", "False", "");
+        let (starts, ready) = (status(&[away, ("Reconciling", "True", "")]), status(&[away]));
+        assert_eq!(reasons(&SfuClusterStatus::default(), &starts), Vec::<&str>::new());
+        assert_eq!(reasons(&starts, &ready), ["RedisLost"]);
+        assert_eq!(reasons(&ready, &ready), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_manifest_that_gets_no_further_is_told_once() {
+        let with_reason = |reason: &str| {
+            let mut stalled = status(&[("Stalled", "True", "nothing has moved")]);
+            stalled.conditions[0].reason = reason.to_owned();
+            stalled
+        };
+        let (stalled, invalid) = (with_reason(NO_PROGRESS), with_reason("InvalidSpec"));
+        assert_eq!(reasons(&SfuClusterStatus::default(), &stalled), [NO_PROGRESS]);
+        assert_eq!(reasons(&stalled, &stalled), Vec::<&str>::new());
+        assert_eq!(reasons(&SfuClusterStatus::default(), &invalid), Vec::<&str>::new());
     }
 
     #[test]

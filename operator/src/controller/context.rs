@@ -12,6 +12,7 @@ use super::stages::validate::Validator;
 use super::stages::write_status::StatusWriter;
 use super::watch::caches::Caches;
 use super::watch::queue::{Key, Queue};
+use crate::cluster::convergence::Standstill;
 use crate::cluster::rollout::Leaving;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -52,6 +53,10 @@ pub struct Memory {
     pub leaving: Leaving,
     /// The other operator that looks after it, if that has been told.
     pub left_to: Option<String>,
+    /// Since when its manifest has got no further.
+    pub standstill: Option<Standstill>,
+    /// Whether all of its nodes have been asked once. Before that, nothing is judged: a new leader knows no node yet.
+    pub known: bool,
     /// What went wrong last, if that has not come right since.
     pub failing: Option<Failing>,
 }

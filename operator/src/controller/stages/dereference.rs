@@ -6,7 +6,6 @@ use crate::cluster::remark::Remark;
 use crate::controller::build::{Component, Wish};
 use crate::controller::pace::Pace;
 use crate::controller::secret::{Data, SecretError, Secrets};
-use crate::controller::watch::ownership::NAME_TAKEN;
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_of};
 use k8s_openapi::api::core::v1::{Event, Secret};
@@ -34,18 +33,6 @@ pub enum DereferenceError {
 }
 
 impl DereferenceError {
-    /// What a person is told, where the admin Secret is one of somebody else.
-    #[must_use]
-    pub fn degraded(&self) -> Option<Remark> {
-        match self {
-            Self::Secret {
-                source: SecretError::Taken(taken),
-                ..
-            } => Some(Remark::new(NAME_TAKEN, taken.to_string())),
-            _ => None,
-        }
-    }
-
     /// What is waited for, where the admin Secret is about to be another one.
     #[must_use]
     pub fn waits(&self) -> Option<Remark> {

@@ -216,8 +216,14 @@ pub struct DeploymentSpec {
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct DeploymentStatus {
+    pub observed_generation: Option<i64>,
+    /// Pods that are not on their way out, whatever they were made from.
+    pub replicas: i32,
+    /// Those of them that were made from the template as it is now.
+    pub updated_replicas: i32,
+    pub ready_replicas: i32,
     /// `ReplicaFailure` and others.
     pub conditions: Vec<PodCondition>,
 }
