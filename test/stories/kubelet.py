@@ -83,6 +83,12 @@ class Kubelet(StandInKubelet):
         """What a probe of this pod finds."""
         self._tell(pod, running(self.nodes[pod].address, ready))
 
+    def says(self, pod: str, why: dict, **status) -> None:
+        """What it says of a pod whose container does not run: `why` is the container's state."""
+        container = {"name": "sfu-node", "image": "", "imageID": "", "ready": False, "restartCount": 0} | why
+        unready = [{"type": kind, "status": "False"} for kind in ("ContainersReady", "Ready")]
+        self._tell(pod, {"conditions": unready, "containerStatuses": [container]} | status)
+
     def lose(self, pod: str) -> None:
         """Its host is gone, and with it the node: nobody says that the pod has ended."""
         self.orphan(pod)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from api_client import path
 from kubelet import Fate
 from testcluster.waiting import eventually
 
@@ -103,12 +104,32 @@ def test_an_eviction_that_the_budget_refuses_holds_the_roll_up_until_it_allows_i
 
     refused = lambda: [r for r in story.asked("create") if r.resource == "pods/eviction" and r.code == 429]  # noqa: E731
     eventually("an eviction is refused", refused, within=15)
-    live.says("Reconciling", "True", "EvictionRefused", "live-2 cannot be replaced", "disruption budget")
+    live.says("Reconciling", "True", "EvictionRefused", "live-2 cannot be replaced", "The disruption budget live needs 2")
     live.tells("EvictionRefused", "live-2 cannot be replaced")
     assert live.uids() == before
     story.kubelet.ready("live-0", True)
     story.kubelet.probes = True
     live.rolled(before)
+
+
+def test_an_eviction_that_two_budgets_keep_from_being_decided_is_told_and_goes_on_without_the_second(live, story):
+    before = live.up().uids()
+    story.create("poddisruptionbudgets", "mine", spec={"maxUnavailable": 1, "selector": {"matchLabels": {"app.kubernetes.io/instance": "live"}}})
+    live.patch(**EAGER)
+    live.says("Reconciling", "True", "EvictionRefused", "live-2 cannot be replaced", "more than one PodDisruptionBudget", "kubectl get pdb")
+    assert live.uids() == before
+    story.api.delete(path("poddisruptionbudgets", story.namespace, "mine"))
+    live.rolled(before)
+
+
+def test_a_first_start_and_a_roll_that_was_asked_for_warn_nobody(live):
+    before = live.up().uids()
+    live.patch(**EAGER)
+    live.rolled(before)
+    live.scale(2)
+    live.whole(2)
+    live.tells("MeshWhole", "1 of 1")
+    assert live.warnings() == []
 
 
 def test_an_operator_that_dies_in_the_middle_of_a_roll_is_followed_by_one_that_goes_on(story):

@@ -7,7 +7,14 @@ use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Reasons of nodes, front door or Redis that do not get anywhere: those of a condition and of an event.
-pub const TROUBLES: [&str; 4] = ["NoHost", "ImageNotPulled", "Crashing", "NotStarted"];
+pub const TROUBLES: [&str; 6] = [
+    "NoHost",
+    "ImageNotPulled",
+    "Crashing",
+    "NotStarted",
+    "OutOfMemory",
+    "Evicted",
+];
 
 /// Reason of the event that every pair of nodes is linked.
 pub const MESH_WHOLE: &str = "MeshWhole";
@@ -69,7 +76,7 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     }
     let degraded = condition(now, "Degraded").filter(|c| c.status == "True");
     if let Some(degraded) = degraded
-        && condition(before, "Degraded").is_none_or(|c| c.status != "True" || c.message != degraded.message)
+        && condition(before, "Degraded").is_none_or(|c| c.status != "True" || is_news(c, degraded))
     {
         note(
             Tone::Warning,
@@ -83,6 +90,11 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
         note(Tone::Warning, NO_PROGRESS, "Reconciling", &stalled.message);
     }
     notes
+}
+
+/// Whether a condition says something else than before. The words about a pod change with every attempt of Kubernetes.
+fn is_news(before: &Condition, now: &Condition) -> bool {
+    before.reason != now.reason || (before.message != now.message && !TROUBLES.contains(&now.reason.as_str()))
 }
 
 fn condition<'a>(status: &'a SfuClusterStatus, kind: &str) -> Option<&'a Condition> {
@@ -100,6 +112,7 @@ fn reason(of_condition: &str) -> &'static str {
         "ApplyRefused" => "ApplyRefused",
         "PodsRefused" => "PodsRefused",
         "SecretRefused" => "SecretRefused",
+        EVICTION_REFUSED => EVICTION_REFUSED,
         "EventsRefused" => "EventsRefused",
         ANSWER_REFUSED => ANSWER_REFUSED,
         _ => "Degraded",
@@ -188,6 +201,19 @@ mod tests {
             reasons(&SfuClusterStatus::default(), &status(&[("MeshReady", "False", "")])),
             Vec::<&str>::new()
         );
+    }
+
+    #[test]
+    fn a_front_door_whose_image_is_not_to_be_had_is_told_once_whatever_the_kubelet_says_of_it() {
+        let stuck = |message: &str| {
+            let mut stuck = status(&[("Degraded", "True", message)]);
+            stuck.conditions[0].reason = "ImageNotPulled".to_owned();
+            stuck
+        };
+        let (tries, waits) = (stuck("(ErrImagePull): a"), stuck("(ImagePullBackOff): b"));
+        assert_eq!(reasons(&SfuClusterStatus::default(), &tries), ["ImageNotPulled"]);
+        assert_eq!(reasons(&tries, &waits), Vec::<&str>::new());
+        assert_eq!(reasons(&waits, &tries), Vec::<&str>::new());
     }
 
     #[test]

@@ -137,15 +137,23 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     let mut facts = Facts {
         operator: context.installation.clone(),
         paused: wish.spec.paused,
-        degraded: refused.as_ref().map(ApplyError::remark).or(trouble),
+        degraded: refused
+            .as_ref()
+            .map(ApplyError::remark)
+            .or(trouble)
+            .or_else(|| held_up.as_ref()?.degraded()),
         effort: Effort {
             under_way: if wish.spec.paused {
                 held_back(&wish, &context.caches, progress.is_some())
             } else {
                 let behind = || context.applier.behind(&wish.id, &context.caches);
+                let held_up = held_up.map(|held_up| held_up.remark);
                 held_up.or(waits).or(progress).or_else(behind)
             },
-            refused: refused.as_ref().map(ApplyError::refusal).or(again.then(Refusal::changed)),
+            refused: refused
+                .as_ref()
+                .map(ApplyError::refusal)
+                .or(again.then(Refusal::changed)),
             standstill: Duration::ZERO,
         },
         upgrade,
@@ -153,7 +161,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
             object,
             Desired::of(&wish.spec),
             (&pods, &context.caches.deployments_of(&wish.id)),
-            &mesh,
+            (&mesh, now.0),
         )
     };
     context.remember(key, |memory| {
@@ -211,7 +219,7 @@ async fn told(
                 object,
                 Desired::of(&wish.spec),
                 (pods, &context.caches.deployments_of(&wish.id)),
-                &mesh,
+                (&mesh, Timestamp::now()),
             )
         };
         let now = status(&facts, before, Timestamp::now());
@@ -252,7 +260,12 @@ async fn leave_as_it_is(
             refused: Some(Refusal { remark, is_final: true }),
             ..Effort::default()
         },
-        ..facts(object, desired, (pods, &context.caches.deployments_of(&id)), &mesh)
+        ..facts(
+            object,
+            desired,
+            (pods, &context.caches.deployments_of(&id)),
+            (&mesh, Timestamp::now()),
+        )
     };
     let now = status(&facts, before, Timestamp::now());
     context.status_writer.write(&id, before, &now).await?;
@@ -268,13 +281,7 @@ async fn heal(wish: &Wish, pods: &[Arc<Pod>], before: &SfuClusterStatus, context
 
 /// Whether enough is known to judge a cluster. A new leader has asked none of its nodes yet: what was told last stands until it
 /// has. Their answers, or that there is none, lead to another look.
-fn is_known(
-    key: &Key,
-    mesh: &MeshSnapshot,
-    pods: &[Arc<Pod>],
-    before: &SfuClusterStatus,
-    context: &Context,
-) -> bool {
+fn is_known(key: &Key, mesh: &MeshSnapshot, pods: &[Arc<Pod>], before: &SfuClusterStatus, context: &Context) -> bool {
     let ready = pods.iter().filter(|pod| is_node(pod) && is_ready(pod)).count();
     let all_asked = mesh.is_known() && mesh.members.len() >= ready;
     context.remember(key, |memory| {

@@ -92,7 +92,12 @@ fn pods_are_treated_and_told_of_as_every_story_says() {
                 under_way: decision.progress.clone(),
                 ..Effort::default()
             },
-            ..facts(&object, Desired::of(&wish.spec), (&pods, &[]), &mesh)
+            ..facts(
+                &object,
+                Desired::of(&wish.spec),
+                (&pods, &[]),
+                (&mesh, Timestamp::now()),
+            )
         };
         let told = status(&facts, &SfuClusterStatus::default(), Timestamp::now());
         check(&scene, &decision, &told, name);

@@ -5,9 +5,10 @@ use crate::cluster::convergence::Effort;
 use crate::cluster::status::{Facts, FrontDoorFacts, NodeFacts};
 use crate::controller::build::{ClusterId, Component, selector_text};
 use crate::controller::watch::seen::{Deployment, Pod, is_node, is_of, is_ready};
-use crate::crd::web::FIRST_REPLICAS;
 use crate::crd::SfuClusterSpec;
 use crate::crd::status::{SfuClusterStatus, UNOBSERVED};
+use crate::crd::web::FIRST_REPLICAS;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use sfumato_mesh::MeshSnapshot;
@@ -57,45 +58,45 @@ pub fn facts<'a>(
     object: &DynamicObject,
     desired: Desired,
     (pods, deployments): (&[Arc<Pod>], &[Arc<Deployment>]),
-    mesh: &'a MeshSnapshot,
+    (mesh, now): (&'a MeshSnapshot, Timestamp),
 ) -> Facts<'a> {
     let (nodes, others): (Vec<&Arc<Pod>>, Vec<&Arc<Pod>>) = pods.iter().partition(|pod| is_node(pod));
     let name = ClusterId::of(&object.metadata).web();
     let door = deployments.iter().find(|it| it.name_any() == name);
-    let front_door = front_door(desired.front_doors, door.map(AsRef::as_ref), &others);
+    let front_door = front_door(desired.front_doors, door.map(AsRef::as_ref), &others, now);
     Facts {
         generation: object.metadata.generation,
         operator: String::new(),
         desired: desired.nodes,
-        nodes: nodes.into_iter().map(|pod| node(pod)).collect(),
+        nodes: nodes.into_iter().map(|pod| node(pod, now)).collect(),
         selector: selector_text(&ClusterId::of(&object.metadata).name, Component::Node),
         mesh,
         paused: false,
         degraded: None,
         front_door,
-        others: first_trouble(others).or_else(|| deployments.iter().find_map(|it| refused_of(it))),
+        others: first_trouble(others, now).or_else(|| deployments.iter().find_map(|it| refused_of(it))),
         effort: Effort::default(),
         upgrade: None,
     }
 }
 
 /// `named` is what the manifest says, and `others` are the pods that are no nodes: they only tell why there are too few.
-fn front_door(named: Option<i32>, live: Option<&Deployment>, others: &[&Arc<Pod>]) -> FrontDoorFacts {
+fn front_door(named: Option<i32>, live: Option<&Deployment>, others: &[&Arc<Pod>], now: Timestamp) -> FrontDoorFacts {
     let doors = others.iter().copied().filter(|pod| is_of(pod, Component::Web));
     let running = live.and_then(|live| live.spec.replicas);
     FrontDoorFacts {
         desired: named.or(running).unwrap_or(FIRST_REPLICAS),
         ready: live.map_or(0, |live| live.status.ready_replicas),
-        trouble: first_trouble(doors).or_else(|| live.and_then(refused_of)),
+        trouble: first_trouble(doors, now).or_else(|| live.and_then(refused_of)),
     }
 }
 
-fn node(pod: &Pod) -> NodeFacts {
+fn node(pod: &Pod, now: Timestamp) -> NodeFacts {
     NodeFacts {
         name: pod.name_any(),
         host: pod.spec.node_name.clone().unwrap_or_default(),
         ready: is_ready(pod),
-        trouble: trouble(pod),
+        trouble: trouble(pod, now),
     }
 }
 

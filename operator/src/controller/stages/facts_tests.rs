@@ -3,7 +3,6 @@ use super::*;
 use crate::cluster::convergence::Refusal;
 use crate::cluster::remark::Remark;
 use crate::cluster::status::{COUNTS_EVERY, is_due, status};
-use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use sfumato_admin_api::types::NodeReport;
 use sfumato_mesh::MemberSnapshot;
@@ -55,7 +54,12 @@ fn facts<'a>(pods: &[Arc<Pod>], mesh: &'a MeshSnapshot) -> Facts<'a> {
         nodes: 3,
         front_doors: Some(0),
     };
-    super::facts(&serde_json::from_value(object).unwrap(), desired, (pods, &[]), mesh)
+    super::facts(
+        &serde_json::from_value(object).unwrap(),
+        desired,
+        (pods, &[]),
+        (mesh, Timestamp::UNIX_EPOCH),
+    )
 }
 
 fn told(facts: &Facts<'_>) -> SfuClusterStatus {
@@ -151,11 +155,11 @@ fn why_a_node_does_not_start_is_told_in_kubernetes_words_with_what_to_do() {
     );
     assert_eq!(
         status(waiting("CrashLoopBackOff")),
-        "False Crashing: live-0 ends again and again: words; `kubectl logs live-0 --previous` shows why"
+        "False Crashing: live-0 ends again and again: words; `kubectl logs live-0 --container=sfu-node --previous` shows why"
     );
     assert_eq!(
         status(waiting("CreateContainerConfigError")),
-        "False NotStarted: live-0 does not start (CreateContainerConfigError): words"
+        "False NotStarted: live-0 does not start (container sfu-node: CreateContainerConfigError): words; `kubectl describe pod live-0` shows more"
     );
     assert_eq!(
         status(waiting("ContainerCreating")),
@@ -189,7 +193,14 @@ fn pods_of_a_front_door_that_are_refused_are_told_as_well() {
         mesh(0, 0),
     );
     let object = serde_json::from_value(object).unwrap();
-    let facts = |status| super::facts(&object, Desired::default(), (&[], &[refused(status)]), &whole);
+    let facts = |status| {
+        super::facts(
+            &object,
+            Desired::default(),
+            (&[], &[refused(status)]),
+            (&whole, Timestamp::UNIX_EPOCH),
+        )
+    };
     let others = |status| facts(status).others;
     let told = others("True").unwrap();
     assert_eq!(facts("True").front_door.trouble.as_ref(), Some(&told));
@@ -275,10 +286,11 @@ fn the_selector_of_the_scale_subresource_matches_nodes_only() {
 
 #[test]
 fn front_doors_are_counted_by_their_deployment() {
-    let live = json!({ "metadata": { "name": "live-web" }, "spec": { "replicas": 5 }, "status": { "readyReplicas": 4 } });
+    let live =
+        json!({ "metadata": { "name": "live-web" }, "spec": { "replicas": 5 }, "status": { "readyReplicas": 4 } });
     let live: Deployment = serde_json::from_value(live).unwrap();
     let counted = |named, live| {
-        let facts = front_door(named, live, &[]);
+        let facts = front_door(named, live, &[], Timestamp::UNIX_EPOCH);
         (facts.ready, facts.desired)
     };
     assert_eq!(counted(Some(2), Some(&live)), (4, 2), "as the manifest says");
