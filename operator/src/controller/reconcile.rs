@@ -87,7 +87,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         Ok(dereferenced) => dereferenced,
         Err(error) => return told(error.into(), object, &wish, &pods, &before, context).await,
     };
-    if let Err(error) = context.meshes.look_after(&wish, &secret, &pods) {
+    if let Err(error) = context.meshes.look_after(&wish, &secret, &context.caches.pods) {
         return told(error.into(), object, &wish, &pods, &before, context).await;
     }
     let mesh = context.meshes.snapshot(key);
@@ -243,7 +243,7 @@ async fn leave_as_it_is(
     let id = ClusterId::of(&object.metadata);
     let kept = context.caches.nodes_of(&id).and_then(|live| last_good(object, &live));
     let healed = match &kept {
-        Some(wish) => heal(wish, pods, before, context).await,
+        Some(wish) => heal(wish, before, context).await,
         None => Ok(()),
     };
     let key = Key::from(&id);
@@ -273,9 +273,9 @@ async fn leave_as_it_is(
 }
 
 /// Keeps the mesh of what runs in order.
-async fn heal(wish: &Wish, pods: &[Arc<Pod>], before: &SfuClusterStatus, context: &Context) -> Result<(), Error> {
+async fn heal(wish: &Wish, before: &SfuClusterStatus, context: &Context) -> Result<(), Error> {
     let secret = context.dereferencer.admin_secret(wish, is_busy(before)).await?;
-    context.meshes.look_after(wish, &secret, pods)?;
+    context.meshes.look_after(wish, &secret, &context.caches.pods)?;
     Ok(())
 }
 
