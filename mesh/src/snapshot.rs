@@ -26,6 +26,8 @@ pub struct MemberSnapshot {
     pub incarnation: Option<Incarnation>,
     /// Whether it answers at present.
     pub reachable: bool,
+    /// Whether it has been asked once, and has answered or not. Before that nobody knows anything of it.
+    pub asked: bool,
     /// What it said last, without its peers and what it publishes and carries; out of date while it is not reachable.
     pub report: Option<Arc<NodeReport>>,
     /// Streams that were published on it when it said that.
@@ -48,6 +50,12 @@ impl MeshSnapshot {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.established_pairs == self.desired_pairs && self.members.iter().all(|m| m.reachable)
+    }
+
+    /// Whether every member has been asked: else nothing here says that something is wrong.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.members.iter().all(|member| member.asked)
     }
 
     /// Nodes that the node of this name has whole links with.

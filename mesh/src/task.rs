@@ -82,6 +82,8 @@ struct Member {
     polling: u64,
     poll: JoinHandle<()>,
     reachable: bool,
+    /// Whether there were news of it.
+    asked: bool,
     /// Why its last answer could not be used.
     unusable: Option<String>,
     last: Option<Last>,
@@ -194,6 +196,7 @@ impl Mesh {
                     polling,
                     poll,
                     reachable: false,
+                    asked: false,
                     unusable: None,
                     last: None,
                 },
@@ -229,6 +232,7 @@ impl Mesh {
         let Some((name, member)) = self.members.iter_mut().find(|(_, m)| m.polling == news.polling) else {
             return;
         };
+        member.asked = true;
         match news.what {
             What::Report { report, streams, asked } => {
                 let life = &report.node.incarnation;
@@ -273,6 +277,7 @@ impl Mesh {
             name: m.target.name.clone(),
             incarnation: m.last.as_ref().map(|last| last.report.node.incarnation.clone()),
             reachable: m.reachable,
+            asked: m.asked,
             report: m.last.as_ref().map(|last| Arc::clone(&last.report)),
             streams: m.last.as_ref().map_or(0, |last| last.streams),
             unusable: m.unusable.clone(),

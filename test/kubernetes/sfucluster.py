@@ -16,7 +16,7 @@ AS_DESIRED = {
     "NodesReady": "True",
     "MeshReady": "True",
     "RedisReady": "True",
-    "Progressing": "False",
+    "FrontDoorReady": "True",
     "Degraded": "False",
     "Paused": "False",
     "UpgradeAvailable": "False",
@@ -121,17 +121,17 @@ class SfuCluster:
         eventually(f"{kind} is {status}: {reason}", condition, within=within)
         eventually(f"an event {event or reason}", written, within=20)
 
-    def whole(self, nodes: int, within: float = WHOLE) -> dict:
-        """Waits until so many nodes are ready and all their pairs linked, by a status of the newest generation."""
+    def whole(self, nodes: int, within: float = WHOLE, ready: str = "True") -> dict:
+        """Waits until so many nodes are ready and all their pairs linked, by a status of the newest generation; `ready` is what Ready then says."""
 
-        def ready():
+        def is_whole():
             cluster = self.get("sfu", self.name)
             status = cluster.get("status", {})
-            ready = next((c for c in status.get("conditions", []) if c["type"] == "Ready"), {})
+            says = next((c for c in status.get("conditions", []) if c["type"] == "Ready"), {})
             pairs = nodes * (nodes - 1) // 2
             fits = (
-                ready.get("status") == "True"
-                and ready.get("observedGeneration") == cluster["metadata"]["generation"]
+                says.get("status") == ready
+                and says.get("observedGeneration") == cluster["metadata"]["generation"]
                 and status.get("mesh", {}).get("summary") == f"{pairs}/{pairs}"
                 and status.get("replicas") == nodes
             )
@@ -142,4 +142,4 @@ class SfuCluster:
             assert all(lives.get(name, "").startswith(uid) for name, uid in uids.items()), f"pods are {uids}, nodes told are {lives}"
             return status
 
-        return eventually(f"{self.name} has {nodes} nodes in a whole mesh", ready, within=within)
+        return eventually(f"{self.name} has {nodes} nodes in a whole mesh", is_whole, within=within)

@@ -60,6 +60,9 @@ class ClientAddresses:
 class StandInKubelet:
     """For the pods of nodes in one namespace."""
 
+    components = "node"
+    """Whose pods these are, as a label selector lists them."""
+
     def __init__(self, api: ApiServer, namespace: str, addresses: Addresses):
         self.fates: dict[str, Fate] = {}
         """By cluster; pods of others are left alone."""
@@ -69,7 +72,7 @@ class StandInKubelet:
         self._addresses = addresses
         self._given: dict[str, str] = {}
         self.failures: list[BaseException] = []
-        selector = "app.kubernetes.io/name=sfumato,app.kubernetes.io/component=node"
+        selector = f"app.kubernetes.io/name=sfumato,app.kubernetes.io/component in ({self.components})"
         api.follow(PODS.format(namespace), self._see, labelSelector=selector)
 
     def close(self) -> None:

@@ -36,7 +36,8 @@ def test_an_image_that_cannot_be_pulled_is_told_and_what_ran_before_runs_on(trio
 def test_a_front_door_that_does_not_start_is_told_as_well(sfu):
     sfu.apply(replicas=1, web={"image": "localhost/sfumato/no-such-image:1"})
     sfu.degraded("ImageNotPulled", "live-web-", "cannot pull its image")
-    eventually("media does not wait for the front door", lambda: sfu.condition("Ready")["status"] == "True", within=60)
+    eventually("media does not wait for the front door", lambda: sfu.condition("MeshReady")["status"] == "True", within=60)
+    assert "cannot pull its image" in sfu.condition("FrontDoorReady")["message"]
 
 
 def test_pods_that_a_quota_refuses_are_told_and_made_when_it_allows_them(sfu):
@@ -105,7 +106,7 @@ def test_an_invalid_object_keeps_the_last_good_state_running_and_says_what_is_wr
 
     trio.run("delete", "pod/live-1", "--wait=false")
     trio.replaced("live-1", uids["live-1"])
-    trio.whole(3)
+    trio.whole(3, ready="False")
     assert trio.uids()["live-0"] == uids["live-0"]
     broken(trio, mesh={"linkGrace": "20s"}, replicas=4)
     trio.whole(4)

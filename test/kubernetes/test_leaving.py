@@ -24,7 +24,7 @@ def test_a_roll_replaces_one_node_after_the_other_and_the_mesh_is_whole_again(tr
     trio.whole(3)
     print(f"rolled three nodes in {time.monotonic() - began:.1f} s")
     assert most_away <= 1, "never more than one node was away"
-    assert trio.condition("Progressing")["status"] == "False"
+    assert not trio.condition("Reconciling")
 
 
 def test_a_new_template_that_does_not_start_stops_the_roll_at_one_node(trio):

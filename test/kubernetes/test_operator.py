@@ -98,7 +98,7 @@ def renewed(cluster, before: set[str], nodes: int) -> bool:
 def test_a_roll_goes_on_where_a_killed_operator_left_it(trio, killed, points):
     before = set(trio.uids().values())
     trio.patch(mesh={"fanOut": "Eager"})
-    eventually("the roll has begun", lambda: trio.condition("Progressing").get("reason") == "Rolling", within=30)
+    eventually("the roll has begun", lambda: trio.condition("Reconciling").get("reason") == "Rolling", within=30)
     began = time.monotonic()
     for _ in range(3):
         point = points.within(3)
@@ -106,7 +106,7 @@ def test_a_roll_goes_on_where_a_killed_operator_left_it(trio, killed, points):
         print(f"killed {killed()} after another {point:.2f} s; {len(before & set(trio.uids().values()))} nodes were left to roll")
     eventually("all three pods are new", lambda: renewed(trio, before, 3), within=ROLLED)
     trio.whole(3, within=WHOLE_AGAIN)
-    eventually("the roll is over", lambda: trio.condition("Progressing")["status"] == "False", within=30)
+    eventually("the roll is over", lambda: not trio.condition("Reconciling"), within=30)
     print(f"rolled, with three kills, in {time.monotonic() - began:.1f} s")
 
 

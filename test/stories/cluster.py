@@ -85,6 +85,11 @@ class Cluster:
         """How often an event was written; those that say the same are one object with a count."""
         return sum(event.get("series", {}).get("count", 1) for event in self._events(reason))
 
+    def warnings(self) -> list[str]:
+        """What a person was told to look at."""
+        events = self.api.get(path("events", self.namespace), fieldSelector=f"involvedObject.name={self.name},type=Warning")
+        return [f"{event['reason']}: {event['message']}" for event in events]
+
     def draining(self) -> set[str]:
         return {node["name"] for node in self.status()["nodes"] if node.get("draining")}
 
@@ -113,16 +118,17 @@ class Cluster:
         """Waits until nothing needs a person any more."""
         self.says("Degraded", "False", "AsExpected")
 
-    def whole(self, nodes: int, within: float = SOON) -> dict:
-        """Waits until so many nodes are ready and all their pairs linked, by a status of the newest generation and of the pods that there are."""
+    def whole(self, nodes: int, within: float = SOON, ready: str = "True") -> dict:
+        """Waits until so many nodes are ready and all their pairs linked, by a status of the newest generation and of the pods that there are; `ready`
+        is what the condition Ready then says."""
 
-        def ready() -> dict:
+        def is_whole() -> dict:
             cluster = self.object()
             status = cluster.get("status", {})
             says = next((c for c in status.get("conditions", []) if c["type"] == "Ready"), {})
             pairs = nodes * (nodes - 1) // 2
             told = {k: status.get(k) for k in ("nodesSummary", "mesh", "conditions", "nodes")}
-            assert says.get("status") == "True", json.dumps(told)
+            assert says.get("status") == ready, json.dumps(told)
             assert says["observedGeneration"] == cluster["metadata"]["generation"], json.dumps(told)
             assert status["mesh"]["summary"] == f"{pairs}/{pairs}", json.dumps(told)
             # Asked last: ten times a second the list costs more than the object.
@@ -132,13 +138,18 @@ class Cluster:
             assert lives == uids, json.dumps(told | {"pods": uids})
             return status
 
-        return eventually(f"{self.name} has {nodes} nodes in a whole mesh", ready, within=within)
+        return eventually(f"{self.name} has {nodes} nodes in a whole mesh", is_whole, within=within)
+
+    def settled(self) -> None:
+        """Waits until the manifest is carried out, in the terms of kstatus."""
+        is_open = lambda: [c for c in self.status()["conditions"] if c["type"] in ("Reconciling", "Stalled")]  # noqa: E731
+        eventually(f"{self.name}: the manifest is carried out", lambda: not is_open(), within=SOON)
 
     def rolled(self, before: dict[str, str], within: float = SOON) -> None:
         """Waits until every pod is another one than before, and all is well again."""
         eventually("all pods are new", lambda: not set(before.values()) & set(self.uids().values()), within=within)
         self.whole(len(before))
-        self.says("Progressing", "False", "Settled")
+        self.settled()
 
     def _events(self, reason: str) -> list[dict]:
         return self.api.get(path("events", self.namespace), fieldSelector=f"involvedObject.name={self.name},reason={reason}")

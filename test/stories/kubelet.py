@@ -35,7 +35,11 @@ class Fate(Enum):
 
 
 class Kubelet(StandInKubelet):
-    """For the media nodes of one namespace. `fates` are by pod or by cluster; the others run."""
+    """For the media nodes and front doors of one namespace. `fates` are by pod, by cluster for its nodes, or by Deployment for a front door's pods;
+    the others run."""
+
+    # Nothing waits for Redis: what becomes of its pods is told by each story that is about them.
+    components = "node, web"
 
     def __init__(self, api: ApiClient, namespace: str, block: Block):
         self.nodes: dict[str, FakeNode] = {}
@@ -78,6 +82,12 @@ class Kubelet(StandInKubelet):
     def ready(self, pod: str, ready: bool) -> None:
         """What a probe of this pod finds."""
         self._tell(pod, running(self.nodes[pod].address, ready))
+
+    def says(self, pod: str, why: dict, **status) -> None:
+        """What it says of a pod whose container does not run: `why` is the container's state."""
+        container = {"name": "sfu-node", "image": "", "imageID": "", "ready": False, "restartCount": 0} | why
+        unready = [{"type": kind, "status": "False"} for kind in ("ContainersReady", "Ready")]
+        self._tell(pod, {"conditions": unready, "containerStatuses": [container]} | status)
 
     def lose(self, pod: str) -> None:
         """Its host is gone, and with it the node: nobody says that the pod has ended."""
@@ -127,11 +137,14 @@ class Kubelet(StandInKubelet):
             return
         address = self._given[uid] = self._addresses.take()
         try:
-            self._run(pod, self.fates.get(pod["metadata"]["name"]) or self.fates.get(cluster) or Fate.RUN, address, secret)
+            self._run(pod, self._fate(pod["metadata"], cluster), address, secret)
         except (Refused, ConnectionError):
             self.nodes.pop(pod["metadata"]["name"], None)
             self._take_back(uid)
             raise
+
+    def _fate(self, pod: dict, cluster: str) -> Fate:
+        return self.fates.get(pod["name"]) or self.fates.get(cluster if is_node(pod) else f"{cluster}-web") or Fate.RUN
 
     def _run(self, pod: dict, fate: Fate, address: str, secret: dict[str, bytes]) -> None:
         name = pod["metadata"]["name"]
@@ -148,7 +161,7 @@ class Kubelet(StandInKubelet):
                 container = {"name": "sfu-node", "image": "", "imageID": "", "ready": False, "restartCount": 0, "state": {"waiting": waiting}}
                 self._tell(name, {"phase": "Pending", "containerStatuses": [container]})
                 return
-            case Fate.RUN:
+            case Fate.RUN if is_node(pod["metadata"]):
                 self._answer(pod["metadata"], address, secret)
             case Fate.FOREIGN:
                 self._answer(pod["metadata"], address, secret | foreign_certificate())
@@ -202,6 +215,10 @@ class Kubelet(StandInKubelet):
                     if self.probes and ready != self._told[name]:
                         self._tell(name, running(node.address, ready))
                         self._told[name] = ready
+
+
+def is_node(pod: dict) -> bool:
+    return pod["labels"]["app.kubernetes.io/component"] == "node"
 
 
 def foreign_certificate() -> dict[str, bytes]:

@@ -90,7 +90,7 @@ def test_what_kubernetes_is_about_to_delete_with_the_cluster_before_is_made_anew
     held = {"name": name, "labels": labels, "ownerReferences": [owner], "finalizers": ["stories/held"]}
     story.api.create(path(resource, story.namespace), {"metadata": held} | rest)
     live.create(replicas=2)
-    live.says("Progressing", "True", "WaitingForDeletion", name)
+    live.says("Reconciling", "True", "WaitingForDeletion", name)
     live.in_order()
     story.api.merge(path(resource, story.namespace, name), {"metadata": {"finalizers": None}})
     live.whole(2)

@@ -62,7 +62,7 @@ def test_what_keeps_failing_is_told_and_tried_with_growing_pauses(live, way, sto
     rule = way.answer("PATCH", "/services/live-web", HTTPStatus.INTERNAL_SERVER_ERROR, times=1000)
     live.create()
     live.degraded("ApplyRefused", "Service live-web cannot be applied", "injected")
-    eventually("the others are made, and media waits for none", lambda: live.condition("Ready")["status"] == "True", within=15)
+    eventually("the others are made, and media waits for none", lambda: live.condition("MeshReady")["status"] == "True", within=15)
     log = story.operators[0].log
     eventually("the pauses grow", lambda: all(f"again_in={pause}s" in log() for pause in (1, 2, 4)), within=15)
     rule.times = rule.hits

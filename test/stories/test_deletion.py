@@ -75,12 +75,12 @@ def test_a_cluster_that_is_made_again_waits_for_the_pods_of_the_one_before_and_s
     story.kubelet.orphan("live-1")
     live.delete()
     live.create(replicas=2)
-    live.says("Progressing", "True", "WaitingForDeletion", "Pod live-1")
+    live.says("Reconciling", "True", "WaitingForDeletion", "Pod live-1")
     status = live.status()
     assert (status["nodesSummary"], status.get("nodes", [])) == ("0/2", []), "pods of the one before are not counted"
     live.delete_pod("live-1", gracePeriodSeconds=0)
     live.whole(2)
-    live.says("Progressing", "False", "Settled")
+    live.settled()
     assert not set(before.values()) & set(live.uids().values())
     failed = story.api.get(path("events", story.namespace), fieldSelector="reason=FailedCreate")
     assert not failed, "Kubernetes never tried to make a pod whose name was taken"

@@ -49,19 +49,19 @@ def test_surplus_nodes_are_drained_and_the_stateful_set_shrinks_from_the_top(liv
     for pod in ("live-2", "live-3"):
         story.kubelet.change(pod, publishers=1, viewers=5)
     live.scale(2)
-    live.says("Progressing", "True", "ScalingDown", "draining live-2, live-3 before the scale-down")
+    live.says("Reconciling", "True", "ScalingDown", "draining live-2, live-3 before the scale-down")
     eventually("both are drained", lambda: live.draining() == {"live-2", "live-3"}, within=10)
     assert story.kubelet.nodes["live-3"].reasons == ["scaleDown"]
 
     story.kubelet.change("live-2", publishers=0)
-    live.says("Progressing", "True", "ScalingDown", "draining live-2, live-3")
+    live.says("Reconciling", "True", "ScalingDown", "draining live-2, live-3")
     assert live.child("statefulsets")["spec"]["replicas"] == 4, "live-3 is the first to go"
     assert live.pods().keys() == before.keys()
 
     story.kubelet.change("live-3", publishers=0)
     live.whole(2)
     assert live.uids() == {name: before[name] for name in ("live-0", "live-1")}, "those that stay are not touched"
-    live.says("Progressing", "False", "Settled")
+    live.settled()
 
 
 def test_a_node_that_is_drained_for_a_scale_down_is_taken_back_where_it_is_wanted_again(live, story):

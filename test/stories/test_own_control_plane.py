@@ -29,7 +29,7 @@ def test_after_an_api_server_was_killed_and_is_back_everything_goes_on(story: St
     before = live.uids()
     story.kubelet.change("live-2", publishers=1)
     live.patch(mesh={"fanOut": "Eager"})
-    live.says("Progressing", "True", "Rolling", "draining live-2")
+    live.says("Reconciling", "True", "Rolling", "draining live-2")
     plane.kill_api_server()
     story.kubelet.change("live-2", publishers=0)
     plane.start_api_server()
@@ -82,11 +82,11 @@ def test_an_invalid_object_keeps_the_last_good_state_running_and_says_what_is_wr
     assert (status["nodesSummary"], status["mesh"]["summary"]) == ("3/3", "3/3"), "the last good state is what is wanted"
 
     live.lose_pod("live-1")
-    live.whole(3)
+    live.whole(3, ready="False")
     operator.process.kill()
     story.operator("--identity=same").ready()
     live.lose_pod("live-2")
-    live.whole(3)
+    live.whole(3, ready="False")
     assert {name for name, uid in live.uids().items() if before[name] == uid} == {"live-0"}
     assert live.condition("Degraded")["reason"] == "InvalidSpec", "also after a restart of the operator"
 

@@ -83,7 +83,7 @@ def test_a_change_of_the_storage_of_redis_is_carried_out_and_the_old_volume_goes
     eventually("it has none", lambda: kinds(live) == {"deployments"} and not claims(live), within=SOON)
     live.whole(1)
     live.in_order()
-    live.says("Progressing", "False", "Settled")
+    live.settled()
     assert live.uids() == uids
 
 
@@ -316,11 +316,11 @@ def test_a_pod_of_redis_on_a_lost_host_is_told_and_removed_when_nodes_use_anothe
     eventually("it has a pod", lambda: len(pods(live)) == 1, within=SOON)
     lose_host(live)
     live.patch(redis={"managed": None, "external": {"urlSecretRef": {"name": "mine", "key": "url"}}})
-    live.says("Progressing", "True", "RedisReplaced", "waiting for the end of live-redis-0")
+    live.says("Reconciling", "True", "RedisReplaced", "waiting for the end of live-redis-0")
     eventually("nothing is left of it", lambda: not pods(live) and not kinds(live), within=SOON)
     live.tells("HostLost", "live-redis-0 was removed")
     live.whole(1)
-    live.says("Progressing", "False", "Settled")
+    live.settled()
 
 
 def lose_host(cluster: Cluster) -> None:

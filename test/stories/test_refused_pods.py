@@ -20,6 +20,21 @@ def test_pods_that_a_quota_refuses_are_told_and_made_when_it_allows_them(live, s
     live.in_order()
 
 
+def test_front_doors_that_a_quota_refuses_are_told_until_they_are_made(live, story):
+    live.up(replicas=1)
+    quota = path("resourcequotas", story.namespace, "few")
+    story.create("resourcequotas", "few", spec={"hard": {"pods": "3"}})
+    eventually("it is in force", lambda: story.api.get(quota).get("status", {}).get("used", {}).get("pods") == "3", within=10)
+    live.patch(web={"replicas": 2})
+    live.degraded("PodsRefused", "exceeded quota: few", "change the quota")
+    live.says("FrontDoorReady", "False", "PodsRefused", "exceeded quota: few")
+    live.says("Reconciling", "True", "NotYet", "exceeded quota: few")
+    story.api.merge(quota, {"spec": {"hard": {"pods": "4"}}})
+    live.says("FrontDoorReady", "True", "AllReady", within=RETRIED)
+    live.in_order()
+    live.settled()
+
+
 def test_pods_that_pod_security_refuses_are_told_and_made_when_they_comply(live):
     live.create(replicas=1, podAnnotations={"container.apparmor.security.beta.kubernetes.io/sfu-node": "unconfined"})
     live.degraded("PodsRefused", 'violates PodSecurity "restricted:latest"', "forbidden AppArmor profile")
@@ -56,3 +71,26 @@ def test_a_pod_whose_image_is_not_to_be_had_is_told_and_the_others_are_linked(li
     live.tells("ImageNotPulled", "live-1 cannot pull its image")
     eventually("those that run are linked", lambda: live.status()["mesh"]["summary"] == "1/3", within=10)
     assert live.condition("Ready")["message"].startswith("live-1 cannot pull its image")
+
+
+def test_a_container_that_is_killed_for_its_memory_is_told_with_the_field_to_change(live, story):
+    live.up()
+    killed = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    story.kubelet.says("live-1", {"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}, "lastState": killed})
+    live.says("NodesReady", "False", "OutOfMemory", "live-1", "container sfu-node", "OOMKilled, exit code 137", "limits.memory in spec.resources")
+    live.tells("OutOfMemory", "live-1")
+    story.kubelet.ready("live-1", True)
+    live.whole(3)
+
+
+def test_a_front_door_whose_image_is_not_to_be_had_is_one_event_whatever_the_kubelet_says(live, story):
+    story.kubelet.fates["live-web"] = Fate.NOT_PULLED
+    live.create(replicas=1)
+    live.degraded("ImageNotPulled", "live-web-", "(ErrImagePull): manifest unknown")
+    live.says("FrontDoorReady", "False", "ImageNotPulled", "live-web-")
+    live.says("Reconciling", "True", "NotYet", "live-web-")
+    (door,) = [pod["metadata"]["name"] for pod in story.api.get(path("pods", story.namespace)) if pod["metadata"]["name"].startswith("live-web-")]
+    for reason in ("ImagePullBackOff", "ErrImagePull", "ImagePullBackOff"):
+        story.kubelet.says(door, {"state": {"waiting": {"reason": reason, "message": "again"}}})
+        live.says("Degraded", "True", "ImageNotPulled", f"({reason}): again")
+    assert live.times_told("ImageNotPulled") == 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from api_client import path
 from kubelet import Fate
 from testcluster.waiting import eventually
 
@@ -43,7 +44,7 @@ def test_a_roll_waits_until_the_new_node_is_linked(live, story):
     story.kubelet.cut("live-0", "live-2")
     live.says("MeshReady", "False", "NotAllLinked", "2 of 3")
     live.patch(mesh={"fanOut": "Eager"})
-    live.says("Progressing", "True", "Rolling", "waiting until all nodes are ready and linked; 3 of 3 nodes have an older template")
+    live.says("Reconciling", "True", "Rolling", "waiting until all nodes are ready and linked; 3 of 3 nodes have an older template")
     assert live.uids() == before
     story.kubelet.mend("live-0", "live-2")
     live.rolled(before)
@@ -53,7 +54,7 @@ def test_a_node_leaves_when_its_publisher_does(live, story):
     before = live.up().uids()
     story.kubelet.change("live-2", publishers=1, viewers=3)
     live.patch(**EAGER)
-    live.says("Progressing", "True", "Rolling", "draining live-2; 3 of 3 nodes have an older template")
+    live.says("Reconciling", "True", "Rolling", "draining live-2; 3 of 3 nodes have an older template")
     eventually("it is drained", lambda: live.draining() == {"live-2"}, within=10)
     assert live.uids() == before
     story.kubelet.change("live-2", publishers=0)
@@ -71,7 +72,7 @@ def test_a_node_that_does_not_run_is_replaced_first_and_at_once(live, story):
     live.patch(image="stories/node:2")
     eventually("live-0 is replaced", replaced(live, before, "live-0"), within=10)
     # Then the others have their turn.
-    live.says("Progressing", "True", "Rolling", "draining live-2; 2 of 3")
+    live.says("Reconciling", "True", "Rolling", "draining live-2; 2 of 3")
     story.kubelet.change("live-2", publishers=0)
     live.rolled(before)
 
@@ -82,7 +83,7 @@ def test_a_template_that_does_not_start_stops_the_roll_at_one_node(live, story):
     live.patch(image="stories/no-such-image:1")
     live.says("NodesReady", "False", "ImageNotPulled", "live-2 cannot pull its image", "manifest unknown")
     live.tells("ImageNotPulled", "live-2 cannot pull its image")
-    live.says("Progressing", "True", "Rolling", "2 of 3 nodes have an older template")
+    live.says("Reconciling", "True", "Rolling", "2 of 3 nodes have an older template")
     assert replaced(live, before, "live-2")()
     del story.kubelet.fates["live"]
     live.patch(image=None)
@@ -103,12 +104,32 @@ def test_an_eviction_that_the_budget_refuses_holds_the_roll_up_until_it_allows_i
 
     refused = lambda: [r for r in story.asked("create") if r.resource == "pods/eviction" and r.code == 429]  # noqa: E731
     eventually("an eviction is refused", refused, within=15)
-    live.says("Progressing", "True", "EvictionRefused", "live-2 cannot be replaced", "disruption budget")
+    live.says("Reconciling", "True", "EvictionRefused", "live-2 cannot be replaced", "The disruption budget live needs 2")
     live.tells("EvictionRefused", "live-2 cannot be replaced")
     assert live.uids() == before
     story.kubelet.ready("live-0", True)
     story.kubelet.probes = True
     live.rolled(before)
+
+
+def test_an_eviction_that_two_budgets_keep_from_being_decided_is_told_and_goes_on_without_the_second(live, story):
+    before = live.up().uids()
+    story.create("poddisruptionbudgets", "mine", spec={"maxUnavailable": 1, "selector": {"matchLabels": {"app.kubernetes.io/instance": "live"}}})
+    live.patch(**EAGER)
+    live.says("Reconciling", "True", "EvictionRefused", "live-2 cannot be replaced", "more than one PodDisruptionBudget", "kubectl get pdb")
+    assert live.uids() == before
+    story.api.delete(path("poddisruptionbudgets", story.namespace, "mine"))
+    live.rolled(before)
+
+
+def test_a_first_start_and_a_roll_that_was_asked_for_warn_nobody(live):
+    before = live.up().uids()
+    live.patch(**EAGER)
+    live.rolled(before)
+    live.scale(2)
+    live.whole(2)
+    live.tells("MeshWhole", "1 of 1")
+    assert live.warnings() == []
 
 
 def test_an_operator_that_dies_in_the_middle_of_a_roll_is_followed_by_one_that_goes_on(story):
@@ -117,10 +138,10 @@ def test_an_operator_that_dies_in_the_middle_of_a_roll_is_followed_by_one_that_g
     before = live.uids()
     story.kubelet.change("live-1", publishers=1)
     live.patch(**EAGER)
-    live.says("Progressing", "True", "Rolling", "draining live-1; 2 of 3")
+    live.says("Reconciling", "True", "Rolling", "draining live-1; 2 of 3")
     operator.process.kill()
     story.operator("--identity=same").ready()
-    live.says("Progressing", "True", "Rolling", "draining live-1; 2 of 3")
+    live.says("Reconciling", "True", "Rolling", "draining live-1; 2 of 3")
     story.kubelet.change("live-1", publishers=0)
     live.rolled(before)
 

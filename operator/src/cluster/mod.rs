@@ -2,10 +2,12 @@
 //! both act on what it decides, so they cannot come to differ. Everything here is pure.
 //!
 //! - [`rollout`]: which node is drained, replaced or removed next, and what that waits for
+//! - [`convergence`]: whether a manifest is carried out
 //! - [`status`]: the status with its conditions; [`status_notes`]: which changes of it are worth an event
 //! - [`node_arguments`]: workers, lanes, and the arguments that a node is started with
 //! - [`remark`], [`note`]: reason and message of a condition, and of an event
 
+pub mod convergence;
 pub mod node_arguments;
 pub mod note;
 pub mod remark;

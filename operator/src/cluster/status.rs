@@ -1,5 +1,6 @@
 //! What is told of a cluster. Pure: the same facts give the same status, so that nothing is written when nothing changed.
 
+use super::convergence::{Convergence, Effort, RECONCILING, STALLED, judge};
 use super::remark::Remark;
 use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -29,11 +30,22 @@ pub struct Facts<'a> {
     pub paused: bool,
     /// What needs a person.
     pub degraded: Option<Remark>,
+    pub front_door: FrontDoorFacts,
     /// Why front door or Redis do not get anywhere.
     pub others: Option<Remark>,
-    pub progress: Option<Remark>,
+    pub effort: Effort,
     /// The image that nodes would get if they were upgraded.
     pub upgrade: Option<String>,
+}
+
+/// What the platform knows of the front door.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FrontDoorFacts {
+    /// How many there are to be.
+    pub desired: i32,
+    pub ready: i32,
+    /// Why it does not get anywhere.
+    pub trouble: Option<Remark>,
 }
 
 /// What the platform knows of a pod or process that exists.
@@ -53,6 +65,18 @@ pub struct NodeFacts {
 pub fn is_busy(status: &SfuClusterStatus) -> bool {
     let is = |kind, word| status.conditions.iter().any(|c| c.type_ == kind && c.status == word);
     !is("Ready", "True") || is("Degraded", "True") || is("RedisReady", "False")
+}
+
+/// How many things are as desired: nodes, pairs, front doors.
+#[must_use]
+pub fn steps(facts: &Facts<'_>) -> usize {
+    let nodes = facts.nodes.iter().filter(|node| node.ready).count();
+    let counts = [
+        i64::from(facts.mesh.established_pairs),
+        i64::from(facts.front_door.ready),
+    ];
+    let others: i64 = counts.into_iter().sum();
+    nodes + usize::try_from(others).unwrap_or(0)
 }
 
 /// The status that these facts make. Conditions keep the time of their last transition from `before`.
@@ -76,7 +100,7 @@ pub fn status(facts: &Facts<'_>, before: &SfuClusterStatus, now: Timestamp) -> S
             established_pairs: count(facts.mesh.established_pairs),
             summary: mesh_summary,
         },
-        conditions: conditions(facts, ready, desired, pairs)
+        conditions: conditions(facts, ready, desired, pairs, before)
             .into_iter()
             .map(|draft| draft.condition(facts.generation, before, now))
             .collect(),
@@ -91,7 +115,11 @@ pub fn is_due(now: &SfuClusterStatus, written: &SfuClusterStatus, since: Option<
     if now == written {
         return false;
     }
-    without_counts(now) != without_counts(written) || since.is_none_or(|since| since >= COUNTS_EVERY)
+    // Whether there is any stream is what people look for after they have published.
+    let some = |status: &SfuClusterStatus| status.streams > 0;
+    some(now) != some(written)
+        || without_counts(now) != without_counts(written)
+        || since.is_none_or(|since| since >= COUNTS_EVERY)
 }
 
 fn without_counts(status: &SfuClusterStatus) -> SfuClusterStatus {
@@ -131,10 +159,10 @@ struct Draft {
     remark: Remark,
 }
 
-fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize) -> Vec<Draft> {
+fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize, before: &SfuClusterStatus) -> Vec<Draft> {
     // Without `..`: a fact that nobody tells does not compile.
     let Facts {
-        generation: _,
+        generation,
         operator: _,
         desired: _,
         nodes,
@@ -142,8 +170,9 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize) -> 
         mesh,
         paused,
         degraded,
+        front_door,
         others,
-        progress,
+        effort,
         upgrade,
     } = facts;
     let nodes_ready = ready == desired && nodes.len() == desired;
@@ -155,25 +184,28 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize) -> 
         let count = || Remark::new("NotAllReady", format!("{ready} of {desired} nodes are ready"));
         nodes.iter().find_map(|node| node.trouble.clone()).unwrap_or_else(count)
     };
+    let (door_ready, about_door) = door(front_door);
     // Of front door and Redis nothing else tells.
     let degraded = degraded.clone().or_else(|| others.clone()).or_else(|| refused(mesh));
     let mesh_message = format!("{} of {pairs} node pairs are linked", mesh.established_pairs);
-    let all = nodes_ready && mesh_ready;
-    let summary = if all {
-        format!("{desired} nodes, {pairs} pairs")
-    } else if nodes_ready {
-        mesh_message.clone()
+    let lacks = if !nodes_ready {
+        Some(about_nodes.message.clone())
+    } else if !mesh_ready {
+        Some(mesh_message.clone())
     } else {
-        about_nodes.message.clone()
+        (!door_ready).then(|| about_door.message.clone())
     };
+    let lacks = lacks.map(|message| Remark::new("NotYet", message));
+    let convergence = judge(effort, *generation, before, lacks.as_ref());
+    let summary = format!("{desired} nodes, {pairs} pairs");
     let is_paused = || Remark::new("Paused", "spec.paused is set: nothing is applied, drained or rolled");
     let kept_back = |image: &String| {
         let advice = "set spec.image, or upgradePolicy to Automatic";
         let message = format!("the operator's own release would run {image}: {advice}");
         Remark::new("OtherImage", message)
     };
-    vec![
-        yes_or_no("Ready", all, ("AsDesired", "NotYet"), summary),
+    let mut all = vec![
+        is_ready(&convergence, lacks.or_else(|| refusal(effort)), summary),
         yes_or_no(
             "NodesReady",
             nodes_ready,
@@ -181,8 +213,13 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize) -> 
             about_nodes.message,
         ),
         yes_or_no("MeshReady", mesh_ready, ("AllLinked", "NotAllLinked"), mesh_message),
+        yes_or_no(
+            "FrontDoorReady",
+            door_ready,
+            (about_door.reason, about_door.reason),
+            about_door.message,
+        ),
         redis(mesh),
-        flag("Progressing", progress.clone(), ("Settled", "nothing is under way")),
         flag("Degraded", degraded, ("AsExpected", "nothing needs a person")),
         flag("Paused", paused.then(is_paused), ("Active", "spec.paused is not set")),
         flag(
@@ -190,7 +227,59 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize) -> 
             upgrade.as_ref().map(kept_back),
             ("UpToDate", "the nodes run what they would get if recreated"),
         ),
-    ]
+    ];
+    all.extend(open(convergence));
+    all
+}
+
+fn door(facts: &FrontDoorFacts) -> (bool, Remark) {
+    let FrontDoorFacts {
+        desired,
+        ready,
+        trouble,
+    } = facts;
+    if ready >= desired {
+        let message = format!("all {desired} front doors are ready");
+        return (true, Remark::new("AllReady", message));
+    }
+    let count = || Remark::new("NotAllReady", format!("{ready} of {desired} front doors are ready"));
+    (false, trouble.clone().unwrap_or_else(count))
+}
+
+/// Whether the manifest is carried out, and what it asks for works. While it is being carried out, nobody knows: whoever
+/// waits for it (`kubectl wait`) must not take what ran before for it.
+fn is_ready(convergence: &Convergence, lacks: Option<Remark>, summary: String) -> Draft {
+    let (status, remark) = match (convergence, lacks) {
+        (Convergence::Stalled(why), _) => ("False", why.clone()),
+        (_, Some(lacks)) => ("False", lacks),
+        (Convergence::Reconciling(what), None) => ("Unknown", Remark::new("Reconciling", what.message.clone())),
+        (Convergence::Settled, None) => ("True", Remark::new("AsDesired", summary)),
+    };
+    Draft {
+        kind: "Ready",
+        status,
+        remark,
+    }
+}
+
+/// What was refused for good: what is asked for is not all there, whatever runs.
+fn refusal(effort: &Effort) -> Option<Remark> {
+    let refused = effort.refused.as_ref().filter(|refusal| refusal.is_final)?;
+    Some(refused.remark.clone())
+}
+
+/// The condition that says that a manifest is not carried out yet. kstatus goes by whether there is one.
+fn open(convergence: Convergence) -> Option<Draft> {
+    let (kind, remark) = match convergence {
+        Convergence::Settled => return None,
+        Convergence::Reconciling(remark) => (RECONCILING, remark),
+        Convergence::Stalled(remark) => (STALLED, remark),
+    };
+    Some(Draft {
+        kind,
+        status: "True",
+        remark,
+    })
 }
 
 fn redis(mesh: &MeshSnapshot) -> Draft {

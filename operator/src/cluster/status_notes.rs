@@ -1,12 +1,20 @@
 //! Which changes of a status are worth an event. Pure.
 
+use super::convergence::{NO_PROGRESS, RECONCILING, STALLED};
 use super::note::{Note, Tone};
 use super::status::ANSWER_REFUSED;
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Reasons of nodes, front door or Redis that do not get anywhere: those of a condition and of an event.
-pub const TROUBLES: [&str; 4] = ["NoHost", "ImageNotPulled", "Crashing", "NotStarted"];
+pub const TROUBLES: [&str; 6] = [
+    "NoHost",
+    "ImageNotPulled",
+    "Crashing",
+    "NotStarted",
+    "OutOfMemory",
+    "Evicted",
+];
 
 /// Reason of the event that every pair of nodes is linked.
 pub const MESH_WHOLE: &str = "MeshWhole";
@@ -38,14 +46,15 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     if let Some(mesh) = turned("MeshReady", "True") {
         note(Tone::Normal, MESH_WHOLE, "Linking", &mesh.message);
     }
-    // A mesh that lacks links because more nodes are wanted has lost none.
-    let same_size = before.mesh.desired_pairs == now.mesh.desired_pairs;
-    if let Some(mesh) = turned("MeshReady", "False").filter(|_| !first && same_size) {
+    // What we do ourselves is no warning: links that are to come, nodes that are replaced, and a Redis that starts with them.
+    let ours = |status: &SfuClusterStatus| condition(status, RECONCILING).is_some();
+    if let Some(mesh) = turned("MeshReady", "False").filter(|_| !first && !ours(now)) {
         note(Tone::Warning, MESH_BROKEN, "Linking", &mesh.message);
     }
-    let away = condition(now, "RedisReady").filter(|c| c.status == "False");
+    let away = condition(now, "RedisReady").filter(|c| c.status == "False" && !ours(now));
     if let Some(redis) = away
-        && condition(before, "RedisReady").is_none_or(|c| (&c.status, &c.reason) != (&redis.status, &redis.reason))
+        && (ours(before)
+            || condition(before, "RedisReady").is_none_or(|c| (&c.status, &c.reason) != (&redis.status, &redis.reason)))
     {
         note(Tone::Warning, "RedisLost", "Watching", &redis.message);
     }
@@ -59,15 +68,15 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     {
         note(Tone::Warning, reason(&stuck.reason), "Starting", &stuck.message);
     }
-    let refused = condition(now, "Progressing").filter(|c| c.reason == EVICTION_REFUSED);
+    let refused = condition(now, RECONCILING).filter(|c| c.reason == EVICTION_REFUSED);
     if let Some(refused) = refused
-        && condition(before, "Progressing").is_none_or(|c| c.reason != EVICTION_REFUSED)
+        && condition(before, RECONCILING).is_none_or(|c| c.reason != EVICTION_REFUSED)
     {
         note(Tone::Warning, EVICTION_REFUSED, "Rolling", &refused.message);
     }
     let degraded = condition(now, "Degraded").filter(|c| c.status == "True");
     if let Some(degraded) = degraded
-        && condition(before, "Degraded").is_none_or(|c| c.status != "True" || c.message != degraded.message)
+        && condition(before, "Degraded").is_none_or(|c| c.status != "True" || is_news(c, degraded))
     {
         note(
             Tone::Warning,
@@ -76,7 +85,16 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
             &degraded.message,
         );
     }
+    // Everything else that stops a manifest is told above, by its own reason.
+    if let Some(stalled) = turned(STALLED, "True").filter(|stalled| stalled.reason == NO_PROGRESS) {
+        note(Tone::Warning, NO_PROGRESS, "Reconciling", &stalled.message);
+    }
     notes
+}
+
+/// Whether a condition says something else than before. The words about a pod change with every attempt of Kubernetes.
+fn is_news(before: &Condition, now: &Condition) -> bool {
+    before.reason != now.reason || (before.message != now.message && !TROUBLES.contains(&now.reason.as_str()))
 }
 
 fn condition<'a>(status: &'a SfuClusterStatus, kind: &str) -> Option<&'a Condition> {
@@ -93,6 +111,9 @@ fn reason(of_condition: &str) -> &'static str {
         "NameTaken" => "NameTaken",
         "ApplyRefused" => "ApplyRefused",
         "PodsRefused" => "PodsRefused",
+        "SecretRefused" => "SecretRefused",
+        EVICTION_REFUSED => EVICTION_REFUSED,
+        "EventsRefused" => "EventsRefused",
         ANSWER_REFUSED => ANSWER_REFUSED,
         _ => "Degraded",
     })
@@ -144,13 +165,34 @@ mod tests {
     }
 
     #[test]
-    fn a_mesh_that_is_to_grow_is_not_told_as_broken() {
-        let (whole, mut growing) = (
+    fn what_is_under_way_is_not_told_as_broken() {
+        let (whole, growing) = (
             status(&[("MeshReady", "True", "")]),
-            status(&[("MeshReady", "False", "")]),
+            status(&[("MeshReady", "False", ""), ("Reconciling", "True", "")]),
         );
-        growing.mesh.desired_pairs = whole.mesh.desired_pairs + 3;
         assert_eq!(reasons(&whole, &growing), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_redis_that_starts_with_its_nodes_is_not_told_as_lost_and_one_that_never_comes_is() {
+        let away = ("RedisReady", "False", "");
+        let (starts, ready) = (status(&[away, ("Reconciling", "True", "")]), status(&[away]));
+        assert_eq!(reasons(&SfuClusterStatus::default(), &starts), Vec::<&str>::new());
+        assert_eq!(reasons(&starts, &ready), ["RedisLost"]);
+        assert_eq!(reasons(&ready, &ready), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_manifest_that_gets_no_further_is_told_once() {
+        let with_reason = |reason: &str| {
+            let mut stalled = status(&[("Stalled", "True", "nothing has moved")]);
+            stalled.conditions[0].reason = reason.to_owned();
+            stalled
+        };
+        let (stalled, invalid) = (with_reason(NO_PROGRESS), with_reason("InvalidSpec"));
+        assert_eq!(reasons(&SfuClusterStatus::default(), &stalled), [NO_PROGRESS]);
+        assert_eq!(reasons(&stalled, &stalled), Vec::<&str>::new());
+        assert_eq!(reasons(&SfuClusterStatus::default(), &invalid), Vec::<&str>::new());
     }
 
     #[test]
@@ -159,6 +201,19 @@ mod tests {
             reasons(&SfuClusterStatus::default(), &status(&[("MeshReady", "False", "")])),
             Vec::<&str>::new()
         );
+    }
+
+    #[test]
+    fn a_front_door_whose_image_is_not_to_be_had_is_told_once_whatever_the_kubelet_says_of_it() {
+        let stuck = |message: &str| {
+            let mut stuck = status(&[("Degraded", "True", message)]);
+            stuck.conditions[0].reason = "ImageNotPulled".to_owned();
+            stuck
+        };
+        let (tries, waits) = (stuck("(ErrImagePull): a"), stuck("(ImagePullBackOff): b"));
+        assert_eq!(reasons(&SfuClusterStatus::default(), &tries), ["ImageNotPulled"]);
+        assert_eq!(reasons(&tries, &waits), Vec::<&str>::new());
+        assert_eq!(reasons(&waits, &tries), Vec::<&str>::new());
     }
 
     #[test]

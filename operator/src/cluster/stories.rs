@@ -145,6 +145,7 @@ impl Scene {
             name: name(seen.ordinal).parse().expect("a name"),
             incarnation: None,
             reachable: seen.answers(),
+            asked: true,
             report: seen.answers().then(|| Arc::new(report(seen))),
             streams: 0,
             unusable: (seen.life == Life::Lying).then(|| "workers: 65535 is over 64".to_owned()),
@@ -180,10 +181,11 @@ pub fn check(scene: &Scene, decision: &Decision, status: &SfuClusterStatus, name
         for ordinal in 0..16 {
             expected = expected.replace(&format!("{{{ordinal}}}"), &name(ordinal));
         }
-        let kind = expected.split(' ').next().unwrap_or_default().to_owned();
+        let mut words = expected.split(' ');
+        let kind = words.find(|word| *word != "no").unwrap_or_default().to_owned();
         let condition = status.conditions.iter().find(|condition| condition.type_ == kind);
         let told = condition.map(|it| format!("{kind} {} {}: {}", it.status, it.reason, it.message));
-        let told = told.unwrap_or_else(|| format!("no condition {kind}"));
+        let told = told.unwrap_or_else(|| format!("no {kind}"));
         // A crash is told with what only the platform knows of it.
         let fits = expected
             .strip_suffix("...")
@@ -208,11 +210,14 @@ pub fn scenes() -> Vec<Scene> {
             "NodesReady True AllReady: all 3 nodes are ready",
             "MeshReady True AllLinked: 3 of 3 node pairs are linked",
             "RedisReady True Reached: every node reaches Redis",
-            "Progressing False Settled: nothing is under way",
+            "FrontDoorReady True AllReady: all 1 front doors are ready",
+            "no Reconciling",
+            "no Stalled",
             "Degraded False AsExpected: nothing needs a person",
         ]),
         scene("nothing is there yet", []).wants(3).tells(&[
             "Ready False NotYet: 0 of 3 nodes are ready",
+            "Reconciling True NotYet: 0 of 3 nodes are ready",
             "RedisReady Unknown NoNodes: no node has said whether it reaches Redis",
         ]),
         scene("a node starts", with(three(), node(1).is(Starting))).linked(1).tells(&[
@@ -236,7 +241,7 @@ pub fn scenes() -> Vec<Scene> {
         scene("surplus nodes are drained together", [0, 1, 2, 3, 4].map(node))
             .wants(3)
             .acts(&["drain 3 scaleDown", "drain 4 scaleDown"])
-            .tells(&["Progressing True ScalingDown: draining {3}, {4} before the scale-down"]),
+            .tells(&["Reconciling True ScalingDown: draining {3}, {4} before the scale-down"]),
         scene(
             "a surplus node goes when it is drained",
             [node(0), node(1).drained(ScaleDown, 0), node(2).drained(ScaleDown, 1)],
@@ -265,19 +270,19 @@ pub fn scenes() -> Vec<Scene> {
             .tells(&["NodesReady False NotAllReady: 1 of 2 nodes are ready"]),
         scene("a roll begins with the highest node", old())
             .acts(&["drain 2 roll"])
-            .tells(&["Progressing True Rolling: draining {2}; 3 of 3 nodes have an older template"]),
+            .tells(&["Ready Unknown Reconciling: draining {2}; 3 of 3 nodes have an older template", "Reconciling True Rolling: draining {2}; 3 of 3 nodes have an older template"]),
         scene("a roll waits for the last session", with(old(), node(2).old().drained(Roll, 1)))
-            .tells(&["Progressing True Rolling: draining {2}; 3 of 3 nodes have an older template"]),
+            .tells(&["Reconciling True Rolling: draining {2}; 3 of 3 nodes have an older template"]),
         scene("a roll replaces what is drained", with(old(), node(2).old().drained(Roll, 0)))
             .acts(&["replace 2"])
-            .tells(&["Progressing True Rolling: replacing {2}; 3 of 3 nodes have an older template"]),
+            .tells(&["Reconciling True Rolling: replacing {2}; 3 of 3 nodes have an older template"]),
         scene("a roll waits for the one that ends", with(old(), node(2).old().is(Ending))).tells(&[
-            "Progressing True Rolling: waiting until all nodes are ready and linked; 2 of 3 nodes have an older template",
+            "Reconciling True Rolling: waiting until all nodes are ready and linked; 2 of 3 nodes have an older template",
         ]),
         scene("a roll waits for the one that starts", with(old(), node(2).is(Starting)))
             .linked(1)
             .tells(&[
-                "Progressing True Rolling: waiting until all nodes are ready and linked; 2 of 3 nodes have an older template",
+                "Reconciling True Rolling: waiting until all nodes are ready and linked; 2 of 3 nodes have an older template",
             ]),
         scene("a roll waits for the mesh", with(old(), node(2))).linked(2),
         scene("a roll goes on when the mesh is whole", with(old(), node(2))).acts(&["drain 1 roll"]),
@@ -289,7 +294,7 @@ pub fn scenes() -> Vec<Scene> {
         scene("old nodes that do not run are replaced at once", with(old(), node(0).old().is(Crashing)))
             .linked(1)
             .acts(&["replace 0"])
-            .tells(&["Progressing True Rolling: replacing {0}, which does not run; 3 of 3 nodes have an older template"]),
+            .tells(&["Reconciling True Rolling: replacing {0}, which does not run; 3 of 3 nodes have an older template"]),
         scene("a new one that does not run stops the roll", with(old(), node(2).is(Crashing))).linked(1),
         scene(
             "nothing is replaced while others are scaled down",

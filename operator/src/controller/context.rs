@@ -13,6 +13,7 @@ use super::stages::write_status::StatusWriter;
 use super::watch::caches::Caches;
 use super::watch::queue::{Key, Queue};
 use crate::cli::ClusterSelector;
+use crate::cluster::convergence::Standstill;
 use crate::cluster::rollout::Leaving;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -57,6 +58,10 @@ pub struct Memory {
     pub left_to: Option<String>,
     /// Whether it has been told that the cluster's labels do not match the selector.
     pub left_out: bool,
+    /// Since when its manifest has got no further.
+    pub standstill: Option<Standstill>,
+    /// Whether all of its nodes have been asked once. Before that, nothing is judged: a new leader knows no node yet.
+    pub known: bool,
     /// What went wrong last, if that has not come right since.
     pub failing: Option<Failing>,
 }

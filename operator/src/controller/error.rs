@@ -1,10 +1,12 @@
 //! Why a reconcile failed: the errors of its stages in one.
 
 use super::secret::SecretError;
-use super::stages::apply::ApplyError;
+use super::stages::apply::{ApplyError, is_final};
 use super::stages::dereference::DereferenceError;
 use super::stages::write_status::StatusError;
 use super::watch::ownership::NAME_TAKEN;
+use crate::cluster::convergence::{Effort, Refusal};
+use crate::cluster::remark::Remark;
 use sfumato_admin_api::files::TlsError;
 use std::time::Duration;
 
@@ -28,6 +30,43 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same as a reason why a manifest is not carried out: what is waited for, or who refuses what.
+    #[must_use]
+    pub fn effort(&self) -> Effort {
+        let refused = (!self.is_passing()).then(|| Refusal {
+            remark: Remark::new(self.reason(), self.to_string()),
+            is_final: self.is_final(),
+        });
+        let under_way = match self {
+            Self::Dereference(error) => error.waits(),
+            _ => None,
+        };
+        Effort {
+            under_way,
+            refused,
+            ..Effort::default()
+        }
+    }
+
+    /// Whether a second look finds what this one did not.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Dereference(error) if error.is_passing())
+    }
+
+    /// Whether trying the same again cannot help: the API server has said no, and will say so again, or the object is somebody
+    /// else's.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Dereference(DereferenceError::Secret { source, .. }) => match source {
+                SecretError::Taken(_) => true,
+                SecretError::Api(error) => is_final(error),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// One word, for metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {

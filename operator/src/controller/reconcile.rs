@@ -9,26 +9,29 @@ use super::error::{DEADLINE, Error};
 use super::pace::Pace;
 use super::process::events::about;
 use super::rollout::adjust::adjust;
+use super::rollout::held_back::held_back;
 use super::rollout::kept_prefix::kept_prefix;
 use super::rollout::last_good::last_good;
 use super::rollout::observe::{give_up_overdue, observe};
-use super::rollout::redis::{leaving, redis_acts};
+use super::rollout::redis::{leaving as redis_leaving, redis_acts};
 use super::stages::apply::{Applied, ApplyError};
-use super::stages::dereference::{DereferenceError, Dereferenced};
-use super::stages::facts::{facts, written};
+use super::stages::dereference::Dereferenced;
+use super::stages::facts::{Desired, facts, written};
 use super::stages::installation::{left_alone, of_another};
 use super::stages::validate::Invalid;
 use super::watch::queue::{Key, cluster_key};
-use super::watch::seen::{Pod, owned};
+use super::watch::seen::{Pod, StatefulSet, is_node, is_ready, owned};
+use crate::cluster::convergence::{Effort, Refusal, Standstill};
 use crate::cluster::note::{Note, Tone};
 use crate::cluster::remark::Remark;
 use crate::cluster::rollout::{Decision, count_leaving, decide};
-use crate::cluster::status::{COUNTS_EVERY, Facts, is_busy, status};
+use crate::cluster::status::{COUNTS_EVERY, Facts, is_busy, status, steps};
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
+use sfumato_mesh::MeshSnapshot;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -86,10 +89,11 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     let dereferencing = context.dereferencer.dereference(&wish, sets, &pods, is_busy(&before));
     let Dereferenced { secret, trouble } = match dereferencing.await {
         Ok(dereferenced) => dereferenced,
-        Err(error) => return without_secret(object, &wish, error, &pods, &before, context).await,
+        Err(error) => return told(error.into(), object, &wish, &pods, &before, context).await,
     };
-
-    context.meshes.look_after(&wish, &secret, &pods)?;
+    if let Err(error) = context.meshes.look_after(&wish, &secret, &context.caches.pods) {
+        return told(error.into(), object, &wish, &pods, &before, context).await;
+    }
     let mesh = context.meshes.snapshot(key);
 
     // Looked up once more: the calls before may have taken seconds.
@@ -109,7 +113,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         surplus: _, // The StatefulSet ends them, as `replicas` says.
         mut acts,
         progress,
-        leaving: _,
+        leaving,
     } = decision;
 
     let mut held_up = None;
@@ -136,25 +140,51 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         acts.extend(redis_acts(&pods, (&name, redis.as_deref()), reached, lost));
         held_up = context.actor.carry_out(&acts, &wish, &pods).await;
         Applied {
-            waits: leaving(&pods, &name, is_managed, applied.waits),
+            waits: redis_leaving(&pods, &name, is_managed, applied.waits),
             ..applied
         }
     };
 
-    let facts = Facts {
+    let mut facts = Facts {
         operator: context.installation.clone(),
         paused: wish.spec.paused,
-        degraded: refused.as_ref().map(ApplyError::remark).or(trouble),
-        progress: waits.or(held_up).or(progress).filter(|_| !wish.spec.paused),
+        degraded: refused
+            .as_ref()
+            .map(ApplyError::remark)
+            .or(trouble)
+            .or_else(|| held_up.as_ref()?.degraded()),
+        effort: Effort {
+            under_way: if wish.spec.paused {
+                held_back(&wish, &context.caches, progress.is_some())
+            } else {
+                let behind = || context.applier.behind(&wish.id, &context.caches);
+                let held_up = held_up.map(|held_up| held_up.remark);
+                held_up.or(waits).or(progress).or_else(behind)
+            },
+            refused: refused
+                .as_ref()
+                .map(ApplyError::refusal)
+                .or(again.then(Refusal::changed)),
+            standstill: Duration::ZERO,
+        },
         upgrade,
         ..facts(
             object,
-            wish.spec.replicas,
+            Desired::of(&wish.spec),
             (&pods, &context.caches.deployments_of(&wish.id)),
-            &mesh,
+            (&mesh, now.0),
         )
     };
-    let is_under_way = facts.progress.is_some();
+    let is_under_way = facts.effort.under_way.is_some();
+    context.remember(key, |memory| {
+        let waits = !leaving.is_empty() || wish.spec.paused;
+        let seen = Standstill::again(memory.standstill, facts.generation, steps(&facts), waits, now.1);
+        memory.standstill = Some(seen);
+        facts.effort.standstill = seen.lasts(now.1);
+    });
+    if refused.is_none() && !is_known(key, &mesh, &pods, &before, context) {
+        return Ok(Action::requeue(context.pace.believed(true)));
+    }
     let now = status(&facts, &before, Timestamp::now());
     context.status_writer.write(&wish.id, &before, &now).await?;
     match refused {
@@ -192,27 +222,28 @@ fn leave_to(other: &str, object: &DynamicObject, key: &Key, context: &Context) -
     Action::await_change()
 }
 
-/// Without the admin Secret nothing can be carried out. Why there is none is told where a person has to know.
-async fn without_secret(
+/// An error of a stage without which there is no going on is told as a refusal of a child is, and so is what it waits for.
+async fn told(
+    error: Error,
     object: &DynamicObject,
     wish: &Wish,
-    error: DereferenceError,
     pods: &[Arc<Pod>],
     before: &SfuClusterStatus,
     context: &Context,
 ) -> Result<Action, Error> {
-    let (degraded, progress) = (error.degraded(), error.waits());
-    if degraded.is_some() || progress.is_some() {
+    let effort = error.effort();
+    if effort.refused.is_some() || effort.under_way.is_some() {
         let mesh = context.meshes.snapshot(&Key::from(&wish.id));
         let facts = Facts {
             operator: context.installation.clone(),
-            degraded,
-            progress,
+            paused: wish.spec.paused,
+            degraded: effort.refused.as_ref().map(|refusal| refusal.remark.clone()),
+            effort,
             ..facts(
                 object,
-                wish.spec.replicas,
+                Desired::of(&wish.spec),
                 (pods, &context.caches.deployments_of(&wish.id)),
-                &mesh,
+                (&mesh, Timestamp::now()),
             )
         };
         let now = status(&facts, before, Timestamp::now());
@@ -221,7 +252,7 @@ async fn without_secret(
     if error.is_passing() {
         Ok(Action::requeue(SOON))
     } else {
-        Err(error.into())
+        Err(error)
     }
 }
 
@@ -236,23 +267,57 @@ async fn leave_as_it_is(
     let id = ClusterId::of(&object.metadata);
     let live = context.caches.nodes_of(&id);
     let kept = live.as_ref().and_then(|live| last_good(object, live));
-    if let Some(wish) = &kept {
-        let secret = context
-            .dereferencer
-            .admin_secret(wish, live.as_deref(), is_busy(before))
-            .await?;
-        context.meshes.look_after(wish, &secret, pods)?;
+    let healed = match &kept {
+        Some(wish) => heal(wish, live.as_deref(), before, context).await,
+        None => Ok(()),
+    };
+    let key = Key::from(&id);
+    let mesh = context.meshes.snapshot(&key);
+    if healed.is_ok() && !is_known(&key, &mesh, pods, before, context) {
+        return Ok(Action::requeue(context.pace.believed(true)));
     }
-    let mesh = context.meshes.snapshot(&Key::from(&id));
-    let desired = kept.map_or(0, |wish| wish.spec.replicas);
+    let desired = kept.map_or_else(Desired::nothing, |wish| Desired::of(&wish.spec));
+    let remark = Remark::invalid_spec(invalid);
     let facts = Facts {
         operator: context.installation.clone(),
-        degraded: Some(Remark::invalid_spec(invalid)),
-        ..facts(object, desired, (pods, &context.caches.deployments_of(&id)), &mesh)
+        degraded: Some(remark.clone()),
+        effort: Effort {
+            refused: Some(Refusal { remark, is_final: true }),
+            ..Effort::default()
+        },
+        ..facts(
+            object,
+            desired,
+            (pods, &context.caches.deployments_of(&id)),
+            (&mesh, Timestamp::now()),
+        )
     };
     let now = status(&facts, before, Timestamp::now());
     context.status_writer.write(&id, before, &now).await?;
-    Ok(Action::requeue(context.pace.believed(false)))
+    healed.map(|()| Action::requeue(context.pace.believed(false)))
+}
+
+/// Keeps the mesh of what runs in order.
+async fn heal(
+    wish: &Wish,
+    live: Option<&StatefulSet>,
+    before: &SfuClusterStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let secret = context.dereferencer.admin_secret(wish, live, is_busy(before)).await?;
+    context.meshes.look_after(wish, &secret, &context.caches.pods)?;
+    Ok(())
+}
+
+/// Whether enough is known to judge a cluster. A new leader has asked none of its nodes yet: what was told last stands until it
+/// has. Their answers, or that there is none, lead to another look.
+fn is_known(key: &Key, mesh: &MeshSnapshot, pods: &[Arc<Pod>], before: &SfuClusterStatus, context: &Context) -> bool {
+    let ready = pods.iter().filter(|pod| is_node(pod) && is_ready(pod)).count();
+    let all_asked = mesh.is_known() && mesh.members.len() >= ready;
+    context.remember(key, |memory| {
+        memory.known |= all_asked;
+        memory.known || before.conditions.is_empty()
+    })
 }
 
 /// Watches tell of every change. A further look is for what no watch can tell, which is what Secrets hold, and for what is under

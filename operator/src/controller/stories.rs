@@ -3,11 +3,12 @@
 use super::build::Wish;
 use super::pace::Pace;
 use super::rollout::observe::observe;
-use super::stages::facts::facts;
+use super::stages::facts::{Desired, facts};
 use super::stages::validate::validate;
 use super::watch::seen::{Pod, StatefulSet};
+use crate::cluster::convergence::Effort;
 use crate::cluster::rollout::{Leaving, decide};
-use crate::cluster::status::{Facts, status};
+use crate::cluster::status::{Facts, FrontDoorFacts, status};
 use crate::cluster::stories::{DEADLINE, Life, Scene, Seen, check, scenes};
 use crate::crd::status::SfuClusterStatus;
 use crate::manifest::defaults::Defaults;
@@ -83,8 +84,21 @@ fn pods_are_treated_and_told_of_as_every_story_says() {
         let observed = observe(&wish, Some(&set), &pods, &mesh, &leaving, pace, (Timestamp::now(), now));
         let decision = decide(&observed);
         let facts = Facts {
-            progress: decision.progress.clone(),
-            ..facts(&object, wish.spec.replicas, (&pods, &[]), &mesh)
+            front_door: FrontDoorFacts {
+                desired: 1,
+                ready: 1,
+                trouble: None,
+            },
+            effort: Effort {
+                under_way: decision.progress.clone(),
+                ..Effort::default()
+            },
+            ..facts(
+                &object,
+                Desired::of(&wish.spec),
+                (&pods, &[]),
+                (&mesh, Timestamp::now()),
+            )
         };
         let told = status(&facts, &SfuClusterStatus::default(), Timestamp::now());
         check(&scene, &decision, &told, name);

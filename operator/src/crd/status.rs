@@ -37,8 +37,9 @@ pub struct SfuClusterStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub nodes: Vec<NodeStatus>,
-    /// `Ready`, and what it is made of: `NodesReady`, `MeshReady` and `RedisReady`. Besides `Progressing` (a roll or a
-    /// scale-down is under way), `Paused`, `Degraded` (something needs a person) and `UpgradeAvailable`.
+    /// `Ready` (the manifest is carried out, and what it asks for works), and what it is made of: `NodesReady`, `MeshReady` and
+    /// `FrontDoorReady`. Besides `RedisReady`, `Paused`, `Degraded` (something needs a person) and `UpgradeAvailable`.
+    /// `Reconciling` is there while the manifest is being carried out, and `Stalled` while that gets nowhere.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }

@@ -22,6 +22,7 @@ fn mesh(reasons: &[&str], publishers: u32, viewers: u32) -> MeshSnapshot {
             name: "sfu-3".parse().unwrap(),
             incarnation: None,
             reachable: true,
+            asked: true,
             report: Some(Arc::new(report)),
         }],
         desired_pairs: 0,

@@ -75,6 +75,7 @@ mod tests {
             name: format!("sfu-{}", i + 1).parse().unwrap(),
             incarnation: None,
             reachable: *reachable,
+            asked: true,
             report: None,
         };
         let members: Vec<_> = reachable.iter().enumerate().map(member).collect();

@@ -14,7 +14,7 @@ use super::probe::Probe;
 use crate::cluster::note::Note;
 use crate::cluster::remark::Remark;
 use crate::cluster::rollout::{Act, Decision, Leaving, count_leaving, decide};
-use crate::cluster::status::NodeFacts;
+use crate::cluster::status::{FrontDoorFacts, NodeFacts};
 use crate::crd::SfuCluster;
 use sfumato_admin_api::client::NodeAdmin;
 use sfumato_mesh::{MeshSnapshot, Target};
@@ -107,17 +107,32 @@ impl Processes {
         self.seen().iter().map(SeenProcess::facts).collect()
     }
 
-    /// Why the front door does not get anywhere.
+    /// What the status says of the front door.
     #[must_use]
-    pub fn trouble_with_web(&self) -> Option<Remark> {
-        let web = self.web.as_ref()?;
-        trouble(&web.plan.program.name, &web.keeper.state())
+    pub fn front_door(&self) -> FrontDoorFacts {
+        let state = self.web.as_ref().map(|web| web.keeper.state());
+        let is_ready = state.as_ref().is_some_and(|state| state.phase == Phase::Ready);
+        FrontDoorFacts {
+            desired: 1,
+            ready: i32::from(is_ready),
+            trouble: self
+                .web
+                .as_ref()
+                .zip(state)
+                .and_then(|(web, state)| trouble(&web.plan.program.name, &state)),
+        }
     }
 
     /// What is under way.
     #[must_use]
     pub fn progress(&self) -> Option<&Remark> {
         self.progress.as_ref()
+    }
+
+    /// Whether a node is on its way out, which may take as long as publishers may stay.
+    #[must_use]
+    pub fn is_emptying(&self) -> bool {
+        !self.leaving.is_empty()
     }
 
     /// Cores that nodes may count on.

@@ -3,8 +3,9 @@
 use super::keeper::{Phase, State};
 use super::layout::node_name;
 use super::observe::{SeenProcess, observe};
+use crate::cluster::convergence::Effort;
 use crate::cluster::rollout::{Leaving, decide};
-use crate::cluster::status::{Facts, status};
+use crate::cluster::status::{Facts, FrontDoorFacts, status};
 use crate::cluster::stories::{DEADLINE, Life, Scene, Seen, check, scenes};
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::jiff::Timestamp;
@@ -61,8 +62,16 @@ fn told(scene: &Scene, mesh: &MeshSnapshot) {
         mesh,
         paused: false,
         degraded: None,
+        front_door: FrontDoorFacts {
+            desired: 1,
+            ready: 1,
+            trouble: None,
+        },
         others: None,
-        progress: decision.progress.clone(),
+        effort: Effort {
+            under_way: decision.progress.clone(),
+            ..Effort::default()
+        },
         upgrade: None,
     };
     let status = status(&facts, &SfuClusterStatus::default(), Timestamp::now());

@@ -12,7 +12,6 @@ use crate::controller::secret::{self, Data};
 use crate::controller::watch::caches::Listener;
 use crate::controller::watch::members::Pods;
 use crate::controller::watch::queue::{Key, Queue};
-use crate::controller::watch::seen::Pod;
 use parking_lot::{Mutex, RwLock};
 use sfumato_admin_api::client::{HttpNodeAdmin, NodeAdmin};
 use sfumato_admin_api::client::{Straight, Transport};
@@ -150,10 +149,11 @@ impl Meshes {
     }
 
     /// Sees to it that the mesh of a cluster is looked after, as the wish wants it, with what its admin Secret holds.
+    /// Its pods are looked up here: of a change before, nobody would tell a mesh that is not there yet.
     ///
     /// # Errors
     /// When the CA cannot be used.
-    pub fn look_after(&self, wish: &Wish, secret: &Data, pods: &[Arc<Pod>]) -> Result<(), TlsError> {
+    pub fn look_after(&self, wish: &Wish, secret: &Data, pods: &Pods) -> Result<(), TlsError> {
         let (key, uid) = (Key::from(&wish.id), &wish.id.uid);
         let (options, credentials) = (options(wish), Credentials::of(secret));
         let mut running = self.running.lock();
@@ -172,7 +172,7 @@ impl Meshes {
             self.part_from(key.clone(), &mesh);
         }
         let admin: Arc<dyn NodeAdmin> = Arc::new(client.http.clone());
-        let (sender, receiver) = watch::channel(Some(targets(pods, self.way.access)));
+        let (sender, receiver) = watch::channel(Some(targets(&pods.of(&key), self.way.access)));
         // Everything that is logged about this mesh says whose it is, also where only errors are logged.
         let span = tracing::error_span!("mesh", namespace = key.namespace, cluster = key.name);
         let handle = span.in_scope(|| MeshTask::spawn(receiver, Arc::clone(&admin), options.clone()));

@@ -15,6 +15,7 @@ use futures::future::join_all;
 use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Client};
 use parking_lot::Mutex;
 use sfumato_admin_api::client::NodeAdmin;
@@ -27,12 +28,31 @@ use std::time::{Duration, Instant};
 /// How long a refused eviction may be one that passes: budgets are counted anew a moment after a pod has become ready.
 const PASSING: Duration = Duration::from_secs(3);
 
+/// A person is told of an eviction that is refused for so long.
+const LONG: Duration = Duration::from_secs(60);
+
 pub struct Actor {
     client: Client,
     meshes: Arc<Meshes>,
     events: Events,
     /// Pods whose eviction is refused, by namespace and name: their UID, and since when.
     refused: Mutex<BTreeMap<(String, String), (String, Instant)>>,
+}
+
+/// What is not done until somebody else lets it happen.
+#[derive(Debug)]
+pub struct HeldUp {
+    pub remark: Remark,
+    /// Since it was refused first.
+    pub lasts: Duration,
+}
+
+impl HeldUp {
+    /// What a person is told, once it is plain that it does not pass.
+    #[must_use]
+    pub fn degraded(&self) -> Option<Remark> {
+        (self.lasts >= LONG).then(|| self.remark.clone())
+    }
 }
 
 /// The nodes of one cluster, as acts reach them.
@@ -55,9 +75,8 @@ impl Actor {
         }
     }
 
-    /// Carries out all acts on these pods of a cluster, side by side. Answers what a person should know of those that are
-    /// not to be done now.
-    pub async fn carry_out(&self, acts: &[Act], wish: &Wish, pods: &[Arc<Pod>]) -> Option<Remark> {
+    /// Carries out all acts on these pods of a cluster, side by side. Answers which of them somebody else keeps from being done.
+    pub async fn carry_out(&self, acts: &[Act], wish: &Wish, pods: &[Arc<Pod>]) -> Option<HeldUp> {
         // There is none when the cluster was deleted meanwhile.
         let admin = self.meshes.admin(&Key::from(&wish.id))?;
         let nodes = Nodes {
@@ -70,7 +89,7 @@ impl Actor {
         done.into_iter().flatten().next()
     }
 
-    async fn one(&self, act: &Act, nodes: &Nodes<'_>) -> Option<Remark> {
+    async fn one(&self, act: &Act, nodes: &Nodes<'_>) -> Option<HeldUp> {
         let done = match act {
             Act::Drain(pod, reason) => nodes.drain(pod, *reason).await,
             Act::Undrain(pod, reason) => nodes.undrain(pod, *reason).await,
@@ -80,7 +99,7 @@ impl Actor {
         match done {
             Ok(Some(note)) => self.events.tell(&about(nodes.id), note),
             Ok(None) => {}
-            Err(NotDone::Refused(remark)) => return Some(remark),
+            Err(NotDone::Refused(held_up)) => return Some(held_up),
             Err(NotDone::NotYet(why)) => tracing::info!(
                 namespace = nodes.id.namespace,
                 cluster = nodes.id.name,
@@ -114,7 +133,7 @@ impl Actor {
         let done = removed(answer, Note::replacing(pod));
         let key = (id.namespace.clone(), pod.to_owned());
         let mut all_refused = self.refused.lock();
-        let Err(NotDone::Refused(remark)) = done else {
+        let Err(NotDone::Refused(HeldUp { remark, .. })) = done else {
             all_refused.remove(&key);
             return done;
         };
@@ -124,11 +143,13 @@ impl Actor {
         if refused.0 != uid {
             *refused = (uid.to_owned(), Instant::now());
         }
-        if refused.1.elapsed() < PASSING {
+        let lasts = refused.1.elapsed();
+        if lasts < PASSING {
             return Err(NotDone::NotYet(remark.message));
         }
         let message = format!("{pod} cannot be replaced: {}", remark.message);
-        Err(NotDone::Refused(Remark::new(remark.reason, message)))
+        let remark = Remark::new(remark.reason, message);
+        Err(NotDone::Refused(HeldUp { remark, lasts }))
     }
 
     async fn force_delete(&self, pod: &str, uid: &str, id: &ClusterId) -> Done {
@@ -160,8 +181,7 @@ type Done = Result<Option<Note>, NotDone>;
 #[derive(Debug)]
 enum NotDone {
     NotYet(String),
-    /// Until somebody else lets it happen.
-    Refused(Remark),
+    Refused(HeldUp),
 }
 
 impl From<String> for NotDone {
@@ -201,13 +221,57 @@ fn removed<T>(answer: kube::Result<T>, note: Note) -> Done {
         Ok(_) => Ok(Some(note)),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
         // 429 by one budget, 500 where several select the pod.
-        Err(kube::Error::Api(status)) if matches!(status.code, 429 | 500) => Err(NotDone::Refused(Remark::new(
-            EVICTION_REFUSED,
-            format!(
-                "Kubernetes refuses its eviction: {} (see `kubectl get pdb`)",
-                status.message
-            ),
-        ))),
+        Err(kube::Error::Api(status)) if matches!(status.code, 429 | 500) => Err(NotDone::Refused(HeldUp {
+            remark: Remark::new(EVICTION_REFUSED, eviction_refused(&status)),
+            lasts: Duration::ZERO,
+        })),
         Err(error) => Err(error.to_string().into()),
+    }
+}
+
+/// The words of the API server, which names the budget among the causes only.
+fn eviction_refused(status: &Status) -> String {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let words: Vec<&str> = [status.message.as_str()]
+        .into_iter()
+        .chain(causes.map(|cause| cause.message.as_str()))
+        .filter(|words| !words.is_empty())
+        .collect();
+    let words = words.join(" ");
+    let hint = if words.to_lowercase().contains("budget") {
+        " (see `kubectl get pdb`)"
+    } else {
+        ""
+    };
+    format!("Kubernetes refuses its eviction: {words}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_refused_eviction_names_the_budget() {
+        let said = |status| eviction_refused(&serde_json::from_value(status).expect("a status"));
+        let cause = json!({ "reason": "DisruptionBudget", "message": "The disruption budget mine needs 3 healthy pods and has 3 currently" });
+        assert_eq!(
+            said(json!({ "code": 429, "message": "Cannot evict pod.", "details": { "causes": [cause] } })),
+            "Kubernetes refuses its eviction: Cannot evict pod. The disruption budget mine needs 3 healthy pods and has 3 currently \
+             (see `kubectl get pdb`)"
+        );
+        assert_eq!(
+            said(json!({ "code": 429, "message": "too many requests" })),
+            "Kubernetes refuses its eviction: too many requests"
+        );
+    }
+
+    #[test]
+    fn a_person_is_told_of_an_eviction_that_is_refused_for_a_minute() {
+        let told = |seconds| {
+            let (remark, lasts) = (Remark::new(EVICTION_REFUSED, "no"), Duration::from_secs(seconds));
+            HeldUp { remark, lasts }.degraded().is_some()
+        };
+        assert_eq!((told(59), told(60)), (false, true));
     }
 }

@@ -143,6 +143,7 @@ mod tests {
             name: "live-0".parse().unwrap(),
             incarnation: None,
             reachable: true,
+            asked: true,
             report: Some(Arc::new(serde_json::from_value(report).unwrap())),
         };
         MeshSnapshot {

@@ -131,6 +131,14 @@ pub fn given_template(live: &ObjectMeta) -> Option<Value> {
     annotation(live, TEMPLATE)
 }
 
+/// Whether a live object's template was built from what a manifest says now.
+#[must_use]
+pub fn is_built_from(live: &ObjectMeta, (spec, kind): (&SfuClusterSpec, PodKind)) -> bool {
+    let default = kind.of(&SfuClusterSpec::default());
+    let from = built_from(live).map(|from| kind.part_of(from));
+    from.is_some_and(|from| is_same(&from, &kind.of(spec), &default))
+}
+
 fn annotation(metadata: &ObjectMeta, name: &str) -> Option<Value> {
     serde_json::from_str(metadata.annotations.as_ref()?.get(name)?).ok()
 }

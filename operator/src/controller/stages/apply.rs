@@ -1,7 +1,9 @@
 //! Brings the live objects in line with the desired ones: server-side apply under one field manager, and only where a
 //! desired object, or what is applied of the live one, has changed since the last apply.
 
+use super::generations::Generations;
 use super::stateful_set::{SetUpdate, applicable, classify};
+use crate::cluster::convergence::Refusal;
 use crate::cluster::remark::Remark;
 use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
 use crate::controller::rollout::adjust::Prepared;
@@ -53,6 +55,19 @@ fn words(error: &kube::Error) -> String {
 }
 
 impl ApplyError {
+    /// The same as a reason why a manifest is not carried out.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        let is_final = match self {
+            Self::Taken(_) | Self::Unwritable { .. } => true,
+            Self::Refused { source, .. } => is_final(source),
+        };
+        Refusal {
+            remark: self.remark(),
+            is_final,
+        }
+    }
+
     /// The same as a condition says it.
     #[must_use]
     pub fn remark(&self) -> Remark {
@@ -97,6 +112,7 @@ pub struct Applier {
     applied: Mutex<HashMap<Name, LastApply>>,
     /// How often in a row a child had changed since it was looked at.
     conflicts: Mutex<HashMap<Name, (Key, u32)>>,
+    generations: Generations,
 }
 
 /// So many conflicts in a row are no coincidence: they are told as a refusal.
@@ -128,13 +144,21 @@ impl Applier {
             turns,
             applied: Mutex::default(),
             conflicts: Mutex::default(),
+            generations: Generations::default(),
         }
+    }
+
+    /// What was applied and is not carried out yet by those who watch StatefulSets and Deployments.
+    #[must_use]
+    pub fn behind(&self, id: &ClusterId, caches: &Caches) -> Option<Remark> {
+        self.generations.behind(id, caches)
     }
 
     /// Forgets what was applied for a cluster that is gone.
     pub fn forget(&self, cluster: &Key) {
         self.applied.lock().retain(|_, applied| applied.cluster != *cluster);
         self.conflicts.lock().retain(|_, (of, _)| of != cluster);
+        self.generations.forget(cluster);
     }
 
     /// Applies all children of a cluster and removes those that are not wanted any more. Goes on after a refusal, so that
@@ -341,6 +365,7 @@ impl Applier {
             desired: hash,
             managed: digest(live.meta()).map(str::to_owned),
         };
+        self.generations.note(id, &name.kind, live.meta());
         self.applied.lock().insert(name, applied);
         Ok(Became::AsDesired)
     }
@@ -399,6 +424,12 @@ fn summed_up(results: Vec<Result<Became, ApplyError>>, upgrade: Option<String>) 
     }
     applied.waits = (!waits.is_empty()).then(|| Remark::waiting_for_deletion(&waits));
     applied
+}
+
+/// Whether the API server refuses the same again: it says that it may not be (403), or makes no sense (400, 422).
+#[must_use]
+pub fn is_final(error: &kube::Error) -> bool {
+    matches!(error_code(error), Some(400 | 403 | 422))
 }
 
 pub(super) fn error_code(error: &kube::Error) -> Option<u16> {

@@ -7,7 +7,6 @@ use crate::controller::build::{Component, Wish};
 use crate::controller::pace::Pace;
 use crate::controller::rollout::password::nodes_read;
 use crate::controller::secret::{Data, SecretError, Secrets, redis_password};
-use crate::controller::watch::ownership::NAME_TAKEN;
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_of};
 use k8s_openapi::api::core::v1::{Event, Secret};
@@ -21,8 +20,8 @@ use std::time::Instant;
 
 /// Events that are read at once: more of one kind about one object are merged by their writer.
 const MAX_EVENTS: u32 = 20;
-/// Refusals of pods that are older are over: the StatefulSet controller tries again within minutes.
-const RECENT: SignedDuration = SignedDuration::from_secs(300);
+/// Refusals of pods that are older are over: the StatefulSet controller tries again after 1,000 s at most.
+const RECENT: SignedDuration = SignedDuration::from_secs(1_200);
 
 #[derive(Debug, thiserror::Error)]
 pub enum DereferenceError {
@@ -35,18 +34,6 @@ pub enum DereferenceError {
 }
 
 impl DereferenceError {
-    /// What a person is told, where the admin Secret is one of somebody else.
-    #[must_use]
-    pub fn degraded(&self) -> Option<Remark> {
-        match self {
-            Self::Secret {
-                source: SecretError::Taken(taken),
-                ..
-            } => Some(Remark::new(NAME_TAKEN, taken.to_string())),
-            _ => None,
-        }
-    }
-
     /// What is waited for, where the admin Secret is about to be another one.
     #[must_use]
     pub fn waits(&self) -> Option<Remark> {
@@ -123,12 +110,15 @@ impl Dereferencer {
         let password = managed.then(|| redis_password::trouble(&secret, nodes_read(live), &wish.id.secret()));
         let known = self.known_trouble_with_secrets(wish, busy).await?;
         let trouble = match (known.or(password.flatten()), live) {
-            (None, Some(live)) if lacks_pods(wish, pods) => self.refused_pods(wish, live).await?,
+            (None, Some(live)) if lacks_pods(wish, pods) => {
+                let nodes = pods.iter().filter(|pod| is_node(pod));
+                self.refused_pods(wish, live, newest(nodes)).await?
+            }
             (found, _) => found,
         };
         let trouble = match (trouble, redis) {
             (None, Some(redis)) if !pods.iter().any(|pod| is_of(pod, Component::Redis)) => {
-                self.refused_pods(wish, redis).await?
+                self.refused_pods(wish, redis, None).await?
             }
             (found, _) => found,
         };
@@ -157,7 +147,13 @@ impl Dereferencer {
     }
 
     /// Why the StatefulSet controller makes no pods: quotas and Pod Security admission are told in events only.
-    async fn refused_pods(&self, wish: &Wish, live: &StatefulSet) -> Result<Option<Remark>, DereferenceError> {
+    /// A refusal before the last pod was made (`made`) is over.
+    async fn refused_pods(
+        &self,
+        wish: &Wish,
+        live: &StatefulSet,
+        made: Option<Timestamp>,
+    ) -> Result<Option<Remark>, DereferenceError> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &wish.id.namespace);
         let of = format!(
             "involvedObject.uid={},reason=FailedCreate",
@@ -165,10 +161,10 @@ impl Dereferencer {
         );
         let found = api.list(&ListParams::default().fields(&of).limit(MAX_EVENTS)).await;
         let found = found.map_err(DereferenceError::Events)?;
-        // An old refusal may have been mended since, and so may one of a clock that was ahead.
+        let now = Timestamp::now();
         let is_recent = |event: &Event| {
             let at = event.last_timestamp.as_ref().map(|time| time.0);
-            at.is_some_and(|at| Timestamp::now().duration_since(at).abs() < RECENT)
+            at.is_some_and(|at| stands(at, made, now))
         };
         // Each pod is refused in its own words: always the same one is told, or every look would tell another.
         let refusal = found
@@ -214,7 +210,40 @@ impl Dereferencer {
     }
 }
 
+/// Whether a refusal still holds. An old one may have been mended since, and so may one of a clock that was ahead.
+fn stands(refused: Timestamp, made: Option<Timestamp>, now: Timestamp) -> bool {
+    now.duration_since(refused).abs() < RECENT && made.is_none_or(|made| refused >= made)
+}
+
+/// When the last of these pods was made.
+fn newest<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> Option<Timestamp> {
+    pods.filter_map(|pod| Some(pod.metadata.creation_timestamp.as_ref()?.0))
+        .max()
+}
+
 fn lacks_pods(wish: &Wish, pods: &[Arc<Pod>]) -> bool {
     let nodes = pods.iter().filter(|pod| is_node(pod)).count();
     i32::try_from(nodes).unwrap_or(i32::MAX) < wish.spec.replicas
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_holds_until_a_pod_was_made_after_it_or_nobody_has_tried_for_long() {
+        let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        for (refused, made, now, expected) in [
+            (100, None, 100, true),
+            (100, None, 1_200, true),
+            (100, None, 1_300, false),
+            (100, Some(99), 101, true),
+            (100, Some(100), 101, true),
+            (100, Some(101), 102, false),
+            (2_000, None, 100, false),
+        ] {
+            let holds = stands(at(refused), made.map(at), at(now));
+            assert_eq!(holds, expected, "refused at {refused}, made at {made:?}, now {now}");
+        }
+    }
 }

@@ -1,10 +1,14 @@
 //! From an object and its pods to what a status is made of. Pure.
 
 use super::pod_trouble::{first_trouble, refused_of, trouble};
-use crate::cluster::status::{Facts, NodeFacts};
+use crate::cluster::convergence::Effort;
+use crate::cluster::status::{Facts, FrontDoorFacts, NodeFacts};
 use crate::controller::build::{ClusterId, Component, selector_text};
-use crate::controller::watch::seen::{Deployment, Pod, is_node, is_ready};
+use crate::controller::watch::seen::{Deployment, Pod, is_node, is_of, is_ready};
+use crate::crd::SfuClusterSpec;
 use crate::crd::status::{SfuClusterStatus, UNOBSERVED};
+use crate::crd::web::FIRST_REPLICAS;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use sfumato_mesh::MeshSnapshot;
@@ -21,36 +25,78 @@ pub fn written(object: &DynamicObject) -> SfuClusterStatus {
     status
 }
 
+/// How many of each there are to be.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Desired {
+    pub nodes: i32,
+    /// As many as run, where the manifest names no number.
+    pub front_doors: Option<i32>,
+}
+
+impl Desired {
+    #[must_use]
+    pub fn of(spec: &SfuClusterSpec) -> Self {
+        Self {
+            nodes: spec.replicas,
+            front_doors: spec.web.replicas,
+        }
+    }
+
+    /// Of a manifest that never ran.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            nodes: 0,
+            front_doors: Some(0),
+        }
+    }
+}
+
 /// What pods and mesh say, and the Deployments of front door and Redis. What the stages have found is added by the caller.
 #[must_use]
 pub fn facts<'a>(
     object: &DynamicObject,
-    desired: i32,
+    desired: Desired,
     (pods, deployments): (&[Arc<Pod>], &[Arc<Deployment>]),
-    mesh: &'a MeshSnapshot,
+    (mesh, now): (&'a MeshSnapshot, Timestamp),
 ) -> Facts<'a> {
     let (nodes, others): (Vec<&Arc<Pod>>, Vec<&Arc<Pod>>) = pods.iter().partition(|pod| is_node(pod));
+    let name = ClusterId::of(&object.metadata).web();
+    let door = deployments.iter().find(|it| it.name_any() == name);
+    let front_door = front_door(desired.front_doors, door.map(AsRef::as_ref), &others, now);
     Facts {
         generation: object.metadata.generation,
         operator: String::new(),
-        desired,
-        nodes: nodes.into_iter().map(|pod| node(pod)).collect(),
+        desired: desired.nodes,
+        nodes: nodes.into_iter().map(|pod| node(pod, now)).collect(),
         selector: selector_text(&ClusterId::of(&object.metadata).name, Component::Node),
         mesh,
         paused: false,
         degraded: None,
-        others: first_trouble(others).or_else(|| deployments.iter().find_map(|it| refused_of(it))),
-        progress: None,
+        front_door,
+        others: first_trouble(others, now).or_else(|| deployments.iter().find_map(|it| refused_of(it))),
+        effort: Effort::default(),
         upgrade: None,
     }
 }
 
-fn node(pod: &Pod) -> NodeFacts {
+/// `named` is what the manifest says, and `others` are the pods that are no nodes: they only tell why there are too few.
+fn front_door(named: Option<i32>, live: Option<&Deployment>, others: &[&Arc<Pod>], now: Timestamp) -> FrontDoorFacts {
+    let doors = others.iter().copied().filter(|pod| is_of(pod, Component::Web));
+    let running = live.and_then(|live| live.spec.replicas);
+    FrontDoorFacts {
+        desired: named.or(running).unwrap_or(FIRST_REPLICAS),
+        ready: live.map_or(0, |live| live.status.ready_replicas),
+        trouble: first_trouble(doors, now).or_else(|| live.and_then(refused_of)),
+    }
+}
+
+fn node(pod: &Pod, now: Timestamp) -> NodeFacts {
     NodeFacts {
         name: pod.name_any(),
         host: pod.spec.node_name.clone().unwrap_or_default(),
         ready: is_ready(pod),
-        trouble: trouble(pod),
+        trouble: trouble(pod, now),
     }
 }
 

@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::cluster::convergence::Refusal;
+use crate::cluster::remark::Remark;
 use crate::cluster::status::{COUNTS_EVERY, is_due, status};
-use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use sfumato_admin_api::types::NodeReport;
 use sfumato_mesh::MemberSnapshot;
@@ -34,6 +35,7 @@ fn mesh(members: usize, established: u32) -> MeshSnapshot {
         name: format!("live-{ordinal}").parse().unwrap(),
         incarnation: None,
         reachable: true,
+        asked: true,
         report: None,
     };
     MeshSnapshot {
@@ -48,7 +50,16 @@ fn facts<'a>(pods: &[Arc<Pod>], mesh: &'a MeshSnapshot) -> Facts<'a> {
     let object = json!({
         "apiVersion": "sfumato.dev/v1alpha1", "kind": "SfuCluster", "metadata": { "name": "live", "generation": 4 },
     });
-    super::facts(&serde_json::from_value(object).unwrap(), 3, (pods, &[]), mesh)
+    let desired = Desired {
+        nodes: 3,
+        front_doors: Some(0),
+    };
+    super::facts(
+        &serde_json::from_value(object).unwrap(),
+        desired,
+        (pods, &[]),
+        (mesh, Timestamp::UNIX_EPOCH),
+    )
 }
 
 fn told(facts: &Facts<'_>) -> SfuClusterStatus {
@@ -144,11 +155,11 @@ fn why_a_node_does_not_start_is_told_in_kubernetes_words_with_what_to_do() {
     );
     assert_eq!(
         status(waiting("CrashLoopBackOff")),
-        "False Crashing: live-0 ends again and again: words; `kubectl logs live-0 --previous` shows why"
+        "False Crashing: live-0 ends again and again: words; `kubectl logs live-0 --container=sfu-node --previous` shows why"
     );
     assert_eq!(
         status(waiting("CreateContainerConfigError")),
-        "False NotStarted: live-0 does not start (CreateContainerConfigError): words"
+        "False NotStarted: live-0 does not start (container sfu-node: CreateContainerConfigError): words; `kubectl describe pod live-0` shows more"
     );
     assert_eq!(
         status(waiting("ContainerCreating")),
@@ -165,7 +176,7 @@ fn a_front_door_that_does_not_start_is_told_as_well() {
     pods.push(Arc::new(door));
     let whole = mesh(3, 3);
     let status = told(&facts(&pods, &whole));
-    assert!(condition(&status, "Ready").starts_with("True"));
+    assert!(condition(&status, "NodesReady").starts_with("True"));
     assert!(condition(&status, "Degraded").starts_with("True ImageNotPulled: live-7 cannot pull its image"));
 }
 
@@ -173,15 +184,26 @@ fn a_front_door_that_does_not_start_is_told_as_well() {
 fn pods_of_a_front_door_that_are_refused_are_told_as_well() {
     let refused = |status: &str| -> Arc<Deployment> {
         let failure = json!({ "type": "ReplicaFailure", "status": status, "message": "exceeded quota: few" });
-        Arc::new(serde_json::from_value(json!({ "status": { "conditions": [failure] } })).unwrap())
+        let metadata = json!({ "name": "live-web" });
+        let deployment = json!({ "metadata": metadata, "status": { "conditions": [failure] } });
+        Arc::new(serde_json::from_value(deployment).unwrap())
     };
     let (object, whole) = (
         json!({ "apiVersion": "v", "kind": "k", "metadata": { "name": "live" } }),
         mesh(0, 0),
     );
     let object = serde_json::from_value(object).unwrap();
-    let others = |status| super::facts(&object, 0, (&[], &[refused(status)]), &whole).others;
+    let facts = |status| {
+        super::facts(
+            &object,
+            Desired::default(),
+            (&[], &[refused(status)]),
+            (&whole, Timestamp::UNIX_EPOCH),
+        )
+    };
+    let others = |status| facts(status).others;
     let told = others("True").unwrap();
+    assert_eq!(facts("True").front_door.trouble.as_ref(), Some(&told));
     assert_eq!(told.reason, "PodsRefused");
     assert!(
         told.message.starts_with("exceeded quota: few; change the quota"),
@@ -232,6 +254,15 @@ fn nothing_is_written_when_nothing_changed_and_counts_wait() {
     let before = told(&facts(&pods, &whole));
     assert!(!is_due(&before, &before, None));
     let mut counted = before.clone();
+    let first = SfuClusterStatus {
+        streams: 1,
+        ..before.clone()
+    };
+    assert!(
+        is_due(&first, &before, Some(Duration::ZERO)),
+        "who has published looks whether it is there"
+    );
+    let before = first;
     counted.streams = 2;
     assert!(!is_due(&counted, &before, Some(Duration::from_secs(14))));
     assert!(is_due(&counted, &before, Some(COUNTS_EVERY)));
@@ -251,4 +282,65 @@ fn the_selector_of_the_scale_subresource_matches_nodes_only() {
         status.selector,
         "app.kubernetes.io/component=node,app.kubernetes.io/instance=live,app.kubernetes.io/name=sfumato"
     );
+}
+
+#[test]
+fn front_doors_are_counted_by_their_deployment() {
+    let live =
+        json!({ "metadata": { "name": "live-web" }, "spec": { "replicas": 5 }, "status": { "readyReplicas": 4 } });
+    let live: Deployment = serde_json::from_value(live).unwrap();
+    let counted = |named, live| {
+        let facts = front_door(named, live, &[], Timestamp::UNIX_EPOCH);
+        (facts.ready, facts.desired)
+    };
+    assert_eq!(counted(Some(2), Some(&live)), (4, 2), "as the manifest says");
+    assert_eq!(counted(None, Some(&live)), (4, 5), "as somebody scales it");
+    assert_eq!(counted(None, None), (0, FIRST_REPLICAS), "it is not there yet");
+}
+
+#[test]
+fn a_cluster_without_its_front_door_is_not_ready() {
+    let pods: Vec<_> = (0..3).map(|n| pod(n, ready())).collect();
+    let whole = mesh(3, 3);
+    let mut facts = facts(&pods, &whole);
+    facts.front_door.desired = 2;
+    facts.front_door.ready = 1;
+    let status = told(&facts);
+    let message = "1 of 2 front doors are ready";
+    assert_eq!(condition(&status, "Ready"), format!("False NotYet: {message}"));
+    assert_eq!(
+        condition(&status, "FrontDoorReady"),
+        format!("False NotAllReady: {message}")
+    );
+    assert_eq!(condition(&status, "Reconciling"), format!("True NotYet: {message}"));
+}
+
+#[test]
+fn nobody_takes_what_ran_before_for_what_is_wanted_now() {
+    let pods: Vec<_> = (0..3).map(|n| pod(n, ready())).collect();
+    let whole = mesh(3, 3);
+    let mut facts = facts(&pods, &whole);
+    let settled = told(&facts);
+    facts.generation = Some(5);
+    facts.effort.under_way = Some(Remark::new("Applying", "takes up a change"));
+    let now = status(&facts, &settled, Timestamp::UNIX_EPOCH);
+    assert_eq!(condition(&now, "Ready"), "Unknown Reconciling: takes up a change");
+    assert_eq!(condition(&now, "Reconciling"), "True Applying: takes up a change");
+    facts.effort.under_way = None;
+    let after = status(&facts, &now, Timestamp::UNIX_EPOCH);
+    assert_eq!(condition(&after, "Ready"), "True AsDesired: 3 nodes, 3 pairs");
+    assert!(!after.conditions.iter().any(|c| c.type_ == "Reconciling"));
+}
+
+#[test]
+fn what_cannot_be_carried_out_is_not_ready_also_where_nothing_is_there() {
+    let nothing = mesh(0, 0);
+    let mut facts = facts(&[], &nothing);
+    facts.desired = 0;
+    let remark = Remark::new("InvalidSpec", "spec.replicas: must be between 1 and 32");
+    facts.effort.refused = Some(Refusal { remark, is_final: true });
+    let status = told(&facts);
+    let message = "InvalidSpec: spec.replicas: must be between 1 and 32";
+    assert_eq!(condition(&status, "Ready"), format!("False {message}"));
+    assert_eq!(condition(&status, "Stalled"), format!("True {message}"));
 }

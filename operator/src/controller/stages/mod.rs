@@ -5,6 +5,7 @@ pub mod apply;
 mod apply_redis;
 pub mod dereference;
 pub mod facts;
+mod generations;
 pub mod installation;
 mod named_secrets;
 mod pod_trouble;

@@ -6,7 +6,7 @@ use crate::controller::build::{ClusterId, Component, INSTANCE, selector};
 use crate::crd::{SfuCluster, quantity};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::{apps, core};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::Resource;
 use kube::core::{ApiResource, ObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -54,33 +54,51 @@ pub struct Template {
 pub struct PodStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed`.
     pub phase: Option<String>,
+    /// Why it has failed: `Evicted`, `OutOfcpu`.
+    pub reason: Option<String>,
+    pub message: Option<String>,
     #[serde(rename = "podIP")]
     pub pod_ip: Option<String>,
     /// `Ready` and others.
     pub conditions: Vec<PodCondition>,
+    /// Those that end before the others start.
+    pub init_container_statuses: Vec<ContainerStatus>,
     pub container_statuses: Vec<ContainerStatus>,
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct PodCondition {
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False`, `Unknown`.
     pub status: String,
     pub message: Option<String>,
+    pub last_transition_time: Option<Time>,
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ContainerStatus {
+    pub name: String,
     pub state: ContainerState,
+    /// How it ended the last time.
+    pub last_state: ContainerState,
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct ContainerState {
     pub waiting: Option<Waiting>,
+    pub terminated: Option<Terminated>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Terminated {
+    /// `Error`, `OOMKilled`, `Completed`.
+    pub reason: Option<String>,
+    pub exit_code: i32,
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -215,8 +233,14 @@ pub struct DeploymentSpec {
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct DeploymentStatus {
+    pub observed_generation: Option<i64>,
+    /// Pods that are not on their way out, whatever they were made from.
+    pub replicas: i32,
+    /// Those of them that were made from the template as it is now.
+    pub updated_replicas: i32,
+    pub ready_replicas: i32,
     /// `ReplicaFailure` and others.
     pub conditions: Vec<PodCondition>,
 }

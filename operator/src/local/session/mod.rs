@@ -5,6 +5,7 @@ mod difference;
 mod telling;
 
 use crate::cli::LocalArgs;
+use crate::cluster::convergence::Standstill;
 use crate::cluster::node_arguments::most_lanes;
 use crate::cluster::remark::Remark;
 use crate::crd::SfuCluster;
@@ -60,6 +61,10 @@ pub struct Session<'a> {
     mesh_progress: MeshProgress,
     drain_progress: DrainProgress,
     status: SfuClusterStatus,
+    /// Which version of the manifest this is, as Kubernetes counts generations.
+    version: i64,
+    /// Since when it has got no further.
+    standstill: Option<Standstill>,
     /// Why the manifest as it is now cannot be carried out.
     refused: Option<Remark>,
     status_file: Option<StatusFile>,
@@ -105,6 +110,8 @@ impl<'a> Session<'a> {
             mesh_progress: MeshProgress::new(Instant::now()),
             drain_progress: DrainProgress::default(),
             status: SfuClusterStatus::default(),
+            version: 1,
+            standstill: None,
             refused: None,
             status_file: args.status_json.as_deref().map(StatusFile::new),
             started: Instant::now(),
@@ -250,6 +257,7 @@ impl<'a> Session<'a> {
             }
             .to_string()),
         };
+        self.version += 1;
         let before = self.refused.take();
         match outcome {
             Ok(told) => self.terminal.say(&format!("{} has changed: {told}", path.display())),

@@ -2,7 +2,8 @@
 
 use super::difference::nodes;
 use super::{MESH_PATIENCE, PATIENCE, Session};
-use crate::cluster::status::{Facts, status};
+use crate::cluster::convergence::{Effort, Refusal, Standstill};
+use crate::cluster::status::{Facts, status, steps};
 use crate::cluster::status_notes::{MESH_BROKEN, MESH_WHOLE, changes};
 use crate::local::drain_call::tell;
 use crate::local::keeper::Phase;
@@ -109,8 +110,9 @@ impl Session<'_> {
     fn report(&mut self, mesh: &MeshSnapshot) {
         let paused = self.cluster.spec.paused;
         let redis = self.redis_keeper.as_ref();
-        let facts = Facts {
-            generation: self.cluster.metadata.generation,
+        let front_door = self.processes.front_door();
+        let mut facts = Facts {
+            generation: Some(self.version),
             operator: String::new(),
             desired: self.cluster.spec.replicas,
             nodes: self.processes.facts(),
@@ -120,10 +122,20 @@ impl Session<'_> {
             degraded: self.refused.clone(),
             others: redis
                 .and_then(|keeper| trouble("redis", &keeper.state()))
-                .or_else(|| self.processes.trouble_with_web()),
-            progress: self.processes.progress().cloned().filter(|_| !paused),
+                .or_else(|| front_door.trouble.clone()),
+            front_door,
+            effort: Effort {
+                under_way: self.processes.progress().cloned().filter(|_| !paused),
+                refused: self.refused.clone().map(|remark| Refusal { remark, is_final: true }),
+                ..Effort::default()
+            },
             upgrade: None,
         };
+        let waits = self.processes.is_emptying();
+        let now = Instant::now();
+        let seen = Standstill::again(self.standstill, facts.generation, steps(&facts), waits, now);
+        self.standstill = Some(seen);
+        facts.effort.standstill = seen.lasts(now);
         let before = std::mem::take(&mut self.status);
         self.status = status(&facts, &before, Timestamp::now());
         self.write_status_file();

@@ -1,0 +1,144 @@
+"""Whoever waits for a manifest to be carried out (`kubectl wait`, Helm, Flux, Argo CD) is told the truth, at every moment."""
+
+from collections.abc import Callable
+
+import pytest
+
+from api_client import path
+from testcluster.waiting import eventually
+from verdicts import ArgoCd, kstatus
+
+
+class Record:
+    """Every state that the API server has shown of a cluster."""
+
+    def __init__(self, story, live):
+        self.states: list[dict] = []
+        where = path("sfuclusters", live.namespace)
+        story.api.follow(where, lambda news: self.states.append(news.object), fieldSelector=f"metadata.name={live.name}")
+
+    def of(self, generation: int) -> list[dict]:
+        return [state for state in self.states if state["metadata"]["generation"] == generation]
+
+    def waits_until(self, generation: int, verdict: str) -> None:
+        eventually(f"generation {generation} is {verdict}", lambda: verdict in map(kstatus, self.of(generation)), within=30, every=0.02)
+
+    def check(self) -> None:
+        argo = ArgoCd()
+        for state in self.states:
+            conditions = state.get("status", {}).get("conditions", [])
+            kinds = [condition["type"] for condition in conditions]
+            assert not {"Reconciling", "Stalled"} <= set(kinds), conditions
+            health, message = argo.health(state)
+            assert health != "Healthy" or kstatus(state) == "Current", state
+            assert health == "Degraded" or kstatus(state) != "Failed", state
+            assert message, state
+            ready = next(condition for condition in conditions if condition["type"] == "Ready")
+            assert (ready["status"] == "True") <= (
+                kstatus(state) == "Current" or ready.get("observedGeneration") != state["metadata"]["generation"]
+            ), state
+
+
+@pytest.fixture
+def record(story, live) -> Callable[[], Record]:
+    return lambda: Record(story, live)
+
+
+def test_an_object_that_nobody_looks_after_is_not_done(story):
+    live = story.cluster().create()
+    cluster = live.object()
+    assert kstatus(cluster) == "InProgress"
+    [ready] = cluster["status"]["conditions"]
+    assert (ready["status"], ready["reason"], ready["message"]) == ("Unknown", "Pending", "waiting for the operator")
+    story.operator().ready()
+    live.whole(3)
+
+
+def test_a_new_manifest_is_done_when_the_last_pod_runs_it_and_never_before(live, record):
+    seen = record()
+    before = live.up().uids()
+    seen.waits_until(1, "Current")
+    live.patch(mesh={"fanOut": "Eager"})
+    seen.waits_until(2, "Current")
+    now = live.uids()
+    assert not set(before.values()) & set(now.values()), "it was called done while pods of before ran"
+    live.scale(4)
+    seen.waits_until(3, "Current")
+    assert len(live.uids()) == 4
+    live.patch(web={"replicas": 2})
+    seen.waits_until(4, "Current")
+    assert live.child("deployments", "-web")["status"]["availableReplicas"] == 2
+    seen.check()
+
+
+def test_a_manifest_that_changes_nothing_is_done_at_once(live, record):
+    seen = record()
+    before = live.up().uids()
+    live.patch(mesh={"linkGrace": "30s"})
+    seen.waits_until(2, "Current")
+    assert live.uids() == before
+    seen.check()
+
+
+def test_what_a_pause_holds_back_is_not_done(live, record):
+    before = live.up().uids()
+    seen = record()
+    live.patch(paused=True)
+    seen.waits_until(2, "Current")
+    live.patch(mesh={"fanOut": "Eager"})
+    live.says("Reconciling", "True", "Paused", "spec.paused holds changes back")
+    assert kstatus(live.object()) == "InProgress"
+    live.patch(paused=False)
+    live.rolled(before)
+    seen.waits_until(4, "Current")
+    seen.check()
+
+
+def test_trouble_afterwards_is_not_ready_and_not_stalled(live, story, record):
+    live.up()
+    seen = record()
+    story.kubelet.ready("live-1", False)
+    live.says("Ready", "False", "NotYet", "2 of 3 nodes are ready")
+    story.kubelet.ready("live-1", True)
+    live.whole(3)
+    assert all(condition["type"] not in ("Reconciling", "Stalled") for state in seen.states for condition in state["status"]["conditions"])
+
+
+def test_a_name_that_is_taken_stops_who_waits_and_goes_on_when_it_is_free(live, story, record):
+    story.create("services", "live-web", spec={"ports": [{"port": 80}], "selector": {"app": "other"}})
+    seen = record()
+    live.create()
+    live.says("Stalled", "True", "NameTaken", "Service live-web")
+    assert kstatus(live.object()) == "Failed"
+    story.api.delete(path("services", story.namespace, "live-web"))
+    live.whole(3)
+    seen.waits_until(1, "Current")
+    seen.check()
+
+
+def test_a_quota_that_lets_no_secret_be_made_is_told(live, story):
+    story.create("resourcequotas", "none", spec={"hard": {"secrets": "0"}})
+    story.over_quota = {"live-admin"}
+    live.create()
+    live.says("Stalled", "True", "SecretRefused", "live-admin", "exceeded quota")
+    live.degraded("SecretRefused", "live-admin", "exceeded quota")
+    story.api.delete(path("resourcequotas", story.namespace, "none"))
+    live.whole(3)
+
+
+def test_a_new_leader_calls_nothing_broken_that_it_has_not_asked(story, record):
+    first = story.operator("--lease-duration=8s").ready()
+    live = story.cluster().up()
+    times = {condition["type"]: condition["lastTransitionTime"] for condition in live.status()["conditions"]}
+    seen = Record(story, live)
+    first.process.end()
+    story.operator("--lease-duration=8s").ready()
+    # Something that only the new leader can have done.
+    live.scale(4)
+    live.whole(4)
+    for state in seen.of(1):
+        assert all(
+            condition["status"] != "False" or condition["type"] in ("Degraded", "Paused", "UpgradeAvailable")
+            for condition in state["status"]["conditions"]
+        ), state
+    assert {c["type"]: c["lastTransitionTime"] for c in seen.of(1)[-1]["status"]["conditions"]} == times
