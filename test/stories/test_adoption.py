@@ -81,6 +81,39 @@ def test_children_that_were_restored_from_a_backup_are_adopted(live, story):
     leaves_nothing(live)
 
 
+def test_children_without_an_owner_that_the_next_cluster_does_not_want_go(live, story):
+    budgets, policies = "poddisruptionbudgets", "networkpolicies"
+    unwanted = [(budgets, ""), (budgets, "-web"), (policies, ""), (policies, "-redis"), ("deployments", "-redis"), ("services", "-redis")]
+    live.up(replicas=2, web={"replicas": 2})
+    assert all(live.has(*child) for child in unwanted)
+    live.delete(propagationPolicy="Orphan")
+    eventually("it is gone", lambda: not live.exists(), within=15)
+    # Of others: by its name, by its labels, by its controller.
+    labels = live.child("services", "-web")["metadata"]["labels"]
+    account = story.api.get(path("serviceaccounts", story.namespace, "sfu-operator"))["metadata"]
+    owner = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "sfu-operator", "uid": account["uid"], "controller": True}
+    spec = {"spec": {"podSelector": {}}}
+    others = {
+        "live-more": {"name": "live-more", "labels": labels},
+        "live": {"name": "live", "labels": labels, "ownerReferences": [owner]},
+        "live-redis": {"name": "live-redis"},
+    }
+    for name, metadata in others.items():
+        where = path(policies, story.namespace)
+        if name != "live-more":
+            story.api.delete(f"{where}/{name}")
+        story.api.create(where, {"metadata": metadata} | spec)
+
+    story.put_secret("mine", url="redis://127.0.0.1:6379")
+    external = {"external": {"urlSecretRef": {"name": "mine", "key": "url"}}}
+    live.create(replicas=1, redis=external, networkPolicy={"enabled": False})
+    live.whole(1)
+    left = lambda: [child for child in unwanted if child[0] != policies and live.has(*child)]  # noqa: E731
+    eventually("what it does not want is gone", lambda: not left(), within=15)
+    live.in_order()
+    assert {item["metadata"]["name"] for item in story.api.get(path(policies, story.namespace))} == set(others)
+
+
 @pytest.mark.parametrize("resource", ["services", "secrets"])
 def test_what_kubernetes_is_about_to_delete_with_the_cluster_before_is_made_anew(live, story, resource):
     """As from a backup that keeps owners."""

@@ -10,5 +10,6 @@ mod named_secrets;
 mod pod_trouble;
 mod redis_workload;
 mod stateful_set;
+mod sweep;
 pub mod validate;
 pub mod write_status;
