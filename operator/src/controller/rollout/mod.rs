@@ -9,4 +9,4 @@ pub mod last_good;
 pub mod observe;
 mod password;
 pub mod redis;
-mod upgrade;
+pub mod upgrade;

@@ -125,6 +125,12 @@ pub fn built_from(live: &ObjectMeta) -> Option<Value> {
     annotation(live, FROM)
 }
 
+/// The template that a live object was given last.
+#[must_use]
+pub fn template(live: &ObjectMeta) -> Option<Value> {
+    annotation(live, TEMPLATE)
+}
+
 fn annotation(metadata: &ObjectMeta, name: &str) -> Option<Value> {
     serde_json::from_str(metadata.annotations.as_ref()?.get(name)?).ok()
 }

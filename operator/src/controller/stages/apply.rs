@@ -1,6 +1,7 @@
 //! Brings the live objects in line with the desired ones: server-side apply under one field manager, and only where a
 //! desired object, or what is applied of the live one, has changed since the last apply.
 
+use super::adopt::{Look, look, take_over};
 use super::stateful_set::{SetUpdate, classify};
 use crate::cluster::remark::Remark;
 use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
@@ -284,19 +285,19 @@ impl Applier {
             name: name.name.clone(),
             source,
         };
-        // The cache holds what has our labels; an apply would take over what has not.
-        let live = match live {
-            Some(live) => Some(live.meta().clone()),
-            None => api
-                .get_opt(&name.name)
-                .await
-                .map_err(refused)?
-                .map(|live| live.metadata),
+        let cached = live.map(|live| live.meta().clone());
+        let look = look(&api, (id, &name.name), cached).await.map_err(refused)?;
+        let Look::At(live) = look else {
+            return Ok(Became::Changed);
         };
-        let Checked::Live(checked) = check(live.as_ref(), id, &name.kind, &name.name)? else {
+        let Checked::Live(checked) = check(live.as_deref(), id, &name.kind, &name.name)? else {
             return Ok(Became::Waits(vec![format!("{} {}", name.kind, name.name)]));
         };
         let desired = only_over(desired, checked).map_err(unwritable)?;
+        // What is desired may be another thing when the fields are ours: the number of replicas, for one.
+        if take_over(&api, live.as_deref(), &desired).await.map_err(refused)? {
+            return Ok(Became::Changed);
+        }
         let params = PatchParams::apply(MANAGER).force();
         let mut live = match api.patch(&name.name, &params, &Patch::Apply(desired)).await {
             Ok(live) => live,
