@@ -20,6 +20,7 @@ use rand::RngExt;
 use sfumato_admin_api::server::admin_token::FRONT_DOOR_PREFIX;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -56,11 +57,18 @@ struct Read {
 }
 
 impl Secrets {
-    /// The Secret of a cluster, made or completed where that is needed. What was read before counts for as long as `believed`.
+    /// The Secret of a cluster, made or completed where that is needed. What was read before counts for as long as `believed`;
+    /// to read it takes one of `turns`.
     ///
     /// # Errors
     /// When the API server refuses, or certificates cannot be made.
-    pub async fn ensure(&self, client: &Client, wish: &Wish, believed: Duration) -> Result<Data, SecretError> {
+    pub async fn ensure(
+        &self,
+        client: &Client,
+        turns: &Semaphore,
+        wish: &Wish,
+        believed: Duration,
+    ) -> Result<Data, SecretError> {
         let key = Key::from(&wish.id);
         let known = {
             let read = self.read.lock();
@@ -72,6 +80,8 @@ impl Secrets {
             Some((false, data)) => data,
             None => Data::new(),
         };
+        // What is remembered takes no turn. Nobody closes it, so that this cannot fail.
+        let _turn = turns.acquire().await;
         let data = bring_up(client, wish, remembered).await?;
         let read = Read {
             uid: wish.id.uid.clone(),

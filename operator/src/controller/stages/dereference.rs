@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::Semaphore;
 
 /// Events that are read at once: more of one kind about one object are merged by their writer.
 const MAX_EVENTS: u32 = 20;
@@ -78,6 +79,8 @@ pub struct Dereferenced {
 pub struct Dereferencer {
     client: Client,
     pace: Pace,
+    /// As many requests are open at once as there are turns, of all clusters, also of other namespaces.
+    turns: Arc<Semaphore>,
     admin_secrets: Secrets,
     named_secrets: Mutex<BTreeMap<Key, Looked>>,
 }
@@ -90,10 +93,11 @@ struct Looked {
 
 impl Dereferencer {
     #[must_use]
-    pub fn new(client: Client, pace: Pace) -> Self {
+    pub fn new(client: Client, pace: Pace, turns: Arc<Semaphore>) -> Self {
         Self {
             client,
             pace,
+            turns,
             admin_secrets: Secrets::default(),
             named_secrets: Mutex::default(),
         }
@@ -138,7 +142,7 @@ impl Dereferencer {
     pub async fn admin_secret(&self, wish: &Wish, busy: bool) -> Result<Data, DereferenceError> {
         let secret = self
             .admin_secrets
-            .ensure(&self.client, wish, self.pace.believed(busy))
+            .ensure(&self.client, &self.turns, wish, self.pace.believed(busy))
             .await;
         secret.map_err(|source| DereferenceError::Secret {
             name: wish.id.secret(),
@@ -153,6 +157,7 @@ impl Dereferencer {
             "involvedObject.uid={},reason=FailedCreate",
             live.uid().unwrap_or_default()
         );
+        let _turn = self.turns.acquire().await;
         let found = api.list(&ListParams::default().fields(&of).limit(MAX_EVENTS)).await;
         let found = found.map_err(DereferenceError::Events)?;
         // An old refusal may have been mended since, and so may one of a clock that was ahead.
@@ -190,6 +195,7 @@ impl Dereferencer {
     /// What is wrong with the first Secret that the manifest names and nodes cannot use.
     async fn trouble_with_secrets(&self, wish: &Wish) -> Result<Option<Remark>, DereferenceError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &wish.id.namespace);
+        let _turn = self.turns.acquire().await;
         for named in named(wish) {
             let name = &named.reference.name;
             let live = api.get_opt(name).await.map_err(|source| DereferenceError::Secret {
