@@ -6,7 +6,7 @@
 use super::observe::{REVISION, overdue};
 use crate::cluster::rollout::Act;
 use crate::controller::build::Component;
-use crate::controller::watch::ownership::controller;
+use crate::controller::watch::members::is_controlled;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_of, is_ready};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -39,16 +39,6 @@ pub fn redis_acts(
         stuck.then_some(Act::Replace { node, id })
     };
     redis().filter_map(act).collect()
-}
-
-/// Whether a pod is of the StatefulSet or the Deployment of this name: labels are for everybody to give.
-fn is_controlled(pod: &Pod, name: &str) -> bool {
-    controller(&pod.metadata).is_some_and(|owner| match owner.kind.as_str() {
-        "StatefulSet" => owner.name == name,
-        // A Deployment's ReplicaSets have its name and a hash.
-        "ReplicaSet" => owner.name.rsplit_once('-').is_some_and(|(of, _)| of == name),
-        _ => false,
-    })
 }
 
 /// Whether a StatefulSet has another template by now than this pod of it was made from.

@@ -54,7 +54,14 @@ impl Pods {
                 ..Known::default()
             };
         }
-        found.retain(|pod| !is_node(pod) || is_member(pod, set.as_deref(), &id.nodes(), &known.pods));
+        let others = [id.web(), id.redis()];
+        found.retain(|pod| {
+            if is_node(pod) {
+                is_member(pod, set.as_deref(), &id.nodes(), &known.pods)
+            } else {
+                others.iter().any(|name| is_controlled(pod, name))
+            }
+        });
         known.pods = found
             .iter()
             .filter(|pod| is_node(pod))
@@ -128,6 +135,18 @@ fn is_member(pod: &Pod, set: Option<&StatefulSet>, name: &str, known: &BTreeSet<
         Some(owner) => owner.kind == STATEFUL_SET && owner.name == name && was_member(),
         None => was_member(),
     }
+}
+
+/// Whether a pod is of the StatefulSet or the Deployment of this name, as those of front door and Redis are: labels are for
+/// everybody to give.
+#[must_use]
+pub fn is_controlled(pod: &Pod, name: &str) -> bool {
+    controller(&pod.metadata).is_some_and(|owner| match owner.kind.as_str() {
+        STATEFUL_SET => owner.name == name,
+        // A Deployment's ReplicaSets have its name and a hash.
+        "ReplicaSet" => owner.name.rsplit_once('-').is_some_and(|(of, _)| of == name),
+        _ => false,
+    })
 }
 
 /// Whether a pod is being deleted since its StatefulSet of this name is. `set` is the one that there is now.
@@ -220,6 +239,23 @@ mod tests {
             let set = there.then_some(&ours);
             assert_eq!(is_member(&pod, set, "live", &known), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn a_front_door_or_a_redis_is_one_by_its_controller() {
+        for (kind, name, expected) in [
+            ("ReplicaSet", "live-web-6b7", true),
+            ("ReplicaSet", "live-web-mine-6b7", false),
+            ("ReplicaSet", "live-web", false),
+            ("ReplicaSet", "other-web-6b7", false),
+            ("StatefulSet", "live-web", true),
+            ("StatefulSet", "live-web-6b7", false),
+            ("Job", "live-web", false),
+        ] {
+            let pod = pod(&json!({ "name": "p", "ownerReferences": owned_by(kind, name, "u") }));
+            assert_eq!(is_controlled(&pod, "live-web"), expected, "{kind} {name}");
+        }
+        assert!(!is_controlled(&pod(&json!({ "name": "live-web-6b7-x" })), "live-web"));
     }
 
     #[test]
