@@ -22,10 +22,10 @@ case ${SFUMATO_THIRD_PARTY:-auto} in
   auto)
     if built && [ -n "$kept" ]; then
       choice=$kept why="as it was built before"
-    elif code_host_reachable; then
-      choice=online why="the code hosts answer"
+    elif command -v apt-get >/dev/null; then
+      choice=offline why="with the OpenSSL that Cargo.lock pins, whose faults are mended"
     else
-      choice=offline why="no code host answers"
+      choice=online why="this is neither Debian nor Ubuntu; mediasoup's OpenSSL is an old release, see docs/building.md"
     fi
     ;;
   *) usage "SFUMATO_THIRD_PARTY is auto, online or offline, not \"$SFUMATO_THIRD_PARTY\"" ;;
@@ -43,18 +43,9 @@ $header
 [build]
 target-dir = "$cache/target"
 
-[env]
-PYTHON = "$cache/venv/bin/python"
+$(cat "$cache/third-party.toml")
 CCACHE_DIR = "$cache/ccache"
 EOF
-  if [ "$choice" = offline ]; then
-    cat <<EOF
-MESON = "$cache/meson-wrapper.sh"
-SFUMATO_MESON = "$cache/venv/bin/meson"
-SFUMATO_SUBPROJECTS = "$cache/subprojects"
-OPENSSL_NO_KTLS_DIR = "$cache/openssl/install"
-EOF
-  fi
 )
 if [ -f "$config" ] && [ "$(head -1 "$config")" != "$header" ]; then
   fail "$config is not ours (its first line is not \"$header\"): move it away, or put what you need into ~/.cargo/config.toml"

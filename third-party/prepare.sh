@@ -2,6 +2,7 @@
 # Prepares, once and outside the clone, what mediasoup's worker is built with. Says only what it does; nothing where all is there.
 #   prepare.sh CACHE_DIR online     a Python environment for mediasoup's own build, which then downloads the rest
 #   prepare.sh CACHE_DIR offline    and all C and C++ parts, from package registries
+# CACHE_DIR/third-party.toml then has what cargo needs to know (`cargo --config`; scripts/third-party.sh puts it into .cargo/config.toml).
 # Offline needs Debian or Ubuntu with libuv1-dev libflatbuffers-dev flatbuffers-compiler dpkg-dev, python3-venv and cargo.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,6 +10,7 @@ cache=${1:?usage: prepare.sh CACHE_DIR online|offline}
 choice=${2:?usage: prepare.sh CACHE_DIR online|offline}
 meson_version=1.12.0
 mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
 
 # report WHAT LOG: for use after ||
 report() {
@@ -25,12 +27,20 @@ if ! [ -x "$python" ] || ! "$python" -c '' 2>/dev/null; then
   python3 -m venv "$cache/venv"
 fi
 
+# environment LINE...: what cargo hands to mediasoup's build.
+environment() {
+  local file=$cache/third-party.toml
+  printf '%s\n' '[env]' "PYTHON = \"$python\"" "$@" >"$file.new"
+  mv "$file.new" "$file"
+}
+
 crate_sources=${CARGO_HOME:-$HOME/.cargo}/registry/src
 if [ "$choice" = online ]; then
   # An offline build that failed half-way leaves our folders in the crate's source, where Meson would take them for its own.
   for mark in "$crate_sources"/*/mediasoup-sys-*/subprojects/*/.sfumato; do
     if [ -f "$mark" ]; then rm -rf "$(dirname "$mark")"; fi
   done
+  environment
   exit 0
 fi
 
@@ -89,3 +99,5 @@ if ! cmp -s "$here/meson-wrapper.sh" "$cache/meson-wrapper.sh"; then
   cp "$here/meson-wrapper.sh" "$cache/meson-wrapper.sh.new"
   mv "$cache/meson-wrapper.sh.new" "$cache/meson-wrapper.sh"
 fi
+environment "MESON = \"$cache/meson-wrapper.sh\"" "SFUMATO_MESON = \"$cache/venv/bin/meson\"" \
+  "SFUMATO_SUBPROJECTS = \"$cache/subprojects\"" "OPENSSL_NO_KTLS_DIR = \"$cache/openssl/install\""

@@ -77,6 +77,7 @@ mod tests {
             client_connections(&Options::parse_from(all.iter().chain(more)))
         };
         assert_eq!(with(&["--max-connections=50"]), 50);
+        assert_eq!(with(&[]), 12_448, "as --help says");
         for sessions in [100, 2_000, 20_000] {
             let option = format!("--max-sessions={sessions}");
             assert!(with(&[&option]) / 2 > sessions.max(MAX_EVENT_STREAMS), "{sessions}");

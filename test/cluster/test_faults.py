@@ -17,9 +17,19 @@ ROLLED_OUT = 90
 
 @pytest.fixture
 def trio(layout, kubectl, namespace):
-    """Three pods on three hosts: `trio["node-2"]` is the pod there."""
+    """Three pods on three hosts, which they leave soon where those are called lost: `trio["node-2"]` is the pod there."""
+    return spread(layout, kubectl, namespace, stay=3)
+
+
+@pytest.fixture
+def staying(layout, kubectl, namespace):
+    """The same; but they stay. After an absence of the API server a host that is well may be called lost for a minute."""
+    return spread(layout, kubectl, namespace, stay=300)
+
+
+def spread(layout, kubectl, namespace: str, stay: int) -> dict[str, dict]:
     assert len(nodes(layout)) >= 3, "these tests need three nodes"
-    kubectl.apply(statefulset(namespace, replicas=3))
+    kubectl.apply(statefulset(namespace, replicas=3, stay=stay))
     kubectl.run("rollout", "status", "--namespace", namespace, "statefulset/probe", f"--timeout={ROLLED_OUT}s", timeout=ROLLED_OUT + 5)
     by_host = {pod["spec"]["nodeName"]: pod for pod in pods(kubectl, namespace)}
     assert len(by_host) == 3
@@ -110,18 +120,18 @@ def test_a_host_that_was_cut_off_comes_back_as_a_zombie_until_its_kubelet_learns
     assert asker.answers("client", replacement) == 20
 
 
-def test_pods_go_on_while_the_api_server_is_away(kubectl, namespace, faults, asker, trio):
+def test_pods_go_on_while_the_api_server_is_away(kubectl, namespace, faults, asker, staying):
     with faults.api_server_gone():
         with pytest.raises(KubectlError, match="refused"):
             kubectl.run("get", "nodes")
-        for pod in trio.values():
+        for pod in staying.values():
             assert asker.answers("client", pod) == 20
-    assert probe_from(kubectl, namespace, "probe-0", "udp", f"{trio['node-1']['status']['podIP']}:7007").startswith("20 of 20")
+    assert probe_from(kubectl, namespace, "probe-0", "udp", f"{staying['node-1']['status']['podIP']}:7007").startswith("20 of 20")
     kubectl.run("scale", "--namespace", namespace, "statefulset/probe", "--replicas=4")
     eventually("a fourth pod runs", lambda: running(kubectl, namespace, "probe-3", ""), within=60)
 
 
-def test_healing_undoes_what_a_test_left_broken(layout, kubectl, faults, asker, trio):
+def test_healing_undoes_what_a_test_left_broken(layout, faults, asker, staying):
     faults.power_off("node-1")
     Machine(layout, "node-2").stop("kubelet")
     Machine(layout, "control-plane").stop("kube-apiserver")
@@ -130,8 +140,8 @@ def test_healing_undoes_what_a_test_left_broken(layout, kubectl, faults, asker, 
     stuck.__enter__()
     faults.heal()
     assert all(faults.node_ready(host.name) for host in nodes(layout))
-    assert asker.answers("node-2", trio["node-3"]) == 20
-    assert asker.answers("node-3", trio["node-2"]) == 20
+    assert asker.answers("node-2", staying["node-3"]) == 20
+    assert asker.answers("node-3", staying["node-2"]) == 20
 
 
 def terminating(kubectl, namespace: str, name: str) -> bool:

@@ -7,8 +7,9 @@ SECURE_POD = """
 SECURE_CONTAINER = "{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: [ALL] } }"
 
 
-def statefulset(namespace: str, replicas: int, *, grace: int = 1) -> str:
-    """Pods spread over hosts, behind `probe` (port 80) and the headless `probe-pods`, both of both address families."""
+def statefulset(namespace: str, replicas: int, *, grace: int = 1, stay: int = 3) -> str:
+    """Pods spread over hosts, behind `probe` (port 80) and the headless `probe-pods`, both of both address families.
+    They stay for so many seconds on a host that is called lost."""
     return f"""
 apiVersion: v1
 kind: Service
@@ -44,8 +45,8 @@ spec:
       topologySpreadConstraints:
         - {{ maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway, labelSelector: {{ matchLabels: {{ app: probe }} }} }}
       tolerations:
-        - {{ key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 3 }}
-        - {{ key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 3 }}{SECURE_POD}
+        - {{ key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: {stay} }}
+        - {{ key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: {stay} }}{SECURE_POD}
       containers:
         - name: probe
           image: {PROBE}

@@ -139,8 +139,8 @@ class Peers:
     def generate(self, url: str) -> Generator:
         return self._start(Generator, self._binaries(), url, name=self._name("generator", url))
 
-    def count(self, url: str) -> Counter:
-        return self._start(Counter, self._binaries(), url, name=self._name("counter", url))
+    def count(self, url: str, *options: str) -> Counter:
+        return self._start(Counter, self._binaries(), url, name=self._name("counter", url), options=options)
 
     def flock(self, viewers: int, url: str, again: str) -> Flock:
         return self._start(Flock, viewers, self._binaries(), url, again, name=self._name("flock", url))

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from harness.offers import offer
+from harness.offers import offer, with_vp8_as
 from harness.processes import Child
 from harness.waiting import eventually
 
 # Rounds with media, each with a publisher and a viewer that connect; the others are offers that nobody stands behind.
 WITH_MEDIA, BY_HAND = 300, 700
 # Payload types that viewers by hand offer for VP8: the main router's, and two that take a router of their own.
-VP8 = ("96", "100", "105")
+VP8 = (96, 100, 105)
 HEADERS = {"Content-Type": "application/sdp"}
 # Whoever vanished is ended after 15 s of silence, and what was made for it stands idle for a second after that.
 BACK_WITHIN = 45
@@ -56,7 +56,7 @@ def by_hand(cluster, number: int, http: httpx.Client) -> None:
     name = f"by-hand-{number}"
     publisher = http.post(f"{cluster.client_url(origin)}/whip/{name}", content=offer(direction="sendonly"), headers=HEADERS)
     assert publisher.status_code == 201, publisher.text
-    sdp = offer(direction="recvonly").replace(" 96", f" {VP8[number % 3]}").replace(":96 ", f":{VP8[number % 3]} ")
+    sdp = with_vp8_as(VP8[number % 3], offer(direction="recvonly"))
     watched = random_.choice([origin, other])
 
     def play():

@@ -1,40 +1,23 @@
 """Redis away: nothing that plays stops, nothing is unready, known streams gain viewers."""
 
-import contextlib
 import signal
 
-import httpx
 import pytest
 
 from harness.cluster import link_ids
 from harness.faults import wait_until
 from harness.growth import Steady, grows
 from harness.offers import offer
+from harness.probes import always_answer
 from harness.processes import stopped
-from harness.waiting import eventually, meanwhile
+from harness.waiting import eventually
 
 # Longer than a claim on a name lives without being refreshed (10 s).
 AWAY = 12
 
 
-@contextlib.contextmanager
-def always_ready(cluster):
-    """In the block, `/readyz` of every node is asked all the time, and has to say yes."""
-    answers = []
-
-    def ask(over):
-        with httpx.Client(trust_env=False, timeout=5) as http:
-            while not over.wait(0.25):
-                for node in cluster.names():
-                    try:
-                        answers.append((node, http.get(f"{cluster.health_url(node)}/readyz").status_code))
-                    except httpx.HTTPError as error:
-                        answers.append((node, repr(error)))
-
-    with meanwhile(ask):
-        yield
-    assert len(answers) >= 3
-    assert [answer for answer in answers if answer[1] != 200] == []
+def ready(cluster) -> list[str]:
+    return [f"{cluster.health_url(node)}/readyz" for node in cluster.names()]
 
 
 def knows_redis(cluster, expected: bool):
@@ -50,7 +33,7 @@ def test_redis_hangs_and_comes_back_and_nothing_stops(cluster, peers, stream):
     peers.generate(cluster.whip(f"{stream}-2", "sfu-2"))
     viewers = [peers.count(cluster.whep(f"{stream}-1", "sfu-3")), peers.count(cluster.whep(f"{stream}-2", "sfu-1"))]
     ids = link_ids(cluster.reports())
-    with Steady(viewers), always_ready(cluster):
+    with Steady(viewers), always_answer(ready(cluster)):
         with stopped(cluster.child_named("redis-server")) as began:
             eventually("every node sees that Redis is away", knows_redis(cluster, False), within=8)
             joined = peers.count(cluster.whep(f"{stream}-1", "sfu-2"))
@@ -81,7 +64,7 @@ def test_redis_is_killed_and_comes_back_empty_and_nothing_stops(cluster, peers, 
     viewers = [peers.count(cluster.whep(f"{stream}-1", "sfu-2")), peers.count(cluster.whep(f"{stream}-2", "sfu-1"))]
     ids = link_ids(cluster.reports())
     first = cluster.child_named("redis-server")
-    with Steady(viewers), always_ready(cluster):
+    with Steady(viewers), always_answer(ready(cluster)):
         for number in (signal.SIGKILL, signal.SIGTERM):
             pid = cluster.child_named("redis-server")
             cluster.kill(pid, number)

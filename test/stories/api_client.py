@@ -35,6 +35,8 @@ GROUPS = {
     "clusterroles": "/apis/rbac.authorization.k8s.io/v1",
     "clusterrolebindings": "/apis/rbac.authorization.k8s.io/v1",
     "rolebindings": "/apis/rbac.authorization.k8s.io/v1",
+    "mutatingadmissionpolicies": "/apis/admissionregistration.k8s.io/v1",
+    "mutatingadmissionpolicybindings": "/apis/admissionregistration.k8s.io/v1",
     "customresourcedefinitions": "/apis/apiextensions.k8s.io/v1",
     "sfuclusters": "/apis/sfumato.dev/v1alpha1",
 }

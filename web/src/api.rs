@@ -1,7 +1,7 @@
 //! The cluster for people and scripts: once as JSON, or as a stream of events; and the front door's own health.
 
 use crate::cluster::cluster;
-use crate::limits::EventStreams;
+use crate::limits::ClientPlaces;
 use crate::observers::Observers;
 use crate::problem::Refusal;
 use crate::view::View;
@@ -48,13 +48,13 @@ impl Told {
 pub struct Api {
     told: watch::Receiver<Told>,
     observers: Observers,
-    streams: EventStreams,
+    streams: ClientPlaces,
 }
 
 impl Api {
     /// Serves this view and what is told of it to those who may see it.
     #[must_use]
-    pub fn new(told: watch::Receiver<Told>, observers: Observers, streams: EventStreams) -> Self {
+    pub fn new(told: watch::Receiver<Told>, observers: Observers, streams: ClientPlaces) -> Self {
         Self {
             told,
             observers,

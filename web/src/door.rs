@@ -6,7 +6,7 @@
 use crate::api::Told;
 use crate::cors;
 use crate::distrust::Distrusted;
-use crate::limits::EventStreams;
+use crate::limits::ClientPlaces;
 use crate::pass_on::{self, MAX_BODY_BYTES, Outgoing, PassOnError, REQUEST_DEADLINE};
 use crate::pick::{Role, pick};
 use crate::problem::Refusal;
@@ -44,7 +44,9 @@ pub struct Door {
     /// The token by which nodes know us.
     pub token: TokenSource,
     /// Streams of events that may be passed on at a time; each holds two connections.
-    pub streams: EventStreams,
+    pub streams: ClientPlaces,
+    /// Requests that may be passed on at a time.
+    pub calls: ClientPlaces,
     /// Ends, by losing its sender, when the front door stops: streams of events would hold it open for ever.
     pub open: watch::Receiver<Told>,
 }
@@ -103,7 +105,10 @@ fn text(name: &Name) -> &str {
 async fn endpoint(door: &Door, protocol: Protocol, stream: &str, request: Request) -> Result<Response, Refusal> {
     let stream = stream_name(stream)?;
     match *request.method() {
-        Method::POST => within_deadline(open(door, protocol, &stream, request)).await,
+        Method::POST => {
+            let _until_it_is_answered = door.calls.take(&request)?;
+            within_deadline(open(door, protocol, &stream, request)).await
+        }
         Method::OPTIONS => Ok((cors::preflight(), accept("accept-post", "application/sdp")).into_response()),
         // RFC 9725 section 4.2: a GET is answered by a success without content. Players look for an endpoint by HEAD.
         Method::HEAD if protocol == Protocol::Whep => {
@@ -162,7 +167,7 @@ async fn session(State(door): State<Door>, request: Request) -> Result<Response,
     let path = SessionPath::parse(uri.path())?;
     match *request.method() {
         // POST belongs to the resources of WHEP extensions, which lie under the session.
-        Method::PATCH | Method::DELETE | Method::POST => within_deadline(forward(&door, &path, request)).await,
+        Method::PATCH | Method::DELETE | Method::POST => call(&door, &path, request).await,
         Method::OPTIONS => {
             let types = accept("accept-patch", "application/trickle-ice-sdpfrag, application/sdp");
             Ok((cors::preflight(), accept("accept-post", "application/sdp"), types).into_response())
@@ -170,12 +175,17 @@ async fn session(State(door): State<Door>, request: Request) -> Result<Response,
         // What lies below a session can be read: its events.
         Method::GET if path.is_event_stream() => follow(&door, &path, request).await,
         // GET says whether the session lives, and why it does not; only its node knows.
-        Method::GET | Method::HEAD => within_deadline(forward(&door, &path, request)).await,
+        Method::GET | Method::HEAD => call(&door, &path, request).await,
         _ => Err(wrong_method(
             "PATCH, DELETE, POST, GET, HEAD, OPTIONS",
             "PATCH or DELETE the session",
         )),
     }
+}
+
+async fn call(door: &Door, path: &SessionPath<'_>, request: Request) -> Result<Response, Refusal> {
+    let _until_it_is_answered = door.calls.take(&request)?;
+    within_deadline(forward(door, path, request)).await
 }
 
 async fn forward(door: &Door, path: &SessionPath<'_>, request: Request) -> Result<Response, Refusal> {

@@ -24,8 +24,8 @@ const MAX_CHECKS: u32 = 32;
 /// Longest wait for a place among them.
 const CHECK_WAIT: Duration = Duration::from_secs(2);
 
-/// A place of a stream of events.
-pub type StreamPlace = Place<ClientKey>;
+/// A place among what clients of a front door may have open.
+pub type ClientPlace = Place<ClientKey>;
 
 /// The limits of a front door.
 #[derive(Debug, Clone)]
@@ -33,9 +33,12 @@ pub struct Limits {
     /// The listener for everybody.
     pub serving: Serving,
     /// Streams of events of viewers; each holds two connections.
-    pub viewers: EventStreams,
+    pub viewers: ClientPlaces,
     /// Streams of the cluster view.
-    pub cluster: EventStreams,
+    pub cluster: ClientPlaces,
+    /// Requests that are passed on to nodes, from before their bodies are read to the answer; each holds a descriptor and up to
+    /// 64 KiB.
+    pub calls: ClientPlaces,
     /// Tokens of those who want to see it.
     pub checks: Checks,
 }
@@ -56,12 +59,19 @@ impl Limits {
         Self {
             serving,
             // However few connections there are, streams leave some for requests.
-            viewers: EventStreams::new(
+            viewers: ClientPlaces::new(
+                "event streams",
                 options.max_event_streams.min(most / 2).max(1),
                 Some("--max-event-streams"),
                 &clients,
             ),
-            cluster: EventStreams::new(MAX_CLUSTER_STREAMS.min(most / 8).max(1), None, &clients),
+            cluster: ClientPlaces::new(
+                "event streams",
+                MAX_CLUSTER_STREAMS.min(most / 8).max(1),
+                None,
+                &clients,
+            ),
+            calls: ClientPlaces::new("requests", CALLS, None, &clients),
             checks: Checks::new(&clients),
         }
     }
@@ -153,18 +163,21 @@ impl Checks {
     }
 }
 
-/// Streams of events that may be open at a time.
+/// What may be open at a time for clients.
 #[derive(Debug, Clone)]
-pub struct EventStreams {
+pub struct ClientPlaces {
+    /// Of what.
+    what: &'static str,
     places: Places<ClientKey>,
     most: u32,
     option: Option<&'static str>,
     clients: Arc<Clients>,
 }
 
-impl EventStreams {
-    fn new(most: u32, option: Option<&'static str>, clients: &Arc<Clients>) -> Self {
+impl ClientPlaces {
+    fn new(what: &'static str, most: u32, option: Option<&'static str>, clients: &Arc<Clients>) -> Self {
         Self {
+            what,
             places: Places::new(Share {
                 most,
                 part: Part::Tenth,
@@ -175,30 +188,30 @@ impl EventStreams {
         }
     }
 
-    /// A place for the stream that this request asks for.
+    /// A place for what this request asks for.
     ///
     /// # Errors
     /// 503 when all are taken, 429 when more than half are and the client has its share.
-    pub fn take(&self, request: &Request) -> Result<StreamPlace, Refusal> {
+    pub fn take(&self, request: &Request) -> Result<ClientPlace, Refusal> {
         let holder = self.clients.holder(request);
         let taken = self.places.take(holder.into_iter().collect());
         taken.map_err(|over| {
-            let most = self.most;
+            let (most, what) = (self.most, self.what);
             let by = self.option.map_or_else(String::new, |option| format!(" ({option})"));
             let (status, detail) = match over {
                 Over::All(_) => (
                     StatusCode::SERVICE_UNAVAILABLE,
-                    format!("{most} event streams are open, as many as may be{by}; do without, or try again"),
+                    format!("{most} {what} are open, as many as may be{by}; do without, or try again"),
                 ),
                 Over::One(share) => (
                     StatusCode::TOO_MANY_REQUESTS,
                     format!(
-                        "more than half of the {most} event streams that may be{by} are open, and this client address has \
+                        "more than half of the {most} {what} that may be{by} are open, and this client address has \
                          its share of {share}; if many people are behind it, its network belongs into --trusted-address"
                     ),
                 ),
             };
-            Refusal::new(status, "Too many event streams", detail).retry()
+            Refusal::new(status, &format!("Too many {what}"), detail).retry()
         })
     }
 }

@@ -167,6 +167,7 @@ pub async fn serve(
         distrusted: Distrusted::default(),
         token,
         streams: limits.viewers,
+        calls: limits.calls,
         open: told.clone(),
     };
     let app = app(nodes, Api::new(told, observers, limits.cluster), page).merge(api::health(seen, heartbeat));

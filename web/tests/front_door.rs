@@ -10,6 +10,8 @@ use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse as _;
 use door::{Door, header, refused};
 use fake_node::{Answer, FakeNode, as_a_node_does, mesh, problem};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use reqwest::Response;
 use sfu_web::limits::Limits;
@@ -494,6 +496,38 @@ async fn an_address_that_opens_all_event_streams_it_can_get_leaves_half_of_them_
     let good = ask_from(&door, path, "203.0.113.7").await;
     assert_eq!(good.status(), StatusCode::OK);
     assert_eq!(header(&good, "content-type"), "text/event-stream");
+}
+
+#[tokio::test]
+async fn an_address_that_has_all_requests_it_can_get_under_way_leaves_half_of_them_to_others() {
+    let node = FakeNode::answering(
+        "sfu-1",
+        Arc::new(|request| {
+            if request.uri.path().ends_with("/good") {
+                return StatusCode::OK.into_response();
+            }
+            let silence = futures::stream::pending::<Result<&'static str, std::convert::Infallible>>();
+            Body::from_stream(silence).into_response()
+        }),
+    )
+    .await;
+    let limits = LimitOptions {
+        trusted_proxy: "127.0.0.0/8".parse().unwrap(),
+        ..LimitOptions::default()
+    };
+    let door = Door::with(std::slice::from_ref(&node), Files::default(), &limits, None).await;
+    let slow = || ask_from(&door, "/nodes/sfu-1/whep/demo/slow", "198.51.100.1");
+    let mut under_way: FuturesUnordered<_> = (0..300).map(|_| slow()).collect();
+    let refused = under_way.next().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.headers().contains_key("retry-after"));
+    let detail = refused.text().await.unwrap();
+    assert!(
+        detail.contains("512 requests") && detail.contains("--trusted-address"),
+        "{detail}"
+    );
+    let good = ask_from(&door, "/nodes/sfu-1/whep/demo/good", "203.0.113.7").await;
+    assert_eq!(good.status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A file that is read again when its content changes, so that a secret rotates without a restart.
 
 use super::versions::{Content, Look, Rules, Versions};
+use crate::program::task::{self, Ended};
 use parking_lot::Mutex;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,9 +40,7 @@ impl<T: Send + Sync + 'static> FollowedFile<T> {
         });
         let follower = Arc::downgrade(&followed);
         // A thread, because reading a file may block for as long as its disk likes.
-        std::thread::Builder::new()
-            .name("followed-file".to_owned())
-            .spawn(move || follow(&follower))?;
+        task::vital_thread(task::process(), "followed-file", move || follow(&follower))?;
         Ok(Self(followed))
     }
 
@@ -53,11 +52,13 @@ impl<T: Send + Sync + 'static> FollowedFile<T> {
     }
 }
 
-fn follow<T>(file: &Weak<Followed<T>>) {
+fn follow<T>(file: &Weak<Followed<T>>) -> Ended {
     let mut pause = LOOK_AGAIN;
     loop {
         std::thread::sleep(pause);
-        let Some(file) = file.upgrade() else { return };
+        let Some(file) = file.upgrade() else {
+            return Ended::AsAsked;
+        };
         pause = file.look();
     }
 }

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::sync::LazyLock;
+use std::{io, panic, thread};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
 use tracing::Instrument;
@@ -50,6 +51,35 @@ fn supervise(
         give_up(&fatal, format!("a task of this program has failed: {name}: {how}"));
     });
     handle
+}
+
+/// How a thread that the program cannot be without has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// What it served is over.
+    AsAsked,
+    /// By itself.
+    TooSoon,
+}
+
+/// Starts a thread that the program cannot be without, as [`vital`] starts a task. `name` is the thread's, of at most 15 bytes.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn vital_thread(
+    fatal: &Fatal,
+    name: &'static str,
+    work: impl FnOnce() -> Ended + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
+    let fatal = fatal.clone();
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let how = match panic::catch_unwind(panic::AssertUnwindSafe(work)) {
+            Ok(Ended::AsAsked) => return,
+            Ok(Ended::TooSoon) => "it ended".to_owned(),
+            Err(panic) => format!("it panicked: {}", message(&*panic)),
+        };
+        give_up(&fatal, format!("a thread of this program has failed: {name}: {how}"));
+    })
 }
 
 /// Says why the program has to end, unless something else has already.
@@ -146,6 +176,23 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(given_up(&fatal).await.contains("first"));
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_panics_or_ends_by_itself_ends_the_program_and_one_that_was_asked_to_end_does_not() {
+        let fatal = Fatal::default();
+        let asked = vital_thread(&fatal, "asked", || Ended::AsAsked).unwrap();
+        asked.join().unwrap();
+        assert_eq!(*fatal.borrow(), None);
+        vital_thread(&fatal, "health", || panic!("no socket")).unwrap();
+        let why = given_up(&fatal).await;
+        assert_eq!(
+            why,
+            "a thread of this program has failed: health: it panicked: no socket"
+        );
+        let fatal = Fatal::default();
+        vital_thread(&fatal, "health", || Ended::TooSoon).unwrap();
+        assert!(given_up(&fatal).await.ends_with("health: it ended"));
     }
 
     #[tokio::test]

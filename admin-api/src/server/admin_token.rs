@@ -52,8 +52,11 @@ impl Role {
     pub fn may(self, method: &Method, path: &str) -> bool {
         match self {
             Self::Admin => true,
-            // The question is a POST, because it carries a client's token, which belongs in no URL.
-            Self::FrontDoor => method == Method::GET || (method == Method::POST && path == "/admin/v1/observer"),
+            // The question about an observer is a POST, because it carries a client's token, which belongs in no URL.
+            Self::FrontDoor => {
+                (method == Method::GET && path == "/admin/v1/node")
+                    || (method == Method::POST && path == "/admin/v1/observer")
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ use process::kubernetes_release::CONNECT_TIMEOUT;
 use process::lease::{Elector, Lost, Timing};
 use process::metrics::Metrics;
 use sfumato_admin_api::program::log;
-use sfumato_admin_api::program::task::{self, Fatal};
+use sfumato_admin_api::program::task;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -111,7 +111,7 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
     let mut registry = metrics.registry();
     let meshes = parts.iter().map(|part| Arc::clone(&part.meshes)).collect();
     registry.register_collector(Box::new(MeshGauges::new(meshes)));
-    let fatal = Fatal::default();
+    let fatal = task::process();
     let serving = process::server::serve(listener, waits, registry).map_err(|source| RunError::Listen {
         address: args.listen,
         source,
@@ -139,18 +139,18 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
             Timing::of(args.lease_duration),
         );
         let standing = elector.standing();
-        let working = task::vital(&fatal, "work of the leader", work.once_leading(standing));
+        let working = task::vital(fatal, "work of the leader", work.once_leading(standing));
         let outcome = tokio::select! {
             outcome = elector.run(stop) => outcome.map_err(RunError::from),
-            why = task::given_up(&fatal) => Err(RunError::Task(why)),
+            why = task::given_up(fatal) => Err(RunError::Task(why)),
         };
         working.abort();
         outcome
     } else {
-        let working = task::vital(&fatal, "work on all clusters", work.run());
+        let working = task::vital(fatal, "work on all clusters", work.run());
         let outcome = tokio::select! {
             () = stop => Ok(()),
-            why = task::given_up(&fatal) => Err(RunError::Task(why)),
+            why = task::given_up(fatal) => Err(RunError::Task(why)),
         };
         working.abort();
         outcome

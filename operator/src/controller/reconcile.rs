@@ -12,7 +12,7 @@ use super::rollout::adjust::adjust;
 use super::rollout::kept_prefix::kept_prefix;
 use super::rollout::last_good::last_good;
 use super::rollout::observe::{give_up_overdue, observe};
-use super::rollout::redis::redis_acts;
+use super::rollout::redis::{leaving, redis_acts};
 use super::stages::apply::{Applied, ApplyError};
 use super::stages::dereference::{DereferenceError, Dereferenced};
 use super::stages::facts::{facts, written};
@@ -125,9 +125,15 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         let applied = context.applier.apply(&wish.id, &prepared, &context.caches).await;
         let redis = owned(&context.caches.stateful_sets, &wish.id, &wish.id.redis());
         let lost = (context.pace.lost_after, now.0);
-        acts.extend(redis_acts(&pods, (&wish.id.redis(), redis.as_deref()), &mesh, lost));
+        let name = wish.id.redis();
+        let is_managed = wish.spec.redis.external.is_none();
+        let reached = is_managed.then_some(&mesh);
+        acts.extend(redis_acts(&pods, (&name, redis.as_deref()), reached, lost));
         held_up = context.actor.carry_out(&acts, &wish, &pods).await;
-        applied
+        Applied {
+            waits: leaving(&pods, &name, is_managed, applied.waits),
+            ..applied
+        }
     };
 
     let facts = Facts {
@@ -143,12 +149,13 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
             &mesh,
         )
     };
+    let is_under_way = facts.progress.is_some();
     let now = status(&facts, &before, Timestamp::now());
     context.status_writer.write(&wish.id, &before, &now).await?;
     match refused {
         Some(error) => Err(error.into()),
         None if again => Ok(Action::requeue(SOON)),
-        None => Ok(look_again(&now, context.pace)),
+        None => Ok(look_again(&now, is_under_way, context.pace)),
     }
 }
 
@@ -210,9 +217,13 @@ async fn leave_as_it_is(
     context: &Context,
 ) -> Result<Action, Error> {
     let id = ClusterId::of(&object.metadata);
-    let kept = context.caches.nodes_of(&id).and_then(|live| last_good(object, &live));
+    let live = context.caches.nodes_of(&id);
+    let kept = live.as_ref().and_then(|live| last_good(object, live));
     if let Some(wish) = &kept {
-        let secret = context.dereferencer.admin_secret(wish, is_busy(before)).await?;
+        let secret = context
+            .dereferencer
+            .admin_secret(wish, live.as_deref(), is_busy(before))
+            .await?;
         context.meshes.look_after(wish, &secret, pods)?;
     }
     let mesh = context.meshes.snapshot(&Key::from(&id));
@@ -227,9 +238,10 @@ async fn leave_as_it_is(
     Ok(Action::requeue(context.pace.believed(false)))
 }
 
-/// Watches tell of every change. A further look is for what no watch can tell, which is what Secrets hold.
-fn look_again(now: &SfuClusterStatus, pace: Pace) -> Action {
-    let pause = pace.believed(is_busy(now));
+/// Watches tell of every change. A further look is for what no watch can tell, which is what Secrets hold, and for what is under
+/// way: that a pod is overdue is no change.
+fn look_again(now: &SfuClusterStatus, is_under_way: bool, pace: Pace) -> Action {
+    let pause = pace.believed(is_under_way || is_busy(now));
     // Counts that were held back are written when they may be.
     let counts = now.streams > 0 || now.nodes.iter().any(|node| node.viewers > 0);
     Action::requeue(if counts { pause.min(COUNTS_EVERY) } else { pause })

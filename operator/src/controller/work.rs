@@ -24,7 +24,6 @@ use kube::api::DynamicObject;
 use kube::runtime::controller::{Action, Config as Concurrency, Error as Failure, applier};
 use parking_lot::Mutex;
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -116,26 +115,38 @@ impl Work {
             scopes.spawn(work(context, part.requests, tasks, told));
         }
         for shown in synced {
-            // An error would mean that the work on a scope has ended, which it does not.
-            let _ = shown.await;
+            // The work on this scope has ended, which is told below.
+            if shown.await.is_err() {
+                break;
+            }
         }
         self.waiting.send_replace(None);
         tracing::info!("all watches have shown what there is");
         kubernetes_release::check(&self.client).await;
-        // They work for ever. One that has panicked takes the others with it: this is what the program lives by.
-        while let Some(ended) = scopes.join_next().await {
+        // They work for ever. One that has ended takes the others with it: this is what the program lives by.
+        if let Some(ended) = scopes.join_next().await {
             pass_on_panic(ended);
         }
     }
 }
 
-/// Works on one scope, for ever.
+/// Works on one scope, for ever: until a watch ends, or the work on what it shows. Without one of them, that would be old for
+/// ever.
 async fn work(
     context: Arc<Context>,
-    mut requests: mpsc::UnboundedReceiver<Key>,
+    requests: mpsc::UnboundedReceiver<Key>,
     mut watches: JoinSet<()>,
     told: oneshot::Sender<()>,
 ) {
+    let ended = tokio::select! {
+        ended = watches.join_next() => ended,
+        () = reconcile_all(context, requests, told) => None,
+    };
+    tracing::error!("a watch of the API server has ended, or the work on what it shows");
+    ended.into_iter().for_each(pass_on_panic);
+}
+
+async fn reconcile_all(context: Arc<Context>, mut requests: mpsc::UnboundedReceiver<Key>, told: oneshot::Sender<()>) {
     // Without the pods, a plan would take every node for gone. kube wakes only one who waits for this.
     context.caches.synced().await;
     let _ = told.send(());
@@ -153,10 +164,6 @@ async fn work(
         Concurrency::default(),
     )
     .for_each(|outcome| {
-        // A watch lasts as long as this. Without one of them, what it shows would be old for ever.
-        while let Some(ended) = watches.try_join_next() {
-            pass_on_panic(ended);
-        }
         if let Err(Failure::ObjectNotFound(gone)) = outcome
             && let Some(namespace) = gone.namespace
         {
@@ -168,9 +175,6 @@ async fn work(
         std::future::ready(())
     })
     .await;
-    drop(watches);
-    // The queue's other end is held by the watches: this is not reached while they run.
-    poll_fn::<(), _>(|_| std::task::Poll::Pending).await;
 }
 
 #[allow(clippy::needless_pass_by_value)] // kube's signature.

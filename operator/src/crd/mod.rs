@@ -173,7 +173,7 @@ pub struct SfuClusterSpec {
     #[schemars(schema_with = "pods::map_schema")]
     pub node_selector: BTreeMap<String, String>,
     /// Taints of hosts that nodes put up with. Without others of these keys, `not-ready` and `unreachable` are tolerated
-    /// for 30 s.
+    /// for 90 s.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "pods::list_of::<Toleration>")]
     pub tolerations: Vec<Toleration>,

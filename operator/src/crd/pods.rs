@@ -21,7 +21,7 @@ pub struct PodOptions {
     #[schemars(schema_with = "map_schema")]
     pub node_selector: BTreeMap<String, String>,
     /// Taints of hosts that these pods put up with. Without others of these keys, `not-ready` and `unreachable` are tolerated
-    /// for 30 s.
+    /// for 90 s.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "brief::<Vec<Toleration>>")]
     pub tolerations: Vec<Toleration>,

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// A client whose node is full should not come back sooner: places become free when sessions end.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
+/// Requests are answered soon.
+const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 /// A viewer of a stream that nobody publishes may ask again after so many seconds.
 const RETRY_NOT_LIVE: u32 = 2;
 
@@ -194,7 +196,7 @@ impl From<Full> for Problem {
     fn from(full: Full) -> Self {
         let (status, title) = match full {
             Full::Share {
-                of: Shared::HalfOpen | Shared::Offers | Shared::EventStreams,
+                of: Shared::HalfOpen | Shared::Offers | Shared::EventStreams | Shared::Requests,
                 ..
             } => (StatusCode::TOO_MANY_REQUESTS, "Too much for one client"),
             Full::EventStreams(_) => (StatusCode::SERVICE_UNAVAILABLE, "Too many event streams"),
@@ -202,6 +204,10 @@ impl From<Full> for Problem {
         };
         let wait = match full {
             Full::Profiles(wait) => wait,
+            Full::Requests(_)
+            | Full::Share {
+                of: Shared::Requests, ..
+            } => RETRY_WHEN_BUSY,
             _ => RETRY_WHEN_FULL,
         };
         let detail = format!("{full}: ask another node, or come back later");

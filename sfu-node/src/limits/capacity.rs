@@ -12,6 +12,9 @@ pub const MAX_OFFERS: u32 = 1_000;
 /// Most streams of events that are read at a time; each holds a connection.
 pub const MAX_EVENT_STREAMS: u32 = 4_096;
 
+/// Most requests with bodies that are read and answered at a time; each may hold a body of 64 KiB.
+pub const MAX_REQUESTS: u32 = 512;
+
 /// Which limit is reached, and how many that are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
@@ -30,6 +33,9 @@ pub enum Full {
     /// Streams of events.
     #[error("{0} event streams of this node are open, as many as may: do without")]
     EventStreams(u32),
+    /// Requests with bodies.
+    #[error("the node answers {0} requests, as many as it may at a time")]
+    Requests(u32),
     /// Routers for the payload types of players, each with somebody who is about to connect; one may be free after so long.
     #[error(
         "all routers for payload types other than the usual ones are in use, and players are connecting on some of them"
@@ -59,6 +65,8 @@ pub enum Shared {
     Offers,
     /// Streams of events.
     EventStreams,
+    /// Requests with bodies.
+    Requests,
 }
 
 impl std::fmt::Display for Shared {
@@ -68,6 +76,7 @@ impl std::fmt::Display for Shared {
             Self::HalfOpen => "sessions that wait for their clients to connect (--max-half-open)",
             Self::Offers => "offers that wait for an answer",
             Self::EventStreams => "event streams",
+            Self::Requests => "requests that are being answered",
         })
     }
 }
@@ -78,6 +87,7 @@ pub struct Room {
     half_open: Places<Holder>,
     offers: Places<Holder>,
     event_streams: Places<Holder>,
+    requests: Places<Holder>,
     viewers: u32,
 }
 
@@ -105,6 +115,7 @@ impl Room {
             half_open: places(half_open, Part::Tenth),
             offers: places(MAX_OFFERS, Part::Tenth),
             event_streams: places(MAX_EVENT_STREAMS, Part::Tenth),
+            requests: places(MAX_REQUESTS, Part::Tenth),
             viewers,
         }
     }
@@ -127,6 +138,11 @@ impl Room {
     /// A place for one more stream of events.
     pub fn event_stream(&self, holder: &[Holder]) -> Result<Place<Holder>, Full> {
         take(&self.event_streams, holder, Full::EventStreams, Shared::EventStreams)
+    }
+
+    /// A place for one more request with a body, from before that is read to the answer.
+    pub fn request(&self, holder: &[Holder]) -> Result<Place<Holder>, Full> {
+        take(&self.requests, holder, Full::Requests, Shared::Requests)
     }
 
     /// Whether one more viewer of a stream fits.

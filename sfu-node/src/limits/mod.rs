@@ -3,22 +3,26 @@
 pub mod bitrate;
 mod capacity;
 mod holder;
+pub mod media_tcp;
 mod options;
 pub mod parsing;
 mod rate;
 
-pub use capacity::{Full, MAX_EVENT_STREAMS, SessionPlace, Shared};
+pub use capacity::{Full, MAX_EVENT_STREAMS, MAX_REQUESTS, SessionPlace, Shared};
 pub use holder::{Holder, Subject};
 pub use options::LimitOptions;
 
 use axum::http::{HeaderMap, Method};
 use capacity::Room;
 use governor::clock::DefaultClock;
+use media_tcp::{MAX_STRANGERS, Strangers};
+use parking_lot::Mutex;
 use rate::RequestRate;
 use sfumato_admin_api::server::client_address::{ClientKey, Networks, holder};
 use sfumato_admin_api::server::places::Place;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
 /// A client sends more requests than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +41,12 @@ pub struct Limits {
     proxies: Networks,
     exempt: Networks,
     rate: RequestRate,
+    /// TCP connections to the media ports over which no session plays.
+    pub strangers: Mutex<Strangers>,
+    /// How many of them were ended.
+    pub strangers_ended: AtomicU64,
+    /// When the log told of that last.
+    pub strangers_told: Mutex<Option<Instant>>,
 }
 
 /// The address that a client's request came from, as far as trusted proxies and front doors say.
@@ -56,6 +66,9 @@ impl Limits {
             proxies: options.trusted_proxy.clone(),
             exempt: options.trusted_address.clone(),
             rate: RequestRate::new(options.max_request_rate, DefaultClock::default()),
+            strangers: Mutex::new(Strangers::new(MAX_STRANGERS, options.trusted_address.clone())),
+            strangers_ended: AtomicU64::new(0),
+            strangers_told: Mutex::default(),
         }
     }
 
@@ -72,6 +85,13 @@ impl Limits {
     /// A place for one more stream of events to this client.
     pub fn event_stream(&self, holder: &[Holder]) -> Result<Place<Holder>, Full> {
         self.room.event_stream(holder)
+    }
+
+    /// A place for one more request of this client, where it has a body: reading that takes memory, and its work takes turns.
+    pub fn answering(&self, method: &Method, client: ClientAddress) -> Result<Option<Place<Holder>>, Full> {
+        let with_body = matches!(*method, Method::POST | Method::PATCH);
+        let place = || self.room.request(&self.holder(Some(client), None));
+        with_body.then(place).transpose()
     }
 
     /// Whether a stream with so many viewers on this node may have one more.

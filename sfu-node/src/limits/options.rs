@@ -24,8 +24,8 @@ pub struct LimitOptions {
     #[arg(long, env = "SFUMATO_MAX_REQUEST_RATE", value_name = "N", default_value_t = 200, value_parser = whole_number::<u32>(1..=100_000, 200))]
     pub max_request_rate: u32,
     /// Most connections of the WHIP and WHEP listeners together. Above half of them, one client address (IPv6: one /64) has at most a
-    /// tenth. Each event stream that a front door passes on is one [default: 4096, or twice --max-sessions and 256 more]
-    #[arg(long, env = "SFUMATO_MAX_CONNECTIONS", value_name = "N", value_parser = whole_number::<u32>(16..=1_000_000, 4096))]
+    /// tenth. Each event stream that a front door passes on is one [default: 12448, or twice of --max-sessions and 4096 together, and 256]
+    #[arg(long, env = "SFUMATO_MAX_CONNECTIONS", value_name = "N", value_parser = whole_number::<u32>(16..=1_000_000, 12_448))]
     pub max_connections: Option<u32>,
     /// Proxies whose X-Forwarded-For is trusted: addresses or networks, comma separated; 127.0.0.0/8,::1 for one on this
     /// machine. Front doors of this cluster are known by the admin token [none: `-`]

@@ -9,8 +9,9 @@ use tokio::sync::{Semaphore, TryAcquireError};
 /// Longest wait for a description to be parsed, the wait for a place included. The worst description takes a few
 /// milliseconds.
 pub const PARSE_DEADLINE: Duration = Duration::from_secs(2);
-/// Most descriptions that are parsed or wait for it at a time; each may hold a body of 64 KiB.
-pub const MAX_PARSING: usize = 256;
+/// Most descriptions that are parsed or wait for it at a time: as many as there may be requests, of which each client has its
+/// share. So only work that goes on without anybody to wait for it can make them too few.
+pub const MAX_PARSING: usize = super::MAX_REQUESTS as usize;
 
 /// Why a description was not parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -7,6 +7,7 @@ pub mod libraries;
 pub mod pipe;
 pub mod profiles;
 pub mod rtp;
+pub mod tcp_connections;
 mod thread_load;
 pub mod uses;
 pub mod worker;

@@ -23,6 +23,8 @@ pub const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// Most attempts to write one claim, where the value that it may replace is another one each time: no more than
 /// [`REDIS_DEADLINE`] each.
 const WRITE_ATTEMPTS: usize = 4;
+/// Longest value that is taken for a claim, in bytes. What is written here has a few hundred.
+const MAX_CLAIM: usize = 4_096;
 /// Longest part of a value that is no claim which goes into the log, in bytes.
 const MAX_LOGGED: usize = 200;
 
@@ -103,22 +105,25 @@ const AWAY: u8 = 2;
 
 /// Writes a claim unless something stands there other than itself or the one value that it may replace. Which value that
 /// may be is decided by the caller, so what is replaced is exactly what was judged.
-/// One key; ARGV: claim JSON, TTL in ms, the value that may be replaced. Answers nil when written, else what stands.
+/// One key; ARGV: claim JSON, TTL in ms, the value that may be replaced, the longest that can be a claim. Answers nil when
+/// written, else what stands; an empty text for what can be no claim.
 const WRITE: &str = r"
 local there = redis.pcall('GET', KEYS[1])
 if type(there) == 'table' then
-  -- A key of another type is as little a claim as an empty text; SET replaces it all the same. Any other error is Redis's own.
+  -- A key of another type, and a text of up to 512 MB, are as little a claim as an empty text; SET replaces it all the same. Any other error is Redis's own.
   if not string.find(there.err or '', 'WRONGTYPE', 1, true) then return there end
+  there = ''
+elseif there and #there > tonumber(ARGV[4]) then
   there = ''
 end
 if there and there ~= ARGV[1] and there ~= ARGV[3] then return there end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return nil";
 
-/// Deletes the key if the claim is ours. One key; ARGV: publication.
+/// Deletes the key if the claim is ours. One key; ARGV: publication, the longest that can be a claim.
 const RELEASE: &str = r"
 local there = redis.pcall('GET', KEYS[1])
-if type(there) == 'string' then
+if type(there) == 'string' and #there <= tonumber(ARGV[2]) then
   local ok, claim = pcall(cjson.decode, there)
   if ok and type(claim) == 'table' and claim.publication == ARGV[1] then redis.call('DEL', KEYS[1]) end
 end
@@ -252,7 +257,7 @@ impl Claims {
         let mut unreadable = None;
         for _ in 0..WRITE_ATTEMPTS {
             let mut call = script.prepare_invoke();
-            call.key(&key).arg(&json).arg(CLAIM_TTL_MS).arg(&seen);
+            call.key(&key).arg(&json).arg(CLAIM_TTL_MS).arg(&seen).arg(MAX_CLAIM);
             let answer = self
                 .ask(what, async move |mut c| {
                     call.invoke_async::<Option<Vec<u8>>>(&mut c).await
@@ -317,7 +322,7 @@ impl Claims {
     pub async fn release(&self, stream: &StreamName, publication: &PublicationId) {
         let script = redis::Script::new(RELEASE);
         let mut call = script.prepare_invoke();
-        call.key(self.key(stream)).arg(publication.as_str());
+        call.key(self.key(stream)).arg(publication.as_str()).arg(MAX_CLAIM);
         self.ask("releasing a name", async move |mut c| {
             call.invoke_async::<Option<String>>(&mut c).await
         })
@@ -328,10 +333,15 @@ impl Claims {
     pub async fn watch(&self, me: &Peer) -> Memory {
         let (key, value) = (format!("{}node:{}", self.prefix, me.name), me.incarnation.to_string());
         let written = value.clone();
+        let longest = isize::try_from(value.len()).unwrap_or(isize::MAX);
         let before = self
             .try_asking("watching", async move |mut c| {
                 let mut both = redis::pipe();
-                both.atomic().get(&key).pset_ex(&key, written, CLAIM_TTL_MS).ignore();
+                // No more than what was written could have: something else may stand there, of up to 512 MB.
+                both.atomic()
+                    .getrange(&key, 0, longest)
+                    .pset_ex(&key, written, CLAIM_TTL_MS)
+                    .ignore();
                 let (before,): (Option<String>,) = both.query_async(&mut c).await?;
                 Ok(before)
             })

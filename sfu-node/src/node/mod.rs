@@ -19,6 +19,7 @@ mod report;
 mod session_life;
 mod session_reports;
 mod state;
+mod strangers;
 mod tasks;
 
 pub use emptying::DrainRefused;

@@ -6,6 +6,7 @@ use super::fanout::RENEW_EVERY;
 use super::inbox::{Inbox, TransportNews};
 use super::keep_names::RTP_SAMPLE_EVERY;
 use super::layer_rounds;
+use super::strangers;
 use crate::media::deadline::within;
 use crate::sessions::end_reason::EndReason;
 use mediasoup::prelude::*;
@@ -65,6 +66,11 @@ pub fn start(node: &Arc<Node>, inbox: Inbox) {
         });
         match told.await {}
     });
+    if node.options.media_tcp {
+        let look = async |node: &Arc<Node>| node.end_strangers(Instant::now()).await;
+        let looking = every(strangers::LOOK_EVERY, Arc::clone(node), look);
+        task::vital(fatal, "strangers at the media ports", looking);
+    }
     if node.names.claims.configured() {
         task::vital(fatal, "refreshing names in Redis", Arc::clone(node).keep_claims());
     }

@@ -22,7 +22,7 @@ pub enum Refused {
     HalfOpen,
     /// `--max-viewers-per-stream`.
     Viewers,
-    /// Offers that wait, streams of events, or profile routers.
+    /// Offers that wait, streams of events, requests under way, or profile routers.
     Other,
     /// One client has its share.
     Share,
@@ -42,7 +42,7 @@ impl From<&Full> for Refused {
             Full::Sessions(_) => Self::Sessions,
             Full::HalfOpen(_) => Self::HalfOpen,
             Full::Viewers(_) => Self::Viewers,
-            Full::Offers(_) | Full::EventStreams(_) | Full::Profiles(_) => Self::Other,
+            Full::Offers(_) | Full::EventStreams(_) | Full::Requests(_) | Full::Profiles(_) => Self::Other,
             Full::Share { .. } => Self::Share,
         }
     }

@@ -44,6 +44,8 @@ async fn the_front_doors_token_sees_the_node_and_changes_nothing() {
         (Method::DELETE, "/admin/v1/drain?reason=manual"),
         (Method::DELETE, "/admin/v1/sessions/0123456789ab"),
         (Method::POST, "/admin/v1/links/close"),
+        (Method::GET, "/admin/v1/sessions"),
+        (Method::GET, "/admin/v1/publications"),
     ] {
         let (status, problem) = ask(&app, "door", method.clone(), path, drain.clone()).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{method} {path}: {problem}");

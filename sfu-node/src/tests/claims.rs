@@ -259,6 +259,8 @@ async fn what_stands_in_redis_and_is_no_claim_holds_no_name() {
     values.extend(["", "no claim", "5", "null", "true", "[]", "{}"].map(|text| text.as_bytes().to_vec()));
     values.extend(["\"7\"", "null", "{}", "-1", "1.5", &over, "18446744073709551615"].map(whole));
     values.push(br#"{"publication":"b","node":"No Node","incarnation":"0.b","generation":7}"#.to_vec());
+    // A claim in all but its length.
+    values.push([whole("7"), vec![b' '; 5_000]].concat());
     let ours = claim("ours", 1);
     assert_eq!(Claims::new((Some(&redis.url()), None), "test").unwrap().corrupt(), 0);
     for value in &values {

@@ -82,6 +82,17 @@ impl Site {
 
     /// POSTs an offer as a front door passes on what a client at this address sends.
     pub async fn post_from(&self, address: &str, path: &str, offer: &str, more: &[(&str, &str)]) -> Reply {
+        self.post_body_from(address, path, offer.to_owned(), more).await
+    }
+
+    /// The same with any body.
+    pub async fn post_body_from(
+        &self,
+        address: &str,
+        path: &str,
+        body: impl Into<Body>,
+        more: &[(&str, &str)],
+    ) -> Reply {
         let mut signed = HeaderMap::from_iter([(forwarded::FORWARDED_FOR, address.parse().unwrap())]);
         forwarded::sign(&mut signed, ADMIN_TOKEN);
         let proof = signed[forwarded::PROOF].to_str().unwrap();
@@ -92,7 +103,7 @@ impl Site {
             ("sfumato-forwarded-proof", proof),
         ];
         headers.extend_from_slice(more);
-        self.ask(Method::POST, path, &headers, offer.to_owned()).await
+        self.ask(Method::POST, path, &headers, body).await
     }
 
     /// Opens a session with a captured offer.

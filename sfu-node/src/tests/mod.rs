@@ -16,6 +16,7 @@ mod fuzz_descriptions;
 mod hostile;
 mod limits;
 mod links;
+mod media_tcp;
 mod metrics;
 mod names;
 mod offers;

@@ -2,7 +2,11 @@
 
 use super::clients::{Reply, Site};
 use super::offers::captured;
+use crate::limits::MAX_REQUESTS;
+use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use sfumato_admin_api::types::Problem;
 
 const ATTACKER: &str = "198.51.100.1";
@@ -140,4 +144,35 @@ async fn places_of_sessions_that_end_are_free_again() {
         let ended = site.ask(Method::DELETE, session, &[], "").await;
         assert_eq!(ended.status, StatusCode::OK);
     }
+}
+
+/// A body of which the first bytes come, and no more.
+fn half_sent() -> Body {
+    let first = futures::stream::once(async { Ok::<_, std::convert::Infallible>("v=0\r\n") });
+    Body::from_stream(first.chain(futures::stream::pending()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_one_address_holds_requests_by_bodies_that_do_not_end_others_are_answered() {
+    let site = Site::start(&["--max-request-rate=10000"]).await;
+    let slow = || site.post_body_from(ATTACKER, "/whip/slow", half_sent(), &[]);
+    let mut held: FuturesUnordered<_> = (0..MAX_REQUESTS).map(|_| slow()).collect();
+    // Those beyond its part are refused at once; the others wait for their bodies.
+    let refused = held.next().await.unwrap();
+    refused_for_its_share(
+        &refused,
+        StatusCode::TOO_MANY_REQUESTS,
+        "requests that are being answered",
+    );
+    let published = site.post_from(GOOD, "/whip/good", captured("chromium-whip"), &[]).await;
+    assert_eq!(published.status, StatusCode::CREATED, "{}", published.body);
+    let late = loop {
+        let reply = held.next().await.unwrap();
+        if reply.status != StatusCode::TOO_MANY_REQUESTS {
+            break reply;
+        }
+    };
+    assert_eq!(late.status, StatusCode::REQUEST_TIMEOUT, "{}", late.body);
+    let half = usize::try_from(MAX_REQUESTS / 2).unwrap();
+    assert_eq!(held.len() + 1, half, "so many were held");
 }

@@ -15,8 +15,9 @@ from .machines import Machine
 from .network import port_of
 from .waiting import eventually
 
-# After a fault is undone: until the node is Ready again.
-READY_DEADLINE = 60
+# After a fault is undone: until the node is Ready again. A kubelet that could not reach the API server for a while lists its own Node again after a
+# back-off of up to 60 s, and does not say before that it is Ready.
+READY_DEADLINE = 90
 API_DEADLINE = 60
 # After a host's processes have ended, until the kernel has dropped what they held.
 CABLE_GONE = 20

@@ -2,10 +2,14 @@
 
 import pytest
 
+from . import traces
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
     if report.when == "call":
         item.failed = report.failed
+    if report.failed:
+        traces.keep(item, report)
     return report

@@ -74,9 +74,8 @@ class Proxy(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         node = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_DEADLINE)
         try:
-            # So that a new lie is told soon, and not only with the next news.
-            path = re.sub(r"\bwait=\w+", "wait=1s", self.path)
-            node.request(self.command, path, body, dict(self.headers))
+            path, headers = self.asked()
+            node.request(self.command, path, body, headers)
             answer = node.getresponse()
             said = self.change(answer.status, answer.read())
             self.send_response(answer.status)
@@ -91,7 +90,12 @@ class Proxy(BaseHTTPRequestHandler):
         finally:
             node.close()
 
-    do_GET = do_PUT = do_POST = do_DELETE = pass_on
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = pass_on
+
+    def asked(self) -> tuple[str, dict[str, str]]:
+        """Path and headers of what the real node is asked."""
+        # So that a new lie is told soon, and not only with the next news.
+        return re.sub(r"\bwait=\w+", "wait=1s", self.path), dict(self.headers)
 
     def change(self, status: int, truth: bytes) -> bytes:
         what = urlsplit(self.path).path.rpartition("/")[2]

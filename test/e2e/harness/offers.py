@@ -52,3 +52,8 @@ def offer(*, direction: str, video: str | None = "VP8", audio: str | None = "opu
         if direction == "sendonly":
             lines += [f"a=msid:e2e {kind}", f"a=ssrc:{1000 + mid} cname:e2e"]
     return "\r\n".join(lines) + "\r\n"
+
+
+def with_vp8_as(number: int, sdp: str) -> str:
+    """An offer of `offer` with this payload type for VP8."""
+    return sdp.replace(" 96", f" {number}").replace(":96 ", f":{number} ")

@@ -8,6 +8,7 @@ mod heartbeat;
 
 pub use heartbeat::{Heartbeat, LIVENESS_LIMIT, livez};
 
+use crate::program::task::{self, Ended};
 use crate::server::descriptors::reserve::Reserve;
 use crate::server::serving::{Bounds, Deadlines, Hosts, MakeRoom, Plain, Serving, serve};
 use axum::Router;
@@ -46,13 +47,13 @@ pub fn start(listener: TcpListener, app: Router) -> io::Result<HealthThread> {
     let reserve = Reserve::filled();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, dropped) = oneshot::channel::<()>();
-    std::thread::Builder::new().name("health".to_owned()).spawn(move || {
+    task::vital_thread(task::process(), "health", move || {
         runtime.block_on(async move {
             let listener = match TcpListener::from_std(listener) {
                 Ok(listener) => listener,
                 Err(error) => {
                     tracing::error!(%address, %error, "the health listener cannot be served");
-                    return;
+                    return Ended::TooSoon;
                 }
             };
             let mut serving = Serving::new("health", BOUNDS);
@@ -64,10 +65,10 @@ pub fn start(listener: TcpListener, app: Router) -> io::Result<HealthThread> {
                 let _ = dropped.await;
             };
             tokio::select! {
-                () = serve(listener, Plain, app, serving, async { std::future::pending().await }) => {}
-                () = stop => {}
+                () = serve(listener, Plain, app, serving, async { std::future::pending().await }) => Ended::TooSoon,
+                () = stop => Ended::AsAsked,
             }
-        });
+        })
     })?;
     Ok(HealthThread {
         _ends_when_dropped: sender,

@@ -17,9 +17,10 @@ mod wish;
 pub use budget::web as web_budget;
 pub use labels::{Component, INSTANCE, MANAGED_BY, MANAGER, has_labels_of, labels, selector, selector_text};
 pub use network_policies::{Ports, widen};
-pub use nodes::workers;
+pub use nodes::{REDIS_PASSWORD_VARIABLE, workers};
+pub use pods::AT_ONCE;
 pub use ports::ADMIN_PORT;
-pub use redis::{CLAIMS_GO, Redis, RedisWorkload, set_of_the_release_before};
+pub use redis::{CLAIMS_GO, CLAIMS_STAY, Redis, RedisWorkload, set_of_the_release_before};
 pub use wish::{ClusterId, Settings, Wish};
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};

@@ -4,7 +4,7 @@ use super::access;
 use super::labels::{Component, labels, selector};
 use super::pods::{self, env, env_field, env_secret, http_probe, mount, secret_volume};
 use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, SECURE_CLIENT_PORT};
-use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
+use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN, REDIS_PASSWORD, REDIS_PASSWORD_ENCODED, TLS_CERT, TLS_KEY, TOKEN};
 use super::wish::{Settings, Wish};
 use crate::cluster::node_arguments::{self, Place, arguments};
 use crate::crd::SfuClusterSpec;
@@ -18,6 +18,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// Container of the media node in its pod.
 const NODE_CONTAINER: &str = "sfu-node";
+/// Variable with the password of Redis, which Kubernetes puts into the URL.
+pub const REDIS_PASSWORD_VARIABLE: &str = "SFUMATO_REDIS_PASSWORD";
 /// What a pod may take beyond the drain's deadline to end, in seconds.
 const END_SECONDS: u64 = 15;
 /// Most workers of a node.
@@ -41,7 +43,7 @@ pub fn stateful_set(wish: &Wish, settings: &Settings) -> StatefulSet {
             replicas: Some(wish.spec.replicas),
             service_name: Some(wish.id.nodes_service()),
             selector: selector(&wish.id.name, Component::Node),
-            pod_management_policy: Some("Parallel".to_owned()),
+            pod_management_policy: Some(pods::AT_ONCE.to_owned()),
             update_strategy: Some(StatefulSetUpdateStrategy {
                 type_: Some("OnDelete".to_owned()),
                 ..StatefulSetUpdateStrategy::default()
@@ -160,10 +162,11 @@ fn environment(wish: &Wish) -> Vec<EnvVar> {
             let file = format!("{}/{REDIS_PASSWORD}", pods::ADMIN_DIR);
             all.push(env("SFUMATO_REDIS_PASSWORD_FILE", file));
             // For a node of the release before, which does not know that file.
-            all.push(env_secret("SFUMATO_REDIS_PASSWORD", wish.id.secret(), REDIS_PASSWORD));
+            let encoded = env_secret(REDIS_PASSWORD_VARIABLE, wish.id.secret(), REDIS_PASSWORD_ENCODED);
+            all.push(encoded);
             // Kubernetes puts the variable before it in.
             let (host, namespace) = (wish.id.redis(), &wish.id.namespace);
-            let url = format!("redis://:$(SFUMATO_REDIS_PASSWORD)@{host}.{namespace}.svc:{REDIS_PORT}");
+            let url = format!("redis://:$({REDIS_PASSWORD_VARIABLE})@{host}.{namespace}.svc:{REDIS_PORT}");
             all.push(env("SFUMATO_REDIS_URL", url));
         }
     }

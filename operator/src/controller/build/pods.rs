@@ -19,10 +19,13 @@ pub const USER: i64 = 65_532;
 pub const REDIS_USER: i64 = 999;
 /// Where the admin Secret's files are mounted.
 pub const ADMIN_DIR: &str = "/etc/sfumato/admin";
+/// Policy of StatefulSets whose pods do not wait for each other. Cannot be changed later.
+pub const AT_ONCE: &str = "Parallel";
 /// Label of the hosts that can run our images.
 const OS: (&str, &str) = ("kubernetes.io/os", "linux");
-/// How long a pod stays on a host that is lost, in seconds.
-const LOST_HOST_SECONDS: i64 = 30;
+/// How long a pod stays on a host that is lost, in seconds. After an absence of the API server a host that is well may be called lost
+/// until its kubelet lists its own Node again: its back-off is up to 60 s (client-go, `tools/cache/reflector.go`), and its status is due every 10 s.
+const LOST_HOST_SECONDS: i64 = 90;
 /// Readable by the group that the pod's `fsGroup` names, and by nobody else.
 const SECRET_MODE: i32 = 0o440;
 

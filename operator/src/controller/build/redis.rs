@@ -26,6 +26,8 @@ const DATA_DIR: &str = "/data";
 const GRACE_SECONDS: i64 = 10;
 /// What becomes of a volume that nobody needs any more.
 pub const CLAIMS_GO: &str = "Delete";
+/// The same where it is kept.
+pub const CLAIMS_STAY: &str = "Retain";
 /// Label of the pods without storage: the selector of a StatefulSet of the release before must not be that of a Deployment.
 const IN_MEMORY: (&str, &str) = ("sfumato.dev/redis", "memory");
 
@@ -139,6 +141,9 @@ fn set(wish: &Wish, template: PodTemplateSpec, claim: Option<PersistentVolumeCla
             replicas: Some(1),
             service_name: Some(wish.id.redis()),
             selector: selector(&wish.id.name, Component::Redis),
+            // There is one pod. But of one that runs and is not ready, the controller of an ordered StatefulSet does not have
+            // the volume go with it.
+            pod_management_policy: Some(pods::AT_ONCE.to_owned()),
             template,
             volume_claim_templates: claim.map(|claim| vec![claim]),
             persistent_volume_claim_retention_policy: policy,

@@ -14,5 +14,7 @@ pub const TLS_KEY: &str = "tls.key";
 pub const PKI: &str = "pki.json";
 /// Password of managed Redis.
 pub const REDIS_PASSWORD: &str = "redis-password";
+/// The same as it stands in a URL, percent-encoded: Kubernetes puts it into the one that media nodes of the release before read.
+pub const REDIS_PASSWORD_ENCODED: &str = "redis-password-encoded";
 /// Configuration of managed Redis.
 pub const REDIS_CONF: &str = "redis.conf";

@@ -9,7 +9,8 @@ use crate::controller::build::{
 use crate::controller::secret::Data;
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::owned_fields::scaled_by;
-use crate::controller::watch::seen::{Deployment, Pod, is_node, owned};
+use crate::controller::watch::seen::{self, Deployment, Pod, is_node, owned};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use std::sync::Arc;
 
 /// What is to be applied.
@@ -110,6 +111,11 @@ fn keep_redis(redis: &mut Redis, wish: &Wish, caches: &Caches, secret: &Data) ->
         // An upgrade of the operator replaces no pod: it stays what it is until the manifest says something else of it.
         redis.workload = RedisWorkload::StatefulSet(set_of_the_release_before(wish, template));
     }
+    if let (RedisWorkload::StatefulSet(built), Some(live)) = (&mut redis.workload, &set)
+        && kept_template(&live.metadata, kind).is_some()
+    {
+        keep_order(built, live);
+    }
     let live = deployment.as_ref().map(|live| &live.metadata);
     let live = live.or(set.as_ref().map(|live| &live.metadata));
     let (metadata, template) = redis.workload.parts_mut();
@@ -117,6 +123,14 @@ fn keep_redis(redis: &mut Redis, wish: &Wish, caches: &Caches, secret: &Data) ->
     let image = keep(metadata, template, live, kind);
     password::follow(metadata, template, live, secret);
     image
+}
+
+/// An upgrade of the operator makes no StatefulSet anew either: those of the release before are ordered until their manifest
+/// changes.
+fn keep_order(built: &mut StatefulSet, live: &seen::StatefulSet) {
+    if let (Some(spec), Some(live)) = (&mut built.spec, &live.spec.pod_management_policy) {
+        spec.pod_management_policy = Some(live.clone());
+    }
 }
 
 #[cfg(test)]

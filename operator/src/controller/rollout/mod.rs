@@ -7,6 +7,6 @@ pub mod adjust;
 pub mod kept_prefix;
 pub mod last_good;
 pub mod observe;
-mod password;
+pub mod password;
 pub mod redis;
 pub mod upgrade;

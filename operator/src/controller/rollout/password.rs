@@ -4,10 +4,15 @@
 //! The workload says with which password it was made, and the pod says so only if that is another: else an upgrade of the
 //! operator would replace every Redis.
 
-use crate::controller::build::secret_keys::REDIS_CONF;
+use super::upgrade::given_template;
+use crate::controller::build::REDIS_PASSWORD_VARIABLE;
+use crate::controller::build::secret_keys::{REDIS_CONF, REDIS_PASSWORD};
 use crate::controller::secret::Data;
+use crate::controller::secret::redis_password::NodesRead;
+use crate::controller::watch::seen::StatefulSet;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::core::ObjectMeta;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Annotation of Redis' workload: fingerprint of the password that it was made with.
@@ -39,6 +44,19 @@ pub fn follow(metadata: &mut ObjectMeta, template: &mut PodTemplateSpec, live: O
     annotations.insert(MADE_WITH.to_owned(), made_with);
 }
 
+/// How the nodes of a StatefulSet read the password, by the template that they were given.
+#[must_use]
+pub fn nodes_read(live: Option<&StatefulSet>) -> NodesRead {
+    let given = live.and_then(|live| given_template(&live.metadata)).unwrap_or_default();
+    let variables = given.pointer("/spec/containers/0/env").and_then(Value::as_array);
+    let is_password = |variable: &&Value| variable["name"] == REDIS_PASSWORD_VARIABLE;
+    let password = variables.into_iter().flatten().find(is_password);
+    match password {
+        Some(variable) if variable["valueFrom"]["secretKeyRef"]["key"] == REDIS_PASSWORD => NodesRead::Url,
+        _ => NodesRead::File,
+    }
+}
+
 fn fingerprint(text: &[u8]) -> String {
     let digest = Sha256::digest(text);
     digest
@@ -53,6 +71,7 @@ fn fingerprint(text: &[u8]) -> String {
 mod tests {
     use super::*;
     use k8s_openapi::ByteString;
+    use serde_json::json;
 
     /// What becomes of a workload, and what its pod says.
     fn followed(live: Option<&ObjectMeta>, password: &str) -> (ObjectMeta, Option<String>) {
@@ -73,6 +92,20 @@ mod tests {
         assert_eq!(followed(Some(&changed), "b").1, pod, "once");
         assert_ne!(followed(Some(&changed), "c").1, pod);
         assert_eq!(followed(Some(&changed), "a"), (made, None), "what it was made with");
+    }
+
+    #[test]
+    fn nodes_of_the_release_before_read_the_password_in_a_url() {
+        let given = |key: &str| {
+            let variable = json!({ "name": "SFUMATO_REDIS_PASSWORD", "valueFrom": { "secretKeyRef": { "key": key } } });
+            let template = json!({ "spec": { "containers": [{ "env": [{ "name": "A" }, variable] }] } });
+            let annotations = json!({ "sfumato.dev/template": template.to_string() });
+            serde_json::from_value::<StatefulSet>(json!({ "metadata": { "annotations": annotations } })).unwrap()
+        };
+        assert_eq!(nodes_read(Some(&given("redis-password"))), NodesRead::Url);
+        assert_eq!(nodes_read(Some(&given("redis-password-encoded"))), NodesRead::File);
+        assert_eq!(nodes_read(Some(&StatefulSet::default())), NodesRead::File);
+        assert_eq!(nodes_read(None), NodesRead::File);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Pods of managed Redis that do not get away by themselves. Pure.
 //!
-//! A StatefulSet waits for a pod that does not run, also where its template has been put right since, and for one whose host is
-//! lost. Nothing in Redis has to be kept, so neither is worth waiting for.
+//! An ordered StatefulSet, as the release before made it, waits for a pod that does not run, also where its template has been put
+//! right since; so does any where the feature `MaxUnavailableStatefulSet` is on. And every StatefulSet waits for a pod whose host
+//! is lost. Nothing in Redis has to be kept, so neither is worth waiting for.
 
 use super::observe::{REVISION, overdue};
+use crate::cluster::remark::Remark;
 use crate::cluster::rollout::Act;
 use crate::controller::build::Component;
 use crate::controller::watch::members::is_controlled;
@@ -14,19 +16,23 @@ use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Reason of a change under way that takes Redis away for a moment.
+pub const REPLACED: &str = "RedisReplaced";
+
 /// What is to be done about the pods of Redis, whose workloads have this name. `set` is its StatefulSet, if there is one of
-/// this cluster; a pod whose deletion is overdue by `lost_after` is taken for lost with its host.
+/// this cluster, and `mesh` the nodes that use this Redis: none, where another one is named. A pod whose deletion is overdue by
+/// `lost_after` is taken for lost with its host.
 #[must_use]
 pub fn redis_acts(
     pods: &[Arc<Pod>],
     (name, set): (&str, Option<&StatefulSet>),
-    mesh: &MeshSnapshot,
+    mesh: Option<&MeshSnapshot>,
     (lost_after, now): (Duration, Timestamp),
 ) -> Vec<Act> {
-    let is_redis = |pod: &&Arc<Pod>| is_of(pod, Component::Redis) && is_controlled(pod, name);
-    let redis = || pods.iter().filter(is_redis);
+    let redis = || of_redis(pods, name);
     let another_runs = redis().any(|pod| is_ready(pod));
-    let mut reports = mesh.members.iter().filter_map(MemberSnapshot::current);
+    let members = mesh.into_iter().flat_map(|mesh| &mesh.members);
+    let mut reports = members.filter_map(MemberSnapshot::current);
     // Somebody may still hold its claims in one that goes on without its kubelet, unless there is a successor.
     let is_needed = reports.any(|report| report.redis) && !another_runs;
     let act = |pod: &Arc<Pod>| -> Option<Act> {
@@ -39,6 +45,32 @@ pub fn redis_acts(
         stuck.then_some(Act::Replace { node, id })
     };
     redis().filter_map(act).collect()
+}
+
+/// What is told of Redis that gives way to another one: `waits` says what for, and this which pods are still to go. Where Redis
+/// is not managed any more, nothing waits for them, but people do.
+#[must_use]
+pub fn leaving(pods: &[Arc<Pod>], name: &str, is_managed: bool, waits: Option<Remark>) -> Option<Remark> {
+    let going = of_redis(pods, name).filter(|pod| pod.metadata.deletion_timestamp.is_some());
+    let names: Vec<String> = going.map(|pod| pod.name_any()).collect();
+    let told = match waits {
+        Some(remark) if remark.reason == REPLACED => remark.message,
+        None if !is_managed => format!("{name} gives way to the Redis of spec.redis.external"),
+        other => return other,
+    };
+    match names.as_slice() {
+        [] if !is_managed => None,
+        [] => Some(Remark::new(REPLACED, told)),
+        names => {
+            let message = format!("{told}; waiting for the end of {}", names.join(", "));
+            Some(Remark::new(REPLACED, message))
+        }
+    }
+}
+
+fn of_redis<'a>(pods: &'a [Arc<Pod>], name: &'a str) -> impl Iterator<Item = &'a Arc<Pod>> {
+    let is_redis = move |pod: &&Arc<Pod>| is_of(pod, Component::Redis) && is_controlled(pod, name);
+    pods.iter().filter(is_redis)
 }
 
 /// Whether a StatefulSet has another template by now than this pod of it was made from.
@@ -118,7 +150,7 @@ mod tests {
         let acts = redis_acts(
             &[Arc::clone(pod)],
             ("live-redis", Some(set)),
-            &mesh(false),
+            Some(&mesh(false)),
             (Duration::from_secs(30), Timestamp::UNIX_EPOCH),
         );
         let (node, id) = (pod.name_any(), pod.uid().unwrap());
@@ -144,11 +176,11 @@ mod tests {
     fn a_pod_of_a_lost_host_is_removed_unless_a_node_reaches_it() {
         let lost = pod("live-redis-0", "old", false, true);
         let at = |seconds| GRACE_ENDED.parse::<Timestamp>().unwrap() + Duration::from_secs(seconds);
-        let removed = |pods: &[Arc<Pod>], reached, now| {
+        let removed_of = |pods: &[Arc<Pod>], mesh: Option<MeshSnapshot>, now| {
             let acts = redis_acts(
                 pods,
                 ("live-redis", None),
-                &mesh(reached),
+                mesh.as_ref(),
                 (Duration::from_secs(30), now),
             );
             assert!(
@@ -158,7 +190,13 @@ mod tests {
             );
             !acts.is_empty()
         };
+        let removed = |pods: &[Arc<Pod>], reached, now| removed_of(pods, Some(mesh(reached)), now);
         assert!(removed(&[Arc::clone(&lost)], false, at(30)));
+        assert!(
+            removed_of(&[Arc::clone(&lost)], None, at(30)),
+            "nodes reach another Redis"
+        );
+        assert!(!removed_of(&[Arc::clone(&lost)], None, at(29)));
         assert!(
             !removed(&[Arc::clone(&lost)], false, at(29)),
             "its kubelet may come back"
@@ -180,5 +218,32 @@ mod tests {
         assert!(removed(&of("ReplicaSet", "live-redis-6b7"), false, at(30)));
         let successor = pod("live-redis-1", "new", true, false);
         assert!(removed(&[lost, successor], true, at(30)), "nodes reach its successor");
+    }
+
+    #[test]
+    fn what_goes_is_named_while_redis_gives_way_to_another() {
+        let (runs, goes) = (
+            pod("live-redis-0", "new", true, false),
+            pod("live-redis-0", "new", true, true),
+        );
+        let told = |pod: &Arc<Pod>, is_managed, waits: Option<&str>| {
+            let waits = waits.map(|reason| Remark::new(if reason == "other" { "Other" } else { REPLACED }, reason));
+            let remark = leaving(&[Arc::clone(pod)], "live-redis", is_managed, waits);
+            remark.map(|remark| (remark.reason, remark.message))
+        };
+        let replaced = |message: &str| Some((REPLACED, message.to_owned()));
+        assert_eq!(told(&runs, true, None), None);
+        assert_eq!(told(&goes, true, None), None, "it is replaced by its controller");
+        assert_eq!(told(&runs, true, Some("x is made anew")), replaced("x is made anew"));
+        assert_eq!(
+            told(&goes, true, Some("x is made anew")),
+            replaced("x is made anew; waiting for the end of live-redis-0")
+        );
+        assert_eq!(told(&runs, false, None), None);
+        assert_eq!(
+            told(&goes, false, None),
+            replaced("live-redis gives way to the Redis of spec.redis.external; waiting for the end of live-redis-0")
+        );
+        assert_eq!(told(&goes, false, Some("other")), Some(("Other", "other".to_owned())));
     }
 }

@@ -125,9 +125,9 @@ pub fn built_from(live: &ObjectMeta) -> Option<Value> {
     annotation(live, FROM)
 }
 
-/// The template that a live object was given last.
+/// The template that a child was given.
 #[must_use]
-pub fn template(live: &ObjectMeta) -> Option<Value> {
+pub fn given_template(live: &ObjectMeta) -> Option<Value> {
     annotation(live, TEMPLATE)
 }
 

@@ -1,11 +1,13 @@
 //! The one Secret of a cluster with everything that is drawn by chance. It is created when it is absent and never built
 //! anew: what the nodes hold must stay valid.
 
+mod data;
 mod pki;
+pub mod redis_password;
 
-use crate::controller::build::secret_keys::{
-    CA_CERT, FRONT_DOOR_TOKEN, PKI, REDIS_CONF, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN,
-};
+pub use data::{Data, text};
+
+use crate::controller::build::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN, PKI, REDIS_PASSWORD, TLS_CERT, TLS_KEY, TOKEN};
 use crate::controller::build::{Component, MANAGER, Wish, labels};
 use crate::controller::watch::ownership::{Checked, Taken, Whose, check, only_over, whose};
 use crate::controller::watch::queue::Key;
@@ -17,6 +19,7 @@ use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use pki::{Pki, PkiError};
 use rand::RngExt;
+use redis_password::NodesRead;
 use sfumato_admin_api::server::admin_token::FRONT_DOOR_PREFIX;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -41,9 +44,6 @@ pub enum SecretError {
     Unwritable(#[from] serde_json::Error),
 }
 
-/// What the Secret holds.
-pub type Data = BTreeMap<String, ByteString>;
-
 /// The Secrets of all clusters, as they were read last.
 #[derive(Default)]
 pub struct Secrets {
@@ -66,7 +66,7 @@ impl Secrets {
         &self,
         client: &Client,
         turns: &Semaphore,
-        wish: &Wish,
+        (wish, read): (&Wish, NodesRead),
         believed: Duration,
     ) -> Result<Data, SecretError> {
         let key = Key::from(&wish.id);
@@ -82,7 +82,7 @@ impl Secrets {
         };
         // What is remembered takes no turn. Nobody closes it, so that this cannot fail.
         let _turn = turns.acquire().await;
-        let data = bring_up(client, wish, remembered).await?;
+        let data = bring_up(client, (wish, read), remembered).await?;
         let read = Read {
             uid: wish.id.uid.clone(),
             at: Instant::now(),
@@ -100,7 +100,7 @@ impl Secrets {
 
 /// Reads the Secret, and writes what is missing. What was read before is written again when the Secret was deleted, so
 /// that running nodes keep understanding each other.
-async fn bring_up(client: &Client, wish: &Wish, remembered: Data) -> Result<Data, SecretError> {
+async fn bring_up(client: &Client, (wish, read): (&Wish, NodesRead), remembered: Data) -> Result<Data, SecretError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), &wish.id.namespace);
     let name = wish.id.secret();
     let live = api.get_opt(&name).await?;
@@ -110,7 +110,7 @@ async fn bring_up(client: &Client, wish: &Wish, remembered: Data) -> Result<Data
     };
     let is_adopted = metadata.is_some_and(|live| whose(live, &wish.id) != Whose::Ours);
     let held = live.and_then(|secret| secret.data).unwrap_or_default();
-    let wanted = complete(held.clone(), &remembered, &mut draw, Timestamp::now())?;
+    let wanted = complete(held.clone(), (&remembered, read), &mut draw, Timestamp::now())?;
     let mut secret = skeleton(wish);
     secret.data = Some(wanted.clone());
     let (written, what) = if checked.is_none() {
@@ -157,7 +157,12 @@ fn skeleton(wish: &Wish) -> Secret {
 }
 
 /// Fills in what is missing: from what is remembered, else newly drawn.
-fn complete(held: Data, remembered: &Data, draw: &mut dyn FnMut() -> String, now: Timestamp) -> Result<Data, PkiError> {
+fn complete(
+    held: Data,
+    (remembered, read): (&Data, NodesRead),
+    draw: &mut dyn FnMut() -> String,
+    now: Timestamp,
+) -> Result<Data, PkiError> {
     let mut data = held;
     let fill = |data: &mut Data, key: &str, make: &mut dyn FnMut() -> String| {
         let empty = data.get(key).is_none_or(|value| value.0.trim_ascii().is_empty());
@@ -174,8 +179,7 @@ fn complete(held: Data, remembered: &Data, draw: &mut dyn FnMut() -> String, now
     let tokens = admin_tokens(&data);
     data.insert(TOKEN.to_owned(), ByteString(tokens.into_bytes()));
     fill(&mut data, REDIS_PASSWORD, draw);
-    let password = text(&data, REDIS_PASSWORD).unwrap_or_default();
-    data.insert(REDIS_CONF.to_owned(), ByteString(redis_conf(&password).into_bytes()));
+    redis_password::derive(&mut data, remembered, read);
     let kept = read_pki(&data).or_else(|| read_pki(remembered));
     let pki = Pki::advance(kept.clone(), now)?;
     let mut put = |key: &str, text: String| data.insert(key.to_owned(), ByteString(text.into_bytes()));
@@ -206,31 +210,12 @@ fn read_pki(data: &Data) -> Option<Pki> {
     serde_json::from_slice(&data.get(PKI)?.0).ok()
 }
 
-/// One key of the Secret as text.
-#[must_use]
-pub fn text(data: &Data, key: &str) -> Option<String> {
-    let value = std::str::from_utf8(&data.get(key)?.0).ok()?;
-    Some(value.trim().to_owned())
-}
-
 /// The token to present: the first line.
 #[must_use]
 pub fn current_token(data: &Data) -> String {
     text(data, TOKEN)
         .and_then(|tokens| tokens.lines().next().map(|line| line.trim().to_owned()))
         .unwrap_or_default()
-}
-
-/// In quotes, since somebody may have chosen the password: a backslash escapes what would end them.
-fn redis_conf(password: &str) -> String {
-    let mut quoted = String::with_capacity(password.len());
-    for sign in password.chars() {
-        if matches!(sign, '"' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(sign);
-    }
-    format!("bind * -::*\nprotected-mode yes\nrequirepass \"{quoted}\"\n")
 }
 
 /// 256 bits as hexadecimal digits, which need no escaping anywhere.
@@ -267,27 +252,42 @@ mod tests {
 
     #[test]
     fn what_is_there_stays_and_what_is_missing_is_drawn() {
-        let made = complete(data(&[(TOKEN, "kept")]), &Data::new(), &mut counted(), now()).unwrap();
+        let made = complete(
+            data(&[(TOKEN, "kept")]),
+            (&Data::new(), NodesRead::File),
+            &mut counted(),
+            now(),
+        )
+        .unwrap();
         assert_eq!(text(&made, TOKEN).unwrap(), "kept\nfront-door-drawn-1");
         assert_eq!(text(&made, FRONT_DOOR_TOKEN).unwrap(), "front-door-drawn-1");
         assert_eq!(text(&made, REDIS_PASSWORD).unwrap(), "drawn-2");
-        assert!(text(&made, REDIS_CONF).unwrap().contains("requirepass \"drawn-2\""));
+        assert!(text(&made, "redis.conf").unwrap().contains("requirepass \"drawn-2\""));
         assert_eq!(
-            complete(made.clone(), &Data::new(), &mut counted(), now()).unwrap(),
+            complete(made.clone(), (&Data::new(), NodesRead::File), &mut counted(), now()).unwrap(),
             made
         );
     }
 
     #[test]
     fn a_secret_that_was_deleted_comes_back_as_it_was() {
-        let before = complete(Data::new(), &Data::new(), &mut counted(), now()).unwrap();
+        let before = complete(Data::new(), (&Data::new(), NodesRead::File), &mut counted(), now()).unwrap();
         let mut other = || "other".to_owned();
-        assert_eq!(complete(Data::new(), &before, &mut other, now()).unwrap(), before);
+        assert_eq!(
+            complete(Data::new(), (&before, NodesRead::File), &mut other, now()).unwrap(),
+            before
+        );
     }
 
     #[test]
     fn an_empty_token_is_no_token() {
-        let made = complete(data(&[(TOKEN, " \n")]), &Data::new(), &mut counted(), now()).unwrap();
+        let made = complete(
+            data(&[(TOKEN, " \n")]),
+            (&Data::new(), NodesRead::File),
+            &mut counted(),
+            now(),
+        )
+        .unwrap();
         assert_eq!(current_token(&made), "drawn-1");
     }
 
@@ -302,17 +302,9 @@ mod tests {
             (TOKEN, "new\nfront-door-leaked\nold\n"),
             (FRONT_DOOR_TOKEN, "front-door-2\nfront-door-1\n"),
         ]);
-        let made = complete(held, &Data::new(), &mut counted(), now()).unwrap();
+        let made = complete(held, (&Data::new(), NodesRead::File), &mut counted(), now()).unwrap();
         assert_eq!(text(&made, TOKEN).unwrap(), "new\nold\nfront-door-2\nfront-door-1");
         assert_eq!(current_token(&made), "new");
-    }
-
-    #[test]
-    fn a_password_with_spaces_and_quotes_is_one_word_for_redis() {
-        for (password, written) in [("a b", r#""a b""#), (r#"a"b\c"#, r#""a\"b\\c""#)] {
-            let written = format!("requirepass {written}");
-            assert_eq!(redis_conf(password).lines().last(), Some(written.as_str()));
-        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ where
         return Ok(false);
     };
     let managed = live.managed_fields.as_deref().unwrap_or_default();
-    let written = with_metadata_of(desired.clone(), upgrade::template(live).as_ref());
+    let written = with_metadata_of(desired.clone(), upgrade::given_template(live).as_ref());
     let (Some(fields), Some(name)) = (taken_over(managed, &written), &live.name) else {
         return Ok(false);
     };

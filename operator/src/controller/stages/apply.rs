@@ -2,7 +2,7 @@
 //! desired object, or what is applied of the live one, has changed since the last apply.
 
 use super::adopt::{Look, look, take_over};
-use super::stateful_set::{SetUpdate, classify};
+use super::stateful_set::{SetUpdate, applicable, classify};
 use crate::cluster::remark::Remark;
 use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
 use crate::controller::rollout::adjust::Prepared;
@@ -188,11 +188,7 @@ impl Applier {
 
     /// A StatefulSet as it would be seen.
     pub(super) fn view(desired: &StatefulSet) -> Result<seen::StatefulSet, ApplyError> {
-        seen::StatefulSet::of(desired).map_err(|source| ApplyError::Unwritable {
-            kind: "StatefulSet".to_owned(),
-            name: desired.name_any(),
-            source,
-        })
+        seen::StatefulSet::of(desired).map_err(unwritable(desired))
     }
 
     /// Applies a StatefulSet, or first removes the object around its pods where it cannot be changed.
@@ -204,7 +200,9 @@ impl Applier {
     ) -> Result<Became, ApplyError> {
         let (kind, name) = ("StatefulSet".to_owned(), desired.name_any());
         let view = Self::view(desired)?;
-        let Some(live) = owned(&caches.stateful_sets, id, &name) else {
+        let live = owned(&caches.stateful_sets, id, &name);
+        let desired = &applicable(desired, live.as_deref()).map_err(unwritable(desired))?;
+        let Some(live) = live else {
             // Its controller would try in vain to make pods whose names are taken, after growing pauses.
             let in_the_way = caches.pods.in_the_way(id, &name);
             return if in_the_way.is_empty() {
@@ -258,12 +256,7 @@ impl Applier {
             name: desired.name_any(),
         };
         let cluster = Key::from(id);
-        let unwritable = |source| ApplyError::Unwritable {
-            kind: name.kind.clone(),
-            name: name.name.clone(),
-            source,
-        };
-        let hash: Hash = Sha256::digest(serde_json::to_vec(desired).map_err(unwritable)?).into();
+        let hash: Hash = Sha256::digest(serde_json::to_vec(desired).map_err(unwritable(desired))?).into();
         let live = cache.get(&ObjectRef::new(&name.name).within(&name.namespace));
         if let Some(live) = &live {
             let now = LastApply {
@@ -293,7 +286,7 @@ impl Applier {
         let Checked::Live(checked) = check(live.as_deref(), id, &name.kind, &name.name)? else {
             return Ok(Became::Waits(vec![format!("{} {}", name.kind, name.name)]));
         };
-        let desired = only_over(desired, checked).map_err(unwritable)?;
+        let desired = only_over(desired, checked).map_err(unwritable(desired))?;
         // What is desired may be another thing when the fields are ours: the number of replicas, for one.
         if take_over(&api, live.as_deref(), &desired).await.map_err(refused)? {
             return Ok(Became::Changed);
@@ -338,6 +331,11 @@ impl Applier {
         self.applied.lock().insert(name, applied);
         Ok(Became::AsDesired)
     }
+}
+
+fn unwritable<K: Resource<DynamicType = ()>>(desired: &K) -> impl FnOnce(serde_json::Error) -> ApplyError + use<K> {
+    let (kind, name) = (K::kind(&()).into_owned(), desired.name_any());
+    move |source| ApplyError::Unwritable { kind, name, source }
 }
 
 /// What has become of all children.

@@ -4,15 +4,18 @@
 use super::apply::{Applier, ApplyError, Became, error_code};
 use super::redis_workload::{Next, Wanted, next};
 use crate::cluster::remark::Remark;
-use crate::controller::build::{CLAIMS_GO, ClusterId, MANAGER, RedisWorkload};
+use crate::controller::build::{CLAIMS_GO, CLAIMS_STAY, ClusterId, MANAGER, RedisWorkload};
+use crate::controller::rollout::redis::REPLACED;
 use crate::controller::watch::caches::Caches;
-use crate::controller::watch::ownership::this_version;
+use crate::controller::watch::ownership::{check, this_version};
 use crate::controller::watch::seen::{self, owned};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
+use kube::core::PartialObjectMeta;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Debug;
 
 impl Applier {
@@ -34,8 +37,21 @@ impl Applier {
             Some(set) => Wanted::StatefulSet(&set.spec.volume_claim_templates),
             None => Wanted::Deployment,
         };
-        match (next(wanted, set.as_deref(), deployment.as_deref()), &set, &deployment) {
-            (Next::BindVolume, Some(set), _) => self.bind_volume(id, set).await?,
+        let next = next(wanted, set.as_deref(), deployment.as_deref());
+        if next.takes_away() {
+            // Redis runs on where somebody else has the name of what is to take its place.
+            match wanted {
+                Wanted::StatefulSet(_) => self.check_name::<StatefulSet>(id, &name).await?,
+                Wanted::Deployment => self.check_name::<Deployment>(id, &name).await?,
+            }
+        }
+        match (next, &set, &deployment) {
+            (Next::BindVolume, Some(set), _) => self.change(id, set, bound()).await?,
+            (Next::EndPod, Some(set), _) => {
+                let mut spec = bound();
+                spec["replicas"] = json!(0);
+                self.change(id, set, spec).await?;
+            }
             (Next::RemoveStatefulSet, Some(set), _) => self.remove(id, &**set).await?,
             (Next::RemoveDeployment, _, Some(deployment)) => self.remove(id, &**deployment).await?,
             (Next::AwaitBinding | Next::AwaitRemoval, ..) => {}
@@ -48,15 +64,29 @@ impl Applier {
             }
         }
         let message = format!("{name} is made anew, since its storage changes; nodes write their claims again");
-        Ok((Became::AsDesired, Some(Remark::new("RedisReplaced", message))))
+        Ok((Became::AsDesired, Some(Remark::new(REPLACED, message))))
     }
 
-    /// Has the volumes of a StatefulSet go with it.
-    async fn bind_volume(&self, id: &ClusterId, set: &seen::StatefulSet) -> Result<(), ApplyError> {
-        let policy = json!({ "whenDeleted": CLAIMS_GO, "whenScaled": CLAIMS_GO });
+    /// Whether a name is nobody else's among the objects of a kind. They are asked for: in memory is only what has our labels.
+    async fn check_name<K>(&self, id: &ClusterId, name: &str) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + 'static,
+    {
+        let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client().clone(), &id.namespace);
+        let live = api.get_opt(name).await.map_err(|source| ApplyError::Refused {
+            kind: K::kind(&()).into_owned(),
+            name: name.to_owned(),
+            source,
+        })?;
+        check(live.map(|live| live.metadata).as_ref(), id, &K::kind(&()), name)?;
+        Ok(())
+    }
+
+    /// Changes this of a StatefulSet, and nothing else.
+    async fn change(&self, id: &ClusterId, set: &seen::StatefulSet, spec: Value) -> Result<(), ApplyError> {
         let patch = json!({
             "metadata": { "uid": set.uid(), "resourceVersion": set.resource_version() },
-            "spec": { "persistentVolumeClaimRetentionPolicy": policy },
+            "spec": spec,
         });
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
@@ -85,6 +115,12 @@ impl Applier {
         let api: Api<K> = Api::namespaced(self.client().clone(), &id.namespace);
         settled(api.delete(&name, &params).await, old)
     }
+}
+
+/// Has the volumes of a StatefulSet go with it. They stay when its pod ends: those that went with the pod would go later than
+/// the StatefulSet, and the one after it would find them.
+fn bound() -> Value {
+    json!({ "persistentVolumeClaimRetentionPolicy": { "whenDeleted": CLAIMS_GO, "whenScaled": CLAIMS_STAY } })
 }
 
 /// What has changed or gone meanwhile leads back to here by its event.

@@ -5,7 +5,8 @@ use super::pod_trouble::refused;
 use crate::cluster::remark::Remark;
 use crate::controller::build::{Component, Wish};
 use crate::controller::pace::Pace;
-use crate::controller::secret::{Data, SecretError, Secrets};
+use crate::controller::rollout::password::nodes_read;
+use crate::controller::secret::{Data, SecretError, Secrets, redis_password};
 use crate::controller::watch::ownership::NAME_TAKEN;
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_of};
@@ -121,8 +122,11 @@ impl Dereferencer {
         pods: &[Arc<Pod>],
         busy: bool,
     ) -> Result<Dereferenced, DereferenceError> {
-        let secret = self.admin_secret(wish, busy).await?;
-        let trouble = match (self.known_trouble_with_secrets(wish, busy).await?, live) {
+        let secret = self.admin_secret(wish, live, busy).await?;
+        let managed = wish.spec.redis.external.is_none();
+        let password = managed.then(|| redis_password::trouble(&secret, nodes_read(live), &wish.id.secret()));
+        let known = self.known_trouble_with_secrets(wish, busy).await?;
+        let trouble = match (known.or(password.flatten()), live) {
             (None, Some(live)) if lacks_pods(wish, pods) => self.refused_pods(wish, live).await?,
             (found, _) => found,
         };
@@ -135,14 +139,20 @@ impl Dereferencer {
         Ok(Dereferenced { secret, trouble })
     }
 
-    /// The admin Secret, made or completed where that is needed.
+    /// The admin Secret, made or completed where that is needed, for the nodes of this StatefulSet.
     ///
     /// # Errors
     /// When the API server does not let us.
-    pub async fn admin_secret(&self, wish: &Wish, busy: bool) -> Result<Data, DereferenceError> {
+    pub async fn admin_secret(
+        &self,
+        wish: &Wish,
+        live: Option<&StatefulSet>,
+        busy: bool,
+    ) -> Result<Data, DereferenceError> {
+        let believed = self.pace.believed(busy);
         let secret = self
             .admin_secrets
-            .ensure(&self.client, &self.turns, wish, self.pace.believed(busy))
+            .ensure(&self.client, &self.turns, (wish, nodes_read(live)), believed)
             .await;
         secret.map_err(|source| DereferenceError::Secret {
             name: wish.id.secret(),

@@ -2,8 +2,8 @@
 //! wanted goes first, with its pod, and so does a StatefulSet whose volume is to be another. Nothing in Redis has to be kept,
 //! since the nodes write their claims again. Pure.
 
-use super::stateful_set::are_same_claims;
-use crate::controller::build::CLAIMS_GO;
+use super::stateful_set::has_claims;
+use crate::controller::build::{AT_ONCE, CLAIMS_GO};
 use crate::controller::watch::seen::{Claim, Deployment, StatefulSet};
 
 /// What is wanted.
@@ -21,12 +21,26 @@ pub enum Next {
     Apply,
     /// Having the volume of the StatefulSet go with it, as the release before did not.
     BindVolume,
-    /// Waiting until the StatefulSet's controller has seen that.
+    /// Having an ordered StatefulSet end its pod. Its controller leaves the volume of a pod alone that runs and is not ready,
+    /// unless it ends that pod.
+    EndPod,
+    /// Waiting until the StatefulSet's controller has done that.
     AwaitBinding,
     RemoveStatefulSet,
     RemoveDeployment,
     /// Waiting until what was removed is gone.
     AwaitRemoval,
+}
+
+impl Next {
+    /// Whether Redis is taken away by it, sooner or later.
+    #[must_use]
+    pub fn takes_away(self) -> bool {
+        match self {
+            Self::BindVolume | Self::EndPod | Self::RemoveStatefulSet | Self::RemoveDeployment => true,
+            Self::Apply | Self::AwaitBinding | Self::AwaitRemoval => false,
+        }
+    }
 }
 
 /// What is next, where these are there of this cluster.
@@ -39,24 +53,24 @@ pub fn next(wanted: Wanted<'_>, set: Option<&StatefulSet>, deployment: Option<&D
     }
     match (wanted, set, deployment) {
         (Wanted::StatefulSet(_), _, Some(_)) => Next::RemoveDeployment,
-        (Wanted::StatefulSet(claims), Some(set), None) if are_same_claims(&set.spec.volume_claim_templates, claims) => {
-            Next::Apply
-        }
+        (Wanted::StatefulSet(claims), Some(set), None) if has_claims(set, claims) => Next::Apply,
         (_, Some(set), _) => remove(set),
         (_, None, _) => Next::Apply,
     }
 }
 
 fn remove(set: &StatefulSet) -> Next {
-    let policy = &set.spec.persistent_volume_claim_retention_policy;
-    if set.spec.volume_claim_templates.is_empty() {
-        Next::RemoveStatefulSet
-    } else if policy.when_deleted.as_deref() != Some(CLAIMS_GO) {
-        Next::BindVolume
-    } else if set.status.observed_generation != set.metadata.generation {
-        Next::AwaitBinding
-    } else {
-        Next::RemoveStatefulSet
+    let (spec, status) = (&set.spec, &set.status);
+    let is_bound = spec.persistent_volume_claim_retention_policy.when_deleted.as_deref() == Some(CLAIMS_GO);
+    let is_seen = status.observed_generation == set.metadata.generation;
+    let is_ordered = spec.pod_management_policy.as_deref() != Some(AT_ONCE);
+    match () {
+        () if spec.volume_claim_templates.is_empty() => Next::RemoveStatefulSet,
+        () if !is_bound => Next::BindVolume,
+        () if !is_seen => Next::AwaitBinding,
+        () if is_ordered && spec.replicas != Some(0) => Next::EndPod,
+        () if is_ordered && status.replicas > 0 => Next::AwaitBinding,
+        () => Next::RemoveStatefulSet,
     }
 }
 
@@ -74,10 +88,21 @@ mod tests {
     fn set(claims: &Value, policy: &str, observed: i64) -> StatefulSet {
         serde_json::from_value(json!({
             "metadata": { "name": "live-redis", "generation": 2 },
-            "spec": { "volumeClaimTemplates": claims, "persistentVolumeClaimRetentionPolicy": { "whenDeleted": policy } },
-            "status": { "observedGeneration": observed },
+            "spec": {
+                "replicas": 1, "podManagementPolicy": "Parallel", "volumeClaimTemplates": claims,
+                "persistentVolumeClaimRetentionPolicy": { "whenDeleted": policy },
+            },
+            "status": { "observedGeneration": observed, "replicas": 1 },
         }))
         .unwrap()
+    }
+
+    /// The same as the release before made it, where so many pods are wanted and so many are there.
+    fn ordered(policy: &str, (wanted, there): (i32, i32)) -> StatefulSet {
+        let mut set = set(&claims("1Gi"), policy, 2);
+        set.spec.pod_management_policy = Some("OrderedReady".to_owned());
+        (set.spec.replicas, set.status.replicas) = (Some(wanted), there);
+        set
     }
 
     fn gone(mut set: StatefulSet) -> StatefulSet {
@@ -151,6 +176,15 @@ mod tests {
             ),
         ] {
             assert_eq!(next(wanted, live.as_ref(), None), next_is, "{what}");
+        }
+        for (what, live, next_is) in [
+            ("its volume would stay", ordered("Retain", (1, 1)), Next::BindVolume),
+            ("its pod may not be ready", ordered("Delete", (1, 1)), Next::EndPod),
+            ("its pod ends", ordered("Delete", (0, 1)), Next::AwaitBinding),
+            ("its pod has ended", ordered("Delete", (0, 0)), Next::RemoveStatefulSet),
+        ] {
+            assert_eq!(next(memory, Some(&live), None), next_is, "{what}");
+            assert_eq!(next(stored, Some(&live), None), next_is, "{what}");
         }
         assert_eq!(next(memory, None, Some(&deployment)), Next::Apply);
         assert_eq!(next(stored, None, Some(&deployment)), Next::RemoveDeployment);

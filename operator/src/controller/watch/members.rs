@@ -1,7 +1,7 @@
 //! Which pods are the media nodes of a cluster. Whoever may make a pod may give it any labels, so these only find it: what
 //! counts is that the cluster's own StatefulSet controls it.
 
-use super::ownership::{Whose, controller, may_have, whose};
+use super::ownership::{Whose, controller, is_of_deployment, is_set, may_have, whose};
 use super::queue::{Key, key_of};
 use super::seen::{Pod, StatefulSet, is_node, resource};
 use crate::controller::build::ClusterId;
@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 /// Finalizer of an object that is deleted without what hangs on it.
 const ORPHAN: &str = "orphan";
-const STATEFUL_SET: &str = "StatefulSet";
 
 /// The pods of all clusters of a scope.
 #[derive(Clone)]
@@ -108,8 +107,7 @@ impl Pods {
         }
         let mut found = self.store.state_filter(|pod| {
             let owner = controller(&pod.metadata);
-            pod.metadata.namespace.as_deref() == Some(namespace)
-                && owner.is_some_and(|owner| owner.kind == STATEFUL_SET && owner.name == set)
+            pod.metadata.namespace.as_deref() == Some(namespace) && owner.is_some_and(|owner| is_set(owner, set))
         });
         found.sort_by_key(|pod| pod.name_any());
         found
@@ -132,7 +130,7 @@ fn is_member(pod: &Pod, set: Option<&StatefulSet>, name: &str, known: &BTreeSet<
     match controller(&pod.metadata) {
         Some(owner) if set.is_some_and(|set| set.metadata.uid.as_ref() == Some(&owner.uid)) => true,
         // The one before or the one after, whichever is seen first.
-        Some(owner) => owner.kind == STATEFUL_SET && owner.name == name && was_member(),
+        Some(owner) => is_set(owner, name) && was_member(),
         None => was_member(),
     }
 }
@@ -141,18 +139,13 @@ fn is_member(pod: &Pod, set: Option<&StatefulSet>, name: &str, known: &BTreeSet<
 /// everybody to give.
 #[must_use]
 pub fn is_controlled(pod: &Pod, name: &str) -> bool {
-    controller(&pod.metadata).is_some_and(|owner| match owner.kind.as_str() {
-        STATEFUL_SET => owner.name == name,
-        // A Deployment's ReplicaSets have its name and a hash.
-        "ReplicaSet" => owner.name.rsplit_once('-').is_some_and(|(of, _)| of == name),
-        _ => false,
-    })
+    controller(&pod.metadata).is_some_and(|owner| is_set(owner, name) || is_of_deployment(owner, name))
 }
 
 /// Whether a pod is being deleted since its StatefulSet of this name is. `set` is the one that there is now.
 #[must_use]
 pub fn is_left_behind(pod: &Pod, name: &str, set: Option<&StatefulSet>) -> bool {
-    let owner = controller(&pod.metadata).filter(|owner| owner.kind == STATEFUL_SET && owner.name == name);
+    let owner = controller(&pod.metadata).filter(|owner| is_set(owner, name));
     let stays =
         |uid: &String| set.is_some_and(|set| set.metadata.uid.as_ref() == Some(uid) && !is_going(&set.metadata));
     pod.metadata.deletion_timestamp.is_some() && owner.is_some_and(|owner| !stays(&owner.uid))

@@ -68,6 +68,19 @@ pub fn controller(object: &ObjectMeta) -> Option<&OwnerReference> {
     owners.find(|owner| owner.controller == Some(true))
 }
 
+/// Whether a controller is the StatefulSet of this name.
+#[must_use]
+pub fn is_set(owner: &OwnerReference, name: &str) -> bool {
+    owner.kind == "StatefulSet" && owner.name == name
+}
+
+/// Whether a controller is a ReplicaSet of the Deployment of this name: such have its name and a hash.
+#[must_use]
+pub fn is_of_deployment(owner: &OwnerReference, name: &str) -> bool {
+    let of = owner.name.rsplit_once('-').map(|(of, _)| of);
+    owner.kind == "ReplicaSet" && of == Some(name)
+}
+
 /// Whether what stands under a name may be written.
 ///
 /// # Errors

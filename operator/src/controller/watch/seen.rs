@@ -11,8 +11,8 @@ use kube::Resource;
 use kube::core::{ApiResource, ObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The kind SfuCluster, for untyped access.
@@ -124,45 +124,42 @@ pub struct ClaimPolicy {
     pub when_deleted: Option<String>,
 }
 
-/// A volume that each pod gets, as far as we say anything of it.
+/// A volume that each pod gets, with all that anybody says of it: an apply that leaves out what others have filled in is refused.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(default)]
-pub struct Claim {
-    pub metadata: ClaimName,
-    pub spec: ClaimSpec,
-}
-
-#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(default)]
-pub struct ClaimName {
-    pub name: String,
-}
-
-#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ClaimSpec {
-    pub resources: ClaimResources,
-    pub storage_class_name: Option<String>,
-}
-
-#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(default)]
-pub struct ClaimResources {
-    /// Quantities, as the API server writes them.
-    pub requests: BTreeMap<String, String>,
-}
+#[serde(transparent)]
+pub struct Claim(pub Value);
 
 impl Claim {
     /// Whether another one asks for the same volume.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        let (ours, others) = (&self.spec.resources.requests, &other.spec.resources.requests);
-        let same =
-            |(name, size): (&String, &String)| others.get(name).is_some_and(|other| quantity::is_same(size, other));
-        self.metadata == other.metadata
-            && self.spec.storage_class_name == other.spec.storage_class_name
-            && ours.len() == others.len()
-            && ours.iter().all(same)
+        self.has(other) && other.has(self)
+    }
+
+    /// Whether it has all that another one asks for, as far as we say anything of volumes.
+    #[must_use]
+    pub fn has(&self, asked: &Self) -> bool {
+        let unsaid_or_same = |path: &str| asked.text(path).is_none_or(|asked| self.text(path) == Some(asked));
+        let is_same = |(name, asked): (&str, &str)| {
+            self.requests()
+                .any(|(ours, size)| ours == name && quantity::is_same(size, asked))
+        };
+        ["/metadata/name", "/spec/storageClassName"]
+            .into_iter()
+            .all(unsaid_or_same)
+            && asked.requests().all(is_same)
+    }
+
+    fn text(&self, path: &str) -> Option<&str> {
+        self.0.pointer(path)?.as_str()
+    }
+
+    /// Quantities, as the API server writes them.
+    fn requests(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.0.pointer("/spec/resources/requests").and_then(Value::as_object);
+        all.into_iter()
+            .flatten()
+            .filter_map(|(name, size)| Some((name.as_str(), size.as_str()?)))
     }
 }
 
@@ -170,6 +167,8 @@ impl Claim {
 #[serde(rename_all = "camelCase", default)]
 pub struct SetStatus {
     pub observed_generation: Option<i64>,
+    /// Pods that there are.
+    pub replicas: i32,
     /// Revision of the template that new pods get.
     pub update_revision: Option<String>,
 }

@@ -54,7 +54,7 @@ pub fn router(node: Arc<Node>, tokens: Option<Tokens>) -> Router {
         .with_state(node)
 }
 
-/// Refuses requests of a client that sends too many.
+/// Refuses requests of a client that sends too many, or has too many under way.
 async fn pace(
     State((node, tokens)): State<(Arc<Node>, Option<Tokens>)>,
     mut request: Request,
@@ -71,5 +71,7 @@ async fn pace(
     if known.is_some() || front_door {
         request.extensions_mut().insert(client);
     }
+    let place = node.limits.answering(request.method(), client);
+    let _until_it_is_answered = place.inspect_err(|full| node.tally.refused(full.into()))?;
     Ok(next.run(request).await)
 }
