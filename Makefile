@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. What they do is in scripts/, one file a job.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check-fast hooks setup build fmt lint generate unit media charts stories e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench bench-kubernetes sbom clean clean-all
+.PHONY: help run test check-fast hooks setup build fmt lint generate unit media charts stories e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench bench-kubernetes sbom images clean clean-all
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -76,6 +76,9 @@ bench-kubernetes: build ## figures of Sfumato on the test cluster: times, reques
 
 sbom: build ## what each program is made of, as CycloneDX: sbom/PROGRAM.cdx.json
 	@exec scripts/sbom.sh
+
+images: build ## the images as OCI archives, for a registry: images/NAME.tar
+	@exec scripts/images.sh
 
 clean: ## remove what was built from this workspace; mediasoup's worker and the other dependencies stay
 	@exec scripts/cargo.sh clean --workspace

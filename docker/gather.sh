@@ -1,5 +1,6 @@
 #!/bin/sh
-# Gathers what an image of one program holds: the program without its symbols, the libraries that it is linked to, certificates, two users, /tmp.
+# Gathers what an image of one program holds: the program without its symbols, the libraries that it is linked to, certificates, two users, /tmp, and
+# the licences of all that the program is built of.
 #   gather.sh PROGRAM DIRECTORY
 # So the image is as small as the one that test/cluster writes: no shell, no package manager, nothing else to keep up to date.
 set -eu
@@ -8,6 +9,9 @@ mkdir -p "$image/usr/bin" "$image/etc/ssl/certs" "$image/tmp"
 chmod 1777 "$image/tmp"
 strip -o "$image/usr/bin/$(basename "$program")" "$program"
 chmod 755 "$image/usr/bin/$(basename "$program")"
+name=$(basename "$program")
+mkdir -p "$image/usr/share/doc/$name"
+"$(dirname "$0")/../scripts/licences.py" "$name" | gzip --no-name --best >"$image/usr/share/doc/$name/LICENSES.gz"
 ldd "$program" | grep -o '/[^ ]* (0x' | cut -d' ' -f1 | while read -r library; do
   mkdir -p "$image$(dirname "$library")"
   cp -L "$library" "$image$library"

@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # What the cluster's own tests run in pods (test/cluster/cmd/probe).
-FROM docker.io/library/golang:1.26 AS build
+FROM docker.io/library/golang:1.26.8 AS build
 COPY test/cluster/cmd/probe/main.go /source/
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /probe /source/main.go
 

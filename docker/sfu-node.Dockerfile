@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # The media node. Building compiles mediasoup's C++ worker, 10 to 14 minutes on two cores.
 #   docker build --file docker/sfu-node.Dockerfile --tag sfumato/sfu-node .
-FROM docker.io/library/rust:1.95-bookworm AS build
+# By version: its digest changes with each update of the distribution. Of it, glibc, libgcc and certificates get into the image.
+FROM docker.io/library/rust:1.95.0-bookworm AS build
 WORKDIR /source
 # The distribution's security updates are wanted, so no versions are pinned.
 # hadolint ignore=DL3008

@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # The front door and its page.
 #   docker build --file docker/sfu-web.Dockerfile --tag sfumato/sfu-web .
-FROM docker.io/library/rust:1.95-bookworm AS build
+# By version: its digest changes with each update of the distribution. Of it, glibc, libgcc and certificates get into the image.
+FROM docker.io/library/rust:1.95.0-bookworm AS build
 WORKDIR /source
 COPY . .
 # One profile everywhere (docs/building.md): dev, with optimisation.

@@ -8,6 +8,8 @@ read -ra arguments <<<"${PYTEST_ARGS:-}"
 python=$cache/e2e-venv/bin/python
 reports=()
 
+export SFUMATO_HELM=$tools/helm/helm
+
 # tests NAME OPTION...: one run of pytest; its report is NAME.xml in the cache.
 tests() {
   local report=$cache/$1.xml code=0
@@ -17,7 +19,7 @@ tests() {
   return $code
 }
 
-# What the tests need beyond the programs: `browsers`, `peers` (test/e2e/harness/needs.py).
+# What the tests need beyond the programs: `browsers`, `peers`, `proxy` (test/e2e/harness/needs.py).
 needs=$cache/e2e-needs
 rm -f "$needs"
 (cd test/e2e && "$python" -m pytest --collect-only --quiet "--needs-to=$needs" "${arguments[@]}" >"$cache/e2e-collected.log") || {
@@ -31,6 +33,10 @@ while read -r need; do
     peers)
       scripts/apt.sh peers
       scripts/tools.sh peers
+      ;;
+    proxy)
+      scripts/apt.sh proxy
+      scripts/tools.sh helm
       ;;
     *) fail "the tests need $need, and what that is nobody has said here" ;;
   esac

@@ -16,7 +16,7 @@ case $1 in
   up)
     kind get clusters | grep -qx sfumato || kind create cluster --config kind-config.yaml --kubeconfig "$kubeconfig"
     images=()
-    for name in sfu-node sfu-operator sfu-web; do
+    for name in sfu-node sfu-operator sfu-smoke sfu-web; do
       docker build --file "docker/$name.Dockerfile" --tag "localhost/sfumato/$name:dev" .
       images+=("localhost/sfumato/$name:dev")
     done

@@ -20,11 +20,15 @@ def metadata() -> dict:
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, stdin=subprocess.DEVNULL).stdout)
 
 
+def programs_of(package: dict) -> list[str]:
+    return [target["name"] for target in package["targets"] if "bin" in target["kind"]]
+
+
 def crates(cargo: dict, program: str) -> list[dict]:
     """The program's package, and all that is built into it; not what only its tests or its build use."""
     packages = {package["id"]: package for package in cargo["packages"]}
     nodes = {node["id"]: node for node in cargo["resolve"]["nodes"]}
-    waiting = [package["id"] for package in cargo["packages"] if package["name"] == program]
+    waiting = [package["id"] for package in cargo["packages"] if program in programs_of(package)]
     if not waiting:
         raise SystemExit(f"sbom.py: there is no program {program} in this workspace")
     found: dict[str, dict] = {}
@@ -57,13 +61,13 @@ def library(name: str, version: str) -> dict:
 
 
 def document(packages: list[dict], program: str, linked: Iterable[dict]) -> dict:
-    own = next(package for package in packages if package["name"] == program)
+    own = next(package for package in packages if program in programs_of(package))
     others = [component(package) for package in packages if package is not own]
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
-        "metadata": {"component": {**component(own), "type": "application"}},
+        "metadata": {"component": {**component(own), "name": program, "type": "application"}},
         "components": [*others, *linked],
     }
 

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/env.sh"
 . scripts/rust.sh
 mkdir -p sbom
-for program in sfu-node sfu-operator sfu-web; do
+for program in sfu-node sfu-operator sfu-smoke sfu-web; do
   scripts/sbom.py "$program" "$bin" >"sbom/$program.cdx.json"
   say "sbom/$program.cdx.json"
 done

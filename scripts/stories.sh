@@ -5,7 +5,8 @@
 . "$(dirname "$0")/env.sh"
 read -ra arguments <<<"${PYTEST_ARGS:-}"
 scripts/cluster-build.sh
-scripts/tools.sh e2e
+scripts/tools.sh e2e helm definitions
+export SFUMATO_HELM=$tools/helm/helm SFUMATO_DEFINITIONS=$tools/definitions
 # Eight share the cores with a whole control plane: deadlines are twice as long, which costs a story that passes nothing.
 export SFUMATO_E2E_PATIENCE=${SFUMATO_E2E_PATIENCE:-2}
 # Tests that take long are first, and each process takes one at a time: else the last one would wait for them. A story that fails is tried once

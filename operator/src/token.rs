@@ -1,35 +1,19 @@
 //! `sfu-operator token`: makes a token for a publisher or a viewer, signed with a shared secret.
 
 use crate::cli::TokenArgs;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::hmac;
 use sfumato_admin_api::server::client_token::{Audience, NumericDate, TokenClaims};
-use std::path::PathBuf;
+use sfumato_admin_api::server::token_signing::{SigningError, sign};
 use std::time::SystemTime;
-
-/// Shortest secret, in bytes, as media nodes demand it (RFC 7518 section 3.2).
-const MIN_SECRET: usize = 32;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    #[error("cannot read the secret in {path}: {source}")]
-    Unreadable { path: PathBuf, source: std::io::Error },
-    #[error(
-        "the first line of {path} holds {length} characters: a secret has at least {MIN_SECRET}, for example from `openssl rand -hex 32`"
-    )]
-    Short {
-        path: PathBuf,
-        /// Characters on its first line.
-        length: usize,
-    },
     /// It would allow nothing.
     #[error(
         "the token would allow nothing: name streams with --publish or --play, such as --play demo, or give --observe"
     )]
     Useless,
-    #[error("the token's claims cannot be written: {0}")]
-    Claims(#[from] serde_json::Error),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
 }
 
 impl TokenError {
@@ -38,7 +22,7 @@ impl TokenError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Useless => 2,
-            Self::Unreadable { .. } | Self::Short { .. } | Self::Claims(_) => 1,
+            Self::Signing(_) => 1,
         }
     }
 }
@@ -51,31 +35,7 @@ pub fn make(args: &TokenArgs, now: SystemTime) -> Result<String, TokenError> {
     if args.publish.is_empty() && args.play.is_empty() && !args.observe {
         return Err(TokenError::Useless);
     }
-    let path = || args.secret_file.clone();
-    let text =
-        std::fs::read_to_string(&args.secret_file).map_err(|source| TokenError::Unreadable { path: path(), source })?;
-    // Nodes accept a secret a line; the first is the current one.
-    let secret = text
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or_default();
-    if secret.len() < MIN_SECRET {
-        return Err(TokenError::Short {
-            path: path(),
-            length: secret.len(),
-        });
-    }
-    Ok(signed(&serde_json::to_vec(&claims(args, now))?, secret.as_bytes()))
-}
-
-/// A JSON Web Token signed with HS256 (RFC 7515 section 3.1). Written here, because the library that verifies tokens in the nodes would
-/// bring a second library of cryptography into this program.
-fn signed(claims: &[u8], secret: &[u8]) -> String {
-    let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"HS256"}"#);
-    let text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
-    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), text.as_bytes());
-    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+    Ok(sign(&claims(args, now), &args.secret_file)?)
 }
 
 fn claims(args: &TokenArgs, now: SystemTime) -> TokenClaims {
@@ -100,6 +60,7 @@ mod tests {
     use clap::Parser;
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
     use sfumato_admin_api::server::client_token::{Action, TokenRules, check, check_observer};
+    use std::path::PathBuf;
 
     const SECRET: &str = "a secret of more than thirty-two characters";
 

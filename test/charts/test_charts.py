@@ -1,5 +1,6 @@
 """The charts without a cluster: what they make of eight sets of values, what they refuse, and that they do not differ from the code."""
 
+import base64
 import json
 import os
 import subprocess
@@ -59,6 +60,7 @@ def test_helm_finds_nothing_to_say(chart):
     done = helm("lint", "--strict", str(CHARTS / chart))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[WARNING]" not in done.stdout, done.stdout
+    assert "[INFO]" not in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,11 @@ def test_helm_finds_nothing_to_say(chart):
         ("sfumato", "clusters.nodeImage.repo=x", "repo"),
         ("sfumato", "serviceAccount.create=false", "serviceAccount.name"),
         ("sfumato", "watchNamespaces[0]=Team", "watchNamespaces"),
+        ("sfumato", "clusters.defaults.replicas=3", "replicas"),
+        ("sfumato", "selector=release in (a)", "selector"),
         ("sfumato-cluster", "replicas=3", "replicas"),
+        ("sfumato-cluster", "smoke.frame=3", "frame"),
+        ("sfumato-cluster", "ingress.pathPrefix=//elsewhere", "pathPrefix"),
         ("sfumato-cluster", "spec.replicsa=3", "replicsa"),
         ("sfumato-cluster", "spec.replicas=33", "replicas"),
         ("sfumato-cluster", "spec.mesh.fanOut=Sometimes", "fanOut"),
@@ -92,6 +98,12 @@ def test_a_release_whose_name_no_cluster_may_have_says_what_to_set():
     done = helm("template", "1-live", str(CHARTS / "sfumato-cluster"))
     assert done.returncode != 0
     assert "set nameOverride to a name of at most 40" in done.stderr
+
+
+@pytest.mark.parametrize("chart", ["sfumato", "sfumato-cluster"])
+def test_the_icon_is_that_of_the_page(chart):
+    icon = yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text())["icon"]
+    assert base64.b64decode(icon.removeprefix("data:image/svg+xml;base64,")) == (ROOT / "web" / "ui" / "icon.svg").read_bytes()
 
 
 def named(item: dict) -> tuple[str, str, str]:
@@ -212,6 +224,34 @@ def test_what_the_chart_says_of_the_operators_pods_its_own_manifests_say_as_well
     assert pods[0] == pods[1]
     for kind in ("ServiceAccount", "Role", "RoleBinding", "ClusterRoleBinding", "Deployment"):
         assert own_labels(one(chart, kind)) == own_labels(one(printed, kind)), kind
+
+
+def args_of(*options: str) -> list[str]:
+    return one(objects(render("sfumato", *options)), "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_the_defaults_for_clusters_reach_the_operator_as_json():
+    given = {"imagePullSecrets": [{"name": "registry"}], "web": {"resources": {"limits": {"memory": "64Mi"}}}}
+    [option] = [arg for arg in args_of("--set-json", f"clusters.defaults={json.dumps(given)}") if arg.startswith("--cluster-defaults=")]
+    assert json.loads(option.partition("=")[2]) == given
+    assert not [arg for arg in args_of() if arg.startswith(("--cluster-defaults", "--selector"))]
+
+
+def smoke_pod(*options: str) -> dict | None:
+    pods = [item for item in objects(render("sfumato-cluster", *options)) if item["kind"] == "Pod"]
+    return pods[0] if pods else None
+
+
+def test_helm_test_has_a_token_where_tokens_are_asked_for_and_waits_for_all_nodes():
+    def args(*options: str) -> list[str]:
+        return smoke_pod(*options)["spec"]["containers"][0]["args"]
+
+    signed = args("--set-json", 'spec.auth={"mode":"Jwt","secretRef":{"name":"tokens","key":"secret"},"issuer":"us"}')
+    assert {"--secret-file=/run/secrets/sfu-smoke/secret", "--issuer=us", "--nodes=3"} <= set(signed)
+    keys = ["--set-json", 'spec.auth={"mode":"Jwt","jwksSecretRef":{"name":"keys","key":"jwks"}}']
+    assert "--token-file=/run/secrets/sfu-smoke/token" in args(*keys, "--set=smoke.tokenSecret.name=mine")
+    assert "--nodes=2" in args("--set=autoscaling.enabled=true,autoscaling.minReplicas=2")
+    assert smoke_pod("--set=spec.web.replicas=0") is None, "without a front door there is nobody to ask"
 
 
 def test_every_value_has_a_default_that_the_schema_knows_and_a_row_in_the_readme():

@@ -34,7 +34,7 @@ def logs(kubectl, namespace: str) -> str:
     return kubectl.run("logs", "--namespace", namespace, "it")
 
 
-@pytest.mark.parametrize("program", ["sfu-node", "sfu-operator", "sfu-web"])
+@pytest.mark.parametrize("program", images.PROGRAMS)
 def test_a_program_of_ours_runs_from_its_image(kubectl, namespace, image, program):
     kubectl.apply(pod(namespace, image(program), ["--version"]))
     phase = eventually(

@@ -1,5 +1,6 @@
 """The image writer makes what the OCI image specification asks for, and the same from the same."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -113,6 +114,32 @@ def test_an_archive_is_written_again_only_when_its_program_is_newer(built):
     os.utime(built / "sfu-node", (first.st_mtime + 1, first.st_mtime + 1))
     [archive] = sfumato_archives(built, "dev", only=["sfu-node"]).values()
     assert archive.stat().st_mtime_ns != first.st_mtime_ns
+
+
+def test_images_for_a_registry_are_the_same_bytes_twice_and_hold_no_shell_and_the_licences(built, tmp_path):
+    for name in images.PROGRAMS:
+        shutil.copy("/bin/true", built / name)
+    first, second = (images.release_archives(built, "0.1.0", tmp_path / folder) for folder in ("first", "second"))
+    assert list(first) == list(images.PROGRAMS)
+    for name in first:
+        assert images.reference(first[name]) == f"sfumato/{name}:0.1.0"
+        assert first[name].read_bytes() == second[name].read_bytes()
+        files = files_of(first[name])
+        assert {path.rpartition("/")[2] for path, mode in files.items() if mode & 0o111} - set(libraries_in(files)) == {name}
+        assert f"usr/share/doc/{name}/LICENSES.gz" in files
+
+
+def files_of(archive) -> dict[str, int]:
+    """Path and mode of every file of an image."""
+    found = {}
+    for content in read(archive).values():
+        with contextlib.suppress(tarfile.ReadError), tarfile.open(fileobj=io.BytesIO(content)) as layer:
+            found |= {entry.name: entry.mode for entry in layer.getmembers() if entry.isfile()}
+    return found
+
+
+def libraries_in(files) -> list[str]:
+    return [path.rpartition("/")[2] for path in files if ".so" in path]
 
 
 def test_an_image_that_is_too_large_is_refused_with_both_sizes(built, monkeypatch):

@@ -22,7 +22,7 @@ from harness.ports import slot
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
-PROGRAMS = ("sfu-operator", "sfu-node", "sfu-web", "sfu-bench")
+PROGRAMS = ("sfu-operator", "sfu-node", "sfu-web", "sfu-bench", "sfu-smoke")
 
 
 def pytest_configure(config):
@@ -145,8 +145,8 @@ class Peers:
     def flock(self, viewers: int, url: str, again: str) -> Flock:
         return self._start(Flock, viewers, self._binaries(), url, again, name=self._name("flock", url))
 
-    def aiortc(self, role: str, url: str) -> AiortcPeer:
-        return self._start(AiortcPeer, role, url, name=self._name(f"aiortc-{role}", url))
+    def aiortc(self, role: str, url: str, **options) -> AiortcPeer:
+        return self._start(AiortcPeer, role, url, name=self._name(f"aiortc-{role}", url), **options)
 
     def ffmpeg(self, url: str, **options) -> FfmpegPublisher:
         return self._start(FfmpegPublisher, url, name=self._name("ffmpeg", url), **options)
@@ -193,6 +193,12 @@ def module_peers(request, tmp_path_factory):
 def media(tmp_path_factory) -> str:
     """A folder with encoded media for peers that carry no encoder."""
     return str(make_media(tmp_path_factory.mktemp("media")))
+
+
+@pytest.fixture
+def nginx():
+    """Says that a test needs nginx, and Helm for what it carries out (harness/needs.py)."""
+    assert os.environ.get("SFUMATO_HELM"), "SFUMATO_HELM names no Helm: scripts/e2e-tests.sh does"
 
 
 # Browsers

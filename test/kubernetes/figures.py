@@ -127,6 +127,6 @@ def test_fifty_clusters_at_rest(fleet: Fleet, operator, audit, table):
 
 
 def test_image_sizes(operator, table):
-    for name, wanted in [("sfu-operator", "at most 25"), ("sfu-node", "at most 60"), ("sfu-web", "")]:
+    for name, wanted in [("sfu-operator", "at most 25"), ("sfu-node", "at most 60"), ("sfu-smoke", ""), ("sfu-web", "")]:
         [archive] = sfumato_archives(operator.programs, only=[name]).values()
         table.append(Row(f"image {name}, unpacked", "MB", wanted, [unpacked_size(archive) / 1e6]))

@@ -47,13 +47,14 @@ class Helm:
         return [release["name"] for release in json.loads(self.run("list", "--namespace", namespace, "--output=json"))]
 
 
+def image(name: str) -> dict:
+    """Values for an image of this build."""
+    repository, _, tag = IMAGES[name].rpartition(":")
+    return {"repository": repository, "tag": tag}
+
+
 def operator_values(*namespaces: str) -> dict:
     """Values for the images of this build, and for an operator that does not keep a test waiting."""
-
-    def image(name: str) -> dict:
-        repository, _, tag = IMAGES[name].rpartition(":")
-        return {"repository": repository, "tag": tag}
-
     return {
         "image": image("sfu-operator"),
         "clusters": {"nodeImage": image("sfu-node"), "webImage": image("sfu-web"), "redisImage": image("redis")},

@@ -2,11 +2,12 @@
 
 import contextlib
 import json
+import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from helm import ROOT, Helm, operator_values
+from helm import ROOT, Helm, HelmError, image, operator_values
 from sfucluster import SfuCluster
 from testcluster.fixtures import new_namespace
 from testcluster.waiting import eventually
@@ -76,6 +77,21 @@ def test_two_installs_make_a_mesh_that_lives_through_upgrade_rollback_and_uninst
         eventually("all of the cluster is gone", lambda: live.children() == [], within=90)
         helm.uninstall(OPERATOR, system)
         assert definition(kubectl)["metadata"]["uid"] == uid
+
+
+def test_helm_test_counts_a_stream_on_every_node_and_says_what_is_missing(helm, operator, kubectl, namespace):
+    auth = {"mode": "Jwt", "secretRef": {"name": "tokens", "key": "secret"}}
+    values = {"spec": SPEC | {"auth": auth}, "secrets": {"tokens": {"secret": secrets.token_hex(32)}}}
+    helm.deploy("live", "sfumato-cluster", namespace, values | {"smoke": {"image": image("sfu-smoke"), "seconds": 10}})
+    tried = ("test", "live", "--namespace", namespace, "--logs", "--timeout=120s")
+    said = helm.run(*tried)
+    assert "passed: every node of 3 shows what live-0 takes in" in said
+    assert all(f"live-{number}: " in said for number in range(3)), said
+    # Somebody scales it without Helm.
+    kubectl.run("scale", "--namespace", namespace, "sfu/live", "--replicas=2")
+    SfuCluster(kubectl, namespace).whole(2)
+    with pytest.raises(HelmError, match="the front door knows 2 of 3 nodes"):
+        helm.run(*tried)
 
 
 def test_the_api_server_takes_what_the_charts_can_make(helm, kubectl, namespace):

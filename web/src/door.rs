@@ -272,6 +272,7 @@ async fn outgoing(door: &Door, request: Request, path: String) -> Result<Outgoin
         .get::<ConnectInfo<SocketAddr>>()
         .map(|info| info.0.ip());
     let headers = pass_on::request_headers(request.headers(), client, &door.token.current());
+    let prefix = pass_on::prefix(request.headers()).to_owned();
     let method = request.method().clone();
     let body = Bytes::from_request(request, &())
         .await
@@ -281,6 +282,7 @@ async fn outgoing(door: &Door, request: Request, path: String) -> Result<Outgoin
         path,
         headers,
         body,
+        prefix,
     })
 }
 

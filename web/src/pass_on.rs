@@ -5,6 +5,7 @@
 //! except a stream of events, which has no end.
 
 use crate::problem::Refusal;
+use crate::session_path::is_plain;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -28,6 +29,10 @@ const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 /// Proxies of the nginx family hold events back unless told otherwise.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// Where a proxy has cut the path. No standard names it; Traefik, Spring and ingress-nginx do so.
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+/// Longest such path, in bytes.
+const MAX_PREFIX: usize = 256;
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// Headers that a node needs. The user agent tells it the order of simulcast layers; `ETag` is what one published WHIP
@@ -62,6 +67,8 @@ pub struct Outgoing {
     /// What the node needs of the headers.
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// Path below which a proxy offers this front door, or nothing: the client's session URLs lie below it ([`prefix`]).
+    pub prefix: String,
 }
 
 /// Why a node's answer could not be had.
@@ -161,7 +168,7 @@ pub async fn send(
         node: node.clone(),
         why,
     };
-    let headers = answer_headers(answer.headers(), node, url).map_err(bad)?;
+    let headers = answer_headers(answer.headers(), node, url, &request.prefix).map_err(bad)?;
     if is_event_stream(&headers) {
         return Ok((answer.status(), headers, Body::from_stream(answer.bytes_stream())).into_response());
     }
@@ -203,16 +210,33 @@ pub fn request_headers(from: &HeaderMap, client: Option<IpAddr>, token: &str) ->
     headers
 }
 
+/// The path that a proxy has taken away from this request, by `X-Forwarded-Prefix`: `/live`, or nothing. Whoever sends that header
+/// changes the URLs in the answer to this one request, so it needs no trust; and what is not a plain path counts as nothing, or
+/// such a URL could lead to another host.
+#[must_use]
+pub fn prefix(from: &HeaderMap) -> &str {
+    let mut values = from.get_all(FORWARDED_PREFIX).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return "";
+    };
+    let path = value.to_str().unwrap_or_default().trim_end_matches('/');
+    let is_path = path.len() <= MAX_PREFIX
+        && path
+            .strip_prefix('/')
+            .is_some_and(|segments| segments.split('/').all(is_plain));
+    if is_path { path } else { "" }
+}
+
 /// What the client gets to see of a node's headers. Session URLs get the node's name in front, so that any front door
-/// finds the node again.
+/// finds the node again, and before it the prefix that a proxy takes away.
 ///
 /// # Errors
 /// When `Location` is no session URL of that node: without it the client could never end the session.
-pub fn answer_headers(from: &HeaderMap, node: &NodeName, url: &str) -> Result<HeaderMap, String> {
+pub fn answer_headers(from: &HeaderMap, node: &NodeName, url: &str, prefix: &str) -> Result<HeaderMap, String> {
     let mut headers = copied(from, &TO_CLIENT);
     if let Some(location) = from.get(header::LOCATION) {
         let text = location.to_str().unwrap_or_default();
-        let rewritten = session_url(text, node, url).ok_or_else(|| {
+        let rewritten = session_url(text, node, url, prefix).ok_or_else(|| {
             format!(
                 "its Location `{}` is no session URL",
                 text.chars().take(200).collect::<String>()
@@ -222,26 +246,26 @@ pub fn answer_headers(from: &HeaderMap, node: &NodeName, url: &str) -> Result<He
     }
     // One header a link: clients exist that lose entries of a joined one.
     for link in from.get_all(header::LINK) {
-        headers.append(header::LINK, rewritten_link(link, node));
+        headers.append(header::LINK, rewritten_link(link, node, prefix));
     }
     Ok(headers)
 }
 
 /// `/whip/s/1` or `{url}/whip/s/1` becomes `/nodes/{node}/whip/s/1`: an absolute path without a query, because
 /// OBS replaces the whole path and drops the query.
-fn session_url(location: &str, node: &NodeName, url: &str) -> Option<HeaderValue> {
+fn session_url(location: &str, node: &NodeName, url: &str, prefix: &str) -> Option<HeaderValue> {
     let path = location.strip_prefix(url.trim_end_matches('/')).unwrap_or(location);
     let is_session = path.starts_with("/whip/") || path.starts_with("/whep/");
     is_session
-        .then(|| HeaderValue::from_str(&format!("/nodes/{node}{path}")).ok())
+        .then(|| HeaderValue::from_str(&format!("{prefix}/nodes/{node}{path}")).ok())
         .flatten()
 }
 
 /// Links to resources of the session (WHEP extensions) get the node's name in front as well; others stay.
-fn rewritten_link(link: &HeaderValue, node: &NodeName) -> HeaderValue {
+fn rewritten_link(link: &HeaderValue, node: &NodeName, prefix: &str) -> HeaderValue {
     let rewritten = link.to_str().ok().and_then(|text| {
-        let text = text.replace("</whip/", &format!("</nodes/{node}/whip/"));
-        let text = text.replace("</whep/", &format!("</nodes/{node}/whep/"));
+        let text = text.replace("</whip/", &format!("<{prefix}/nodes/{node}/whip/"));
+        let text = text.replace("</whep/", &format!("<{prefix}/nodes/{node}/whep/"));
         HeaderValue::from_str(&text).ok()
     });
     rewritten.unwrap_or_else(|| link.clone())

@@ -85,7 +85,9 @@ pub fn split_query(query: &str) -> (Option<String>, String) {
     (node, rest)
 }
 
-fn is_plain(segment: &str) -> bool {
+/// Whether a segment of a path means itself: nothing is escaped, and it leads nowhere up.
+#[must_use]
+pub fn is_plain(segment: &str) -> bool {
     !segment.is_empty()
         && segment
             .bytes()

@@ -15,3 +15,4 @@ pub mod presented;
 pub mod serving;
 pub mod shares;
 pub mod tls;
+pub mod token_signing;

@@ -15,12 +15,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* What clients of WHIP and WHEP ask for, and where the page is wanted, everything. */}}
+{{/* What clients of WHIP and WHEP ask for, and the place of the player of one stream; where the page is wanted, everything. */}}
 {{- define "sfumato-cluster.paths" -}}
 {{- if .page -}}
 {{- list "/" | toJson -}}
 {{- else -}}
-{{- list "/whip" "/whep" "/nodes" | toJson -}}
+{{- list "/whip" "/whep" "/nodes" "/watch" | toJson -}}
 {{- end -}}
 {{- end -}}
 

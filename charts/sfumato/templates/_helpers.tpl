@@ -45,6 +45,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* An image: (dict "image" VALUES "root" $). Nothing where no repository is named. */}}
 {{- define "sfumato.image" -}}
 {{- if .image.repository -}}
+{{- with .root.Values.registry }}{{ . }}/{{ end -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" .image.repository .image.digest -}}
 {{- else -}}

@@ -1,6 +1,8 @@
 //! Options of the commands for Kubernetes.
 
+use super::ClusterSelector;
 use super::own_pods::OwnPods;
+use crate::manifest::defaults::Defaults;
 use clap::{ArgAction, Args, ValueEnum};
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
 use sfumato_admin_api::program::option_values::{duration, socket_address, whole_number};
@@ -29,8 +31,21 @@ pub struct RunArgs {
     #[arg(long, env = "SFUMATO_WEB_IMAGE", value_name = "IMAGE", default_value = concat!("sfumato/sfu-web:", env!("CARGO_PKG_VERSION")))]
     pub web_image: String,
     /// Image of managed Redis whose SfuCluster names none.
-    #[arg(long, env = "SFUMATO_REDIS_IMAGE", value_name = "IMAGE", default_value = "redis:7.4")]
+    #[arg(
+        long,
+        env = "SFUMATO_REDIS_IMAGE",
+        value_name = "IMAGE",
+        default_value = "redis:7.2.11"
+    )]
     pub redis_image: String,
+    /// Part of a `spec`, in JSON, that each SfuCluster has where its own says nothing: pull secrets, resources, tolerations and
+    /// other fields of pods, such as `{"imagePullSecrets": [{"name": "registry"}]}`.
+    #[arg(long, env = "SFUMATO_CLUSTER_DEFAULTS", value_name = "JSON")]
+    pub cluster_defaults: Option<Defaults>,
+    /// SfuClusters to look after, by their labels: KEY=VALUE, KEY!=VALUE, KEY, !KEY, and several with commas between them.
+    /// The others are left alone.
+    #[arg(long, env = "SFUMATO_SELECTOR", value_name = "LABELS")]
+    pub selector: Option<ClusterSelector>,
     /// Namespace of the operator itself: of its Lease, and of those who may reach the nodes' admin port. Default: that
     /// of its pod, or of the kubeconfig's context.
     #[arg(long, env = "SFUMATO_NAMESPACE", value_name = "NAME")]

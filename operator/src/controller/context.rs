@@ -12,6 +12,7 @@ use super::stages::validate::Validator;
 use super::stages::write_status::StatusWriter;
 use super::watch::caches::Caches;
 use super::watch::queue::{Key, Queue};
+use crate::cli::ClusterSelector;
 use crate::cluster::rollout::Leaving;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ pub struct Context {
     pub settings: Settings,
     /// This installation of the operator.
     pub installation: String,
+    /// Which clusters it looks after.
+    pub selector: ClusterSelector,
     pub events: Events,
     pub pace: Pace,
     pub caches: Caches,
@@ -52,6 +55,8 @@ pub struct Memory {
     pub leaving: Leaving,
     /// The other operator that looks after it, if that has been told.
     pub left_to: Option<String>,
+    /// Whether it has been told that the cluster's labels do not match the selector.
+    pub left_out: bool,
     /// What went wrong last, if that has not come right since.
     pub failing: Option<Failing>,
 }

@@ -124,6 +124,8 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
         client: client.clone(),
         settings: settings(args, &namespace),
         installation: args.installation(&namespace),
+        selector: args.selector.clone().unwrap_or_default(),
+        defaults: args.cluster_defaults.clone().unwrap_or_default(),
         pace: Pace::of(args),
         events: Events::new(client.clone(), args.identity.clone()),
         metrics: Arc::clone(&metrics),

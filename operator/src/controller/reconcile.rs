@@ -26,6 +26,7 @@ use crate::cluster::rollout::{Decision, count_leaving, decide};
 use crate::cluster::status::{COUNTS_EVERY, Facts, is_busy, status};
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use std::sync::Arc;
@@ -64,6 +65,9 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         // Kubernetes removes the children, and the mesh goes with the object.
         return Ok(Action::await_change());
     }
+    if !context.selector.matches(object.labels()) {
+        return Ok(leave_out(key, context));
+    }
     let before = written(object);
     if let Some(other) = of_another(object, &before, &context.installation) {
         return Ok(leave_to(&other, object, key, context));
@@ -93,6 +97,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     let now = (Timestamp::now(), Instant::now());
     let decision = context.remember(key, |memory| {
         memory.left_to = None;
+        memory.left_out = false;
         let observation = observe(&wish, live.as_deref(), &pods, &mesh, &memory.leaving, context.pace, now);
         let decision = decide(&observation);
         count_leaving(&mut memory.leaving, &observation, &decision.leaving, now.1);
@@ -157,6 +162,18 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         None if again => Ok(Action::requeue(SOON)),
         None => Ok(look_again(&now, is_under_way, context.pace)),
     }
+}
+
+/// A cluster whose labels do not match is not touched. That is told once, until they match.
+fn leave_out(key: &Key, context: &Context) -> Action {
+    context.meshes.leave(key);
+    if !context.remember(key, |memory| std::mem::replace(&mut memory.left_out, true)) {
+        tracing::info!(
+            cluster = %key, selector = %context.selector,
+            "the labels of this SfuCluster do not match --selector: this operator leaves it alone"
+        );
+    }
+    Action::await_change()
 }
 
 /// A cluster of another operator is not touched. That is told once: whatever may change it, a watch shows.

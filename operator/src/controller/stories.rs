@@ -10,6 +10,7 @@ use crate::cluster::rollout::{Leaving, decide};
 use crate::cluster::status::{Facts, status};
 use crate::cluster::stories::{DEADLINE, Life, Scene, Seen, check, scenes};
 use crate::crd::status::SfuClusterStatus;
+use crate::manifest::defaults::Defaults;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ fn pods_are_treated_and_told_of_as_every_story_says() {
     let now = Instant::now() + Duration::from_secs(10_000);
     for scene in scenes() {
         let object = object(&scene);
-        let wish: Wish = validate(&object).expect("a valid manifest");
+        let wish: Wish = validate(&object, &Defaults::default()).expect("a valid manifest");
         let pods: Vec<Arc<Pod>> = scene.nodes.iter().map(pod).collect();
         let mesh = scene.mesh(name, |_| 1);
         let since = |seen: &Seen| Some((uid(seen.ordinal), now - seen.leaving?));

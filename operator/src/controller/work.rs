@@ -18,6 +18,8 @@ use super::stages::write_status::StatusWriter;
 use super::watch::caches::{Caches, Listener, Scope};
 use super::watch::queue::{self, Key, Queue, cluster_key};
 use super::watch::seen::resource;
+use crate::cli::ClusterSelector;
+use crate::manifest::defaults::Defaults;
 use futures::StreamExt;
 use kube::Client;
 use kube::api::DynamicObject;
@@ -55,6 +57,10 @@ pub struct Work {
     pub settings: Settings,
     /// This installation of the operator.
     pub installation: String,
+    /// Which clusters it looks after.
+    pub selector: ClusterSelector,
+    /// What clusters have where they say nothing.
+    pub defaults: Defaults,
     pub pace: Pace,
     pub events: Events,
     pub metrics: Arc<Metrics>,
@@ -99,10 +105,11 @@ impl Work {
             let context = Arc::new(Context {
                 settings: self.settings.clone(),
                 installation: self.installation.clone(),
+                selector: self.selector.clone(),
                 events: self.events.clone(),
                 pace: self.pace,
                 caches,
-                validator: Validator::default(),
+                validator: Validator::new(self.defaults.clone()),
                 dereferencer: Dereferencer::new(client(), self.pace, Arc::clone(&turns)),
                 applier: Applier::new(client(), Arc::clone(&turns)),
                 actor: Actor::new(client(), Arc::clone(&part.meshes), self.events.clone()),

@@ -4,6 +4,7 @@
 //! fits together: nothing is written down twice, and a manifest that passes here passes on a cluster. Every
 //! refusal names the path of the field, because that is what one searches for in the file.
 
+pub mod defaults;
 mod schema;
 
 use crate::crd::SfuCluster;

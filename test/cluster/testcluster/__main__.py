@@ -54,6 +54,10 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--bin", type=Path, required=True, help="the folder of the programs")
     it.add_argument("--tag", help="their tag: localhost/sfumato/NAME:TAG (default: the digest of each, so that a changed program has a changed name)")
     it.add_argument("--only", nargs="+", metavar="NAME", help="only these")
+    it = command("archives", archives, "write the images of built programs for others than the test cluster, as sfumato/NAME:TAG")
+    it.add_argument("--bin", type=Path, required=True, help="the folder of the programs")
+    it.add_argument("--tag", required=True, help="their tag")
+    it.add_argument("folder", type=Path, help="where the archives go")
     it = command("references", references, "list what the images of built programs are called, by program; writes those that are missing")
     it.add_argument("--bin", type=Path, required=True, help="the folder of the programs")
     it = command(
@@ -102,6 +106,10 @@ def sfumato(layout: Layout, arguments: argparse.Namespace) -> None:
     if layout.ready_mark.is_file():
         arguments.archives = list(archives.values())
         load(layout, arguments)
+
+
+def archives(_: Layout, arguments: argparse.Namespace) -> None:
+    images.release_archives(arguments.bin.resolve(), arguments.tag, arguments.folder)
 
 
 def references(_: Layout, arguments: argparse.Namespace) -> None:

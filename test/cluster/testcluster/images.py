@@ -1,5 +1,7 @@
 """The images of the test cluster: the cluster's own, and Sfumato's from the programs that cargo built."""
 
+import functools
+import gzip
 import hashlib
 import json
 import os
@@ -18,12 +20,15 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 # Sfumato's images and their programs. `localhost/` is a registry that nobody can pull from, so a missing image is seen at once.
 PREFIX = "localhost/sfumato"
-PROGRAMS = ("sfu-node", "sfu-operator", "sfu-web")
+RELEASE_PREFIX = "sfumato"
+PROGRAMS = ("sfu-node", "sfu-operator", "sfu-smoke", "sfu-web")
 REDIS = Path("/usr/bin/redis-server")
+REDIS_COPYRIGHT = Path("/usr/share/doc/redis-server/copyright")
+LICENCES = Path(__file__).parents[3] / "scripts" / "licences.py"
 
 # Limits of the images' unpacked sizes, in bytes; beyond them, building fails. SFUMATO_LARGE_IMAGES=1 lets programs pass that were
 # built without optimization.
-LARGEST = {"sfu-node": 60_000_000, "sfu-operator": 25_000_000, "sfu-web": 25_000_000}
+LARGEST = {"sfu-node": 60_000_000, "sfu-operator": 25_000_000, "sfu-smoke": 25_000_000, "sfu-web": 25_000_000}
 
 
 class ImageTooLarge(RuntimeError):
@@ -50,6 +55,22 @@ def own_archives() -> list[Path]:
     return archives
 
 
+def release_archives(binaries: Path, tag: str, folder: Path) -> dict[str, Path]:
+    """The images of the programs for others than the test cluster, with the same contents: `sfumato/NAME:TAG`, one archive each in `folder`."""
+    written = {}
+    for name in PROGRAMS:
+        source = binaries / name
+        if not source.is_file():
+            raise not_built(source)
+        written[name] = folder / f"{name}.tar"
+        write_program_image(name, tag, source, written[name], prefix=RELEASE_PREFIX)
+    return written
+
+
+def not_built(program: Path) -> FileNotFoundError:
+    return FileNotFoundError(f"{program} is not there: build it first (`make build`), or name the folder of the programs")
+
+
 def sfumato_archives(binaries: Path, tag: str | None = None, *, only: list[str] | None = None) -> dict[str, Path]:
     """Writes Sfumato's images and managed Redis's, where they are older than their programs; returns the archives by program. Each is called
     `localhost/sfumato/NAME:TAG`. Without a tag it is the image's digest: where a program has changed, so has the reference in every manifest, and
@@ -59,7 +80,7 @@ def sfumato_archives(binaries: Path, tag: str | None = None, *, only: list[str] 
         for name in only or [*PROGRAMS, "redis"]:
             source = REDIS if name == "redis" else binaries / name
             if not source.is_file():
-                raise FileNotFoundError(f"{source} is not there: build it first (`make build`), or name the folder of the programs")
+                raise not_built(source)
             # One for each folder of programs: two clones may build the same program.
             clone = hashlib.sha256(str(source.parent).encode()).hexdigest()[:8]
             written[name] = cache() / "images" / f"{name}-{tag or 'digest'}-{clone}.tar"
@@ -68,8 +89,8 @@ def sfumato_archives(binaries: Path, tag: str | None = None, *, only: list[str] 
     return written
 
 
-def write_program_image(name: str, tag: str | None, source: Path, archive: Path) -> None:
-    size = program_image(f"{PREFIX}/{name}", tag, source, archive)
+def write_program_image(name: str, tag: str | None, source: Path, archive: Path, prefix: str = PREFIX) -> None:
+    size = program_image(f"{prefix}/{name}", tag, source, archive)
     written = reference(archive)
     print(f"  {written}: {size / 1e6:.1f} MB unpacked")
     if size > LARGEST.get(name, size) and not os.environ.get("SFUMATO_LARGE_IMAGES"):
@@ -100,10 +121,21 @@ def program_image(name: str, tag: str | None, source: Path, archive: Path) -> in
     try:
         subprocess.run(["strip", "-o", stripped, source], check=True)
         target = f"/usr/bin/{source.name}"
-        layers = [base_layer(libraries(source), CERTIFICATES if CERTIFICATES.is_file() else None), Layer({target: stripped})]
+        files = {target: stripped, f"/usr/share/doc/{source.name}/LICENSES.gz": gzip.compress(licences(source.name), mtime=0)}
+        layers = [base_layer(libraries(source), CERTIFICATES if CERTIFICATES.is_file() else None), Layer(files)]
         return Image(name, [target], layers, tag, architecture=ARCHITECTURE).write(archive)
     finally:
         stripped.unlink(missing_ok=True)
+
+
+@functools.cache
+def licences(program: str) -> bytes:
+    """Of all that the program is built of."""
+    if program == REDIS.name:
+        return REDIS_COPYRIGHT.read_bytes() if REDIS_COPYRIGHT.is_file() else b""
+    # cargo knows what a program is built of.
+    path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{os.environ.get('CARGO_HOME') or Path.home() / '.cargo'}/bin"
+    return subprocess.run([LICENCES, program], env=os.environ | {"PATH": path}, check=True, capture_output=True).stdout
 
 
 def libraries(program: Path) -> dict[str, Path]:

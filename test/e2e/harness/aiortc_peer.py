@@ -1,4 +1,5 @@
-"""A WHIP or WHEP client on aiortc, as a process of its own: `python aiortc_peer.py publish|watch URL`.
+"""A WHIP or WHEP client on aiortc, as a process of its own: `python aiortc_peer.py publish|watch URL [AUTHORITY]`.
+An https URL must show a certificate of the file AUTHORITY.
 
 Prints one JSON line each 200 ms: {"video": frames, "audio": frames, "height": of the newest picture, "state": connectionState}.
 While it has had SIGUSR1 and not SIGUSR2 after that, it loses most of the packets that arrive.
@@ -11,6 +12,7 @@ import fractions
 import json
 import random
 import signal
+import ssl
 import sys
 import time
 from urllib.parse import urljoin
@@ -132,7 +134,7 @@ async def negotiate(pc, http, url, retry_seconds):
         await asyncio.sleep(0.2)
 
 
-async def main(role, url):
+async def main(role, url, authority=None):
     over = asyncio.Event()
     lose_packets()
     for number, value in ((signal.SIGUSR1, True), (signal.SIGUSR2, False)):
@@ -146,7 +148,8 @@ async def main(role, url):
     def on_track(track):
         tasks.add(asyncio.ensure_future(count(track)))
 
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+    verify = ssl.create_default_context(cafile=authority) if authority else True
+    async with httpx.AsyncClient(trust_env=False, timeout=20, verify=verify) as http:
         if role == "publish":
             pc.addTransceiver(Tone(), direction="sendonly")
             video = pc.addTransceiver(Picture(), direction="sendonly")
@@ -167,4 +170,4 @@ async def main(role, url):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    asyncio.run(main(*sys.argv[1:]))

@@ -139,6 +139,7 @@ fn has_public_key(text: &str) -> bool {
 mod tests {
     use super::super::validate::validate;
     use super::*;
+    use crate::manifest::defaults::Defaults;
     use serde_json::{Value, json};
 
     fn wish() -> Wish {
@@ -155,7 +156,7 @@ mod tests {
                 ] },
             },
         });
-        validate(&serde_json::from_value(object).unwrap()).unwrap()
+        validate(&serde_json::from_value(object).unwrap(), &Defaults::default()).unwrap()
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "a test reads better without the ampersand")]

@@ -4,6 +4,7 @@
 use crate::controller::build::Wish;
 use crate::controller::watch::queue::Key;
 use crate::crd::SfuCluster;
+use crate::manifest::defaults::Defaults;
 use crate::manifest::{self, FieldProblem, ManifestError, Unknown};
 use kube::api::DynamicObject;
 use kube::{Resource, ResourceExt};
@@ -29,6 +30,8 @@ impl fmt::Display for Invalid {
 pub struct Validator {
     /// Held while an object is checked.
     turn: tokio::sync::Mutex<()>,
+    /// What clusters have where they say nothing.
+    defaults: Defaults,
     known: Mutex<BTreeMap<Key, Known>>,
 }
 
@@ -40,6 +43,14 @@ struct Known {
 }
 
 impl Validator {
+    #[must_use]
+    pub fn new(defaults: Defaults) -> Self {
+        Self {
+            defaults,
+            ..Self::default()
+        }
+    }
+
     /// Forgets a cluster that is gone.
     pub fn forget(&self, cluster: &Key) {
         self.known.lock().remove(cluster);
@@ -60,7 +71,7 @@ impl Validator {
         }
         // It computes for long: with many clusters at once, a new leader would not get to renew its Lease beside it.
         let _turn = self.turn.lock().await;
-        let result = tokio::task::block_in_place(|| validate(object));
+        let result = tokio::task::block_in_place(|| validate(object, &self.defaults));
         let known = Known {
             uid,
             generation,
@@ -77,8 +88,9 @@ impl Validator {
 ///
 /// # Errors
 /// The first field that cannot be carried out.
-pub fn validate(object: &DynamicObject) -> Result<Wish, Invalid> {
-    let spec = object.data.get("spec").cloned().unwrap_or_default();
+pub fn validate(object: &DynamicObject, defaults: &Defaults) -> Result<Wish, Invalid> {
+    let mut spec = object.data.get("spec").cloned().unwrap_or_default();
+    defaults.fill(&mut spec);
     let cluster = read(object, &spec)?;
     manifest::check_schema(&spec, Unknown::Ignore)
         .map_err(|FieldProblem { path, text }| Invalid { path, problem: text })?;
@@ -120,6 +132,10 @@ mod tests {
         .unwrap()
     }
 
+    fn validate(object: &DynamicObject) -> Result<Wish, Invalid> {
+        super::validate(object, &Defaults::default())
+    }
+
     #[test]
     fn an_empty_spec_is_in_order() {
         assert_eq!(validate(&object(json!({}))).unwrap().spec.replicas, 3);
@@ -147,5 +163,15 @@ mod tests {
     #[test]
     fn fields_of_a_newer_definition_are_ignored() {
         validate(&object(json!({ "replicas": 2, "fieldOfTomorrow": { "on": true } }))).unwrap();
+    }
+
+    #[test]
+    fn a_cluster_has_the_defaults_of_the_installation_where_it_says_nothing() {
+        let defaults = r#"{"priorityClassName": "media", "resources": {"limits": {"memory": "1Gi"}}}"#
+            .parse()
+            .unwrap();
+        let wish = super::validate(&object(json!({ "priorityClassName": "own" })), &defaults).unwrap();
+        assert_eq!(wish.spec.priority_class_name.as_deref(), Some("own"));
+        assert!(wish.spec.resources.is_some());
     }
 }
