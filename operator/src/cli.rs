@@ -1,6 +1,7 @@
 //! The command line. Every option of `local` is also an environment variable; the option wins.
 
 mod cluster_selector;
+mod own_pods;
 mod run;
 
 pub use cluster_selector::ClusterSelector;
@@ -33,7 +34,7 @@ pub enum Command {
     /// Manage SfuCluster objects on Kubernetes.
     Run(Box<RunArgs>),
     /// Print what Kubernetes needs to run the operator: CRD, rights, Deployment. Pipe it into `kubectl apply -f -`.
-    Manifests(ManifestsArgs),
+    Manifests(Box<ManifestsArgs>),
     /// Print the CustomResourceDefinition of SfuCluster, or write it into a directory.
     Crds(CrdsArgs),
     /// Make a token for publishers or viewers, signed with the nodes' secret.

@@ -50,11 +50,11 @@ fn documents(args: &ManifestsArgs) -> Vec<Value> {
     // takes nobody's.
     let name = format!("{}:{}", args.namespace, args.name);
     if args.watch_namespaces.is_empty() {
-        let metadata = json!({ "name": name, "labels": labels(args) });
+        let metadata = json!({ "name": name, "labels": all_labels(args) });
         all.extend(rights(args, "ClusterRole", &metadata, &rules(access)));
     }
     for namespace in &args.watch_namespaces {
-        let metadata = json!({ "name": name, "namespace": namespace, "labels": labels(args) });
+        let metadata = json!({ "name": name, "namespace": namespace, "labels": all_labels(args) });
         all.extend(rights(args, "Role", &metadata, &rules(access)));
     }
     all.push(deployment(args));
@@ -151,26 +151,29 @@ fn deployment(args: &ManifestsArgs) -> Value {
     options.extend(args.args.iter().cloned());
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     let probe = |path: &str, period: u32| json!({ "httpGet": { "path": path, "port": "health" }, "periodSeconds": period, "timeoutSeconds": 2 });
+    let pods = &args.pods;
     let mut security = json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } });
-    if args.user_ids == UserIds::Fixed {
+    if pods.user_ids == UserIds::Fixed {
         security["runAsUser"] = json!(USER);
         security["runAsGroup"] = json!(USER);
     }
-    let mut selector = json!({ "kubernetes.io/os": "linux" });
-    for (key, value) in &args.node_selector {
-        selector[key] = json!(value);
-    }
+    let apart = json!({ "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+        "weight": 100,
+        "podAffinityTerm": {
+            "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": labels(args) },
+        },
+    }] } });
     let mut deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": own(args),
         "spec": {
             "replicas": args.replicas,
             "selector": { "matchLabels": labels(args) },
             "template": {
-                "metadata": { "labels": labels(args) },
+                "metadata": { "labels": with(all_labels(args), &pods.pod_labels) },
                 "spec": {
                     "serviceAccountName": args.name,
                     "securityContext": security,
-                    "nodeSelector": selector,
+                    "nodeSelector": with(json!({ "kubernetes.io/os": "linux" }), &pods.node_selector),
                     "terminationGracePeriodSeconds": 15,
                     "containers": [{
                         "name": args.name,
@@ -180,35 +183,61 @@ fn deployment(args: &ManifestsArgs) -> Value {
                         "ports": [{ "name": "health", "containerPort": PORT }],
                         "livenessProbe": probe("/livez", 10),
                         "readinessProbe": probe("/readyz", 2),
-                        "resources": { "requests": { "cpu": "50m", "memory": "64Mi" }, "limits": { "memory": "256Mi" } },
+                        "resources": pods.resources(),
                         "securityContext": {
                             "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
                             "capabilities": { "drop": ["ALL"] },
                         },
                     }],
-                    "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
-                        "weight": 100,
-                        "podAffinityTerm": {
-                            "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": labels(args) },
-                        },
-                    }] } },
+                    "affinity": pods.affinity.as_ref().unwrap_or(&apart),
                 },
             },
         },
     });
-    let pod = &mut deployment["spec"]["template"]["spec"];
-    if !args.tolerations.is_empty() {
-        pod["tolerations"] = json!(args.tolerations);
+    let template = &mut deployment["spec"]["template"];
+    if !pods.pod_annotations.is_empty() {
+        template["metadata"]["annotations"] = with(json!({}), &pods.pod_annotations);
     }
-    if let Some(class) = &args.priority_class {
+    let pod = &mut template["spec"];
+    let secrets: Vec<Value> = pods
+        .image_pull_secrets
+        .iter()
+        .map(|name| json!({ "name": name }))
+        .collect();
+    for (field, values) in [
+        ("tolerations", json!(pods.tolerations)),
+        ("topologySpreadConstraints", json!(pods.topology_spread)),
+        ("imagePullSecrets", json!(secrets)),
+    ] {
+        if values != json!([]) {
+            pod[field] = values;
+        }
+    }
+    if let Some(class) = &pods.priority_class {
         pod["priorityClassName"] = json!(class);
+    }
+    if let Some(policy) = pods.image_pull_policy {
+        pod["containers"][0]["imagePullPolicy"] = json!(policy);
     }
     deployment
 }
 
 /// Metadata of what is in the operator's own namespace.
 fn own(args: &ManifestsArgs) -> Value {
-    json!({ "name": args.name, "namespace": args.namespace, "labels": labels(args) })
+    json!({ "name": args.name, "namespace": args.namespace, "labels": all_labels(args) })
+}
+
+/// Labels of all objects.
+fn all_labels(args: &ManifestsArgs) -> Value {
+    with(labels(args), &args.pods.labels)
+}
+
+/// A map with further entries.
+fn with(mut map: Value, more: &[(String, String)]) -> Value {
+    for (key, value) in more {
+        map[key] = json!(value);
+    }
+    map
 }
 
 /// The Deployment's selector cannot be changed: an installation of the usual name has the label that it always had.
@@ -331,8 +360,51 @@ mod tests {
     }
 
     #[test]
-    fn a_label_or_a_taint_that_is_none_is_refused_with_an_example() {
+    fn the_operators_pods_get_what_they_are_told() {
+        let text = printed(&[
+            "--request=cpu=100m",
+            "--limit=memory=",
+            "--limit=cpu=2",
+            "--label=team=media",
+            "--pod-label=stage=live",
+            "--pod-annotation=note=x",
+            "--image-pull-policy=Always",
+            "--image-pull-secret=registry",
+            "--affinity={nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: []}}}",
+            r#"--topology-spread={"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}"#,
+        ]);
+        for words in [
+            r#""resources":{"requests":{"cpu":"100m","memory":"64Mi"},"limits":{"cpu":"2"}}"#,
+            r#""labels":{"app.kubernetes.io/name":"sfu-operator","team":"media","stage":"live"}"#,
+            r#""annotations":{"note":"x"}"#,
+            r#""imagePullPolicy":"Always""#,
+            r#""imagePullSecrets":[{"name":"registry"}]"#,
+            r#""topologySpreadConstraints":[{"maxSkew":1,"#,
+            r#""affinity":{"nodeAffinity":"#,
+            r#""selector":{"matchLabels":{"app.kubernetes.io/name":"sfu-operator"}}"#,
+        ] {
+            assert!(text.contains(words), "{words} is not in {text}");
+        }
+        assert!(!text.contains("podAntiAffinity"), "{text}");
+        assert_eq!(text.matches(r#""team":"media""#).count(), 7, "{text}");
+        let none = printed(&["--request=cpu=", "--request=memory=", "--limit=memory="]);
+        assert!(none.contains(r#""resources":{}"#), "{none}");
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused_with_an_example() {
         for (option, words) in [
+            ("--request=cpu", "cpu=500m"),
+            ("--limit=memory=much", "`much` is no quantity"),
+            ("--label=app.kubernetes.io/name=x", "are the operator's own"),
+            ("--pod-annotation=x", "KEY=VALUE"),
+            ("--image-pull-policy=Sometimes", "IfNotPresent"),
+            (
+                "--affinity={nodeAffinity: {required: []}}",
+                "no field nodeAffinity.required",
+            ),
+            ("--affinity=x", "invalid value 'x'"),
+            ("--topology-spread={maxSkew: 1, topology: x}", "topology"),
             ("--node-selector=pool", "KEY=VALUE"),
             ("--toleration==x", "KEY=VALUE:EFFECT"),
             ("--toleration=x:Never", "NoExecute"),

@@ -153,6 +153,79 @@ def test_the_operator_runs_with_the_rights_and_in_the_way_that_its_own_manifests
         assert pods[0][field] == pods[1][field], field
 
 
+# What the chart and `sfu-operator manifests` say of the operator's pods: values, options, and what both make of them.
+SAID_TWICE = {
+    "nothing": ({}, []),
+    "places": (
+        {
+            "nodeSelector": {"pool": "system"},
+            "tolerations": [
+                {"key": "dedicated", "operator": "Equal", "value": "system", "effect": "NoSchedule"},
+                {"key": "spot", "operator": "Exists"},
+            ],
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": []}]}}},
+            "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+            "priorityClassName": "high",
+        },
+        [
+            "--node-selector=pool=system",
+            "--toleration=dedicated=system:NoSchedule",
+            "--toleration=spot",
+            "--affinity={nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: []}]}}}",
+            '--topology-spread={"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}',
+            "--priority-class=high",
+        ],
+    ),
+    "resources": (
+        {"resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "2", "memory": "1Gi"}}},
+        ["--request=cpu=100m", "--limit=cpu=2", "--limit=memory=1Gi"],
+    ),
+    "words": (
+        {"commonLabels": {"team": "media"}, "podLabels": {"stage": "live"}, "podAnnotations": {"note": "x"}},
+        ["--label=team=media", "--pod-label=stage=live", "--pod-annotation=note=x"],
+    ),
+    "images": (
+        {"image": {"pullPolicy": "Always"}, "imagePullSecrets": [{"name": "registry"}]},
+        ["--image-pull-policy=Always", "--image-pull-secret=registry"],
+    ),
+}
+# Those of Helm, and of what tells installations apart.
+LABELS_OF_EACH = {
+    "helm.sh/chart",
+    "app.kubernetes.io/version",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/name",
+}
+
+
+def own_labels(item: dict) -> dict:
+    return {key: value for key, value in item["metadata"].get("labels", {}).items() if key not in LABELS_OF_EACH}
+
+
+@pytest.mark.parametrize("what", SAID_TWICE)
+def test_what_the_chart_says_of_the_operators_pods_its_own_manifests_say_as_well(what, tmp_path):
+    values, options = SAID_TWICE[what]
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    chart, printed = objects(render("sfumato", f"--values={file}")), printed_manifests("--name=it-sfumato", *options)
+    pods = []
+    for items in (chart, printed):
+        template = one(items, "Deployment")["spec"]["template"]
+        [container] = template["spec"].pop("containers")
+        # As Kubernetes takes it for any tag but `latest`.
+        container.setdefault("imagePullPolicy", "IfNotPresent")
+        spec = {key: value for key, value in template["spec"].items() if key != "serviceAccountName"}
+        if what != "places":
+            [term] = spec["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+            term["podAffinityTerm"].pop("labelSelector")
+        said = {key: container[key] for key in ("resources", "imagePullPolicy", "securityContext")}
+        pods.append((spec, said, own_labels(template), template["metadata"].get("annotations")))
+    assert pods[0] == pods[1]
+    for kind in ("ServiceAccount", "Role", "RoleBinding", "ClusterRoleBinding", "Deployment"):
+        assert own_labels(one(chart, kind)) == own_labels(one(printed, kind)), kind
+
+
 def args_of(*options: str) -> list[str]:
     return one(objects(render("sfumato", *options)), "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
 

@@ -138,3 +138,21 @@ def test_a_restart_by_kubectl_is_a_roll(live):
     live.api.merge(path("statefulsets", live.namespace, "live"), {"spec": {"template": {"metadata": {"annotations": now}}}})
     live.rolled(before)
     assert all(now.items() <= pod["metadata"]["annotations"].items() for pod in live.pods().values())
+
+
+def test_a_restart_of_the_front_door_by_kubectl_is_not_reverted(live):
+    live.up(replicas=1)
+    door = path("deployments", live.namespace, "live-web")
+    of_door = {"labelSelector": "app.kubernetes.io/component=web"}
+    pods = lambda: {pod["metadata"]["uid"] for pod in live.api.get(path("pods", live.namespace), **of_door)}  # noqa: E731
+    eventually("it has a pod", lambda: len(pods()) == 1, within=BACK)
+    before = pods()
+    now = {"kubectl.kubernetes.io/restartedAt": "2026-11-30T00:00:00Z"}
+    live.api.merge(door, {"spec": {"template": {"metadata": {"annotations": now}}}})
+    eventually("it has another pod", lambda: pods() - before, within=BACK)
+    # The operator applies the Deployment once more.
+    live.patch(web={"resources": {"limits": {"memory": "64Mi"}}})
+    template = lambda: live.api.get(door)["spec"]["template"]  # noqa: E731
+    limits = lambda: template()["spec"]["containers"][0]["resources"].get("limits")  # noqa: E731
+    eventually("the change is carried out", lambda: limits() == {"memory": "64Mi"}, within=BACK)
+    assert now.items() <= template()["metadata"]["annotations"].items()

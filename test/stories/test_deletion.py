@@ -1,9 +1,13 @@
 """When all nodes of a cluster go, nobody has a place to move to: they end at once, and not when their drain is over."""
 
+import re
+from copy import deepcopy
+
 import pytest
 
 from api_client import path
 from cluster import Cluster
+from operator_process import may
 from story import Story
 from testcluster.waiting import eventually
 
@@ -67,6 +71,34 @@ def test_kubernetes_ends_the_nodes_that_no_operator_knows_how_to_call(story):
     for pod in ("live-0", "live-2"):
         story.kubelet.change(pod, publishers=0)
     eventually("no pod is left", lambda: not live.pods(), within=SOON)
+
+
+def test_a_right_that_is_missing_is_told_and_ends_nobody(live, story):
+    """Whether all nodes go with their StatefulSet is not known then. That the only node is deleted says nothing about it."""
+    before = live.up(replicas=1, drain={"deadline": "24h"}).uids()
+    story.kubelet.patient = True
+    story.kubelet.change("live-0", publishers=1)
+    story.rights_end = True
+    role = path("roles", story.namespace, f"{story.namespace}:sfu-operator")
+    usual = story.api.get(role)["rules"]
+    rules = deepcopy(usual)
+    for rule in rules:
+        if "statefulsets" in rule["resources"]:
+            rule["verbs"].remove("get")
+    story.api.merge(role, {"rules": rules})
+    eventually("the right is gone", lambda: not may(story.api, story.user, "get", "statefulsets", story.namespace, "apps"), within=SOON, every=0.05)
+
+    live.delete_pod("live-0")
+    told = lambda: "it is not known whether it can be ended at once" in story.operators[0].log()  # noqa: E731
+    eventually("the missing right is told", told, within=SOON)
+    assert re.search(r"cannot get resource .{0,2}statefulsets", story.operators[0].log())
+    [pod] = live.pods().values()
+    assert pod["metadata"]["deletionGracePeriodSeconds"] == 24 * 3600 + 15
+    node = story.kubelet.nodes["live-0"]
+    assert (node.publishers, node.reasons, live.uids()) == (1, ["sigterm"], before)
+    story.api.merge(role, {"rules": usual})
+    story.kubelet.change("live-0", publishers=0)
+    live.rolled(before)
 
 
 def test_a_cluster_that_is_made_again_waits_for_the_pods_of_the_one_before_and_says_so(live, story):

@@ -92,7 +92,13 @@ def test_a_pod_that_is_only_so_labelled_is_no_node_and_nobody_calls_it(live, sto
     container = {"name": "c", "image": "c", "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
     labels = OURS | {"app.kubernetes.io/component": "node"}
     spec = {"securityContext": security, "containers": [container]}
-    story.api.create(path("pods", story.namespace), {"metadata": {"name": "stranger-0", "labels": labels}, "spec": spec})
+    pods = path("pods", story.namespace)
+    story.api.create(pods, {"metadata": {"name": "stranger-0", "labels": labels}, "spec": spec})
+    for component in ("web", "redis"):
+        other = {"name": f"stranger-{component}", "labels": labels | {"app.kubernetes.io/component": component}}
+        story.api.create(pods, {"metadata": other, "spec": spec})
+        nowhere = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
+        story.api.merge(f"{pods}/{other['name']}/status", {"status": {"phase": "Pending", "conditions": [nowhere]}})
     eventually("it runs", lambda: "stranger-0" in story.kubelet.nodes, within=15)
     live.scale(3)
     eventually(
@@ -102,3 +108,5 @@ def test_a_pod_that_is_only_so_labelled_is_no_node_and_nobody_calls_it(live, sto
     assert {node["name"] for node in live.status()["nodes"]} == {"live-0", "live-1", "live-2"}
     stranger = story.kubelet.nodes["stranger-0"]
     assert (stranger.asked, stranger.links) == (0, {})
+    assert live.condition("Degraded")["status"] == "False", "nobody is told of what strangers lack"
+    assert not live.events("NoHost")

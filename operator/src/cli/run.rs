@@ -1,10 +1,9 @@
 //! Options of the commands for Kubernetes.
 
 use super::ClusterSelector;
-use crate::crd::pods::UserIds;
+use super::own_pods::OwnPods;
 use crate::manifest::defaults::Defaults;
 use clap::{ArgAction, Args, ValueEnum};
-use k8s_openapi::api::core::v1::Toleration;
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
 use sfumato_admin_api::program::option_values::{duration, socket_address, whole_number};
 use std::net::SocketAddr;
@@ -90,8 +89,6 @@ pub struct RunArgs {
 }
 
 const PACE: &str = "Pace";
-/// What a taint does.
-const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// Name of an installation that nobody has named.
 pub const INSTALLATION_NAME: &str = "sfu-operator";
@@ -170,51 +167,11 @@ pub struct ManifestsArgs {
     /// How the operator reaches the nodes' admin API. Only `proxy` needs the right to send requests to pods through the API server.
     #[arg(long, value_enum, default_value = "direct")]
     pub node_access: Access,
-    /// Who says as which user the operator's container runs: `fixed`, which is 65532, or the `platform`, as OpenShift does.
-    #[arg(long, value_enum, default_value = "fixed")]
-    pub user_ids: UserIds,
-    /// Label that a host must have to run the operator, besides `kubernetes.io/os=linux`. Repeatable.
-    #[arg(long = "node-selector", value_name = "KEY=VALUE", value_parser = label)]
-    pub node_selector: Vec<(String, String)>,
-    /// Taint of hosts that the operator puts up with: KEY, KEY=VALUE, or either with :EFFECT. Repeatable.
-    #[arg(long = "toleration", value_name = "TAINT", value_parser = toleration)]
-    pub tolerations: Vec<Toleration>,
-    /// PriorityClass of the operator.
-    #[arg(long, value_name = "NAME")]
-    pub priority_class: Option<String>,
     /// Further options of `sfu-operator run`, such as `--node-image=IMAGE`. Repeatable.
     #[arg(long = "arg", value_name = "OPTION", allow_hyphen_values = true)]
     pub args: Vec<String>,
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = pair.ok_or("write KEY=VALUE, such as pool=system")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-fn toleration(text: &str) -> Result<Toleration, String> {
-    let (taint, effect) = match text.split_once(':') {
-        Some((taint, effect)) => (taint, Some(effect)),
-        None => (text, None),
-    };
-    if effect.is_some_and(|effect| !EFFECTS.contains(&effect)) {
-        return Err(format!("the effect after `:` is one of {}", EFFECTS.join(", ")));
-    }
-    let (key, value) = match taint.split_once('=') {
-        Some((key, value)) => (key, Some(value)),
-        None => (taint, None),
-    };
-    if key.is_empty() {
-        return Err("write KEY=VALUE:EFFECT, such as dedicated=system:NoSchedule".to_owned());
-    }
-    Ok(Toleration {
-        key: Some(key.to_owned()),
-        operator: Some(if value.is_some() { "Equal" } else { "Exists" }.to_owned()),
-        value: value.map(str::to_owned),
-        effect: effect.map(str::to_owned),
-        ..Toleration::default()
-    })
+    #[command(flatten)]
+    pub pods: OwnPods,
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use crate::cli::RunArgs;
 use std::time::Duration;
 
-/// Children that are applied at once, of all clusters together: an API server serves a few hundred requests at once, and others
-/// want some of them.
-pub const APPLIED_AT_ONCE: usize = 16;
+/// Requests for children, Secrets and events at once, of all clusters together: a new leader has read and applied nothing yet. An
+/// API server serves a few hundred requests at once, and others want some of them.
+pub const REQUESTS_AT_ONCE: usize = 16;
 /// How soon something is looked at again while it is not as desired.
 const WHEN_BUSY: Duration = Duration::from_secs(5);
 

@@ -4,7 +4,7 @@ use super::build::Settings;
 use super::context::Context;
 use super::error::Error;
 use super::mesh::meshes::{Meshes, Way};
-use super::pace::{APPLIED_AT_ONCE, Pace};
+use super::pace::{Pace, REQUESTS_AT_ONCE};
 use super::process::events::Events;
 use super::process::kubernetes_release;
 use super::process::lease::Standing;
@@ -94,7 +94,7 @@ impl Work {
             "the API server to show what there is; is the SfuCluster CRD installed?",
         ));
         let mut synced = Vec::new();
-        let turns = Arc::new(Semaphore::new(APPLIED_AT_ONCE));
+        let turns = Arc::new(Semaphore::new(REQUESTS_AT_ONCE));
         for part in self.parts {
             let mut tasks = JoinSet::new();
             let listener: Arc<dyn Listener> = part.meshes.clone();
@@ -110,7 +110,7 @@ impl Work {
                 pace: self.pace,
                 caches,
                 validator: Validator::new(self.defaults.clone()),
-                dereferencer: Dereferencer::new(client(), self.pace),
+                dereferencer: Dereferencer::new(client(), self.pace, Arc::clone(&turns)),
                 applier: Applier::new(client(), Arc::clone(&turns)),
                 actor: Actor::new(client(), Arc::clone(&part.meshes), self.events.clone()),
                 status_writer: StatusWriter::new(client(), self.events.clone(), Arc::clone(&self.metrics)),

@@ -14,6 +14,7 @@ pub mod status;
 pub mod web;
 
 use auth::AuthSpec;
+use clap::ValueEnum;
 use duration::GoDuration;
 use ice::IceServerSpec;
 use k8s_openapi::api::core::v1::{
@@ -238,7 +239,8 @@ pub enum UpgradePolicy {
 }
 
 /// When an image is pulled.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[value(rename_all = "PascalCase")]
 pub enum PullPolicy {
     Always,
     IfNotPresent,

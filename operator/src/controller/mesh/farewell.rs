@@ -42,6 +42,24 @@ struct Farewell {
     admin: Option<Arc<dyn NodeAdmin>>,
 }
 
+/// Why a node could not be ended.
+#[derive(Debug, thiserror::Error)]
+enum Kept {
+    #[error("{0}; give the operator the rights that `sfu-operator manifests` prints")]
+    Forbidden(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<kube::Error> for Kept {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.code == 403 => Self::Forbidden(status.message),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 impl Farewells {
     #[must_use]
     pub fn new(api_server: Client, access: NodeAccess) -> Self {
@@ -90,6 +108,7 @@ impl Farewell {
     /// Answers whether there is nothing left to be done.
     async fn carry_out(&self) -> bool {
         let (namespace, cluster, node) = (&self.cluster.namespace, &self.cluster.name, self.pod.name_any());
+        let mut why = None;
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
                 tokio::time::sleep(Duration::from_secs(1 << (attempt - 1))).await;
@@ -105,13 +124,22 @@ impl Farewell {
                     return true;
                 }
                 Ok(false) => return false,
-                Err(error) => tracing::debug!(namespace, cluster, node, error, "cannot be ended yet"),
+                // A right that is missing does not come by itself: a person is told at once.
+                Err(error) if why.is_none() && matches!(error, Kept::Forbidden(_)) => {
+                    tracing::warn!(namespace, cluster, node, %error, "it is not known whether it can be ended at once");
+                    why = Some(error);
+                }
+                Err(error) => {
+                    tracing::debug!(namespace, cluster, node, %error, "cannot be ended yet");
+                    why = Some(error);
+                }
             }
         }
         tracing::warn!(
             namespace,
             cluster,
             node,
+            error = why.map(|error| error.to_string()),
             "could not be ended at once; it ends by its own deadline"
         );
         false
@@ -119,48 +147,39 @@ impl Farewell {
 
     /// Tells the node that its time is over, and Kubernetes as well, in case that the node is not reached. Answers whether it is
     /// left behind indeed.
-    async fn attempt(&self) -> Result<bool, String> {
+    async fn attempt(&self) -> Result<bool, Kept> {
         if !self.is_left_behind().await? {
             return Ok(false);
         }
         let drained = self.drain().await;
         let shortened = self.shorten().await;
         // Either ends it.
-        drained.or(shortened).map(|()| true)
+        drained.or(shortened).map(|()| true).map_err(Kept::Failed)
     }
 
     /// Looks once more, at the API server's own: what was seen of a StatefulSet and of its pods comes by two watches, and a
     /// StatefulSet that goes without its pods has let them go before it is gone. So it is looked at first, and the pod then.
-    /// Where the right to look is gone, a namespace is being deleted with all that is in it.
-    async fn is_left_behind(&self) -> Result<bool, String> {
+    ///
+    /// That it may not look says nothing of what is there, and ends nobody.
+    async fn is_left_behind(&self) -> Result<bool, Kept> {
         let Some(owner) = controller(&self.pod.metadata) else {
             return Ok(false);
         };
         let sets: Api<StatefulSet> = Api::namespaced(self.api_server.clone(), &self.cluster.namespace);
         let pods: Api<Pod> = Api::namespaced(self.api_server.clone(), &self.cluster.namespace);
-        let set = match sets.get_opt(&owner.name).await {
-            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(true),
-            set => set.map_err(|error| error.to_string())?,
-        };
-        let pod = match pods.get_opt(&self.pod.name_any()).await {
-            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(true),
-            pod => pod.map_err(|error| error.to_string())?,
-        };
+        let set = sets.get_opt(&owner.name).await?;
+        let pod = pods.get_opt(&self.pod.name_any()).await?;
         match pod.filter(|pod| pod.metadata.uid == self.pod.metadata.uid) {
             None => Ok(false),
             Some(pod) => Ok(is_left_behind(&pod, &owner.name, set.as_ref()) || self.namespace_goes().await?),
         }
     }
 
-    /// Whether the namespace is being deleted. Kubernetes deletes its pods first, and all else when these are gone.
-    async fn namespace_goes(&self) -> Result<bool, String> {
+    /// Whether the namespace is being deleted. Kubernetes deletes its pods first, and all else, roles too, when these are gone.
+    async fn namespace_goes(&self) -> Result<bool, Kept> {
         let api: Api<PartialObjectMeta<Namespace>> = Api::all(self.api_server.clone());
-        match api.get_opt(&self.cluster.namespace).await {
-            Ok(namespace) => Ok(namespace.is_none_or(|it| it.metadata.deletion_timestamp.is_some())),
-            // An operator whose roles are those of the release before may not look.
-            Err(kube::Error::Api(status)) if status.code == 403 => Ok(false),
-            Err(error) => Err(error.to_string()),
-        }
+        let namespace = api.get_opt(&self.cluster.namespace).await?;
+        Ok(namespace.is_none_or(|it| it.metadata.deletion_timestamp.is_some()))
     }
 
     async fn drain(&self) -> Result<(), String> {

@@ -10,4 +10,4 @@ pub mod last_good;
 pub mod observe;
 pub mod password;
 pub mod redis;
-mod upgrade;
+pub mod upgrade;

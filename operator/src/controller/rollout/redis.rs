@@ -8,7 +8,7 @@ use super::observe::{REVISION, overdue};
 use crate::cluster::remark::Remark;
 use crate::cluster::rollout::Act;
 use crate::controller::build::Component;
-use crate::controller::watch::ownership::{controller, is_of_deployment, is_set};
+use crate::controller::watch::members::is_controlled;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_of, is_ready};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -71,11 +71,6 @@ pub fn leaving(pods: &[Arc<Pod>], name: &str, is_managed: bool, waits: Option<Re
 fn of_redis<'a>(pods: &'a [Arc<Pod>], name: &'a str) -> impl Iterator<Item = &'a Arc<Pod>> {
     let is_redis = move |pod: &&Arc<Pod>| is_of(pod, Component::Redis) && is_controlled(pod, name);
     pods.iter().filter(is_redis)
-}
-
-/// Whether a pod is of the StatefulSet or the Deployment of this name: labels are for everybody to give.
-fn is_controlled(pod: &Pod, name: &str) -> bool {
-    controller(&pod.metadata).is_some_and(|owner| is_set(owner, name) || is_of_deployment(owner, name))
 }
 
 /// Whether a StatefulSet has another template by now than this pod of it was made from.

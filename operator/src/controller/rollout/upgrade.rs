@@ -4,7 +4,7 @@
 //! template that it was given and the part of the manifest that this was built from. As long as the manifest says the
 //! same, `upgradePolicy: Manual` keeps that template, whatever this release would build.
 
-use crate::crd::{SfuClusterSpec, UpgradePolicy};
+use crate::crd::{SfuClusterSpec, UpgradePolicy, quantity};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::core::ObjectMeta;
 use serde_json::Value;
@@ -87,7 +87,7 @@ pub fn keep(
         && spec.upgrade_policy == UpgradePolicy::Manual
     {
         if is_same(&from, &built_from, &kind.of(&SfuClusterSpec::default())) {
-            available = (kept != *template).then_some(wanted);
+            available = (!makes_the_same(&kept, template)).then_some(wanted);
             *template = kept;
         } else if !named(&from)
             && !named(&built_from)
@@ -144,13 +144,19 @@ fn annotation(metadata: &ObjectMeta, name: &str) -> Option<Value> {
 }
 
 /// Whether two manifests say the same. A field that only `now` knows is one of a newer release: it says nothing new while
-/// it has its default.
+/// it has its default. Quantities are compared by value.
 fn is_same(before: &Value, now: &Value, default: &Value) -> bool {
+    is_same_at([""; 2], before, now, default)
+}
+
+/// The same of what is in a field; `path` is the name of the field that this one is in, and its own.
+fn is_same_at([parent, name]: [&str; 2], before: &Value, now: &Value, default: &Value) -> bool {
     match (before, now) {
         (Value::Object(before), Value::Object(now)) => {
             let all_before = before.iter().all(|(key, value)| {
+                let default = default.get(key).unwrap_or(&Value::Null);
                 now.get(key)
-                    .is_some_and(|now| is_same(value, now, default.get(key).unwrap_or(&Value::Null)))
+                    .is_some_and(|now| is_same_at([name, key], value, now, default))
             });
             all_before
                 && now
@@ -158,8 +164,27 @@ fn is_same(before: &Value, now: &Value, default: &Value) -> bool {
                     .filter(|(key, _)| !before.contains_key(*key))
                     .all(|(key, value)| default.get(key) == Some(value))
         }
+        (Value::Array(before), Value::Array(now)) => {
+            let same = |(before, now)| is_same_at([parent, name], before, now, &Value::Null);
+            before.len() == now.len() && before.iter().zip(now).all(same)
+        }
+        (Value::String(before), Value::String(now)) if is_quantity(parent, name) => quantity::is_same(before, now),
         _ => before == now,
     }
+}
+
+/// Whether a field holds a quantity: of all that a manifest or a pod template says, these do.
+fn is_quantity(parent: &str, name: &str) -> bool {
+    matches!(
+        (parent, name),
+        ("limits" | "requests", _) | ("storage", "size") | ("resourceFieldRef", "divisor") | ("emptyDir", "sizeLimit")
+    )
+}
+
+/// Whether two templates make the same pods.
+fn makes_the_same(kept: &PodTemplateSpec, built: &PodTemplateSpec) -> bool {
+    let value = |template| serde_json::to_value(template).unwrap_or_default();
+    is_same(&value(kept), &value(built), &Value::Null)
 }
 
 fn image(template: &PodTemplateSpec) -> Option<String> {
@@ -222,6 +247,58 @@ mod tests {
             kept(&template("node:1", "--old"), &live, &same),
             (template("node:1", "--old"), None)
         );
+    }
+
+    #[test]
+    fn a_quantity_that_is_written_otherwise_is_no_change() {
+        let limited = |memory: &str| {
+            let resources = json!({ "limits": { "memory": memory }, "requests": { "cpu": "500m" } });
+            let divisor = json!({ "resourceFieldRef": { "resource": "limits.memory", "divisor": memory } });
+            spec(json!({
+                "resources": resources, "env": [{ "name": "A", "valueFrom": divisor }],
+                "web": { "resources": resources },
+                "redis": { "managed": { "resources": resources, "storage": { "size": memory } } },
+            }))
+        };
+        let built = |image: &str, memory: &str| {
+            let mut built = json!(template(image, "--same"));
+            built["spec"]["containers"][0]["resources"] = json!({ "limits": { "memory": memory } });
+            serde_json::from_value::<PodTemplateSpec>(built).unwrap()
+        };
+        let (old, live) = (built("node:1", "1Gi"), limited("1Gi"));
+        for kind in [PodKind::Nodes, PodKind::Redis, PodKind::Web] {
+            let mut metadata = ObjectMeta::default();
+            keep(&mut metadata, &mut old.clone(), None, (&live, kind));
+            let kept = |image: &str, memory: &str| {
+                let mut now = built(image, memory);
+                let available = keep(
+                    &mut ObjectMeta::default(),
+                    &mut now,
+                    Some(&metadata),
+                    (&limited(memory), kind),
+                );
+                (now, available)
+            };
+            assert_eq!(kept("node:1", "1024Mi"), (old.clone(), None), "{kind:?}");
+            assert_eq!(
+                kept("node:2", "1024Mi"),
+                (old.clone(), Some("node:2".to_owned())),
+                "{kind:?}"
+            );
+            assert_eq!(kept("node:1", "1025Mi"), (built("node:1", "1025Mi"), None), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn only_quantities_are_compared_by_value() {
+        let same = |before: Value, now: Value| is_same(&before, &now, &Value::Null);
+        for field in ["nodeSelector", "podLabels", "podAnnotations"] {
+            let says = |text: &str| json!({ field: { "limits": text, "size": text } });
+            assert!(!same(says("1000m"), says("1")), "{field}");
+        }
+        let env = |text: &str| json!({ "env": [{ "name": "limits", "value": text }] });
+        assert!(!same(env("1000m"), env("1")) && same(env("1"), env("1")));
+        assert!(!same(json!([1]), json!([1, 2])) && !same(json!([1, 2]), json!([1])));
     }
 
     #[test]

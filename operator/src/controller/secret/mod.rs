@@ -23,6 +23,7 @@ use redis_password::NodesRead;
 use sfumato_admin_api::server::admin_token::FRONT_DOOR_PREFIX;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -56,13 +57,15 @@ struct Read {
 }
 
 impl Secrets {
-    /// The Secret of a cluster, made or completed where that is needed. What was read before counts for as long as `believed`.
+    /// The Secret of a cluster, made or completed where that is needed. What was read before counts for as long as `believed`;
+    /// to read it takes one of `turns`.
     ///
     /// # Errors
     /// When the API server refuses, or certificates cannot be made.
     pub async fn ensure(
         &self,
         client: &Client,
+        turns: &Semaphore,
         (wish, read): (&Wish, NodesRead),
         believed: Duration,
     ) -> Result<Data, SecretError> {
@@ -77,6 +80,8 @@ impl Secrets {
             Some((false, data)) => data,
             None => Data::new(),
         };
+        // What is remembered takes no turn. Nobody closes it, so that this cannot fail.
+        let _turn = turns.acquire().await;
         let data = bring_up(client, (wish, read), remembered).await?;
         let read = Read {
             uid: wish.id.uid.clone(),

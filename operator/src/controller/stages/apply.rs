@@ -1,6 +1,7 @@
 //! Brings the live objects in line with the desired ones: server-side apply under one field manager, and only where a
 //! desired object, or what is applied of the live one, has changed since the last apply.
 
+use super::adopt::{Look, look, take_over};
 use super::generations::Generations;
 use super::stateful_set::{SetUpdate, applicable, classify};
 use crate::cluster::convergence::Refusal;
@@ -9,7 +10,7 @@ use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
 use crate::controller::rollout::adjust::Prepared;
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::owned_fields::{condense, digest};
-use crate::controller::watch::ownership::{Checked, NAME_TAKEN, Taken, Whose, check, only_over, this_version, whose};
+use crate::controller::watch::ownership::{Checked, NAME_TAKEN, Taken, check, only_over, this_version};
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{self, owned};
 use k8s_openapi::NamespaceResourceScope;
@@ -20,9 +21,8 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
 use parking_lot::Mutex;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -200,20 +200,7 @@ impl Applier {
         results.push(self.apply_one(id, web_service, &caches.services).await);
         results.push(self.apply_one(id, web, &caches.deployments).await);
 
-        let redis_name = redis.iter().map(|redis| redis.service.name_any());
-        // Redis' other workload goes in its own order.
-        let sets = redis_name.clone().chain([nodes.name_any()]).collect();
-        let deployments = redis_name.clone().chain([web.name_any()]).collect();
-        let services = redis_name
-            .chain([nodes_service.name_any(), web_service.name_any()])
-            .collect();
-        let budgets = budget.iter().chain(web_budget).map(ResourceExt::name_any).collect();
-        let kept_policies = policies.iter().map(ResourceExt::name_any).collect();
-        results.push(self.sweep(id, &caches.stateful_sets, &sets).await);
-        results.push(self.sweep(id, &caches.deployments, &deployments).await);
-        results.push(self.sweep(id, &caches.services, &services).await);
-        results.push(self.sweep(id, &caches.budgets, &budgets).await);
-        results.push(self.sweep(id, &caches.policies, &kept_policies).await);
+        results.extend(self.sweep_all(id, children, caches).await);
         let mut applied = summed_up(results, upgrade.clone());
         applied.waits = applied.waits.or(waiting);
         applied
@@ -315,19 +302,19 @@ impl Applier {
             name: name.name.clone(),
             source,
         };
-        // The cache holds what has our labels; an apply would take over what has not.
-        let live = match live {
-            Some(live) => Some(live.meta().clone()),
-            None => api
-                .get_opt(&name.name)
-                .await
-                .map_err(refused)?
-                .map(|live| live.metadata),
+        let cached = live.map(|live| live.meta().clone());
+        let look = look(&api, (id, &name.name), cached).await.map_err(refused)?;
+        let Look::At(live) = look else {
+            return Ok(Became::Changed);
         };
-        let Checked::Live(checked) = check(live.as_ref(), id, &name.kind, &name.name)? else {
+        let Checked::Live(checked) = check(live.as_deref(), id, &name.kind, &name.name)? else {
             return Ok(Became::Waits(vec![format!("{} {}", name.kind, name.name)]));
         };
         let desired = only_over(desired, checked).map_err(unwritable(desired))?;
+        // What is desired may be another thing when the fields are ours: the number of replicas, for one.
+        if take_over(&api, live.as_deref(), &desired).await.map_err(refused)? {
+            return Ok(Became::Changed);
+        }
         let params = PatchParams::apply(MANAGER).force();
         let mut live = match api.patch(&name.name, &params, &Patch::Apply(desired)).await {
             Ok(live) => live,
@@ -367,37 +354,6 @@ impl Applier {
         };
         self.generations.note(id, &name.kind, live.meta());
         self.applied.lock().insert(name, applied);
-        Ok(Became::AsDesired)
-    }
-
-    /// Deletes children of a kind that are the cluster's and not wanted.
-    async fn sweep<K>(&self, id: &ClusterId, cache: &Store<K>, wanted: &BTreeSet<String>) -> Result<Became, ApplyError>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + 'static,
-    {
-        let ours = |object: &K| {
-            object.namespace().as_deref() == Some(&id.namespace)
-                && whose(object.meta(), id) == Whose::Ours
-                && object.meta().deletion_timestamp.is_none()
-                && !wanted.contains(&object.name_any())
-        };
-        for orphan in cache.state_filter(ours) {
-            let (kind, name) = (K::kind(&()).into_owned(), orphan.name_any());
-            let params = DeleteParams::background().preconditions(this_version(orphan.meta()));
-            let api: Api<K> = Api::namespaced(self.client.clone(), &id.namespace);
-            match api.delete(&name, &params).await {
-                Ok(_) => tracing::info!(
-                    kind,
-                    namespace = id.namespace,
-                    cluster = id.name,
-                    object = name,
-                    "removed: it is not wanted any more"
-                ),
-                Err(error) if error_code(&error) == Some(404) => {}
-                Err(error) if error_code(&error) == Some(409) => return Ok(Became::Changed),
-                Err(source) => return Err(ApplyError::Refused { kind, name, source }),
-            }
-        }
         Ok(Became::AsDesired)
     }
 }

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::Semaphore;
 
 /// Events that are read at once: more of one kind about one object are merged by their writer.
 const MAX_EVENTS: u32 = 20;
@@ -66,6 +67,8 @@ pub struct Dereferenced {
 pub struct Dereferencer {
     client: Client,
     pace: Pace,
+    /// As many requests are open at once as there are turns, of all clusters, also of other namespaces.
+    turns: Arc<Semaphore>,
     admin_secrets: Secrets,
     named_secrets: Mutex<BTreeMap<Key, Looked>>,
 }
@@ -78,10 +81,11 @@ struct Looked {
 
 impl Dereferencer {
     #[must_use]
-    pub fn new(client: Client, pace: Pace) -> Self {
+    pub fn new(client: Client, pace: Pace, turns: Arc<Semaphore>) -> Self {
         Self {
             client,
             pace,
+            turns,
             admin_secrets: Secrets::default(),
             named_secrets: Mutex::default(),
         }
@@ -138,7 +142,7 @@ impl Dereferencer {
         let believed = self.pace.believed(busy);
         let secret = self
             .admin_secrets
-            .ensure(&self.client, (wish, nodes_read(live)), believed)
+            .ensure(&self.client, &self.turns, (wish, nodes_read(live)), believed)
             .await;
         secret.map_err(|source| DereferenceError::Secret {
             name: wish.id.secret(),
@@ -159,6 +163,7 @@ impl Dereferencer {
             "involvedObject.uid={},reason=FailedCreate",
             live.uid().unwrap_or_default()
         );
+        let _turn = self.turns.acquire().await;
         let found = api.list(&ListParams::default().fields(&of).limit(MAX_EVENTS)).await;
         let found = found.map_err(DereferenceError::Events)?;
         let now = Timestamp::now();
@@ -196,6 +201,7 @@ impl Dereferencer {
     /// What is wrong with the first Secret that the manifest names and nodes cannot use.
     async fn trouble_with_secrets(&self, wish: &Wish) -> Result<Option<Remark>, DereferenceError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &wish.id.namespace);
+        let _turn = self.turns.acquire().await;
         for named in named(wish) {
             let name = &named.reference.name;
             let live = api.get_opt(name).await.map_err(|source| DereferenceError::Secret {

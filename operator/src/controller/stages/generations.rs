@@ -12,8 +12,11 @@ use std::collections::BTreeMap;
 /// Generations that children got when they were applied.
 #[derive(Default)]
 pub struct Generations {
-    applied: Mutex<BTreeMap<Key, BTreeMap<(String, String), i64>>>,
+    applied: Mutex<BTreeMap<Key, OfCluster>>,
 }
+
+/// By kind and name.
+type OfCluster = BTreeMap<(String, String), i64>;
 
 impl Generations {
     /// Notes what the API server has answered.

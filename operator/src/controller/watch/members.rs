@@ -1,7 +1,7 @@
 //! Which pods are the media nodes of a cluster. Whoever may make a pod may give it any labels, so these only find it: what
 //! counts is that the cluster's own StatefulSet controls it.
 
-use super::ownership::{Whose, controller, is_set, may_have, whose};
+use super::ownership::{Whose, controller, is_of_deployment, is_set, may_have, whose};
 use super::queue::{Key, key_of};
 use super::seen::{Pod, StatefulSet, is_node, resource};
 use crate::controller::build::ClusterId;
@@ -53,7 +53,14 @@ impl Pods {
                 ..Known::default()
             };
         }
-        found.retain(|pod| !is_node(pod) || is_member(pod, set.as_deref(), &id.nodes(), &known.pods));
+        let others = [id.web(), id.redis()];
+        found.retain(|pod| {
+            if is_node(pod) {
+                is_member(pod, set.as_deref(), &id.nodes(), &known.pods)
+            } else {
+                others.iter().any(|name| is_controlled(pod, name))
+            }
+        });
         known.pods = found
             .iter()
             .filter(|pod| is_node(pod))
@@ -126,6 +133,13 @@ fn is_member(pod: &Pod, set: Option<&StatefulSet>, name: &str, known: &BTreeSet<
         Some(owner) => is_set(owner, name) && was_member(),
         None => was_member(),
     }
+}
+
+/// Whether a pod is of the StatefulSet or the Deployment of this name, as those of front door and Redis are: labels are for
+/// everybody to give.
+#[must_use]
+pub fn is_controlled(pod: &Pod, name: &str) -> bool {
+    controller(&pod.metadata).is_some_and(|owner| is_set(owner, name) || is_of_deployment(owner, name))
 }
 
 /// Whether a pod is being deleted since its StatefulSet of this name is. `set` is the one that there is now.
@@ -218,6 +232,23 @@ mod tests {
             let set = there.then_some(&ours);
             assert_eq!(is_member(&pod, set, "live", &known), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn a_front_door_or_a_redis_is_one_by_its_controller() {
+        for (kind, name, expected) in [
+            ("ReplicaSet", "live-web-6b7", true),
+            ("ReplicaSet", "live-web-mine-6b7", false),
+            ("ReplicaSet", "live-web", false),
+            ("ReplicaSet", "other-web-6b7", false),
+            ("StatefulSet", "live-web", true),
+            ("StatefulSet", "live-web-6b7", false),
+            ("Job", "live-web", false),
+        ] {
+            let pod = pod(&json!({ "name": "p", "ownerReferences": owned_by(kind, name, "u") }));
+            assert_eq!(is_controlled(&pod, "live-web"), expected, "{kind} {name}");
+        }
+        assert!(!is_controlled(&pod(&json!({ "name": "live-web-6b7-x" })), "live-web"));
     }
 
     #[test]

@@ -6,3 +6,4 @@ pub mod owned_fields;
 pub mod ownership;
 pub mod queue;
 pub mod seen;
+pub mod taken_over;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Operation of server-side apply.
-const APPLY: &str = "Apply";
+pub(super) const APPLY: &str = "Apply";
 
 /// What is left of the fields of somebody else.
 const REPLICAS: &str = "replicas";
@@ -57,7 +57,7 @@ fn scales(entry: &ManagedFieldsEntry) -> bool {
         && fields.is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
 }
 
-fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+pub(super) fn is_ours(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(MANAGER)
         && entry.operation.as_deref() == Some(APPLY)
         && entry.subresource.as_deref().is_none_or(str::is_empty)
