@@ -131,6 +131,7 @@ def test_a_new_leader_calls_nothing_broken_that_it_has_not_asked(story, record):
     live = story.cluster().up()
     times = {condition["type"]: condition["lastTransitionTime"] for condition in live.status()["conditions"]}
     seen = Record(story, live)
+    eventually("the record has begun", lambda: seen.of(1), within=10)
     first.process.end()
     story.operator("--lease-duration=8s").ready()
     # Something that only the new leader can have done.

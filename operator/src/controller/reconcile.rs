@@ -157,7 +157,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
             under_way: if wish.spec.paused {
                 held_back(&wish, &context.caches, progress.is_some())
             } else {
-                let behind = || context.applier.behind(&wish.id, &context.caches);
+                let behind = || context.applier.behind(&wish.id, live.as_deref(), &context.caches);
                 let held_up = held_up.map(|held_up| held_up.remark);
                 held_up.or(waits).or(progress).or_else(behind)
             },

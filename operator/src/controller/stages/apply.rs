@@ -148,10 +148,11 @@ impl Applier {
         }
     }
 
-    /// What was applied and is not carried out yet by those who watch StatefulSets and Deployments.
+    /// What was applied and is not carried out yet by those who watch StatefulSets and Deployments. `nodes` is the StatefulSet
+    /// that it was decided upon.
     #[must_use]
-    pub fn behind(&self, id: &ClusterId, caches: &Caches) -> Option<Remark> {
-        self.generations.behind(id, caches)
+    pub fn behind(&self, id: &ClusterId, nodes: Option<&seen::StatefulSet>, caches: &Caches) -> Option<Remark> {
+        self.generations.behind(id, nodes, caches)
     }
 
     /// Forgets what was applied for a cluster that is gone.

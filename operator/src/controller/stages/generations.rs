@@ -32,11 +32,12 @@ impl Generations {
         self.applied.lock().remove(cluster);
     }
 
-    /// What nodes and front doors have not taken up: the watch may be behind, or their controller, or it is not done yet.
+    /// What nodes and front doors have not taken up: the watch may be behind, or their controller, or it is not done yet. `nodes`
+    /// is the StatefulSet that it was decided upon: one that has been seen since may have pods to roll of which nobody has decided.
     #[must_use]
-    pub fn behind(&self, id: &ClusterId, caches: &Caches) -> Option<Remark> {
-        let (nodes, door) = (caches.nodes_of(id), owned(&caches.deployments, id, &id.web()));
-        set_behind(nodes.as_deref(), self.of(id, "StatefulSet", id.nodes()), &id.nodes())
+    pub fn behind(&self, id: &ClusterId, nodes: Option<&StatefulSet>, caches: &Caches) -> Option<Remark> {
+        let door = owned(&caches.deployments, id, &id.web());
+        set_behind(nodes, self.of(id, "StatefulSet", id.nodes()), &id.nodes())
             .or_else(|| deployment_behind(door.as_deref(), self.of(id, "Deployment", id.web()), &id.web()))
     }
 
