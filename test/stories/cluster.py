@@ -119,8 +119,8 @@ class Cluster:
         self.says("Degraded", "False", "AsExpected")
 
     def whole(self, nodes: int, within: float = SOON, ready: str = "True") -> dict:
-        """Waits until so many nodes are ready and all their pairs linked, by a status of the newest generation and of the pods that there are; `ready`
-        is what the condition Ready then says."""
+        """Waits until so many nodes are ready and all their pairs linked, by a status of the newest generation and of the pods that there are.
+        `ready` is what the condition Ready then says."""
 
         def is_whole() -> dict:
             cluster = self.object()

@@ -120,7 +120,7 @@ def test_kustomize_puts_the_registry_into_all_images(api, story):
 
 def helm_values(item: dict) -> tuple[str, str, dict] | None:
     """The chart, the release and the values of an object of Argo CD or Flux that makes a release."""
-    spec = item["spec"]
+    spec = item.get("spec", {})
     match item["kind"]:
         case "Application":
             return Path(spec["source"]["path"]).name, spec["source"]["helm"]["releaseName"], spec["source"]["helm"].get("valuesObject", {})

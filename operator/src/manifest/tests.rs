@@ -167,10 +167,13 @@ fn every_example_is_in_order() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
     let mut read = 0;
     let files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
-    // Folders are for other programs.
+    // Folders are for other programs, and there are objects of other kinds.
     for path in files.filter(|path| path.is_file()) {
-        parse(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap()).unwrap();
-        read += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        if text.contains("kind: SfuCluster") {
+            parse(&path.display().to_string(), &text).unwrap();
+            read += 1;
+        }
     }
     assert!(read >= 3, "there are examples");
 }
