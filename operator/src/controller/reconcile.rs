@@ -199,7 +199,7 @@ fn leave_out(key: &Key, context: &Context) -> Action {
     context.meshes.leave(key);
     if !context.remember(key, |memory| std::mem::replace(&mut memory.left_out, true)) {
         tracing::info!(
-            cluster = %key, selector = %context.selector,
+            namespace = key.namespace, cluster = key.name, selector = %context.selector,
             "the labels of this SfuCluster do not match --selector: this operator leaves it alone"
         );
     }

@@ -184,8 +184,11 @@ mod tests {
 
     #[test]
     fn udp_and_tcp_are_looked_at_apart() {
-        let taken = UdpSocket::bind((IP, 0)).unwrap();
-        let port = taken.local_addr().unwrap().port();
+        // One that somebody else uses for TCP says nothing here.
+        let (taken, port) = std::iter::repeat_with(|| UdpSocket::bind((IP, 0)).unwrap())
+            .map(|socket| (socket.local_addr().unwrap().port(), socket))
+            .find_map(|(port, socket)| TcpListener::bind((IP, port)).is_ok().then_some((socket, port)))
+            .unwrap();
         assert!(
             check_free(&[a_use(port, Protocol::Udp)])
                 .unwrap_err()
@@ -194,6 +197,7 @@ mod tests {
         );
         check_free(&[a_use(port, Protocol::Tcp)]).unwrap();
         check_disjoint(&[a_use(port, Protocol::Udp), a_use(port, Protocol::Tcp)]).unwrap();
+        drop(taken);
     }
 
     #[test]

@@ -170,8 +170,11 @@ fn every_example_is_in_order() {
     // Folders are for other programs, and there are objects of other kinds.
     for path in files.filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(&path).unwrap();
-        if text.contains("kind: SfuCluster") {
-            parse(&path.display().to_string(), &text).unwrap();
+        for object in text
+            .split("\n---\n")
+            .filter(|object| object.contains("kind: SfuCluster"))
+        {
+            parse(&path.display().to_string(), object).unwrap();
             read += 1;
         }
     }
