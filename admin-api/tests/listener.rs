@@ -5,8 +5,8 @@
 mod support;
 
 use axum::Router;
-use axum::body::Body;
-use axum::routing::get;
+use axum::body::{Body, Bytes};
+use axum::routing::{get, post};
 use futures::StreamExt as _;
 use sfumato_admin_api::server::serving::{Bounds, Handshake, Hosts, Serving, serve};
 use std::io;
@@ -295,6 +295,44 @@ async fn what_was_asked_is_answered_before_the_end_and_silent_connections_do_not
     go_on.notify_one();
     assert!(rest(&mut stream).await.contains("answered"));
     tokio::time::timeout(PATIENCE, &mut site.served).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_is_answered_before_its_body_is_read_gets_the_answer_and_may_go_on_unless_too_much_is_left() {
+    let read = Router::new().route("/", post(async |body: Bytes| format!("{} bytes", body.len())));
+    let app = read.route("/refused", post(async || "no"));
+    let site = Site::bounded(app, short(100)).await;
+    let ask = |path: &str, length: usize| {
+        let body = "a".repeat(length);
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+    };
+    let mut stream = site.connect().await;
+    for _ in 0..3 {
+        stream.write_all(&ask("/", 60_000)).await.unwrap();
+        assert!(read_some(&mut stream).await.contains("60000 bytes"));
+        stream.write_all(&ask("/refused", 60_000)).await.unwrap();
+        let answer = read_some(&mut stream).await;
+        assert!(
+            answer.ends_with("no") && !answer.contains("connection: close"),
+            "{answer}"
+        );
+    }
+    let mut whole = ask("/refused", 1_000_000);
+    whole.truncate(500_000);
+    let _ = stream.write_all(&whole).await;
+    let answer = rest(&mut stream).await;
+    assert!(
+        answer.contains("connection: close") && answer.ends_with("no"),
+        "{answer}"
+    );
+    // A body that does not come is not waited for.
+    let mut slow = site.connect().await;
+    slow.write_all(&ask("/refused", 60_000)[..1_000]).await.unwrap();
+    let answer = rest(&mut slow).await;
+    assert!(
+        answer.contains("connection: close") && answer.ends_with("no"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

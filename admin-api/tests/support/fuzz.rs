@@ -10,6 +10,8 @@ pub fn config() -> ProptestConfig {
     let cases = asked.and_then(|cases| cases.parse().ok()).unwrap_or(10_000);
     ProptestConfig {
         failure_persistence: None,
+        // Some cases undo what they change.
+        max_global_rejects: cases.max(1_024),
         ..ProptestConfig::with_cases(cases)
     }
 }

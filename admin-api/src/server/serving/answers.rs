@@ -1,7 +1,8 @@
 //! Headers that every answer of every program has, unless its handler says something else.
 
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CONNECTION, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use axum::http::{Response, StatusCode};
 
@@ -15,6 +16,13 @@ const FIXED: [(HeaderName, HeaderValue); 4] = [
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static(NO_PAGE)),
 ];
+
+/// Says that the connection is closed after this answer.
+pub(super) fn last<B>(response: &mut Response<B>) {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+}
 
 /// Adds them.
 pub(super) fn secure<B>(response: &mut Response<B>) {

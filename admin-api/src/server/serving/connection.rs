@@ -4,6 +4,7 @@ use super::answers;
 use super::bounds::{Deadlines, MAX_HEADER};
 use super::handshake::Handshake;
 use super::pulse::{Cut, Pulse};
+use super::question::Question;
 use super::settings::Serving;
 use super::watched_io::WatchedIo;
 use axum::Router;
@@ -60,13 +61,18 @@ pub(super) async fn run<H: Handshake>(
         let app = app.clone();
         let refusal = serving.hosts.as_ref().and_then(|hosts| hosts.refusal(&request));
         async move {
-            let mut request = request.map(Body::new);
+            let (head, body) = request.into_parts();
+            let (body, rest) = Question::new(body);
+            let mut request = Request::from_parts(head, Body::new(body));
             request.extensions_mut().insert(ConnectInfo(from));
             let mut response = match refusal {
                 Some(refusal) => refusal,
                 None => app.oneshot(request).await?,
             };
             answers::secure(&mut response);
+            if !rest.dropped().await {
+                answers::last(&mut response);
+            }
             Ok::<_, Infallible>(response.map(|body| Answer { body, _busy: busy }))
         }
     });

@@ -22,6 +22,7 @@ mod handshake;
 mod held;
 mod hosts;
 mod pulse;
+mod question;
 mod roster;
 mod settings;
 mod watched_io;
