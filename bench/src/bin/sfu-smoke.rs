@@ -34,7 +34,7 @@ Examples:
 Exit codes: 0 every node shows the stream, 1 one does not, 2 wrong option."
 )]
 struct Options {
-    /// The front door, such as http://live-web.media.svc:2020
+    /// The front door, such as `http://live-web.media.svc:2020`
     #[arg(long, env = "SFU_SMOKE_DOOR", value_name = "URL", value_parser = door)]
     door: Url,
     /// Name to publish by. Nobody else should use it

@@ -1,6 +1,6 @@
 //! A smoke test of a running cluster: one generated stream, published on one node and watched on every one.
 //!
-//! It asks only the front door: for the nodes ([`nodes`]), and to open each session on a certain node.
+//! It asks only the front door: for the nodes (`nodes`), and to open each session on a certain node.
 
 mod nodes;
 
