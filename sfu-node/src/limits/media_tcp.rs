@@ -97,6 +97,12 @@ impl Strangers {
         gone
     }
 
+    /// How many are remembered.
+    #[cfg(test)]
+    pub fn known(&self) -> usize {
+        self.since.len()
+    }
+
     /// Of strangers, the oldest first, those that make room. Above half of the bound each has its share.
     fn too_many(&self, oldest_first: Vec<Connection>) -> Vec<Connection> {
         let mut by_client: HashMap<Option<ClientKey>, Vec<Connection>> = HashMap::new();
