@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use sfumato_admin_api::types::{Peer, StreamName};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,9 +29,11 @@ impl Redis {
 
     /// With this option for the port, and further ones.
     pub(super) fn start_with(port_option: &str, options: &[&str]) -> Self {
-        let any = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = any.local_addr().unwrap().port();
-        drop(any);
+        // Not one of the ports that the system gives to whoever connects: it could be taken before Redis has it.
+        static NEXT_PORT: AtomicU16 = AtomicU16::new(31_000);
+        let port = std::iter::repeat_with(|| NEXT_PORT.fetch_add(1, Ordering::Relaxed))
+            .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+            .unwrap();
         Self::start_at(port, port_option, options)
     }
 
