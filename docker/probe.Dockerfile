@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # What the cluster's own tests run in pods (test/cluster/cmd/probe).
 FROM docker.io/library/golang:1.26.8 AS build
 COPY test/cluster/cmd/probe/main.go /source/

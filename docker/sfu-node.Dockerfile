@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The media node. Building compiles mediasoup's C++ worker, 10 to 14 minutes on two cores.
 #   docker build --file docker/sfu-node.Dockerfile --tag sfumato/sfu-node .
 # By version: its digest changes with each update of the distribution. Of it, glibc, libgcc and certificates get into the image.
@@ -16,7 +15,7 @@ COPY . .
 # One profile everywhere (docs/building.md): dev, with optimisation.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/target,id=sfu-node \
     CARGO_TARGET_DIR=/target cargo build --config /third-party/third-party.toml --locked --package sfu-node </dev/null && \
-    docker/gather.sh /target/debug/sfu-node /image
+    SFUMATO_THIRD_PARTY_SOURCES=/third-party docker/gather.sh /target/debug/sfu-node /image
 
 FROM scratch
 COPY --from=build /image /

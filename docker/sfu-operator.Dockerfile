@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The operator.
 #   docker build --file docker/sfu-operator.Dockerfile --tag sfumato/sfu-operator .
 # By version: its digest changes with each update of the distribution. Of it, glibc, libgcc and certificates get into the image.

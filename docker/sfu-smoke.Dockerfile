@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The smoke test of `helm test` (bench/src/smoke).
 #   docker build --file docker/sfu-smoke.Dockerfile --tag sfumato/sfu-smoke .
 # By version: its digest changes with each update of the distribution. Of it, glibc, libgcc and certificates get into the image.

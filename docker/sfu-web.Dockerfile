@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The front door and its page.
 #   docker build --file docker/sfu-web.Dockerfile --tag sfumato/sfu-web .
 # By version: its digest changes with each update of the distribution. Of it, glibc, libgcc and certificates get into the image.

@@ -4,7 +4,8 @@
 chart_files.py CHARTS OPERATOR CRD      into the folder CHARTS: by the program `sfu-operator` and its CRD
 
 charts/sfumato/files/                   the CRD, and the rights that `sfu-operator manifests` prints
-charts/sfumato-cluster/values.schema.json   values.schema.in.json with the CRD's schema as that of `spec`
+charts/*/values.schema.json             values.schema.in.json, with the CRD for `definition:spec.web.pods`, and
+                                        charts/kubernetes.schema.json for `kubernetes:SecurityContext`
 charts/*/README.md                      a table of the values, from the comments of values.yaml
 """
 
@@ -58,10 +59,32 @@ def strict(schema: Any) -> Any:
     return found
 
 
-def schema_of_cluster(base: dict, crd: dict) -> dict:
-    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    base["properties"]["spec"] = strict(spec)
-    return base
+def field(crd: dict, path: str) -> dict:
+    """The schema of a field of an SfuCluster, such as `spec.web.pods`."""
+    found = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for name in path.split("."):
+        found = found["properties"][name]
+    return found
+
+
+def completed(base: dict, crd: dict, kubernetes: dict) -> dict:
+    """A schema of values, with each schema of others that it refers to among its own."""
+    others: dict[str, Any] = {}
+
+    def complete(schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [complete(item) for item in schema]
+        if not isinstance(schema, dict):
+            return schema
+        whose, _, name = str(schema.get("$ref", "")).partition(":")
+        if whose not in ("definition", "kubernetes"):
+            return {key: complete(value) for key, value in schema.items()}
+        others[name] = strict(field(crd, name)) if whose == "definition" else strict(kubernetes[name])
+        return {"$ref": f"#/$defs/{name}"}
+
+    made = complete(base)
+    made["$defs"] = made.get("$defs", {}) | others
+    return made
 
 
 def rows(text: str) -> Iterator[tuple[str, str, str]]:
@@ -107,9 +130,10 @@ def main() -> None:
     (files / "rights.yaml").write_text(
         f"# {WRITTEN}: what `sfu-operator manifests` prints.\n{yaml.safe_dump(rights(given.operator), sort_keys=False)}"
     )
-    schema = schema_of_cluster(json.loads((cluster / "values.schema.in.json").read_text()), definition)
-    (cluster / "values.schema.json").write_text(json.dumps(schema, indent=1) + "\n")
+    kubernetes = json.loads((given.charts / "kubernetes.schema.json").read_text())
     for chart in (operator, cluster):
+        schema = completed(json.loads((chart / "values.schema.in.json").read_text()), definition, kubernetes)
+        (chart / "values.schema.json").write_text(json.dumps(schema, indent=1) + "\n")
         (chart / "README.md").write_text(readme(chart))
 
 

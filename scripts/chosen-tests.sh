@@ -8,9 +8,14 @@ read -ra arguments <<<"${PYTEST_ARGS:-}"
 chosen=$(mktemp -d)
 trap 'rm -rf "$chosen"' EXIT
 
-# Every suite has a pytest.ini of its own, so each is asked. One that pytest can make nothing of (a path of another suite) has none of them.
+# Every suite has a pytest.ini of its own, so each is asked, for all its files, whatever order its `testpaths` name them in. One that pytest can make
+# nothing of (a path of another suite) has none of them.
 for suite in "$@"; do
-  (cd "$suite" && "$cache/e2e-venv/bin/python" -m pytest --collect-only --quiet --color=no "${arguments[@]}") >"$chosen/said" 2>&1 || true
+  (
+    cd "$suite"
+    files=(test_*.py)
+    "$cache/e2e-venv/bin/python" -m pytest --collect-only --quiet --color=no --override-ini "testpaths=${files[*]}" "${arguments[@]}"
+  ) >"$chosen/said" 2>&1 || true
   sed -nE "s|^(test_[a-z0-9_]+\.py::.*)|$suite/\1|p" "$chosen/said" >>"$chosen/tests"
   sed "s|^|$suite: |" "$chosen/said" >>"$chosen/log"
 done

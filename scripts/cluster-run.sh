@@ -26,6 +26,6 @@ In the cluster's network, with kubectl, as a shell:   scripts/cluster.sh exec
   kubectl delete pod live-1                           the mesh heals
   kubectl scale sfu/live --replicas=5
   kubectl describe sfu live                           conditions and events
-  curl http://live-web.default.svc.cluster.local:2020/api/v1/cluster
+  kubectl get --raw /api/v1/namespaces/default/services/live-web:http/proxy/api/v1/cluster
 All of it away again:                                 make cluster-down
 TEXT

@@ -20,7 +20,7 @@ install=examples/kustomize/install.yaml
 {
   printf '%s\n' "# Written by \`make generate\`: what the chart \`sfumato\` makes of its defaults."
   "$tools/helm/helm" template sfumato "$fresh/charts/sfumato" --namespace sfumato-system \
-    --set crds.keep=false,clusters.nodeImage.repository=,clusters.webImage.repository= |
+    --set crds.keep=false,clusters.nodeImage.repository=,clusters.webImage.repository=,clusters.redisImage.repository= |
     grep -vE '^ +(app.kubernetes.io/managed-by: Helm|helm.sh/chart: .*)$|^# Source: '
 } >"$fresh/install.yaml"
 

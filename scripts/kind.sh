@@ -11,6 +11,8 @@ for tool in kind docker kubectl; do
   command -v $tool >/dev/null || fail "$tool is not here; without Docker, \`make cluster-up\` makes a cluster on Linux"
 done
 kubeconfig=$cache/kind.kubeconfig
+# That which the operator runs (operator/src/cli/run.rs).
+redis=redis:7.2.11
 
 case $1 in
   up)
@@ -21,8 +23,8 @@ case $1 in
       images+=("localhost/sfumato/$name:dev")
     done
     docker build --file docker/probe.Dockerfile --tag localhost/sfumato-cluster/probe:1 .
-    docker pull docker.io/library/redis:7.2
-    docker tag docker.io/library/redis:7.2 localhost/sfumato/redis:dev
+    docker pull "docker.io/library/$redis"
+    docker tag "docker.io/library/$redis" localhost/sfumato/redis:dev
     kind load docker-image --name sfumato localhost/sfumato-cluster/probe:1 localhost/sfumato/redis:dev "${images[@]}"
     say "make e2e KUBECONFIG=$kubeconfig runs the tests there"
     ;;

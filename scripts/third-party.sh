@@ -25,13 +25,13 @@ case ${SFUMATO_THIRD_PARTY:-auto} in
     elif command -v apt-get >/dev/null; then
       choice=offline why="with the OpenSSL that Cargo.lock pins, whose faults are mended"
     else
-      choice=online why="this is neither Debian nor Ubuntu; mediasoup's OpenSSL is an old release, see docs/building.md"
+      choice=online why="this is neither Debian nor Ubuntu"
     fi
     ;;
   *) usage "SFUMATO_THIRD_PARTY is auto, online or offline, not \"$SFUMATO_THIRD_PARTY\"" ;;
 esac
 case $choice in
-  online) say "third-party parts: online, downloaded by mediasoup's own build ($why)" ;;
+  online) say "third-party parts: online, downloaded by mediasoup's own build, but for OpenSSL ($why)" ;;
   offline) say "third-party parts: offline, from package registries ($why)" ;;
 esac
 

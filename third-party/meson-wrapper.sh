@@ -5,7 +5,7 @@ set -e
 : "${SFUMATO_SUBPROJECTS:?folder of the prepared subprojects: run make setup}"
 : "${SFUMATO_MESON:?path of the real meson: run make setup}"
 # mediasoup-sys points NINJA at its own pip folder, which stays empty here.
-NINJA=$(command -v ninja)
+NINJA=$(command -v ninja || echo "$(dirname "$SFUMATO_MESON")/ninja")
 export NINJA
 case "${1:-}" in
   setup)

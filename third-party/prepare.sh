@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Prepares, once and outside the clone, what mediasoup's worker is built with. Says only what it does; nothing where all is there.
-#   prepare.sh CACHE_DIR online     a Python environment for mediasoup's own build, which then downloads the rest
+#   prepare.sh CACHE_DIR online     a Python environment and a current OpenSSL; mediasoup's own build then downloads the rest
 #   prepare.sh CACHE_DIR offline    and all C and C++ parts, from package registries
 # CACHE_DIR/third-party.toml then has what cargo needs to know (`cargo --config`; scripts/third-party.sh puts it into .cargo/config.toml).
-# Offline needs Debian or Ubuntu with libuv1-dev libflatbuffers-dev flatbuffers-compiler dpkg-dev, python3-venv and cargo.
+# Both need cargo, python3-venv, a C compiler, make and perl. Offline needs Debian or Ubuntu with libuv1-dev libflatbuffers-dev
+# flatbuffers-compiler dpkg-dev as well.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${1:?usage: prepare.sh CACHE_DIR online|offline}
@@ -40,13 +41,16 @@ if [ "$choice" = online ]; then
   for mark in "$crate_sources"/*/mediasoup-sys-*/subprojects/*/.sfumato; do
     if [ -f "$mark" ]; then rm -rf "$(dirname "$mark")"; fi
   done
-  environment
-  exit 0
 fi
 
 if ! compgen -G "$cache/venv/lib/python3*/site-packages/meson-$meson_version.dist-info" >/dev/null; then
   echo "  meson $meson_version into $cache/venv"
   "$python" -m pip install --quiet "meson==$meson_version"
+fi
+# Offline it is the distribution's.
+if ! command -v ninja >/dev/null && ! [ -x "$cache/venv/bin/ninja" ]; then
+  echo "  ninja into $cache/venv"
+  "$python" -m pip install --quiet ninja
 fi
 
 # Not Debian's OpenSSL: its kTLS support crashes mediasoup at the first DTLS handshake (docs/building.md).
@@ -61,7 +65,7 @@ if [ "$(cat "$cache/openssl/version" 2>/dev/null)" != "$version" ]; then
 fi
 
 # Of libsrtp2 the source: the distribution's own archive is built on NSS and lacks symbols without it.
-if ! [ -f "$cache/libsrtp2/meson.build" ]; then
+if [ "$choice" = offline ] && ! [ -f "$cache/libsrtp2/meson.build" ]; then
   echo "  libsrtp2 from the distribution's source package into $cache/libsrtp2"
   # Lists and sources of our own: neither the system's apt configuration nor its lists change.
   apt_dir=$cache/apt-src
@@ -83,12 +87,18 @@ if ! [ -f "$cache/libsrtp2/meson.build" ]; then
   rm -rf "$apt_dir"
 fi
 
-# What the wrapper copies into the crate: our adapters, and libsrtp2 beside them. Replaced only where something differs,
+# What the wrapper copies into the crate: our adapters, and offline libsrtp2 beside them. Replaced only where something differs,
 # since another clone may be building from it.
 new=$(mktemp -d "$cache/subprojects.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-cp -r "$here/subprojects/." "$new"
-cp -r "$cache/libsrtp2" "$new/libsrtp2"
+case $choice in
+  # mediasoup's own OpenSSL is an old release. The rest is downloaded.
+  online) cp -r "$here"/subprojects/openssl-* "$new" ;;
+  offline)
+    cp -r "$here/subprojects/." "$new"
+    cp -r "$cache/libsrtp2" "$new/libsrtp2"
+    ;;
+esac
 for folder in "$new"/*/; do touch "$folder/.sfumato"; done
 if ! diff -rq "$new" "$cache/subprojects" >/dev/null 2>&1; then
   rm -rf "$cache/subprojects"

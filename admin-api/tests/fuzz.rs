@@ -117,6 +117,10 @@ fn within_bounds(report: &NodeReport) {
 }
 
 fn read_as_everything(text: &[u8]) {
+    fuzz::in_time(|| read_each(text));
+}
+
+fn read_each(text: &[u8]) {
     if let Ok(report) = serde_json::from_slice::<NodeReport>(text) {
         within_bounds(&report);
         let again = serde_json::to_vec(&report).unwrap();

@@ -79,11 +79,10 @@ fn every_field_of_a_log_line_is_in_the_table_of_fields_and_every_row_of_the_tabl
         .skip_while(|line| *line != "## Fields")
         .filter_map(|line| line.strip_prefix("| `"));
     let known: BTreeSet<&str> = rows.map(|row| row.split('`').next().unwrap()).collect();
-    let mut files = Vec::new();
-    CRATES
-        .iter()
-        .for_each(|name| sources(&root.join(name).join("src"), &mut files));
-    let mut used: BTreeSet<String> = ["timestamp", "level", "message", "process"].map(str::to_owned).into();
+    let files = all_sources(root);
+    let mut used: BTreeSet<String> = ["timestamp", "level", "target", "message", "process"]
+        .map(str::to_owned)
+        .into();
     let mut strangers = Vec::new();
     for file in files.iter().filter(|file| !file.ends_with("program/log.rs")) {
         let text = fs::read_to_string(file).unwrap();
@@ -106,6 +105,89 @@ fn every_field_of_a_log_line_is_in_the_table_of_fields_and_every_row_of_the_tabl
         "in docs/logs.md, and nowhere in the code: {unused:?}"
     );
     assert!(used.len() > 30, "the code was read: {used:?}");
+}
+
+fn all_sources(root: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    CRATES
+        .iter()
+        .for_each(|name| sources(&root.join(name).join("src"), &mut files));
+    files
+}
+
+/// Sources without their tests.
+fn programs() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let files = all_sources(root);
+    let named = files
+        .iter()
+        .map(|file| (file.strip_prefix(root).unwrap().display().to_string(), file));
+    named
+        .filter(|(name, _)| !name.contains("test") && !name.ends_with("stories.rs"))
+        .map(|(name, file)| {
+            let text = fs::read_to_string(file).unwrap();
+            let tests = text.find("#[cfg(test)]\nmod tests {").or_else(|| {
+                let found = text.find("\nmod tests {")?;
+                text[..found].rfind("#[cfg(test)]")
+            });
+            let text = tests.map_or(text.as_str(), |at| &text[..at]).to_owned();
+            (name, text)
+        })
+        .collect()
+}
+
+/// The arguments of each macro that writes a line.
+fn lines(text: &str) -> Vec<Vec<String>> {
+    let whole = |at: usize| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    let begins = MACROS
+        .iter()
+        .flat_map(|name| text.match_indices(name).map(|(at, name)| (at, at + name.len())));
+    begins
+        .filter(|(at, _)| whole(*at))
+        .map(|(_, after)| arguments(&text[after..]))
+        .collect()
+}
+
+/// Such as `Some("x")`: what it says is for whoever wrote the code.
+#[test]
+fn no_text_that_a_program_writes_is_the_debug_form_of_a_value() {
+    let mut found = Vec::new();
+    for (name, text) in programs() {
+        for (number, line) in text.lines().enumerate() {
+            // What `Display` writes also comes to the log by `Debug`, in tracing's own interface.
+            if (line.contains(":?}") || line.contains(":#?}")) && !name.ends_with("program/log.rs") {
+                found.push(format!("{name}:{}: {}", number + 1, line.trim()));
+            }
+        }
+        let of_lines = lines(&text).into_iter().flatten();
+        let debug = of_lines.filter(|it| !it.starts_with('"') && (it.starts_with('?') || it.contains("= ?")));
+        found.extend(debug.map(|argument| format!("{name}: {argument}")));
+    }
+    assert!(
+        found.is_empty(),
+        "write it by Display, or by a method as_str:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn a_line_about_an_object_says_of_which_cluster_it_is() {
+    let about_clusters = ["namespace", "cluster"];
+    let mut seen = 0;
+    for (name, text) in programs()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("operator/src/controller"))
+    {
+        for line in lines(&text) {
+            let fields = fields("info!(", &line.join(", "));
+            let has = |field: &str| fields.iter().any(|it| it == field);
+            if ["object", "act", "cluster", "node"].into_iter().any(has) {
+                assert!(about_clusters.into_iter().all(has), "{name}: {line:?}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 8, "the lines were read: {seen}");
 }
 
 #[test]

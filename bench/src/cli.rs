@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use sfu_bench::media::Codec;
 use sfu_bench::peer::{self, PeerError};
 use sfu_bench::runs::system::SystemOptions;
-use sfu_bench::runs::{delay, failover, first_frame, joins, memory, mesh, soak, viewers};
+use sfu_bench::runs::{delay, descriptions, failover, first_frame, joins, memory, mesh, soak, viewers};
 use sfumato_admin_api::program::log::LogFilter;
 use sfumato_admin_api::program::option_values::{ip_address, whole_number};
 use std::net::{IpAddr, Ipv4Addr};
@@ -57,6 +57,8 @@ pub enum Command {
     Viewers(Benchmark<viewers::ViewersArgs>),
     /// Viewers come and go for ten minutes: what stays behind, and how memory grows
     Soak(Benchmark<soak::SoakArgs>),
+    /// Time of a node to answer the descriptions (SDP) that cost the most
+    Descriptions(Benchmark<descriptions::DescriptionsArgs>),
     /// Resident memory of an idle node
     Memory(Benchmark<memory::MemoryArgs>),
     /// Publish made-up media by WHIP; prints `publishing` once connected, and JSON counters at the end

@@ -10,6 +10,7 @@ use cli::{Cli, Command, Figures};
 use sfu_bench::output;
 use sfu_bench::runs::{self, RunError};
 use sfumato_admin_api::program::log::{self, LogFormat};
+use sfumato_admin_api::program::log_fields::LogFields;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
     if let Err(message) = cli.check() {
         Cli::command().error(ErrorKind::ValueValidation, message).exit();
     }
-    log::start(&cli.log, LogFormat::Human);
+    log::start(&cli.log, LogFormat::Human, LogFields::default());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("cannot start: {error}")),
@@ -42,6 +43,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, String> {
         Command::Joins(b) => finish(runs::joins::run(&b.args, &b.system), &b.figures).await,
         Command::Viewers(b) => finish(runs::viewers::run(&b.args, &b.system), &b.figures).await,
         Command::Soak(b) => finish(runs::soak::run(&b.args, &b.system), &b.figures).await,
+        Command::Descriptions(b) => finish(runs::descriptions::run(&b.args, &b.system), &b.figures).await,
         Command::Memory(b) => finish(runs::memory::run(&b.args, &b.system), &b.figures).await,
         Command::Publish(args) => peers::publish(&args).await,
         Command::Race(args) => peers::race(&args).await,

@@ -5,7 +5,9 @@
 //! [`sfumato_admin_api::client::NodeAdmin`]. [`MeshTask`] puts them together: targets and reports in, snapshots out.
 
 pub mod backoff;
+mod budget;
 pub mod drive;
+mod ends;
 mod lane_rules;
 pub mod plan;
 mod poll;
@@ -14,6 +16,7 @@ mod step;
 mod target;
 pub mod task;
 
+pub use budget::Budget;
 pub use drive::{DriveOptions, Outcome, drive};
 pub use plan::{Observed, PlanOptions, Step, plan};
 pub use snapshot::{MemberSnapshot, MeshSnapshot};

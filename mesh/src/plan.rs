@@ -3,8 +3,9 @@
 //! It knows no history and no clock. What it wants is always the same, the full mesh of the members that answer; what it
 //! may touch is bounded by what both ends say of a link now.
 
+use crate::ends::Ends;
 use crate::lane_rules::{End, LaneAction, is_established, is_whole, judge, may_close};
-use sfumato_admin_api::types::{Lane, LinkId, LinkReport, NodeName, NodeReport, Peer};
+use sfumato_admin_api::types::{Lane, LinkId, LinkReport, NodeName, NodeReport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,24 +88,19 @@ pub fn lanes_between(a: &NodeReport, b: &NodeReport, lanes: Option<u16>) -> u16 
 
 /// The lanes of a pair that are established, in order, out of those wanted: whole, and fresh at both ends.
 #[must_use]
-pub fn established_lanes(a: &NodeReport, b: &NodeReport, lanes: Option<u16>) -> Vec<Lane> {
+pub(crate) fn established_lanes(a: &Ends<'_>, b: &Ends<'_>, lanes: Option<u16>) -> Vec<Lane> {
     let end = |link| End {
         link,
         age: Duration::ZERO,
     };
-    (0..lanes_between(a, b, lanes))
+    let up = |lane: &Lane| {
+        let mut ends = a.to(&b.report.node, *lane);
+        ends.any(|x| b.to(&a.report.node, *lane).any(|y| is_established(&end(x), &end(y))))
+    };
+    (0..lanes_between(a.report, b.report, lanes))
         .map(Lane)
-        .filter(|lane| {
-            ends_to(a, &b.node, *lane).any(|x| ends_to(b, &a.node, *lane).any(|y| is_established(&end(x), &end(y))))
-        })
+        .filter(up)
         .collect()
-}
-
-fn ends_to<'a>(report: &'a NodeReport, peer: &'a Peer, lane: Lane) -> impl Iterator<Item = &'a LinkReport> {
-    report
-        .links
-        .iter()
-        .filter(move |l| l.lane == lane && l.peer == peer.name && l.peer_incarnation == peer.incarnation)
 }
 
 /// A member with its links by peer.
@@ -112,6 +108,7 @@ struct Member<'a> {
     observed: &'a Observed,
     seen: Option<&'a AgedReport>,
     links: BTreeMap<&'a NodeName, Vec<&'a LinkReport>>,
+    ends: Option<Ends<'a>>,
 }
 
 impl<'a> Member<'a> {
@@ -124,17 +121,18 @@ impl<'a> Member<'a> {
             observed,
             seen: observed.report.as_ref(),
             links,
+            ends: observed.report.as_ref().map(|seen| Ends::of(&seen.report)),
         }
     }
 
     /// Its ends to the present life of `peer` on one lane. A node holds one; more would be its mistake.
     fn ends(&self, peer: &Self, lane: Lane) -> impl Iterator<Item = End<'a>> + use<'_, 'a> {
         let age = self.seen.map_or(Duration::ZERO, |seen| seen.age);
-        let life = peer.seen.map(|seen| &seen.report.node.incarnation);
-        let links = self.links.get(&peer.observed.name).into_iter().flatten();
-        links
-            .filter(move |l| l.lane == lane && Some(&l.peer_incarnation) == life)
-            .map(move |link| End { link, age })
+        let to = self.ends.as_ref().zip(peer.seen);
+        let links = to
+            .into_iter()
+            .flat_map(move |(ends, peer)| ends.to(&peer.report.node, lane));
+        links.map(move |link| End { link, age })
     }
 
     fn lanes(&self, peer: &Self, options: &PlanOptions) -> u16 {

@@ -1,5 +1,6 @@
 //! What the mesh task tells everyone else: who is a member, what each says, and how many pairs are whole.
 
+use crate::ends::Ends;
 use crate::plan::{established_lanes, lanes_between};
 use sfumato_admin_api::types::{Incarnation, Lane, NodeName, NodeReport};
 use std::collections::BTreeSet;
@@ -34,6 +35,8 @@ pub struct MemberSnapshot {
     pub streams: usize,
     /// Why its last answer could not be used: it is over a bound, or of another shape. Such a node counts as not reachable.
     pub unusable: Option<String>,
+    /// Why it does not answer, as of the first attempt in vain: later ones may differ in words.
+    pub silent: Option<String>,
 }
 
 /// What is established of a mesh.
@@ -69,14 +72,15 @@ impl MeshSnapshot {
     pub(crate) fn new(members: Vec<MemberSnapshot>, lanes: Option<u16>) -> (Self, Established) {
         let (mut desired_pairs, mut established_pairs) = (0, 0);
         let mut established = Established::default();
+        let ends: Vec<Option<Ends<'_>>> = members.iter().map(|member| member.current().map(Ends::of)).collect();
         for (at, a) in members.iter().enumerate() {
-            for b in &members[at + 1..] {
+            for (b, y) in members.iter().zip(&ends).skip(at + 1) {
                 desired_pairs += 1;
-                let (Some(x), Some(y)) = (a.current(), b.current()) else {
+                let (Some(x), Some(y)) = (&ends[at], y) else {
                     continue;
                 };
                 let up = established_lanes(x, y, lanes);
-                if !up.is_empty() && up.len() == usize::from(lanes_between(x, y, lanes)) {
+                if !up.is_empty() && up.len() == usize::from(lanes_between(x.report, y.report, lanes)) {
                     established_pairs += 1;
                     established.pairs.insert((a.name.clone(), b.name.clone()));
                 }

@@ -4,6 +4,7 @@
 //! planned from what the nodes say just before it runs. A pair that is being driven is left out of new plans; the others do not wait for it.
 
 use crate::backoff::{Backoff, Hold};
+use crate::budget::{Account, Budget, within_budget};
 use crate::drive::{DriveOptions, Outcome, drive_step};
 use crate::plan::{AgedReport, Observed, PairId, PlanOptions, Step, plan};
 use crate::poll::{News, What, poll};
@@ -28,8 +29,14 @@ use tracing::{Instrument, debug, error, info, warn};
 const RESYNC_BUSY: Duration = Duration::from_secs(2);
 /// Resync while all is well.
 const RESYNC_IDLE: Duration = Duration::from_secs(30);
-/// News that may queue up before polls wait.
-const NEWS_QUEUE: usize = 256;
+/// News that may queue up before polls wait: each may be a report, which counts against no budget yet.
+const NEWS_QUEUE: usize = 8;
+
+/// A look at all links that takes longer than this is followed by a rest, so that one mesh of nodes that report as much as they may,
+/// over and over, leaves processor time to the others. An honest mesh of 32 nodes takes less.
+const LONG_PASS: Duration = Duration::from_millis(10);
+/// How many times as long that rest is.
+const REST: u32 = 4;
 
 /// What the mesh task is to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,17 +68,23 @@ impl Drop for MeshHandle {
 
 impl MeshTask {
     /// Starts it. `None` in `targets` means that they are not known yet: nothing is planned before they are. The task
-    /// also ends when the sender of `targets` is dropped, since then nobody says any more who is a member.
+    /// also ends when the sender of `targets` is dropped, since then nobody says any more who is a member. Meshes of one program
+    /// have one budget.
     pub fn spawn(
         targets: watch::Receiver<Option<Vec<Target>>>,
         admin: Arc<dyn NodeAdmin>,
         options: MeshOptions,
+        budget: &Budget,
     ) -> MeshHandle {
         let (snapshot, snapshots) = watch::channel(MeshSnapshot::default());
         MeshHandle {
             snapshots,
             // The span says which mesh: an operator has many.
-            task: tokio::spawn(Mesh::new(admin, options, snapshot).run(targets).in_current_span()),
+            task: tokio::spawn(
+                Mesh::new(admin, options, snapshot, budget.account())
+                    .run(targets)
+                    .in_current_span(),
+            ),
         }
     }
 }
@@ -86,12 +99,16 @@ struct Member {
     asked: bool,
     /// Why its last answer could not be used.
     unusable: Option<String>,
+    /// Why it does not answer.
+    silent: Option<String>,
     last: Option<Last>,
 }
 
 struct Last {
     report: Arc<NodeReport>,
     streams: usize,
+    /// What the report takes in memory, in bytes.
+    weight: usize,
     asked: Instant,
     received: Instant,
 }
@@ -107,6 +124,7 @@ struct Mesh {
     admin: Arc<dyn NodeAdmin>,
     options: MeshOptions,
     snapshot: watch::Sender<MeshSnapshot>,
+    account: Account,
     members: BTreeMap<NodeName, Member>,
     /// Whether the targets are known.
     synced: bool,
@@ -121,12 +139,18 @@ struct Mesh {
 }
 
 impl Mesh {
-    fn new(admin: Arc<dyn NodeAdmin>, options: MeshOptions, snapshot: watch::Sender<MeshSnapshot>) -> Self {
+    fn new(
+        admin: Arc<dyn NodeAdmin>,
+        options: MeshOptions,
+        snapshot: watch::Sender<MeshSnapshot>,
+        account: Account,
+    ) -> Self {
         let (news_tx, news_rx) = mpsc::channel(NEWS_QUEUE);
         Self {
             admin,
             options,
             snapshot,
+            account,
             members: BTreeMap::new(),
             synced: false,
             pollings: 0,
@@ -144,8 +168,13 @@ impl Mesh {
         let first = targets.borrow_and_update().clone();
         self.retarget(first);
         loop {
+            let begun = std::time::Instant::now();
             self.publish();
             let wake = self.start_steps();
+            let took = begun.elapsed();
+            if took > LONG_PASS {
+                tokio::time::sleep(took * REST).await;
+            }
             tokio::select! {
                 changed = targets.changed() => match changed {
                     Ok(()) => {
@@ -198,10 +227,18 @@ impl Mesh {
                     reachable: false,
                     asked: false,
                     unusable: None,
+                    silent: None,
                     last: None,
                 },
             );
         }
+        self.account.keeps(self.kept());
+    }
+
+    /// What is known of the nodes, in bytes of memory.
+    fn kept(&self) -> usize {
+        let last = self.members.values().filter_map(|member| member.last.as_ref());
+        last.map(|last| last.weight).sum()
     }
 
     /// Begins to poll a target.
@@ -229,12 +266,21 @@ impl Mesh {
     }
 
     fn hear(&mut self, news: News) {
+        let of_others = self.members.values().filter(|m| m.polling != news.polling);
+        let others: usize = of_others.filter_map(|m| m.last.as_ref()).map(|last| last.weight).sum();
         let Some((name, member)) = self.members.iter_mut().find(|(_, m)| m.polling == news.polling) else {
             return;
         };
         member.asked = true;
-        match news.what {
-            What::Report { report, streams, asked } => {
+        let kept = member.last.as_ref().map_or(0, |last| last.weight);
+        let what = within_budget(news.what, kept, others, &self.account);
+        match what {
+            What::Report {
+                report,
+                streams,
+                weight,
+                asked,
+            } => {
                 let life = &report.node.incarnation;
                 if member
                     .last
@@ -247,9 +293,11 @@ impl Mesh {
                 }
                 member.reachable = true;
                 member.unusable = None;
+                member.silent = None;
                 member.last = Some(Last {
                     report,
                     streams,
+                    weight,
                     asked,
                     received: Instant::now(),
                 });
@@ -262,13 +310,16 @@ impl Mesh {
                 }
                 member.reachable = false;
                 member.unusable = None;
+                member.silent.get_or_insert(why);
             }
             What::Unusable { why } => {
                 warn!(node = %name, error = why, "the node's answer is refused; its links are left as they are");
                 member.reachable = false;
+                member.silent = None;
                 member.unusable = Some(why);
             }
         }
+        self.account.keeps(self.kept());
     }
 
     /// Tells everyone else how things are, and the log which links have changed.
@@ -281,10 +332,11 @@ impl Mesh {
             report: m.last.as_ref().map(|last| Arc::clone(&last.report)),
             streams: m.last.as_ref().map_or(0, |last| last.streams),
             unusable: m.unusable.clone(),
+            silent: m.silent.clone(),
         });
         let (snapshot, established) = MeshSnapshot::new(members.collect(), self.options.plan.lanes);
         for (a, b, lane) in established.lanes.difference(&self.established.lanes) {
-            info!(node = %a, peer = %b, %lane, "link established");
+            debug!(node = %a, peer = %b, %lane, "link established");
         }
         for (a, b, lane) in self.established.lanes.difference(&established.lanes) {
             info!(node = %a, peer = %b, %lane, reason = self.why_lost(a, b), "link lost");
@@ -413,7 +465,7 @@ fn log(outcome: &Outcome) {
         (Step::Pair(step), Ok(made)) => {
             for (lane, made) in step.lanes.iter().zip(made) {
                 let (a, b) = (&step.a.node.name, &step.b.node.name);
-                info!(node = %a, peer = %b, lane = %lane.lane, reason = %lane.reason, link = %made.a, peer_link = %made.b, "link made");
+                debug!(node = %a, peer = %b, lane = %lane.lane, reason = %lane.reason, link = %made.a, peer_link = %made.b, "link made");
             }
         }
         (Step::Close(step), Ok(_)) => {

@@ -7,7 +7,7 @@ mod world;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
 use sfumato_admin_api::types::NodeName;
-use sfumato_mesh::{DriveOptions, MeshHandle, MeshOptions, MeshSnapshot, MeshTask, PlanOptions, drive, plan};
+use sfumato_mesh::{Budget, DriveOptions, MeshHandle, MeshOptions, MeshSnapshot, MeshTask, PlanOptions, drive, plan};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -135,7 +135,7 @@ fn mesh_of(world: &World) -> (watch::Sender<Option<Vec<sfumato_mesh::Target>>>, 
     let (targets, seen) = watch::channel(Some(world.targets()));
     (
         targets,
-        MeshTask::spawn(seen, Arc::new(client()), MeshOptions::default()),
+        MeshTask::spawn(seen, Arc::new(client()), MeshOptions::default(), &Budget::default()),
     )
 }
 
@@ -222,7 +222,7 @@ async fn a_node_that_leaves_for_good_is_forgotten_by_the_others() {
 async fn nothing_is_planned_before_the_targets_are_known() {
     let (world, _servers) = nodes_with_ports(2);
     let (targets, seen) = watch::channel(None);
-    let handle = MeshTask::spawn(seen, Arc::new(client()), MeshOptions::default());
+    let handle = MeshTask::spawn(seen, Arc::new(client()), MeshOptions::default(), &Budget::default());
     tokio::task::yield_now().await;
     assert_eq!(*handle.snapshots.borrow(), MeshSnapshot::default());
     assert_eq!(world.with(|s| s.puts), 0);
@@ -236,7 +236,7 @@ async fn a_node_under_another_name_is_not_taken_for_the_one_that_is_meant() {
     let mut confused = world.targets();
     confused[1].admin_url = confused[0].admin_url.clone();
     let (_targets, seen) = watch::channel(Some(confused));
-    let handle = MeshTask::spawn(seen, Arc::new(client()), MeshOptions::default());
+    let handle = MeshTask::spawn(seen, Arc::new(client()), MeshOptions::default(), &Budget::default());
     let snapshot = wait_for(&handle, "the right node answers", |s| {
         s.members.iter().any(|m| m.reachable)
     })

@@ -67,3 +67,27 @@ fn claimed_links_are_closed_in_steps_of_a_bounded_size() {
         }
     }
 }
+
+/// As many ends as a report may have, spread over the lanes as a node may have them, of nodes that all know each other.
+#[test]
+fn as_many_ends_as_may_be_reported_are_planned_in_a_bounded_time() {
+    let members: Vec<Observed> = (0..32)
+        .map(|n| {
+            let end = |m: usize, lane: usize, copy: usize| {
+                json!({ "id": format!("l{n}-{m}-{lane}-{copy}"), "peer": format!("sfu-{m}"), "peerIncarnation": format!("0.{m}"),
+                        "lane": lane, "remote": format!("l{m}-{n}-{lane}-{copy}"), "state": "fresh", "sinceMs": 0, "rttUs": null })
+            };
+            let others = (0..32).filter(|m| *m != n);
+            let links: Vec<Value> = others
+                .flat_map(|m| (0..64).map(move |at| (m, at / 4, at % 4)))
+                .map(|(m, lane, copy)| end(m, lane, copy))
+                .collect();
+            liar(n, &Value::from(links))
+        })
+        .collect();
+    let begun = std::time::Instant::now();
+    let steps = plan(&members, &most_lanes(64));
+    // All pairs walked over all ends of each other took minutes; a machine that is merely busy does not.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(!steps.is_empty());
+}

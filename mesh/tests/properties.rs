@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use sfumato_admin_api::client::NodeAdmin;
 use sfumato_admin_api::types::{EndAction, Incarnation, Lane, LinkReport, LinkState, NodeName};
 use sfumato_mesh::plan::{AgedReport, PairStep};
-use sfumato_mesh::{MeshOptions, MeshTask, Observed, PlanOptions, Step, plan};
+use sfumato_mesh::{Budget, MeshOptions, MeshTask, Observed, PlanOptions, Step, plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -331,7 +331,7 @@ proptest! {
             let (targets, seen) = watch::channel(Some(world.targets()));
             let spawn = || {
                 let admin: Arc<dyn NodeAdmin> = Arc::new(world.clone());
-                MeshTask::spawn(seen.clone(), admin, MeshOptions::default())
+                MeshTask::spawn(seen.clone(), admin, MeshOptions::default(), &Budget::default())
             };
             let mut handles: Vec<_> = (0..operators).map(|_| spawn()).collect();
             world.with(|s| s.faults = Faults::new(seed, f64::from(percent) / 100.0));

@@ -11,7 +11,7 @@ use sfumato_admin_api::types::{
     CloseLinks, DrainReason, DrainRequest, DrainState, Links, NameReport, NodeName, NodeReport, PublicationId,
     Publications, PutLinks, RenewSubscriptions, RenewedSubscriptions, StreamName, Subscribe, Subscribed,
 };
-use sfumato_mesh::{MeshHandle, MeshOptions, MeshTask, Target};
+use sfumato_mesh::{Budget, MeshHandle, MeshOptions, MeshTask, Target};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -20,7 +20,10 @@ use world::{Faults, World, name};
 
 fn mesh(world: &World, admin: Arc<dyn NodeAdmin>) -> (watch::Sender<Option<Vec<Target>>>, MeshHandle) {
     let (targets, seen) = watch::channel(Some(world.targets()));
-    (targets, MeshTask::spawn(seen, admin, MeshOptions::default()))
+    (
+        targets,
+        MeshTask::spawn(seen, admin, MeshOptions::default(), &Budget::default()),
+    )
 }
 
 /// Simulated time until so many pairs are established.

@@ -23,7 +23,7 @@ Every field of `sfumato.dev/v1alpha1`, kind `SfuCluster`, short name `sfu`. The 
 
 #[must_use]
 pub fn markdown() -> String {
-    let crd = crds::definition();
+    let crd = crds::of_types();
     let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties");
     let part = |name: &str| schema.and_then(|schema| schema.get(name)).cloned().unwrap_or_default();
     let mut page = HEAD.to_owned();
@@ -81,7 +81,16 @@ fn kind(field: &Value) -> String {
     }
     let number = |name: &str| field.get(name).and_then(Value::as_f64);
     let kind = field.get("type").and_then(Value::as_str).unwrap_or("any");
-    let is_duration = field.get("pattern").and_then(Value::as_str) == Some(crate::crd::duration::PATTERN);
+    let mut rules = field
+        .get("x-kubernetes-validations")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let is_duration = rules.any(|rule| {
+        rule["rule"]
+            .as_str()
+            .is_some_and(|rule| rule.contains("duration(self)"))
+    });
     match (kind, number("minimum"), number("maximum")) {
         ("string", ..) if is_duration => "duration".to_owned(),
         ("object", ..) if field.get("additionalProperties").is_some() => "map".to_owned(),

@@ -4,6 +4,7 @@
 
 use crate::crd::SfuCluster;
 use crate::crd::status::UNOBSERVED;
+use crate::crd_explain::describe;
 use kube::CustomResourceExt;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -24,19 +25,34 @@ pub enum CrdsError {
 pub const FILE_NAME: &str = "sfuclusters.sfumato.dev.yaml";
 const HEADER: &str = "# Written by `sfu-operator crds --out crds`; edit operator/src/crd instead.\n";
 
+/// Where the schema of the objects is in it.
+const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema";
+
 /// Annotation of the definition with the release that it is of. `charts/sfumato` refuses to take it back to an earlier one.
 const RELEASE: &str = "sfumato.dev/release";
 
-/// The SfuCluster CRD.
+/// The SfuCluster CRD, with what the descriptions of fields need to say in `kubectl explain`.
+#[must_use]
+pub fn definition() -> Value {
+    let mut crd = of_types();
+    if let Some(schema) = crd.pointer_mut(SCHEMA) {
+        describe(schema);
+    }
+    crd
+}
+
+/// The SfuCluster CRD with the descriptions of its types.
 ///
 /// kube makes it of the types. Added is the status that an object has before any operator has looked at it: without one,
 /// kstatus, and so Helm's and Flux' waiting, takes an object that nobody looks after for one that is done.
 #[must_use]
-pub fn definition() -> Value {
+pub fn of_types() -> Value {
     let mut crd = serde_json::to_value(SfuCluster::crd()).unwrap_or_default();
     crd["metadata"]["annotations"] = json!({ RELEASE: env!("CARGO_PKG_VERSION") });
-    if let Some(status) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status") {
-        status["default"] = json!({
+    if let Some(fields) = crd.pointer_mut(SCHEMA).map(|schema| &mut schema["properties"]) {
+        // Or the rule about the name could not name the field.
+        fields["metadata"] = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
+        fields["status"]["default"] = json!({
             "observedGeneration": UNOBSERVED,
             "conditions": [{
                 "type": "Ready", "status": "Unknown", "reason": "Pending", "message": "waiting for the operator",

@@ -18,6 +18,7 @@ mod cluster;
 pub mod commands;
 mod controller;
 mod crd;
+mod crd_explain;
 mod crd_page;
 mod crds;
 mod local;

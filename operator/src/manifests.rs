@@ -101,7 +101,7 @@ fn usual_rules() -> Vec<Value> {
         json!({ "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters/status"], "verbs": ["patch"] }),
         // Owner references block the deletion of their owner, which needs this where the admission plugin is on.
         json!({ "apiGroups": ["sfumato.dev"], "resources": ["sfuclusters/finalizers"], "verbs": ["update"] }),
-        json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"] }),
+        json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch", "delete"] }),
         // Whether the namespace is being deleted. A role in a namespace gives it for that one only.
         json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"] }),
         json!({ "apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"] }),
@@ -112,6 +112,10 @@ fn usual_rules() -> Vec<Value> {
         json!({ "apiGroups": [""], "resources": ["events"], "verbs": ["list"] }),
         json!({ "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] }),
         json!({ "apiGroups": ["apps"], "resources": ["statefulsets", "deployments"], "verbs": children() }),
+        // Left by a Redis whose Deployment somebody has deleted without its pods.
+        json!({ "apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get", "delete"] }),
+        // Whose volume Redis would find, and an old one of its own.
+        json!({ "apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "delete"] }),
         json!({ "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": children() }),
         json!({ "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": children() }),
     ]

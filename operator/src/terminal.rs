@@ -104,7 +104,7 @@ fn child_object(process: &str, line: &str) -> Map<String, Value> {
 
 /// Has the form of every other line of a log.
 fn line_of(process: &str, level: Level, text: &str) -> Map<String, Value> {
-    let mut line = log::json_line(level, text);
+    let mut line = log::json_line(level, module_path!(), text);
     line.insert("process".to_owned(), process.into());
     line
 }
@@ -131,7 +131,7 @@ mod tests {
         );
         assert_eq!(
             plain,
-            json!({ "level": "INFO", "message": "plain", "process": "sfu-1" })
+            json!({ "level": "INFO", "target": "sfu_operator::terminal", "message": "plain", "process": "sfu-1" })
         );
     }
 }

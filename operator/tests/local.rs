@@ -15,7 +15,7 @@ use support::{Cluster, Setup, all_gone, kill};
 #[test]
 fn three_nodes_come_up_are_linked_and_end_with_ctrl_c() {
     let mut cluster = Setup::new().start();
-    cluster.waits_for("mesh 3/3 fully connected");
+    cluster.waits_for_all(&["MeshWhole: 3 of 3 node pairs are linked", "mesh 3/3 fully connected"]);
     cluster.waits_for("everything is up");
     let status = cluster.status();
     let names: Vec<&str> = status["processes"]
@@ -43,8 +43,12 @@ fn a_node_that_is_killed_is_restarted_and_the_mesh_heals() {
     cluster.waits_for_all(&[
         "sfu-2 died: signal 9 (SIGKILL), last line: sfu-2 says hello; restarting in 0.25 s",
         "mesh 1/3 healing",
+        "MeshBroken: ",
     ]);
-    cluster.waits_for("mesh 3/3 fully connected (after");
+    cluster.waits_for_all(&[
+        "MeshWhole: 3 of 3 node pairs are linked",
+        "mesh 3/3 fully connected (after",
+    ]);
     assert_ne!(cluster.pid("sfu-2"), first);
     cluster.ends_with(Signal::SIGTERM);
 }
@@ -150,10 +154,17 @@ fn a_paused_cluster_is_left_alone_and_its_processes_are_still_kept_running() {
     cluster.writes_manifest("{ replicas: 1, paused: true, mesh: { fanOut: Eager } }");
     cluster.waits_for("paused: nothing is started, drained or replaced until spec.paused is false");
     cluster.waits_for_condition("Paused", "True Paused", "spec.paused is set");
+    let held_back = "spec.paused holds changes back (pods): they are carried out when it is false";
+    cluster.waits_for_condition("Reconciling", "True Paused", held_back);
     kill(before[0], Signal::SIGKILL);
     cluster.waits_for("sfu-1 died: signal 9 (SIGKILL)");
     cluster.waits_for("sfu-1 is ready");
     assert_eq!(cluster.pid("sfu-2"), before[1], "neither scaled away nor replaced");
+    cluster.writes_manifest("{ replicas: 2, paused: true, mesh: { fanOut: Eager } }");
+    cluster.waits_for_condition("Ready", "Unknown Reconciling", held_back);
+    cluster.writes_manifest("{ replicas: 2, paused: true }");
+    cluster.waits_for_condition("Ready", "True AsDesired", "2 nodes, 1 pairs");
+    cluster.waits_for_condition("Paused", "True Paused", "spec.paused is set");
     cluster.writes_manifest("{ replicas: 2, mesh: { fanOut: Eager } }");
     cluster.waits_for("Replacing: sfu-2 is replaced");
     cluster.ends_with(Signal::SIGINT);

@@ -20,7 +20,8 @@ def main() -> int:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="test/kubernetes, or files of tests")
     paths = parser.parse_args().paths
     arguments = os.environ.get("PYTEST_ARGS", "").split()
-    run = uuid.uuid4().hex[:8]
+    # check.sh has one name for all its suites.
+    run = os.environ.get("SFUMATO_RUN") or uuid.uuid4().hex[:8]
     processes = Processes()
     clusters = Clusters(processes, run)
     # Also where this was started in the background, which ignores the first of them.

@@ -2,11 +2,16 @@
 A race that shows in one of ten runs would hide behind its second attempts 99 times in 100."""
 
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .files import cache
+
+# In one run. One may be this computer's fault; two are a race.
+MOST = 1
 
 
 @dataclass(frozen=True)
@@ -46,3 +51,21 @@ class SecondAttempts:
     def times(self, test: str) -> int:
         """In how many runs on this computer this test needed a second attempt."""
         return len({line["run"] for line in self.lines() if line["test"] == test})
+
+    def told(self, attempts: Sequence[SecondAttempt]) -> list[str]:
+        """Two lines for each."""
+        lines = []
+        for attempt in attempts:
+            lines.append(f"  second attempt: {attempt.test}: {attempt.error}")
+            lines.append(f"    in {self.times(attempt.test)} runs on this computer ({self.path})")
+        return lines
+
+
+def too_many(attempts: Sequence[SecondAttempt]) -> str:
+    """What is wrong with so many in one run; nothing, where they pass."""
+    return f"{len(attempts)} second attempts: at most {MOST} passes; find each race" if len(attempts) > MOST else ""
+
+
+def counted_elsewhere() -> bool:
+    """Whether this is a part of a run of check.sh, which counts those of all its suites together."""
+    return bool(os.environ.get("SFUMATO_RUN"))

@@ -24,10 +24,14 @@ CLUSTERS = (TestCluster(FIRST), TestCluster(f"{FIRST}-2", "MaxUnavailableStatefu
 # Rolls must not depend on a feature of Kubernetes that changes how StatefulSets roll: some run with it, others without.
 WITH_THE_GATE = {"test/kubernetes/test_leaving.py", "test/kubernetes/test_rolls.py"}
 WITHOUT_THE_GATE = {"test/kubernetes/test_operator.py"}
-# The previous release is loaded onto one.
-WITH_THE_PREVIOUS_RELEASE = {"test/kubernetes/test_media_roll.py"}
-# Of test/cluster, what looks at the cluster and not at Sfumato: it runs when the cluster has changed.
-OF_SFUMATO = {"test/cluster/test_images_run.py"}
+# The previous release is loaded onto the first cluster.
+WITH_THE_PREVIOUS_RELEASE = {"test/kubernetes/test_media_roll.py", "test/kubernetes/test_upgrade.py"}
+# What counts packets and seconds of media needs processor time when it needs it. It comes last, one after another on the first
+# cluster, when the others have little left to do: at other times, three clusters have starts, rolls and browsers at once.
+LAST = {"test/kubernetes/test_media_roll.py", "test/kubernetes/test_media.py", "test/kubernetes/test_media_deletion.py"}
+# The other files of test/cluster are about the cluster and not about Sfumato: they run when the cluster has changed. Images are
+# made of more than that: licences of all crates, certificates, libraries and Redis of this computer.
+OF_SFUMATO = {"test/cluster/test_images_run.py", "test/cluster/test_written_images.py"}
 
 
 @dataclass
@@ -111,9 +115,9 @@ def test_file(path: str, durations: Durations, used: Iterable[TestCluster]) -> T
         names = {cluster.name for cluster in used if cluster.feature_gates}
     elif path in WITHOUT_THE_GATE:
         names = {cluster.name for cluster in used if not cluster.feature_gates}
-    elif path in WITH_THE_PREVIOUS_RELEASE:
+    elif path in WITH_THE_PREVIOUS_RELEASE | LAST:
         names = {FIRST}
-    return TestFile(path, durations.of(path), frozenset(names))
+    return TestFile(path, durations.of(path), frozenset(names), path in LAST)
 
 
 def is_test(path: str) -> bool:

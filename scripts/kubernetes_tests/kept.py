@@ -41,7 +41,8 @@ def test_cluster_inputs(sources: Iterable[str]) -> list[str]:
     """A line for all that the test cluster's own tests depend on: sources, built programs, kernel, the computer's programs."""
     lines = [f"{source} {of_file(ROOT / source)}" for source in sorted(sources)]
     lines.append(f"programs of the cluster {of_file(cache() / 'cluster/bin/stamp')}")
-    lines.append(f"kernel {platform.release()} {platform.machine()}")
+    # The version says which build it is: a distribution may mend a kernel under the same release.
+    lines.append(f"kernel {platform.release()} {platform.version()} {platform.machine()}")
     lines.append(f"python {sys.version}")
     found = {name: shutil.which(name) for name in PROGRAMS}
     lines += [f"{name} {of_file(Path(path)) if path else 'missing'}" for name, path in found.items()]

@@ -3,11 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from .attempts import SecondAttempt, SecondAttempts
+from .attempts import SecondAttempt, SecondAttempts, counted_elsewhere, too_many
 from .suite import Result
-
-# In one run. One may be this computer's fault; two are a race.
-MOST_SECOND_ATTEMPTS = 1
 
 
 def conclude(results: Sequence[Result], attempts: Sequence[SecondAttempt], notes: Sequence[str]) -> int:
@@ -17,14 +14,12 @@ def conclude(results: Sequence[Result], attempts: Sequence[SecondAttempt], notes
         print(line(result))
     for note in notes:
         print(f"  {note}")
-    known = SecondAttempts()
-    for attempt in attempts:
-        print(f"  second attempt: {attempt.test}: {attempt.error}")
-        print(f"    in {known.times(attempt.test)} runs on this computer ({known.path})")
-    too_many = len(attempts) > MOST_SECOND_ATTEMPTS
-    if too_many:
-        print(f"{len(attempts)} second attempts: at most {MOST_SECOND_ATTEMPTS} passes; find each race", file=sys.stderr)
-    return 0 if all(result.passed for result in results) and not too_many else 1
+    for told in SecondAttempts().told(attempts):
+        print(told)
+    wrong = "" if counted_elsewhere() else too_many(attempts)
+    if wrong:
+        print(wrong, file=sys.stderr)
+    return 0 if all(result.passed for result in results) and not wrong else 1
 
 
 def line(result: Result) -> str:

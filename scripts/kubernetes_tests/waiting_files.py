@@ -14,6 +14,8 @@ class TestFile:
     """How long it took last time."""
     clusters: frozenset[str]
     """Those that can run it."""
+    is_last: bool = False
+    """Whether it comes after all others."""
 
 
 class WaitingFiles:
@@ -25,11 +27,11 @@ class WaitingFiles:
 
     def take(self, cluster: str) -> TestFile | None:
         """What this cluster runs next: what fewest clusters can run, of this the longest, so that the last files are short ones.
-        None: there is nothing more for it."""
+        What is to come last, after all that. None: there is nothing more for it."""
         with self._lock:
             fitting = [file for file in self._files if cluster in file.clusters]
             if not fitting:
                 return None
-            chosen = min(fitting, key=lambda file: (len(file.clusters), -file.seconds))
+            chosen = min(fitting, key=lambda file: (file.is_last, len(file.clusters), -file.seconds))
             self._files.remove(chosen)
             return chosen

@@ -227,7 +227,7 @@ async fn connect(offer: &Offer, replies: &[answer::Reply<'_>], transport: &WebRt
         .ok_or("the worker has no certificate")?;
     let ours = lines::Transport {
         ice: transport.ice_parameters(),
-        candidates: transport.ice_candidates(),
+        candidates: transport.ice_candidates().clone(),
         fingerprint,
     };
     Ok(answer::write(offer, replies, &ours, rand::random::<u64>() >> 1))

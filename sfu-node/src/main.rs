@@ -21,11 +21,10 @@ fn main() -> ExitCode {
             .error(clap::error::ErrorKind::ValueValidation, message)
             .exit();
     }
-    log::start(&options.log, options.log_format);
-    if options.shows_redis_password(std::env::args_os()) {
-        tracing::warn!(
-            "--redis-url has a password, and everybody who may list processes sees it: use --redis-url-file or SFUMATO_REDIS_URL"
-        );
+    let fields = options.log_fields.clone().of_node(options.name.as_str());
+    log::start(&options.log, options.log_format, fields);
+    for told in options.shown_secrets(std::env::args_os()) {
+        tracing::warn!("{told}");
     }
     // For what takes rustls' default, as the Redis client does: several providers may be linked, so one must be chosen.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();

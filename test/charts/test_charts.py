@@ -1,8 +1,9 @@
-"""The charts without a cluster: what they make of eight sets of values, what they refuse, and that they do not differ from the code."""
+"""The charts without a cluster: what they make of nine sets of values, what they refuse, and that they do not differ from the code."""
 
 import base64
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -42,11 +43,15 @@ def set_of(name: str) -> tuple[str, str]:
     return name.partition(".")[0], f"--values={HERE / 'values' / name}.yaml"
 
 
+def is_a_file(item: dict) -> bool:
+    """Whether an object is a file of the repository already: the definition, and the dashboard."""
+    return item["kind"] == "CustomResourceDefinition" or "grafana_dashboard" in item["metadata"].get("labels", {})
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_what_is_rendered_is_what_was_looked_at(name):
     chart, values = set_of(name)
-    # The CRD is a file of the repository already.
-    made = [item for item in objects(render(chart, values)) if item["kind"] != "CustomResourceDefinition"]
+    made = [item for item in objects(render(chart, values)) if not is_a_file(item)]
     made.sort(key=lambda item: (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]))
     text = yaml.safe_dump_all(made, sort_keys=True, width=150)
     kept = HERE / "rendered" / f"{name}.yaml"
@@ -73,10 +78,35 @@ def test_helm_finds_nothing_to_say(chart):
         ("sfumato", "serviceAccount.create=false", "serviceAccount.name"),
         ("sfumato", "watchNamespaces[0]=Team", "watchNamespaces"),
         ("sfumato", "clusters.defaults.replicas=3", "replicas"),
+        ("sfumato", "clusters.defaults.userIds=Root", "userIds"),
+        ("sfumato", "clusters.defaults.resources.limit.cpu=1", "/clusters/defaults/resources': additional properties 'limit'"),
+        ("sfumato", "clusters.defaults.web.pods.toleration=x", "/clusters/defaults/web/pods': additional properties 'toleration'"),
+        ("sfumato", "clusters.redisImage.tag=", "clusters/redisImage/tag"),
         ("sfumato", "selector=release in (a)", "selector"),
+        ("sfumato", "resources.limit.memory=1Gi", "/resources': additional properties 'limit'"),
+        ("sfumato", "podSecurityContext.runAsUserr=1", "runAsUserr"),
+        ("sfumato", "securityContext.capabilities.dropp=x", "dropp"),
+        ("sfumato", "tolerations[0].ky=x", "/tolerations/0': additional properties 'ky'"),
+        ("sfumato", "extraEnv[0].nam=x", "/extraEnv/0': additional properties 'nam'"),
+        ("sfumato", "affinity.node.x=1", "/affinity': additional properties 'node'"),
+        ("sfumato", "topologySpreadConstraints[0].maxSkw=1", "maxSkw"),
+        ("sfumato", "imagePullSecrets[0].secret=x", "/imagePullSecrets/0': additional properties 'secret'"),
+        ("sfumato", "podDisruptionBudget.maxUnavailable=foo", "podDisruptionBudget/maxUnavailable"),
+        ("sfumato", r"commonLabels.app\.kubernetes\.io/name=x", "/commonLabels/app.kubernetes.io~1name"),
+        ("sfumato", r"podLabels.app\.kubernetes\.io/instance=x", "/podLabels/app.kubernetes.io~1instance"),
+        ("sfumato", r"metrics.serviceMonitor.labels.helm\.sh/chart=x", "/metrics/serviceMonitor/labels/helm.sh~1chart"),
+        ("sfumato", "metrics.rules.enabled=true", "set metrics.serviceMonitor.enabled"),
         ("sfumato-cluster", "replicas=3", "replicas"),
         ("sfumato-cluster", "smoke.frame=3", "frame"),
-        ("sfumato-cluster", "ingress.pathPrefix=//elsewhere", "pathPrefix"),
+        ("sfumato-cluster", "smoke.resources.limit.cpu=1", "/smoke/resources': additional properties 'limit'"),
+        ("sfumato-cluster", "smoke.tolerations[0].ky=x", "/smoke/tolerations/0': additional properties 'ky'"),
+        ("sfumato-cluster", "smoke.podSecurityContext.fsGroups=1", "fsGroups"),
+        ("sfumato-cluster", "ingress.pathPrefix=/live", "pathPrefix"),
+        ("sfumato-cluster", "httpRoute.pathPrefix=//elsewhere", "pathPrefix"),
+        ("sfumato-cluster", "httpRoute.parentRefs[0].nme=x", "/httpRoute/parentRefs/0': additional properties 'nme'"),
+        ("sfumato-cluster", "autoscaling.behavior.scaleDwn.selectPolicy=Max", "/autoscaling/behavior': additional properties 'scaleDwn'"),
+        ("sfumato-cluster", "autoscaling.metrics[0].typ=Pods", "/autoscaling/metrics/0': additional properties 'typ'"),
+        ("sfumato-cluster", r"commonLabels.app\.kubernetes\.io/part-of=x", "/commonLabels/app.kubernetes.io~1part-of"),
         ("sfumato-cluster", "spec.replicsa=3", "replicsa"),
         ("sfumato-cluster", "spec.replicas=33", "replicas"),
         ("sfumato-cluster", "spec.mesh.fanOut=Sometimes", "fanOut"),
@@ -92,6 +122,15 @@ def test_a_release_whose_name_no_operator_may_have_says_what_to_set():
     done = helm("template", "1-live", str(CHARTS / "sfumato"))
     assert done.returncode != 0
     assert "set fullnameOverride to a name" in done.stderr
+
+
+def test_a_release_with_a_long_name_is_refused_and_not_cut_to_the_name_of_another():
+    for release in (f"sfumato-{'a' * 33}", f"sfumato-{'a' * 32}b"):
+        done = helm("template", release, str(CHARTS / "sfumato"))
+        assert done.returncode != 0
+        assert "which has 41 characters: set fullnameOverride to a name of at most 40" in done.stderr
+    longest = f"sfumato-{'a' * 32}"
+    assert one(objects(render("sfumato", release=longest)), "Deployment")["metadata"]["name"] == longest
 
 
 def test_a_release_whose_name_no_cluster_may_have_says_what_to_set():
@@ -139,18 +178,51 @@ def one(items: list[dict], kind: str) -> dict:
 
 @pytest.mark.parametrize("access", ["direct", "proxy"])
 def test_the_operator_runs_with_the_rights_and_in_the_way_that_its_own_manifests_say(access):
-    chart = objects(render("sfumato", f"--set=nodeAccess={access}", "--set=rbac.aggregate=false", "--set=clusters.redisImage.repository="))
+    chart = objects(render("sfumato", f"--set=nodeAccess={access}", "--set=rbac.aggregate=false"))
     printed = printed_manifests(f"--node-access={access}", "--name=it-sfumato")
     for kind in ("ClusterRole", "Role"):
         assert one(chart, kind)["rules"] == one(printed, kind)["rules"], kind
     pods = [one(items, "Deployment")["spec"]["template"]["spec"] for items in (chart, printed)]
     [chart_container], [printed_container] = (pod["containers"] for pod in pods)
-    options = [option for option in chart_container["args"] if not option.endswith(("sfu-node:0.1.0", "sfu-web:0.1.0"))]
-    assert sorted(options) == sorted(printed_container["args"])
+    # Where the chart names an image, the operator has it as its default.
+    assert [option for option in chart_container["args"] if option not in DEFAULT_IMAGES] == printed_container["args"]
+    assert set(chart_container["args"]) >= DEFAULT_IMAGES
     for field in ("env", "ports", "livenessProbe", "readinessProbe", "securityContext", "resources", "image"):
         assert chart_container[field] == printed_container[field], field
     for field in ("securityContext", "nodeSelector", "terminationGracePeriodSeconds"):
         assert pods[0][field] == pods[1][field], field
+
+
+def default_images() -> set[str]:
+    """Options of `sfu-operator run` for images, each with its default."""
+    told = subprocess.run([OPERATOR, "run", "--help"], capture_output=True, text=True, check=True).stdout
+    return {f"--{name}-image={image}" for name, image in re.findall(r"--(node|web|redis)-image <IMAGE>.*?\[default: (\S+)\]", told, re.DOTALL)}
+
+
+DEFAULT_IMAGES = default_images()
+REGISTRY = "registry.example.com/mirror"
+
+
+def test_a_registry_is_that_of_every_image_and_of_redis_too():
+    deployment = one(objects(render("sfumato", f"--set=registry={REGISTRY}")), "Deployment")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    images = [container["image"], *(option.partition("=")[2] for option in container["args"] if "-image=" in option)]
+    bare = {"sfumato/sfu-operator:0.1.0", *(option.partition("=")[2] for option in DEFAULT_IMAGES)}
+    assert sorted(images) == sorted(f"{REGISTRY}/{image}" for image in bare)
+
+
+def test_redis_is_pinned_to_one_release_everywhere():
+    [redis] = [option.partition("=")[2] for option in DEFAULT_IMAGES if option.startswith("--redis-image=")]
+    for file in ("scripts/kind.sh", "docs/kubernetes.md", "examples/kustomize/kustomization.yaml"):
+        assert set(re.findall(r"\bredis:[0-9][0-9.]*[0-9]", (ROOT / file).read_text())) == {redis}, file
+
+
+def test_an_application_of_argo_cd_leaves_alone_what_it_says_that_others_set():
+    applications = objects((ROOT / "examples" / "argocd" / "applications.yaml").read_text())
+    shared = [item["spec"] for item in applications if "ignoreDifferences" in item["spec"]]
+    assert shared
+    for spec in shared:
+        assert "RespectIgnoreDifferences=true" in spec["syncPolicy"]["syncOptions"], "a sync would apply them"
 
 
 # What the chart and `sfu-operator manifests` say of the operator's pods: values, options, and what both make of them.
@@ -237,6 +309,60 @@ def test_the_defaults_for_clusters_reach_the_operator_as_json():
     assert not [arg for arg in args_of() if arg.startswith(("--cluster-defaults", "--selector"))]
 
 
+def test_what_may_be_given_to_all_clusters_is_what_the_operator_takes():
+    refused = subprocess.run([OPERATOR, "run", '--cluster-defaults={"replicas": 3}'], capture_output=True, text=True, check=False)
+    [taken] = re.findall(r"these can: (.*)", refused.stderr)
+
+    def fields(schema: dict, above: str = "") -> set[str]:
+        below = schema.get("properties", {})
+        return set().union(*(fields(value, f"{above}.{name}") for name, value in below.items())) if below else {above.removeprefix(".")}
+
+    schema = json.loads((CHARTS / "sfumato" / "values.schema.json").read_text())
+    assert fields(schema["properties"]["clusters"]["properties"]["defaults"]) == set(taken.split(", "))
+
+
+def documented_metrics() -> set[str]:
+    text = "".join((ROOT / "docs" / name).read_text() for name in ("metrics.md", "kubernetes.md"))
+    return set(re.findall(r"`(sfu_[a-z_]+)`", text))
+
+
+def metrics_in(expressions: list[str]) -> set[str]:
+    found = {name for expression in expressions for name in re.findall(r"\bsfu_[a-z_]+", expression)}
+    assert found
+    return found
+
+
+def test_alerts_go_by_metrics_that_there_are_and_by_those_of_this_release():
+    made = objects(render("sfumato", "--set=metrics.serviceMonitor.enabled=true,metrics.rules.enabled=true,watchNamespaces={a,b}"))
+    [group] = one(made, "PrometheusRule")["spec"]["groups"]
+    expressions = [rule["expr"] for rule in group["rules"]]
+    assert metrics_in(expressions) <= documented_metrics()
+    [service] = [item for item in made if item["kind"] == "Service"]
+    own = f'{{namespace="media",job="{service["metadata"]["name"]}"'
+    for rule in group["rules"]:
+        labels = re.findall(r"sfu_operator_\w+({[^}]*)", rule["expr"])
+        assert all(found.startswith(own) for found in labels), rule["expr"]
+        assert labels or '{namespace=~"a|b"}' in rule["expr"], rule["expr"]
+        assert {"summary", "description"} == set(rule["annotations"])
+    assert not [item for item in objects(render("sfumato")) if item["kind"] in ("PrometheusRule", "ConfigMap")], "off by default"
+
+
+def test_the_dashboard_shows_metrics_that_there_are_and_is_one_of_each_release():
+    def dashboard(release: str) -> dict:
+        item = one(objects(render("sfumato", "--set=metrics.dashboards.enabled=true", release=release)), "ConfigMap")
+        assert item["metadata"]["labels"]["grafana_dashboard"] == "1"
+        [text] = item["data"].values()
+        return json.loads(text)
+
+    it = dashboard("it")
+    panels = it["panels"]
+    assert metrics_in([target["expr"] for panel in panels for target in panel["targets"]]) <= documented_metrics()
+    places = [(panel["id"], (panel["gridPos"]["x"], panel["gridPos"]["y"])) for panel in panels]
+    assert all(len(set(each)) == len(panels) for each in zip(*places, strict=True)), places
+    assert it["uid"] != dashboard("other")["uid"]
+    assert len(it["uid"]) <= 40, "Grafana takes no more"
+
+
 def smoke_pod(*options: str) -> dict | None:
     pods = [item for item in objects(render("sfumato-cluster", *options)) if item["kind"] == "Pod"]
     return pods[0] if pods else None
@@ -255,11 +381,10 @@ def test_helm_test_has_a_token_where_tokens_are_asked_for_and_waits_for_all_node
 
 
 def test_every_value_has_a_default_that_the_schema_knows_and_a_row_in_the_readme():
-    chart = CHARTS / "sfumato"
-    schema = json.loads((chart / "values.schema.json").read_text())
-    values = yaml.safe_load((chart / "values.yaml").read_text())
-    assert set(schema["properties"]) - {"global"} == set(values)
     for name in ("sfumato", "sfumato-cluster"):
+        schema = json.loads((CHARTS / name / "values.schema.json").read_text())
+        values = yaml.safe_load((CHARTS / name / "values.yaml").read_text())
+        assert set(schema["properties"]) - {"global"} == set(values)
         readme = (CHARTS / name / "README.md").read_text()
         for value in yaml.safe_load((CHARTS / name / "values.yaml").read_text()):
             assert f"| `{value}" in readme, f"{name}: {value}"

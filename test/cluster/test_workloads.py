@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import shutil
 import socket
 import subprocess
 import urllib.request
@@ -172,9 +170,7 @@ def test_a_client_in_the_pod_network_reaches_a_pod_by_its_address(layout, trio):
 
 
 @pytest.mark.testcluster
-def test_a_browser_in_the_pod_network_reaches_a_pod_by_its_address(trio, tmp_path):
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    assert chromium, "Chromium is not here: install Debian's chromium, or set CHROMIUM"
+def test_a_browser_in_the_pod_network_reaches_a_pod_by_its_address(trio, chromium, tmp_path):
     page = f"http://{trio[0]['status']['podIP']}:8080"
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom"]
     shown = subprocess.run([chromium, *options, page], capture_output=True, text=True, timeout=60, check=True).stdout

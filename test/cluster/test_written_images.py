@@ -1,6 +1,7 @@
 """The image writer makes what the OCI image specification asks for, and the same from the same."""
 
 import contextlib
+import gzip
 import hashlib
 import io
 import json
@@ -8,12 +9,15 @@ import os
 import re
 import shutil
 import tarfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from testcluster import images
 from testcluster.image import NONROOT, Image, Layer, base_layer
 from testcluster.images import libraries, sfumato_archives
+from testcluster.layout import cache
 
 
 @pytest.fixture
@@ -82,6 +86,7 @@ def test_a_programs_libraries_are_found_with_its_loader():
 @pytest.fixture
 def built(tmp_path, monkeypatch):
     """A folder of programs, and a cache of this test's own."""
+    monkeypatch.setenv("SFUMATO_THIRD_PARTY_SOURCES", str(cache().parent))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "bin").mkdir()
     shutil.copy("/bin/true", tmp_path / "bin/sfu-node")
@@ -129,13 +134,31 @@ def test_images_for_a_registry_are_the_same_bytes_twice_and_hold_no_shell_and_th
         assert f"usr/share/doc/{name}/LICENSES.gz" in files
 
 
-def files_of(archive) -> dict[str, int]:
-    """Path and mode of every file of an image."""
-    found = {}
+def test_the_licences_in_an_image_have_the_texts_that_debians_files_only_name(built, tmp_path):
+    for name in images.PROGRAMS:
+        shutil.copy("/bin/true", built / name)
+    archive = images.release_archives(built, "0.1.0", tmp_path)["sfu-node"]
+    said = gzip.decompress(file_of(archive, "usr/share/doc/sfu-node/LICENSES.gz")).decode()
+    for part in ("Rust's standard library", "libc6", "libgcc-s1", "ca-certificates", "OpenSSL"):
+        assert f"\n{part}: " in said
+    named = set(re.findall(r"/usr/share/common-licenses/[\w.-]*\w", said))
+    assert not [path for path in named if Path(path).read_text().strip() not in said]
+
+
+def entries(archive) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Every file of an image, with its content."""
     for content in read(archive).values():
         with contextlib.suppress(tarfile.ReadError), tarfile.open(fileobj=io.BytesIO(content)) as layer:
-            found |= {entry.name: entry.mode for entry in layer.getmembers() if entry.isfile()}
-    return found
+            yield from ((entry, layer.extractfile(entry).read()) for entry in layer.getmembers() if entry.isfile())
+
+
+def files_of(archive) -> dict[str, int]:
+    """Path and mode of every file of an image."""
+    return {entry.name: entry.mode for entry, _ in entries(archive)}
+
+
+def file_of(archive, path: str) -> bytes:
+    return next(content for entry, content in entries(archive) if entry.name == path)
 
 
 def libraries_in(files) -> list[str]:

@@ -6,8 +6,10 @@ import re
 import pytest
 
 from harness.cluster import Cluster
+from harness.crowd import Crowd
 from harness.growth import Steady, grows
 from harness.liar import many, say, write_program
+from harness.processes import most_memory
 from harness.waiting import eventually
 
 LIAR = "sfu-3"
@@ -112,3 +114,29 @@ def test_peers_refuse_what_a_node_cannot_publish_name_it_and_play_on(site, peers
                 peers.count(cluster.whep(theirs, node)).stop()
             publisher.stop()
         grows(far)
+
+
+# A node may name so many peers.
+CROWD = 60
+# What the front door may take when each of them says as much as it may. It was 1.4 GB.
+FRONT_DOOR_MEMORY = 350 * 1024 * 1024
+
+
+def test_a_node_that_names_a_crowd_of_others_neither_fills_the_front_door_nor_gets_its_clients(site, peers, stream):
+    cluster = site.cluster
+    peers.generate(cluster.whip(stream, "sfu-1"))
+    home, far = (peers.count(cluster.whep(stream, node)) for node in HONEST)
+    with Crowd(CROWD) as crowd, Steady([home, far]):
+        say(site.lies, {"node": {"peers": crowd.peers}})
+        eventually("each of the crowd was heard more than once", lambda: min(crowd.asked) > 2, within=60)
+        # The crowd has no load. Who is sent to one of them waits for a few seconds, and those who come next do not.
+        for node in (None, None, None, *HONEST):
+            viewer = peers.count(cluster.whep(stream, node))
+            grows(viewer)
+            viewer.stop()
+        assert 1 <= crowd.clients <= 2, f"{crowd.clients} viewers were sent to nodes that hang"
+        most = most_memory(cluster.child_named("sfu-web"))
+        assert most <= FRONT_DOOR_MEMORY, f"{most / 1e6} MB"
+        say(site.lies, {})
+    nodes = lambda: {node["name"] for node in cluster.json()["nodes"]}  # noqa: E731
+    eventually("the crowd is forgotten", lambda: nodes() == {*HONEST, LIAR}, within=30)

@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from testcluster.log_schema import strange
 
 from harness.cluster import manifest
 from harness.growth import Steady, grows
@@ -118,3 +119,20 @@ def redis_keys(port: int) -> list[str]:
     with socket.create_connection(("127.0.0.1", port), timeout=5) as it:
         it.sendall(b"*2\r\n$4\r\nKEYS\r\n$1\r\n*\r\n")
         return re.findall(r"\r\n([^*$\r\n][^\r\n]*)", it.recv(65536).decode())
+
+
+def test_each_line_of_node_and_front_door_has_the_documented_form_and_a_start_fits_a_screen(make_cluster, peers, stream):
+    of = "namespace=media,cluster=live"
+    log = "info,sfu_node=debug,sfu_web=debug"
+    env = {"SFUMATO_LOG": log, "SFUMATO_WEB_LOG": log, "SFUMATO_LOG_FIELDS": of, "SFUMATO_WEB_LOG_FIELDS": of}
+    cluster = make_cluster(nodes=3, options=("--log-format", "json", "--workers", "1"), env=env).started()
+    lines = {name: (cluster.state / "logs" / f"{name}.log").read_text for name in ("sfu-1", "sfu-2", "web")}
+    shown = [line for line in lines["sfu-1"]().splitlines() if '"level":"DEBUG"' not in line]
+    assert len(shown) < 12, shown
+    peers.generate(cluster.whip(stream, "sfu-1"))
+    grows(peers.count(cluster.whep(stream, "sfu-2")))
+    for name, read in lines.items():
+        asked = ("namespace", "cluster", *(["node"] if name != "web" else []))
+        assert read(), name
+        assert not strange(read(), asked=asked), name
+    assert any('"level":"DEBUG"' in line and '"link made"' in line for line in lines["sfu-1"]().splitlines())

@@ -1,6 +1,5 @@
 """Ingress and HTTPRoute of charts/sfumato-cluster, carried out by nginx: WHIP and WHEP by TLS, also behind a prefix."""
 
-import datetime
 import ipaddress
 import json
 import os
@@ -12,9 +11,8 @@ import httpx
 import pytest
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from harness.certificates import CA, CERTIFICATE, KEY, certify
 from harness.growth import grows
 from harness.ingress import NO_RULE, Nginx, configuration, of_ingress, of_route
 from harness.waiting import eventually
@@ -46,33 +44,15 @@ def route(prefix: str, page: bool):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> tuple[Path, Path]:
-    """A certificate of this host, signed by itself, and its key."""
+def certificates(tmp_path_factory) -> Path:
+    """A folder with a certificate of this host, its key, and the CA that signed it."""
     folder = tmp_path_factory.mktemp("certificate")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName(HOST), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "tls.crt", folder / "tls.key"
-    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
-    return files
+    certify(folder, x509.DNSName(HOST), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    return folder
 
 
 class Outside:
-    """A client beyond the proxy, which trusts its certificate and nothing else."""
+    """A client beyond the proxy, which trusts the CA of its certificate and nothing else."""
 
     def __init__(self, url: str, authority: Path):
         self.url = url
@@ -84,14 +64,15 @@ class Outside:
 
 
 @pytest.fixture
-def outside(nginx, cluster, certificate, ports, tmp_path):
+def outside(nginx, cluster, certificates, ports, tmp_path):
     """`outside(site)`: a client beyond an nginx that carries out this site for the cluster's front door."""
     started = []
 
     def start(site) -> Outside:
         folder = tmp_path / f"nginx-{len(started)}"
-        text = configuration(site, ports.web, {("live-web", 2020): cluster.front}, {TLS_SECRET: certificate}, folder)
-        client = Outside(f"https://{HOST}:{ports.web}", certificate[0])
+        secrets = {TLS_SECRET: (certificates / CERTIFICATE, certificates / KEY)}
+        text = configuration(site, ports.web, {("live-web", 2020): cluster.front}, secrets, folder)
+        client = Outside(f"https://{HOST}:{ports.web}", certificates / CA)
         started.append((Nginx(text, folder), client))
         started[-1][0].started(client.http, f"{client.url}/-")
         return client

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from shared_client import SharedClient
 from testcluster.kubectl import Kubectl
 
 CLUSTERS = "/apis/sfumato.dev/v1alpha1/namespaces/{}/sfuclusters"
@@ -38,19 +39,21 @@ class ApiServer:
         self._proxy = subprocess.Popen(kubectl.command("proxy", "--port=0"), stdout=subprocess.PIPE, text=True)
         told = self._proxy.stdout.readline()
         self._url = f"http://{told.split()[-1]}"
-        self._http = httpx.Client(base_url=self._url, timeout=CALL_TIMEOUT)
+        self._shared = SharedClient(httpx.Client(base_url=self._url, timeout=CALL_TIMEOUT), 3 * CALL_TIMEOUT)
 
     def close(self) -> None:
-        self._http.close()
+        self._shared.close()
         self._proxy.terminate()
         self._proxy.wait(PROXY_DEADLINE)
 
     def get(self, path: str, **query: str) -> dict:
-        return self._http.get(path, params=query).raise_for_status().json()
+        with self._shared.use() as http:
+            return http.get(path, params=query).raise_for_status().json()
 
     def merge(self, path: str, patch: dict[str, Any]) -> dict:
         """A merge patch."""
-        answer = self._http.patch(path, content=json.dumps(patch), headers={"content-type": "application/merge-patch+json"})
+        with self._shared.use() as http:
+            answer = http.patch(path, content=json.dumps(patch), headers={"content-type": "application/merge-patch+json"})
         return answer.raise_for_status().json()
 
     def news(self, path: str, **query: str) -> Iterator[News]:

@@ -13,8 +13,9 @@ from testcluster.machines import Machine
 from testcluster.waiting import eventually
 
 NAMESPACE = "sfumato-system"
-# The media node of the commit before this one (scripts/previous.sh).
+# The media node and the operator of the commit before this one (scripts/previous.sh).
 PREVIOUS = "localhost/sfumato/sfu-node:previous"
+PREVIOUS_OPERATOR = "localhost/sfumato/sfu-operator:previous"
 
 
 def program(name: str) -> Path:
@@ -52,7 +53,12 @@ IMAGES = Images()
 # What the operator waits for, shorter than its defaults: test_lost_host.py runs with those. A cluster at rest costs a request each time that its
 # Secret is read, three times a minute; it may cost four.
 LEASE_SECONDS = 8
-PACE = (f"--arg=--lease-duration={LEASE_SECONDS}s", "--arg=--lost-after=5s", "--arg=--secrets-every=20s")
+PACE = (
+    f"--arg=--lease-duration={LEASE_SECONDS}s",
+    "--arg=--lost-after=5s",
+    "--arg=--host-patience=10s",
+    "--arg=--secrets-every=20s",
+)
 
 
 def manifests(*options: str) -> str:
@@ -67,9 +73,11 @@ class Operator:
 
     programs = program("sfu-operator").parent
 
-    def __init__(self, kubectl, namespace: str = NAMESPACE):
+    def __init__(self, kubectl, namespace: str = NAMESPACE, name: str = "sfu-operator"):
         self.kubectl = kubectl
         self.namespace = namespace
+        # Of its Deployment and its Lease. One by Helm is called after its release.
+        self.name = name
         self.pace = PACE
         self.user = f"system:serviceaccount:{namespace}:sfu-operator"
 
@@ -86,7 +94,7 @@ class Operator:
         )
 
     def rolled_out(self) -> None:
-        self.kubectl.run("rollout", "status", "--namespace", self.namespace, "deployment/sfu-operator", "--timeout=90s", timeout=100)
+        self.kubectl.run("rollout", "status", "--namespace", self.namespace, f"deployment/{self.name}", "--timeout=90s", timeout=100)
 
     def ready(self) -> None:
         self.rolled_out()
@@ -106,7 +114,7 @@ class Operator:
         return holder
 
     def lease(self) -> dict:
-        return self.kubectl.get("lease", "sfu-operator", "--namespace", self.namespace)
+        return self.kubectl.get("lease", self.name, "--namespace", self.namespace)
 
     def replace(self, pod: str) -> None:
         """Has another pod made for this one, at once."""

@@ -12,9 +12,6 @@ from sfucluster import SfuCluster
 from testcluster.layout import CLIENT_ADDRESS
 from testcluster.waiting import eventually
 
-# Where the nodes send media to: the address that the tests' network has in the pod network.
-HERE = ("--bind", CLIENT_ADDRESS.v4)
-
 
 def front_door(cluster: SfuCluster) -> str:
     """The front door's Service, once it answers: kube-proxy sends on to a pod a moment after that is ready."""
@@ -48,22 +45,23 @@ def draining(cluster: SfuCluster) -> set[str]:
 
 
 class Peers:
-    """Starts peers and browsers, and stops them all."""
+    """Starts peers and browsers, and stops them all. Nodes send media to `address`: by default what this network has in the pod network."""
 
-    def __init__(self, binaries: Path, directory: Path):
+    def __init__(self, binaries: Path, directory: Path, address: str = CLIENT_ADDRESS.v4):
+        self._here = ("--bind", address)
         self._binaries = binaries
         self._directory = directory
         self._numbers = itertools.count(1)
         self._started = contextlib.ExitStack()
 
     def publish(self, url: str) -> Generator:
-        return self._start(Generator(self._binaries, url, self._name("publisher"), self._directory, HERE))
+        return self._start(Generator(self._binaries, url, self._name("publisher"), self._directory, self._here))
 
     def count(self, url: str) -> Counter:
-        return self._start(Counter(self._binaries, url, self._name("viewer"), self._directory, HERE))
+        return self._start(Counter(self._binaries, url, self._name("viewer"), self._directory, self._here))
 
     def flock(self, viewers: int, url: str, again: str) -> Flock:
-        return self._start(Flock(viewers, self._binaries, url, again, self._name("flock"), self._directory, HERE))
+        return self._start(Flock(viewers, self._binaries, url, again, self._name("flock"), self._directory, self._here))
 
     def browser(self, host: str) -> Chromium:
         """Chromium for the pages of one host."""

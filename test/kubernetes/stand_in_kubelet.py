@@ -10,6 +10,8 @@ from api_server import PODS, ApiServer, News
 from fake_nodes import FakeNodes
 
 INTERFACE = "eth0"
+# Of every host of these pods. Nothing is there.
+HOST_ADDRESS = "203.0.113.9"
 # No host has this label, so nothing is scheduled.
 NOWHERE = {"sfumato.test/host": "nowhere"}
 INSTANCE = "app.kubernetes.io/instance"
@@ -115,4 +117,5 @@ class StandInKubelet:
 def running(address: str, ready: bool = True) -> dict:
     conditions = [{"type": kind, "status": "True"} for kind in ("PodScheduled", "Initialized")]
     conditions += [{"type": kind, "status": str(ready)} for kind in ("ContainersReady", "Ready")]
-    return {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions}
+    addresses = {"podIP": address, "podIPs": [{"ip": address}], "hostIP": HOST_ADDRESS, "hostIPs": [{"ip": HOST_ADDRESS}]}
+    return {"phase": "Running", **addresses, "conditions": conditions}

@@ -52,16 +52,6 @@ def test_an_object_becomes_a_whole_mesh_and_says_so(sfu):
     assert eventually("the event is written", lambda: sfu.events("MeshWhole"), within=10)
 
 
-def test_kubectl_scale_changes_the_mesh(trio):
-    uids = trio.uids()
-    trio.run("scale", "sfu/live", "--replicas=5")
-    trio.whole(5)
-    trio.run("scale", "sfu/live", "--replicas=2")
-    trio.whole(2)
-    now = trio.uids()
-    assert now == {name: uids[name] for name in ("live-0", "live-1")}, "those that stay are not touched"
-
-
 def test_what_is_deleted_or_edited_by_hand_comes_back(trio):
     trio.run("delete", "service/live-web", "networkpolicy/live", "--wait=false")
     trio.run("patch", "statefulset/live", "--type=merge", "--patch", '{"spec": {"replicas": 1}}')
@@ -71,19 +61,6 @@ def test_what_is_deleted_or_edited_by_hand_comes_back(trio):
     eventually("three replicas again", lambda: trio.get("statefulset", "live")["spec"]["replicas"] == 3, within=20)
     assert trio.get("service", "live-nodes")["metadata"]["labels"]["mine"] == "kept", "what others add stays"
     trio.whole(3)
-
-
-def test_a_paused_cluster_is_left_alone(trio):
-    trio.patch(paused=True)
-    eventually("it says that it is paused", lambda: trio.condition("Paused").get("status") == "True", within=20)
-    trio.run("delete", "service/live-web")
-    trio.patch(replicas=4)
-    eventually("it has seen the change", lambda: trio.status()["mesh"]["summary"] == "3/6", within=20)
-    assert len(trio.nodes()) == 3
-    assert "live-web" not in trio.run("get", "services", "--output=name")
-    trio.patch(paused=False)
-    trio.whole(4)
-    eventually("the Service is back", lambda: trio.get("service", "live-web"), within=20)
 
 
 def test_a_cluster_that_is_deleted_leaves_nothing(trio):

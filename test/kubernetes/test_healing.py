@@ -7,7 +7,6 @@ import time
 import pytest
 
 from nodes import kill
-from sfucluster import SfuCluster
 from testcluster.waiting import eventually
 
 
@@ -74,16 +73,4 @@ def test_the_admin_secret_comes_back_as_it_was(trio):
     trio.run("annotate", "pod/live-0", "touched=now")
     eventually("the Secret is back", lambda: token() == before, within=90)
     healed(trio, 3, "Secret deleted")
-    assert trio.uids() == uids
-
-
-def test_two_clusters_of_one_name_do_not_mind_each_other(trio, kubectl, operator):
-    other = SfuCluster(kubectl, trio.namespace, "other")
-    other.apply(replicas=2)
-    other.whole(2)
-    trio.whole(3)
-    uids = trio.uids()
-    other.run("delete", "sfu/other", "--wait=false")
-    eventually("the other is gone", lambda: not other.nodes(), within=60)
-    trio.whole(3)
     assert trio.uids() == uids

@@ -1,4 +1,4 @@
-"""Nodes leave only after they were emptied: rolls, scale-downs, drains by hand."""
+"""A roll replaces one media node after the other, and stops where a template does not start. Scale-downs are in test_media.py."""
 
 import time
 
@@ -36,15 +36,3 @@ def test_a_new_template_that_does_not_start_stops_the_roll_at_one_node(trio):
     trio.run("patch", "sfu", "live", "--type=json", "--patch", '[{"op": "remove", "path": "/spec/image"}]')
     trio.whole(3, within=ROLLED)
     assert {name: trio.uids()[name] for name in ("live-0", "live-1")} == {name: before[name] for name in ("live-0", "live-1")}
-
-
-def test_a_node_is_drained_by_an_annotation_and_taken_back_by_it(trio):
-    def draining():
-        return {node["name"] for node in trio.status()["nodes"] if node.get("draining")}
-
-    trio.run("annotate", "pod/live-1", "sfumato.dev/drain=true")
-    eventually("live-1 drains", lambda: draining() == {"live-1"}, within=20)
-    assert trio.status()["mesh"]["summary"] == "3/3", "its links stay"
-    trio.run("annotate", "pod/live-1", "sfumato.dev/drain=false", "--overwrite")
-    eventually("live-1 is taken back", lambda: not draining(), within=20)
-    trio.whole(3)

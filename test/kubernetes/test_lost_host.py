@@ -1,4 +1,5 @@
-"""A lost Kubernetes node, with every wait as it is by default: Kubernetes' eviction, the grace period, the operator's own patience."""
+"""A lost Kubernetes node, with the waits of an operator that nobody has configured: eviction, and its own patience. The cluster notices sooner than
+by default, and publishers get less time (sfucluster.py)."""
 
 import time
 
@@ -6,7 +7,7 @@ import pytest
 
 pytestmark = [pytest.mark.testcluster, pytest.mark.timeout(420)]
 
-# By default: eviction 90 s after the Kubernetes node is called lost, a grace period of 25 s, and 30 s more.
+# Eviction 90 s after the Kubernetes node is called lost, a grace period of 25 s (drain.deadline, 10 s here, and 15 s), and 30 s more.
 NOT_BEFORE = 140
 
 

@@ -22,6 +22,7 @@ PUBLISHER = "async () => await e2e.publisher.stats()"
 VIEWER = "async node => await e2e.viewers[node].stats()"
 
 
+@pytest.mark.usefixtures("chromium")
 def test_what_a_browser_publishes_on_one_pod_is_seen_on_the_others_through_the_front_door(trio, peers):
     front = front_door(trio)
     chromium = peers.browser(urlsplit(front).hostname)

@@ -37,6 +37,7 @@ def forwarded(cluster, port: int):
             forward.kill()
 
 
+@pytest.mark.usefixtures("chromium")
 def test_through_a_port_forward_the_page_shows_the_cluster_and_says_why_no_media_comes(trio, peers, layout, tmp_path):
     peers.publish(whip(trio, "demo", "live-0"))
     with Machine(layout, OUTSIDE).network(), forwarded(trio, 2020) as front:

@@ -1,7 +1,6 @@
-"""The operator as it runs: what it tells of itself, from where it may run, what an upgrade of it does."""
+"""The operator as it runs: what it tells of itself, and from where it may run. What an upgrade of it does is in test_charts.py."""
 
 import contextlib
-import json
 import subprocess
 import urllib.request
 
@@ -71,26 +70,3 @@ def test_an_operator_outside_the_cluster_reaches_the_nodes_through_the_api_serve
         sfu.whole(3)
         assert process.poll() is None, log.read_text()[-2000:]
     assert process.returncode == 0, log.read_text()[-2000:]
-
-
-def test_an_upgrade_of_the_operator_alone_replaces_no_pod_and_says_what_is_available(trio, operator):
-    uids = trio.uids()
-    newer = IMAGES["sfu-node"] + "-newer"
-
-    def node_image(image: str) -> None:
-        deployment = operator.kubectl.get("deployment", "sfu-operator", "--namespace", operator.namespace)
-        args = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
-        args = [f"--node-image={image}" if arg.startswith("--node-image=") else arg for arg in args]
-        patch = {"spec": {"template": {"spec": {"containers": [{"name": "sfu-operator", "args": args}]}}}}
-        operator.kubectl.run("patch", "deployment/sfu-operator", "--namespace", operator.namespace, "--patch", json.dumps(patch))
-        operator.ready()
-
-    try:
-        node_image(newer)
-        eventually("it is told", lambda: trio.condition("UpgradeAvailable")["status"] == "True", within=60)
-        assert newer in trio.condition("UpgradeAvailable")["message"]
-        assert trio.uids() == uids
-    finally:
-        node_image(IMAGES["sfu-node"])
-    eventually("nothing is available any more", lambda: trio.condition("UpgradeAvailable")["status"] == "False", within=60)
-    assert trio.uids() == uids

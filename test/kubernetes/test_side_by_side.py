@@ -42,7 +42,7 @@ MEMORY = 50_000_000
 def test_twenty_clusters_run_side_by_side_and_five_broken_ones_delay_none(fleet: Fleet, operator, audit):
     fleet.kubectl.run("create", "service", "clusterip", "taken-web", "--namespace", fleet.namespace, "--tcp=80:80")
     fleet.apply(BROKEN, **SPECIAL)
-    eventually("the broken ones say why", lambda: all(says(fleet, name) for name in BROKEN), within=60)
+    eventually("the broken ones say why", lambda: all(says(fleet, name) for name in BROKEN), within=120)
     fleet.apply(GOOD)
     took = fleet.await_ready(set(GOOD), within=ALL_READY)
     print(f"{len(GOOD)} clusters ready {took:.1f} s after kubectl had applied them; operator: {process_table.memory(operator.process())}")

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from api_server import News
+from shared_client import SharedClient
 
 CALL_TIMEOUT = 20
 CORE = "/api/v1"
@@ -50,9 +51,11 @@ PATCHES = {
 class Refused(RuntimeError):
     """An answer that is no success, in the API server's words."""
 
-    def __init__(self, status: int, message: str):
+    def __init__(self, status: int, message: str, causes: list[dict] | None = None):
         super().__init__(f"{status}: {message}")
         self.status = status
+        self.causes = causes or []
+        """What is wrong with which field, one by one."""
 
 
 def path(resource: str, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
@@ -70,11 +73,10 @@ class ApiClient:
             "trust_env": False,
         }
         self._authority = str(authority)
-        self._http = self._client(httpx.Timeout(CALL_TIMEOUT))
+        # Each part of an answer may take the time of a call; those of this API server come in few parts.
+        self._shared = SharedClient(self._client(httpx.Timeout(CALL_TIMEOUT)), 3 * CALL_TIMEOUT)
 
     def _client(self, timeout: httpx.Timeout) -> httpx.Client:
-        """With a TLS context of its own: httpx sets each client's protocols on it, also while another thread shakes hands by the same one, which
-        then fails (bad record mac)."""
         return httpx.Client(**self._options, verify=ssl.create_default_context(cafile=self._authority), timeout=timeout)
 
     def __enter__(self) -> "ApiClient":
@@ -85,7 +87,7 @@ class ApiClient:
 
     def close(self) -> None:
         self._closed.set()
-        self._http.close()
+        self._shared.close()
 
     def text(self, path: str) -> str:
         return self._ask("GET", path).text
@@ -136,13 +138,15 @@ class ApiClient:
 
     def _ask(self, method: str, path: str, **options) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, **options)
+            with self._shared.use() as http:
+                answer = http.request(method, path, **options)
         except httpx.TransportError as error:
             raise ConnectionError(f"{method} {path}: {error!r}") from error
         if answer.is_error:
             try:
-                message = answer.json()["message"]
+                said = answer.json()
+                message, causes = said["message"], said.get("details", {}).get("causes")
             except (ValueError, KeyError):
-                message = answer.text
-            raise Refused(answer.status_code, message)
+                message, causes = answer.text, None
+            raise Refused(answer.status_code, message, causes)
         return answer

@@ -23,6 +23,7 @@ CONTROLLERS = (
     "garbage-collector-controller",
     "namespace-controller",
     "serviceaccount-controller",
+    "clusterrole-aggregation-controller",
     "disruption-controller",
     "resourcequota-controller",
     "persistentvolumeclaim-protection-controller",

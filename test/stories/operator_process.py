@@ -75,13 +75,18 @@ class Operator:
         credentials = folder / f"{identity}.kubeconfig"
         credentials.write_text(kubeconfig)
         command = [str(program("sfu-operator")), "run", f"--namespace={namespace}", f"--listen={address}:8080", *options]
-        usual = {"SFUMATO_IDENTITY": identity, "SFUMATO_WATCH_NAMESPACES": namespace, **IMAGES}
+        usual = {"SFUMATO_IDENTITY": identity, "SFUMATO_WATCH_NAMESPACES": namespace, "SFUMATO_LOG_FORMAT": "json", **IMAGES}
         self.process = Process(command, folder / f"{identity}.log", KUBECONFIG=str(credentials), **usual)
 
     def ready(self) -> "Operator":
         """Waits until it works, or waits for its turn."""
         eventually(f"{self.identity} is ready", lambda: self._asked("/readyz") == "ready\n", within=STARTED, every=0.05)
         return self
+
+    def waits_for(self) -> str:
+        """What its readiness says that it waits for."""
+        answer = self._health.get("/readyz")
+        return answer.text if answer.status_code == 503 else ""
 
     def metric(self, name: str) -> float:
         lines = self._asked("/metrics").splitlines()

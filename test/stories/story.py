@@ -12,6 +12,7 @@ from kubelet import Kubelet
 from loopback import Block
 from operator_process import Operator, draw_token, give_rights
 from testcluster.audit import Audit, Request
+from testcluster.log_schema import strange
 from way import Way
 
 
@@ -97,6 +98,8 @@ class Story:
         assert self.rights_end or not refused, f"the operator lacks rights: {refused}"
         assert not self.failures(), self.failures()
         for operator in self.operators:
+            wrong = strange(operator.log())
+            assert not wrong, f"{operator.identity} does not log by docs/logs.md: {wrong}"
             if operator.process.running():
                 assert operator.process.end() == 0, operator.log()[-2000:]
 

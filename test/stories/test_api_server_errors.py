@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
+from api_client import path
 from testcluster.waiting import eventually
 
 CHILD = "/(statefulsets|services|networkpolicies|deployments|serviceaccounts|poddisruptionbudgets)/live"
@@ -64,7 +65,7 @@ def test_what_keeps_failing_is_told_and_tried_with_growing_pauses(live, way, sto
     live.degraded("ApplyRefused", "Service live-web cannot be applied", "injected")
     eventually("the others are made, and media waits for none", lambda: live.condition("MeshReady")["status"] == "True", within=15)
     log = story.operators[0].log
-    eventually("the pauses grow", lambda: all(f"again_in={pause}s" in log() for pause in (1, 2, 4)), within=15)
+    eventually("the pauses grow", lambda: all(f'"again_in":"{pause}s"' in log() for pause in (1, 2, 4)), within=15)
     rule.times = rule.hits
     live.in_order()
 
@@ -77,12 +78,40 @@ def test_an_eviction_that_fails_is_repeated(live, way):
     assert rule.spent
 
 
+def test_an_eviction_that_a_policy_forbids_is_told_and_the_node_takes_sessions_again(story):
+    way = story.way()
+    story.operator("--eviction-patience=4s", way=way).ready()
+    live = story.cluster()
+    before = live.up().uids()
+    rule = way.answer("POST", "/eviction", HTTPStatus.FORBIDDEN, times=1000)
+    live.patch(mesh={"fanOut": "Eager"})
+    live.says("Reconciling", "True", "EvictionRefused", "live-2 cannot be replaced", "injected")
+    live.degraded("EvictionRefused", "live-2 cannot be replaced", "injected")
+    eventually("live-2 takes sessions again", lambda: live.draining() == set(), within=15)
+    rule.times = rule.hits
+    live.rolled(before)
+
+
+def test_events_that_cannot_be_read_are_told_and_what_they_are_about_is_mended(live, way, story):
+    story.create("resourcequotas", "few", spec={"hard": {"pods": "1"}})
+    counted = lambda: "used" in story.api.get(path("resourcequotas", story.namespace, "few")).get("status", {})  # noqa: E731
+    eventually("the quota is in force", counted, within=10)
+    way.answer("GET", "/events[?].*FailedCreate", HTTPStatus.FORBIDDEN, times=1000)
+    live.create()
+    live.degraded("EventsRefused", "events cannot be read", "injected")
+    live.scale(1)
+    eventually("the manifest is carried out", lambda: live.child("statefulsets")["spec"]["replicas"] == 1, within=15)
+
+
 def test_a_request_that_is_never_answered_holds_one_reconcile_up_for_half_a_minute_at_most(live, way, story):
     rule = way.swallow("PATCH", "/statefulsets/live[?]")
     live.create()
     eventually("the request is swallowed", lambda: rule.spent, within=10)
     live.whole(3, within=50)
-    assert "the reconcile took more than 30 s" in story.operators[0].log()
+    # The change of the status is looked at, and so all is well a moment later.
+    live.tells("ApiServerSlow", "more than 30 s", "StatefulSet live", "webhooks")
+    live.in_order()
+    assert "the API server took more than 30 s" in story.operators[0].log()
 
 
 def test_the_mesh_is_healed_while_the_api_server_is_away_and_the_rest_when_it_is_back(live, way, story):

@@ -1,5 +1,7 @@
 """What people do with kubectl: edits, deletions, annotations. Autoscalers do no more."""
 
+import pytest
+
 from api_client import path
 from testcluster.waiting import eventually
 
@@ -47,6 +49,32 @@ def test_a_stateful_set_that_is_scaled_by_hand_gets_its_number_back(live):
     live.api.merge(path("statefulsets", live.namespace, "live"), {"spec": {"replicas": 1}})
     eventually("three replicas again", lambda: live.child("statefulsets")["spec"]["replicas"] == 3, within=BACK, every=0.05)
     live.whole(3)
+
+
+def autoscaler(live, resource: str, name: str, replicas: int) -> None:
+    """A HorizontalPodAutoscaler that is pointed at a child."""
+    scale = f"{path(resource, live.namespace, name)}/scale"
+    live.api.patch("merge", scale, {"spec": {"replicas": replicas}}, fieldManager="kube-controller-manager")
+
+
+@pytest.mark.parametrize(
+    ("resource", "name", "advice"),
+    [
+        ("statefulsets", "live", "point the HorizontalPodAutoscaler at SfuCluster live"),
+        ("deployments", "live-web", "leave spec.web.replicas out of the manifest"),
+        ("deployments", "live-redis", "managed Redis is one pod"),
+    ],
+)
+def test_an_autoscaler_that_the_operator_fights_with_is_told_once_with_what_to_do(live, resource, name, advice):
+    live.up(replicas=2, drain={"deadline": "1s"})
+    number = lambda: live.api.get(path(resource, live.namespace, name))["spec"]["replicas"]  # noqa: E731
+    before = number()
+    for _ in range(2):
+        autoscaler(live, resource, name, before + 1)
+        eventually("the number is the manifest's again", lambda: number() == before, within=30, every=0.05)
+    live.degraded("ScaledElsewhere", "kube-controller-manager scales", name, advice)
+    assert live.times_told("ScaledElsewhere") == 1
+    live.whole(2)
 
 
 def test_every_child_that_is_deleted_comes_back_and_its_pods_run_on(live):
@@ -117,6 +145,7 @@ def test_front_doors_are_as_many_as_whoever_scales_them_says_unless_the_manifest
     eventually("it is as the manifest says", lambda: (doors(), budget()) == (1, False), within=BACK)
     live.patch(web={"replicas": None})
     live.whole(3)
+    assert live.times_told("ScaledElsewhere") == 0, "the number was its own to set"
     assert doors() == 1, "as many as there were"
 
 

@@ -19,9 +19,7 @@ from testcluster.waiting import eventually
 ROOT = Path(__file__).parents[2]
 SETS = sorted((ROOT / "test" / "charts" / "values").glob("*.yaml"))
 EXAMPLES = sorted(file for file in (ROOT / "examples").rglob("*.yaml"))
-# Flux's helm-controller is in no Go module that can be had: its objects are read by test_flux_gives_values_that_the_charts_take. The file of
-# Kustomize is no object.
-ELSEWHERE = {"HelmRelease", "ServiceMonitor"}
+# The file of Kustomize is no object.
 NO_OBJECT = "kustomization.yaml"
 
 
@@ -84,18 +82,17 @@ def tried(api: ApiClient, item: dict, namespace: str) -> None:
 @pytest.mark.parametrize("values", SETS, ids=lambda file: file.stem)
 def test_an_api_server_takes_what_the_charts_make(api, story, values):
     for item in documents(rendered(values.stem.partition(".")[0], story.namespace, f"--values={values}")):
-        if item["kind"] not in ELSEWHERE:
-            tried(api, item, story.namespace)
+        tried(api, item, story.namespace)
 
 
 def test_an_api_server_takes_every_object_of_the_examples(api, story):
     seen = set()
     for file in EXAMPLES:
         for item in documents(file.read_text()):
-            if file.name != NO_OBJECT and item["kind"] not in ELSEWHERE:
+            if file.name != NO_OBJECT:
                 tried(api, item, story.namespace)
                 seen.add(item["kind"])
-    assert {"SfuCluster", "NetworkPolicy", "Application", "GitRepository", "Kustomization", "Deployment"} <= seen
+    assert {"SfuCluster", "NetworkPolicy", "Application", "GitRepository", "HelmRelease", "Kustomization", "Deployment"} <= seen
 
 
 def test_a_field_that_no_route_has_is_refused(api, story):

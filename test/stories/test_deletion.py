@@ -37,6 +37,32 @@ def test_the_nodes_of_a_namespace_that_is_deleted_end_at_once(live, story):
     eventually("no pod is left", lambda: not live.pods(), within=SOON)
 
 
+def test_the_only_node_ends_at_once_when_its_namespace_is_deleted_while_it_drains(story):
+    """Of the namespace's end no watch tells, and Kubernetes tells a pod that is about to end nothing more."""
+    story.operator("--secrets-every=1s").ready()
+    live = story.cluster().up(replicas=1, drain={"deadline": "24h"})
+    story.kubelet.patient = True
+    story.kubelet.change("live-0", publishers=1)
+    live.delete_pod("live-0")
+    eventually("it drains", lambda: story.kubelet.nodes["live-0"].reasons == ["sigterm"], within=SOON)
+    live.says("Ready", "False", "NotYet")
+    grace = lambda: live.pods()["live-0"]["metadata"]["deletionGracePeriodSeconds"]  # noqa: E731
+    assert grace() == 24 * 3600 + 15
+    story.rights_end = True
+    story.api.delete(path("namespaces", None, story.namespace))
+    eventually("no pod is left", lambda: not live.pods(), within=SOON)
+
+
+def test_the_only_node_ends_at_once_when_its_stateful_set_is_deleted_while_it_drains(live, story):
+    before = live.up(replicas=1, drain={"deadline": "24h"}).uids()
+    story.kubelet.patient = True
+    story.kubelet.change("live-0", publishers=1)
+    live.delete_pod("live-0")
+    eventually("it drains", lambda: story.kubelet.nodes["live-0"].reasons == ["sigterm"], within=SOON)
+    live.api.delete(path("statefulsets", live.namespace, "live"))
+    live.rolled(before)
+
+
 def test_the_nodes_of_a_stateful_set_that_somebody_deletes_end_at_once_and_are_made_anew(live, story):
     before = with_publishers(live, story).uids()
     live.api.delete(path("statefulsets", live.namespace, "live"))

@@ -48,3 +48,16 @@ def test_clusters_have_the_defaults_of_their_installation_and_their_own_fields_w
     door = story.cluster().child("deployments", "-web")["spec"]["template"]["spec"]
     assert door["imagePullSecrets"] == [{"name": "own"}]
     assert door["nodeSelector"]["pool"] == "doors"
+
+
+def test_users_of_pods_are_left_to_the_platform_for_all_clusters_that_do_not_say_otherwise(story):
+    story.operator('--cluster-defaults={"userIds": "Platform"}').ready()
+
+    def users(name: str, **spec) -> list[int | None]:
+        cluster = story.cluster(name)
+        cluster.up(replicas=1, **spec)
+        children = (cluster.child("statefulsets"), cluster.child("deployments", "-web"), cluster.child("deployments", "-redis"))
+        return [child["spec"]["template"]["spec"]["securityContext"].get("runAsUser") for child in children]
+
+    assert users("live") == [None, None, None]
+    assert users("other", userIds="Fixed") == [65532, 65532, 999]

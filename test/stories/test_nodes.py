@@ -5,17 +5,32 @@ from datetime import UTC, datetime
 import pytest
 
 from kubelet import Fate
+from testcluster import process_table
 from testcluster.waiting import eventually
 
 # From the end of a pod's grace until it is taken for lost with its host.
 LOST_AFTER = "--lost-after=1s"
 
 
+# As much as a node may say: as many links as there may be, and streams with as many parts as a megabyte can name.
+LINK = {"peer": "live-0", "peerIncarnation": "0.x", "remote": None, "state": "fresh", "sinceMs": 0, "rttUs": None}
+TRACK = {"kind": "audio", "codec": "", "layers": [{}] * 8}
+PUBLICATION = {"id": "p", "stream": "s", "generation": 0, "worker": 0, "tracks": [TRACK] * 4, "viewers": 0, "subscribers": ["n"] * 64}
+MOST = {
+    "links": [LINK | {"id": f"{'l' * 60}{n}", "lane": n % 64, "peerIncarnation": f"0.{n // 64}"} for n in range(2_048)],
+    "publications": [PUBLICATION] * 800,
+    # Never the revision that it is asked about, so each answer comes at once.
+    "revision": 0,
+}
+# What the operator's pod may use is 256 MiB, for all clusters.
+MEMORY = 128 * 1024 * 1024
+
+
 @pytest.mark.parametrize("fate", [Fate.SILENT, Fate.ABSENT, Fate.FOREIGN])
 def test_a_node_that_cannot_be_asked_keeps_the_mesh_from_being_whole_and_delays_nobody(live, story, fate):
     story.kubelet.fates["live-1"] = fate
     live.create()
-    live.says("MeshReady", "False", "NotAllLinked", "1 of 3 node pairs are linked")
+    live.says("MeshReady", "False", "NotAllLinked", "1 of 3 node pairs are linked; the operator gets no answer of live-1 (")
     live.says("NodesReady", "True", "AllReady")
     assert {node["name"]: node["pairs"] for node in live.status()["nodes"]} == {"live-0": 1, "live-1": 0, "live-2": 1}
     live.scale(4)
@@ -46,8 +61,9 @@ def test_a_node_that_lies_is_believed_no_link_that_its_peer_does_not_have(live, 
         ({"links": [{"id": "l"}] * 100_000}, "longer than 1048576 bytes"),
         ({"version": "x" * 500_000}, "version: a text of 500000 bytes"),
         ({"viewers": 2**32 - 1}, "viewers: 4294967295 is over"),
+        ({"links": [LINK | {"id": f"l{n}", "lane": 0} for n in range(2_048)]}, "2048 ends of lane 0 to live-0"),
     ],
-    ids=["workers", "links", "text", "viewers"],
+    ids=["workers", "links", "text", "viewers", "ends of a lane"],
 )
 def test_a_node_that_claims_too_much_is_named_with_its_lie_and_the_cluster_next_to_it_becomes_ready(live, story, claim, lie):
     live.up()
@@ -59,6 +75,20 @@ def test_a_node_that_claims_too_much_is_named_with_its_lie_and_the_cluster_next_
     story.kubelet.change("live-1", claims={})
     live.whole(3)
     live.says("Degraded", "False", "AsExpected")
+
+
+def test_nodes_that_say_as_much_as_they_may_without_end_do_not_fill_the_operator_and_the_cluster_next_to_it_becomes_ready(live, story):
+    live.create(replicas=4)
+    live.whole(4)
+    asked = [node.asked for node in story.kubelet.nodes.values()]
+    for pod in list(story.kubelet.nodes):
+        story.kubelet.change(pod, claims=MOST)
+    nodes = list(story.kubelet.nodes.values())
+    heard = lambda: all(node.asked > before + 5 for node, before in zip(nodes, asked, strict=True))  # noqa: E731
+    eventually("each was asked again and again", heard, within=60)
+    story.cluster("beside").up()
+    most = process_table.memory(story.operators[0].process.pid)["VmHWM"]
+    assert most <= MEMORY, f"{most / 1e6} MB"
 
 
 def test_a_node_that_answers_slowly_is_linked_all_the_same(live, story):
@@ -117,6 +147,12 @@ def test_a_pod_that_is_overdue_and_heard_is_not_given_up(story):
     live.delete_pod("live-1", gracePeriodSeconds=1)
     # The operator looks again every 5 s.
     eventually("its time is over", lambda: overdue(live.pods()["live-1"]) > 8, within=20)
+    assert live.uids() == before
+    assert not live.events("HostLost")
+    # A new leader has heard nobody yet, which says nothing about the pod.
+    assert story.operators[0].process.end() == 0
+    successor = story.operator(LOST_AFTER).ready()
+    eventually("it has heard all of them", lambda: successor.log().count("the node is a member") == 3, within=20)
     assert live.uids() == before
     assert not live.events("HostLost")
 

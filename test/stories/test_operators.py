@@ -1,6 +1,7 @@
 """Several operators: one leads, and the others take over when it ends."""
 
 import time
+from http import HTTPStatus
 
 from api_client import path
 from testcluster.waiting import eventually
@@ -19,6 +20,9 @@ def test_one_of_two_operators_works_and_the_other_is_ready_to(story):
     assert (first.metric("sfu_operator_is_leader"), second.metric("sfu_operator_is_leader")) == (1, 0)
     assert second.metric("sfu_operator_queue_depth") == 0
     assert "this operator leads" not in second.log()
+    told = [line for line in second.log().splitlines() if "another operator leads" in line]
+    assert len(told) == 1
+    assert '"leader":"operator-1"' in told[0]
 
 
 def test_an_operator_that_ends_in_order_is_followed_at_once(story):
@@ -99,6 +103,30 @@ def test_one_request_about_the_lease_that_is_never_answered_ends_nobody(story):
     assert "no answer about the lease in time" in first.log()
     live.scale(4)
     live.whole(4)
+
+
+def test_a_cluster_is_claimed_before_anything_of_it_is_written(story):
+    way = story.way()
+    refused = way.answer("PATCH", "/sfuclusters/live/status", HTTPStatus.CONFLICT, times=2)
+    story.operator(way=way).ready()
+    story.cluster().up()
+    assert refused.spent, "somebody else has changed it meanwhile"
+    written = [r for r in story.asked("create", "patch", "update", "delete") if r.name.startswith("live")]
+    first = written[0]
+    assert (first.verb, first.resource, first.code) == ("patch", "sfuclusters.sfumato.dev/status", 200), first
+    assert {r.resource for r in written} > {"secrets", "statefulsets.apps"}, "the record shows what is written"
+
+
+def test_of_two_installations_that_see_a_cluster_at_once_one_writes(story):
+    for name in ("first", "second"):
+        story.operator(f"--name={name}", "--leader-elect=false").ready()
+    live = story.cluster().up()
+    owner = live.status()["operator"]
+    (other,) = {f"{story.namespace}/{name}" for name in ("first", "second")} - {owner}
+    live.tells("OtherOperator", f"the operator {owner} looks after this cluster, and {other} leaves it alone")
+    (other_one,) = [it for it in story.operators if "leaves it alone" in it.log()]
+    assert other_one.metric("sfu_operator_status_writes_total") == 0
+    assert "made the admin Secret" not in other_one.log()
 
 
 def test_an_operator_of_another_installation_leaves_a_cluster_alone_until_a_person_says_otherwise(live, story):

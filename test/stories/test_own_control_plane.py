@@ -4,6 +4,7 @@ import pytest
 
 from api_client import Refused, path
 from control_plane import StartedControlPlane
+from operator_process import define
 from story import Story
 from testcluster.waiting import eventually
 
@@ -38,6 +39,19 @@ def test_after_an_api_server_was_killed_and_is_back_everything_goes_on(story: St
     story.audit.restart()
     live.rolled(before, within=60)
     live.in_order()
+
+
+def test_a_definition_that_was_deleted_and_is_applied_again_is_seen_at_once(story: Story):
+    operator = story.operator().ready()
+    story.cluster().up()
+    story.api.delete(DEFINITION)
+    eventually("it says what it waits for", lambda: "the definition of SfuCluster" in operator.waits_for(), within=30, every=0.1)
+    define(story.api)
+    operator.ready()
+    # The longest pause of a back-off, of 30 s, is over after this only by chance.
+    live = story.cluster().create()
+    eventually("a new cluster is seen", lambda: live.status()["observedGeneration"] == 1, within=10)
+    live.whole(3)
 
 
 @pytest.fixture

@@ -297,40 +297,6 @@ def test_a_pod_of_redis_whose_image_is_not_to_be_had_is_told_and_replaced_after_
     live.in_order()
 
 
-def test_a_pod_of_redis_on_a_lost_host_is_removed_once_no_node_reaches_it(story):
-    story.operator("--lost-after=1s").ready()
-    live = story.cluster().up(replicas=1, **SIZED)
-    eventually("it has a pod", lambda: len(pods(live)) == 1, within=SOON)
-    (pod,) = pods(live)
-    lose_host(live)
-    story.kubelet.change("live-0", claims={"redis": False, "redisProblem": "connection refused"})
-    live.says("RedisReady", "False", "NotReached", "connection refused")
-    eventually("it is another pod", lambda: [it["metadata"]["uid"] for it in pods(live)] not in ([], [pod["metadata"]["uid"]]), within=SOON)
-    live.tells("HostLost", "live-redis-0 was removed")
-
-
-def test_a_pod_of_redis_on_a_lost_host_is_told_and_removed_when_nodes_use_another_redis(story):
-    story.operator("--lost-after=3s").ready()
-    story.put_secret("mine", url="redis://127.0.0.1:6379")
-    live = story.cluster().up(replicas=1, **SIZED)
-    eventually("it has a pod", lambda: len(pods(live)) == 1, within=SOON)
-    lose_host(live)
-    live.patch(redis={"managed": None, "external": {"urlSecretRef": {"name": "mine", "key": "url"}}})
-    live.says("Reconciling", "True", "RedisReplaced", "waiting for the end of live-redis-0")
-    eventually("nothing is left of it", lambda: not pods(live) and not kinds(live), within=SOON)
-    live.tells("HostLost", "live-redis-0 was removed")
-    live.whole(1)
-    live.settled()
-
-
-def lose_host(cluster: Cluster) -> None:
-    """Its pod is being deleted, and nobody says that it has ended."""
-    target = {"apiVersion": "v1", "kind": "Node", "name": "host-9"}
-    where = path("pods", cluster.namespace, "live-redis-0")
-    cluster.api.create(f"{where}/binding", {"metadata": {"name": "live-redis-0"}, "target": target})
-    cluster.delete_pod("live-redis-0", gracePeriodSeconds=1)
-
-
 @pytest.mark.parametrize("managed", [{}, SIZED["redis"]["managed"]], ids=["memory", "storage"])
 def test_redis_follows_a_change_of_its_password_and_nodes_do_it_in_place(story, managed):
     story.operator("--secrets-every=1s").ready()

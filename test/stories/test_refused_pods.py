@@ -35,6 +35,35 @@ def test_front_doors_that_a_quota_refuses_are_told_until_they_are_made(live, sto
     live.settled()
 
 
+def test_a_redis_that_a_quota_refuses_is_told_until_it_is_made(live, story):
+    quota = path("resourcequotas", story.namespace, "few")
+    story.create("resourcequotas", "few", spec={"hard": {"pods": "2"}})
+    eventually("it is in force", lambda: "used" in story.api.get(quota).get("status", {}), within=10)
+    # Its pod is the third: the front door's and the node's are made first, or one of these is the third.
+    story.put_secret("redis", url="redis://127.0.0.1:6379")
+    live.up(replicas=1, redis={"external": {"urlSecretRef": {"name": "redis", "key": "url"}}})
+    live.patch(redis={"external": None, "managed": {}})
+    live.degraded("PodsRefused", "live-redis", "exceeded quota: few", "change the quota")
+    story.api.merge(quota, {"spec": {"hard": {"pods": "9"}}})
+    redis = lambda: any(pod["metadata"]["name"].startswith("live-redis") for pod in story.api.get(path("pods", story.namespace)))  # noqa: E731
+    eventually("its pod is made", redis, within=RETRIED)
+    live.in_order()
+
+
+def test_a_pod_that_waits_for_a_volume_names_it(live, story):
+    live.up()
+    pod = live.pods()["live-1"]
+    mount = 'MountVolume.SetUp failed for volume "admin" : secret "live-admin" not found'
+    involved = {"apiVersion": "v1", "kind": "Pod", "namespace": story.namespace, "name": "live-1", "uid": pod["metadata"]["uid"]}
+    told = {"involvedObject": involved, "reason": "FailedMount", "type": "Warning", "message": mount, "lastTimestamp": "2026-01-01T00:00:00Z"}
+    story.create("events", "live-1.mount", **told)
+    placed = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    unready = {"type": "Ready", "status": "False"}
+    story.kubelet.says("live-1", {"state": {"waiting": {"reason": "ContainerCreating"}}}, conditions=[placed, unready])
+    live.says("NodesReady", "False", "NotStarted", "live-1 has been about to start for more than 3 minutes", mount)
+    live.tells("NotStarted", "live-1 has been about to start", 'secret "live-admin" not found')
+
+
 def test_pods_that_pod_security_refuses_are_told_and_made_when_they_comply(live):
     live.create(replicas=1, podAnnotations={"container.apparmor.security.beta.kubernetes.io/sfu-node": "unconfined"})
     live.degraded("PodsRefused", 'violates PodSecurity "restricted:latest"', "forbidden AppArmor profile")

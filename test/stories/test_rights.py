@@ -1,10 +1,19 @@
-"""What an operator may do, by the API server's own word. That it may do all that it needs is checked after every story."""
+"""What an operator may do, and people with Kubernetes' own roles, by the API server's own word.
+
+That an operator may do all that it needs is checked after every story."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
-from api_client import path
+from api_client import ApiClient, Refused, path
 from cluster import Cluster
 from operator_process import give_rights, in_force, manifests, may
+from testcluster.waiting import eventually
 
 CLUSTER_WIDE = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
 
@@ -61,3 +70,62 @@ def test_an_operator_of_two_namespaces_works_in_both_and_asks_nothing_of_others(
     assert not elsewhere.has("statefulsets")
     assert {request.namespace for request in story.asked()} <= {"", story.namespace, second}
     assert not [request for request in story.asked() if request.resource.partition("/")[0] == "nodes"], "no Kubernetes node is ever read"
+
+
+CHART = Path(__file__).parents[2] / "charts" / "sfumato"
+GROUP = "sfumato.dev"
+LOOK = {*(f"{verb} sfuclusters" for verb in ("get", "list", "watch")), "get sfuclusters/scale", "get sfuclusters/status"}
+CHANGE = {
+    *(f"{verb} sfuclusters" for verb in ("create", "update", "patch", "delete", "deletecollection")),
+    *(f"{verb} sfuclusters/scale" for verb in ("update", "patch")),
+}
+# What only the operator writes.
+OF_THE_OPERATOR = {f"{verb} sfuclusters/{what}" for verb in ("update", "patch") for what in ("status", "finalizers")}
+PEOPLE = {"view": LOOK, "edit": LOOK | CHANGE, "admin": LOOK | CHANGE}
+
+
+@pytest.fixture
+def people(story) -> Iterator[dict[str, ApiClient]]:
+    """Somebody in the story's namespace for each of Kubernetes' roles for people, where the chart's roles are installed."""
+    command = [os.environ["SFUMATO_HELM"], "template", "it", CHART, f"--namespace={story.namespace}", "--show-only=templates/rbac.yaml"]
+    rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    roles = [item for item in yaml.load_all(rendered, yaml.CSafeLoader) if item["metadata"]["name"].endswith((":view", ":edit"))]
+    assert len(roles) == 2
+    for role in roles:
+        story.api.create(path("clusterroles"), role)
+    clients = {}
+    for role in PEOPLE:
+        story.create("serviceaccounts", role)
+        story.create(
+            *("rolebindings", role),
+            roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            subjects=[{"kind": "ServiceAccount", "name": role, "namespace": story.namespace}],
+        )
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+        token = story.api.create(path("serviceaccounts", story.namespace, role, "token"), request)["status"]["token"]
+        clients[role] = ApiClient(story.plane.server, story.plane.authority, token)
+    yield clients
+    for client in clients.values():
+        client.close()
+    for role in roles:
+        story.api.delete(path("clusterroles", name=role["metadata"]["name"]))
+
+
+def test_people_may_do_with_clusters_what_their_role_in_the_namespace_says(story, people):
+    def allowed(role: str, namespace: str) -> set[str]:
+        user = f"system:serviceaccount:{story.namespace}:{role}"
+        asked = (each.split() for each in LOOK | CHANGE | OF_THE_OPERATOR)
+        return {f"{verb} {resource}" for verb, resource in asked if may(story.api, user, verb, resource, namespace, GROUP)}
+
+    for role, rights in PEOPLE.items():
+        eventually(f"{role} may do what it should", lambda role=role, rights=rights: allowed(role, story.namespace) == rights, within=20)
+        assert not allowed(role, "default"), role
+
+    # As kubectl does it: `kubectl scale` reads the number, and then writes it.
+    story.cluster().create(replicas=3)
+    where = path("sfuclusters", story.namespace, "live", "scale")
+    assert people["view"].get(where)["spec"]["replicas"] == 3
+    with pytest.raises(Refused, match="403"):
+        people["view"].merge(where, {"spec": {"replicas": 4}})
+    for number, role in enumerate(("edit", "admin"), 4):
+        assert people[role].merge(where, {"spec": {"replicas": number}})["spec"]["replicas"] == number

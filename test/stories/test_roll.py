@@ -39,6 +39,25 @@ def test_a_roll_goes_from_the_top_one_node_at_a_time(live):
     live.tells("Replacing", "live-2 is replaced")
 
 
+def let_in(live) -> set[int]:
+    """The ports at which the policy of the media nodes begins to let in."""
+    return {port["port"] for rule in live.child("networkpolicies")["spec"]["ingress"] for port in rule["ports"]}
+
+
+def test_policies_let_in_the_old_ports_and_the_new_ones_until_the_roll_is_over(live, story):
+    before = live.up(replicas=2).uids()
+    old = let_in(live)
+    story.kubelet.change("live-0", publishers=1)
+    live.patch(media={"port": 12000}, mesh={"portBase": 14000})
+    eventually("one node runs by the new manifest, and the other drains", lambda: live.draining() == {"live-0"}, within=30)
+    assert replaced(live, before, "live-1")()
+    assert let_in(live) == old | {12000, 14000}
+    story.kubelet.change("live-0", publishers=0)
+    live.rolled(before)
+    eventually("the old ports are closed", lambda: {12000, 14000} < let_in(live) and len(let_in(live)) == len(old), within=30)
+    assert let_in(live) - old == {12000, 14000}
+
+
 def test_a_roll_waits_until_the_new_node_is_linked(live, story):
     before = live.up(mesh={"linkGrace": "60s"}).uids()
     story.kubelet.cut("live-0", "live-2")
@@ -110,6 +129,26 @@ def test_an_eviction_that_the_budget_refuses_holds_the_roll_up_until_it_allows_i
     story.kubelet.ready("live-0", True)
     story.kubelet.probes = True
     live.rolled(before)
+
+
+def test_a_node_whose_eviction_is_refused_for_long_takes_sessions_and_is_drained_again_when_it_may_go(story):
+    story.operator("--eviction-patience=4s").ready()
+    live = story.cluster()
+    before = live.up().uids()
+    story.create("poddisruptionbudgets", "mine", spec={"maxUnavailable": 1, "selector": {"matchLabels": {"app.kubernetes.io/instance": "live"}}})
+    live.patch(**EAGER)
+    live.says("Reconciling", "True", "EvictionRefused", "live-2 cannot be replaced", "more than one PodDisruptionBudget")
+    live.tells("Draining", "live-2 accepts no new sessions")
+    live.degraded("EvictionRefused", "live-2 cannot be replaced", "kubectl get pdb", "it takes sessions meanwhile")
+    eventually("live-2 takes sessions again", lambda: live.draining() == set() and live.status()["readyReplicas"] == 3, within=15)
+    # As long as it may not go, nobody has to leave it.
+    story.kubelet.change("live-2", publishers=1)
+    story.api.delete(path("poddisruptionbudgets", story.namespace, "mine"))
+    eventually("live-2 is drained again", lambda: live.draining() == {"live-2"}, within=45)
+    assert live.uids() == before
+    story.kubelet.change("live-2", publishers=0)
+    live.rolled(before)
+    live.in_order()
 
 
 def test_an_eviction_that_two_budgets_keep_from_being_decided_is_told_and_goes_on_without_the_second(live, story):

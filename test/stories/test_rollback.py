@@ -90,6 +90,71 @@ def test_a_rollback_between_releases_with_one_definition_goes_through(api, helm)
     assert api.get(path("deployments", NAMESPACE, "sfumato"))["spec"]["replicas"] == 2
 
 
+# Each before the next, as https://semver.org (11) has it; those of one line are one.
+IN_ORDER = [
+    ("0.9.12",),
+    ("0.10.0-0",),
+    ("0.10.0-9", "0.10.0-9+build.7-a"),
+    ("0.10.0-10",),
+    ("0.10.0-alpha",),
+    ("0.10.0-alpha.1",),
+    ("0.10.0-alpha.beta",),
+    ("0.10.0-alpha-1",),
+    ("0.10.0-rc.2",),
+    ("0.10.0-rc.11",),
+    ("0.10.0", "0.10.0+1.2-3"),
+    ("0.10.1-rc.1",),
+    ("0.10.1",),
+    ("1.0.0-alpha",),
+    ("1.0.0",),
+]
+
+
+SMALL = "versions.stories.example.com"
+
+
+@pytest.fixture
+def small(api) -> Iterator[str]:
+    """The path of a definition that the chart's policy protects as it does that of SfuCluster, which is too long for many changes."""
+    command = [os.environ["SFUMATO_HELM"], "template", "small", CHART, f"--namespace={NAMESPACE}", "--show-only=templates/definitionpolicy.yaml"]
+    rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    policy, binding = yaml.load_all(rendered.replace(DEFINITION, SMALL), yaml.CSafeLoader)
+    names = {"group": "stories.example.com", "scope": "Namespaced", "names": {"kind": "Version", "plural": "versions"}}
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    spec = names | {"versions": [{"name": "v1", "served": False, "storage": True, "schema": schema}]}
+    api.create(path("customresourcedefinitions"), {"metadata": {"name": SMALL}, "spec": spec})
+    where = "/apis/admissionregistration.k8s.io/v1"
+    kinds = {"validatingadmissionpolicies": policy, "validatingadmissionpolicybindings": binding}
+    for kind, item in kinds.items():
+        api.create(f"{where}/{kind}", item)
+    yield path("customresourcedefinitions", name=SMALL)
+    for kind, item in kinds.items():
+        api.delete(f"{where}/{kind}/{item['metadata']['name']}")
+    api.delete(path("customresourcedefinitions", name=SMALL))
+
+
+def test_the_policy_takes_versions_in_their_order(api, small):
+    def taken(release: str, **query: str) -> bool:
+        """As a definition of that release, which has something else than the one that is there."""
+        version = api.get(small)["spec"]["versions"][0] | {"deprecationWarning": os.urandom(4).hex(), "deprecated": True}
+        patch = {"metadata": {"annotations": {"sfumato.dev/release": release}}, "spec": {"versions": [version]}}
+        try:
+            api.patch("merge", small, patch, **query)
+        except Refused as error:
+            if error.status != 403:
+                raise
+            return False
+        return True
+
+    assert taken("0.0.1")
+    eventually("the policy is in force", lambda: not taken("0.0.0", dryRun="All"), within=20)
+    for number, releases in enumerate(IN_ORDER):
+        assert taken(releases[0])
+        for other, others in enumerate(IN_ORDER):
+            for release in others:
+                assert taken(release, dryRun="All") == (other >= number), f"{release} after {releases[0]}"
+
+
 def test_a_rollback_takes_the_operator_back_and_leaves_the_later_definition_and_says_so(api, helm, next_release):
     definition = lambda: api.get(path("customresourcedefinitions", name=DEFINITION))  # noqa: E731
     image = lambda: api.get(path("deployments", NAMESPACE, "sfumato"))["spec"]["template"]["spec"]["containers"][0]["image"]  # noqa: E731

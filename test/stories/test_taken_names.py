@@ -1,11 +1,17 @@
 """What somebody else has made under a name that a cluster needs is not touched, and the rest of the cluster is made."""
 
+import os
+import subprocess
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 
 from api_client import path
+from testcluster import control_plane_programs as programs
 from testcluster.waiting import eventually
+
+CHART = Path(__file__).parents[2] / "charts" / "sfumato-cluster"
 
 OURS = {"app.kubernetes.io/name": "sfumato", "app.kubernetes.io/instance": "live", "app.kubernetes.io/managed-by": "sfu-operator"}
 LABELS = {"matchLabels": {"app": "other"}}
@@ -40,6 +46,29 @@ def test_an_object_of_somebody_else_is_not_taken_over(live, story, key):
     story.api.delete(path(resource, story.namespace, name))
     live.whole(2)
     live.in_order()
+
+
+def test_helm_stops_waiting_for_a_cluster_that_gets_nowhere_and_returns_when_it_is_whole(live, story, tmp_path):
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(story.plane.kubeconfig(programs.tokens(story.plane.keys)["admin"]))
+    kubeconfig.chmod(0o600)
+
+    def helm(verb: str) -> subprocess.CompletedProcess[str]:
+        command = [os.environ["SFUMATO_HELM"], "--kubeconfig", kubeconfig, "--namespace", story.namespace]
+        return subprocess.run([*command, verb, "live", CHART, "--wait", "--timeout=5m"], capture_output=True, text=True, timeout=60, check=False)
+
+    story.create("services", "live-web", **PORTS)
+    # Within the minute that it has here, and not after its own five.
+    stopped = helm("install")
+    assert stopped.returncode != 0, stopped.stdout
+    assert "SfuCluster" in stopped.stderr, stopped.stderr
+    live.says("Stalled", "True", "NameTaken", "live-web")
+
+    story.api.delete(path("services", story.namespace, "live-web"))
+    live.whole(3)
+    done = helm("upgrade")
+    assert done.returncode == 0, done.stderr
+    assert live.condition("Ready")["status"] == "True"
 
 
 def test_a_secret_of_somebody_else_is_not_touched_and_outlives_the_cluster(live, story):

@@ -1,6 +1,7 @@
 """Whoever waits for a manifest to be carried out (`kubectl wait`, Helm, Flux, Argo CD) is told the truth, at every moment."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 import pytest
 
@@ -80,6 +81,39 @@ def test_a_manifest_that_changes_nothing_is_done_at_once(live, record):
     seen.check()
 
 
+def conditions(state: dict) -> dict[str, str]:
+    return {condition["type"]: condition["status"] for condition in state["status"]["conditions"]}
+
+
+def test_a_new_leader_of_a_cluster_with_trouble_tells_nothing_of_nodes_that_it_has_not_asked(story):
+    story.create("services", "live-web", spec={"ports": [{"port": 80}]})
+    first = story.operator().ready()
+    live = story.cluster().create(replicas=2)
+    live.degraded("NameTaken", "live-web")
+    live.says("MeshReady", "True", "AllLinked")
+    live.says("RedisReady", "True", "Reached")
+    assert first.process.end() == 0
+    seen = Record(story, live)
+    successor = story.operator().ready()
+    eventually("it has heard the nodes", lambda: successor.log().count("the node is a member") == 2, within=20)
+    live.patch(drain={"deadline": "9s"})
+    eventually("it has judged the cluster", lambda: live.status()["observedGeneration"] == 2, within=20)
+    for state in seen.states:
+        assert (conditions(state)["MeshReady"], conditions(state)["RedisReady"]) == ("True", "True"), state["status"]
+    assert not live.events("MeshBroken")
+
+
+def test_a_change_of_how_links_are_looked_after_says_nothing_else_of_the_nodes(live, record):
+    uids = live.up().uids()
+    live.says("RedisReady", "True", "Reached")
+    seen = record()
+    live.patch(mesh={"linkGrace": "9s"})
+    seen.waits_until(2, "Current")
+    assert live.uids() == uids
+    for state in seen.states:
+        assert (conditions(state)["MeshReady"], conditions(state)["RedisReady"]) == ("True", "True"), state["status"]
+
+
 def test_what_a_pause_holds_back_is_not_done(live, record):
     before = live.up().uids()
     seen = record()
@@ -92,6 +126,53 @@ def test_what_a_pause_holds_back_is_not_done(live, record):
     live.rolled(before)
     seen.waits_until(4, "Current")
     seen.check()
+
+
+def test_a_pause_tells_of_a_name_that_is_taken(live, story):
+    live.up(paused=False)
+    live.patch(paused=True)
+    live.says("Ready", "True", "AsDesired")
+    live.api.delete(path("services", story.namespace, "live-web"))
+    live.says("Reconciling", "True", "Paused", "holds changes back (Service live-web)")
+    story.create("services", "live-web", spec={"ports": [{"port": 80}]})
+    live.patch(mesh={"linkGrace": "9s"})
+    live.says("Reconciling", "True", "Paused", "Service live-web, whose name is taken")
+
+
+def test_what_cannot_be_compared_during_a_pause_counts_as_held_back(story):
+    way = story.way()
+    story.operator(way=way).ready()
+    live = story.cluster()
+    live.up(paused=False)
+    live.patch(paused=True)
+    live.says("Ready", "True", "AsDesired")
+    rule = way.answer("PATCH", "/services/live-web.*dryRun", HTTPStatus.INTERNAL_SERVER_ERROR, times=1000)
+    live.patch(web={"service": {"port": 2021}})
+    live.says("Reconciling", "True", "Paused", "Service live-web, which could not be compared", "injected")
+    rule.times = rule.hits
+    live.says("Reconciling", "True", "Paused", "spec.paused holds changes back (Service live-web)")
+
+
+@pytest.mark.parametrize(
+    ("spec", "held"),
+    [
+        ({"web": {"service": {"port": 2021}}}, "(Service live-web)"),
+        ({"web": {"service": {"annotations": {"example.com/a": "b"}}}}, "(Service live-web)"),
+        ({"networkPolicy": {"enabled": False}}, "(NetworkPolicy live, NetworkPolicy live-redis)"),
+        ({"web": {"replicas": 2}}, "(pods, PodDisruptionBudget live-web)"),
+    ],
+    ids=lambda it: next(iter(it)) if isinstance(it, dict) else "",
+)
+def test_a_pause_names_what_it_holds_back(live, story, spec, held):
+    live.up(paused=False)
+    live.patch(paused=True)
+    live.says("Ready", "True", "AsDesired")
+    live.patch(**spec)
+    live.says("Reconciling", "True", "Paused", f"spec.paused holds changes back {held}")
+    # Who has looked once does not ask again for what is as it was.
+    live.patch(paused=False)
+    live.says("Ready", "True", "AsDesired")
+    live.settled()
 
 
 def test_trouble_afterwards_is_not_ready_and_not_stalled(live, story, record):

@@ -20,6 +20,7 @@ use sfu_web::server::{self, Site};
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
 use sfumato_admin_api::program::log::LogFormat;
+use sfumato_admin_api::program::log_fields::LogFields;
 use sfumato_admin_api::types::{CarriedReport, Lane, LinkState, NodeReport, PublicationReport, TrackKind, TrackReport};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ const BLIP_EVERY: u64 = 10;
 
 #[tokio::main]
 async fn main() {
-    sfumato_admin_api::program::log::start(&"info".parse().unwrap(), LogFormat::Human);
+    sfumato_admin_api::program::log::start(&"info".parse().unwrap(), LogFormat::Human, LogFields::default());
     let port = std::env::args()
         .nth(1)
         .map_or(2020, |port| port.parse().expect("the port is a number"));

@@ -7,8 +7,8 @@ use crate::api::Told;
 use crate::cors;
 use crate::distrust::Distrusted;
 use crate::limits::ClientPlaces;
-use crate::pass_on::{self, MAX_BODY_BYTES, Outgoing, PassOnError, REQUEST_DEADLINE};
-use crate::pick::{Role, pick};
+use crate::pass_on::{self, ATTEMPT_DEADLINE, HUNG_FOR, MAX_BODY_BYTES, Outgoing, PassOnError, REQUEST_DEADLINE};
+use crate::pick::{Asked, Role, pick};
 use crate::problem::Refusal;
 use crate::session_path::{SessionPath, split_query, stream_name};
 use crate::view::{Openness, View};
@@ -28,6 +28,7 @@ use sfumato_admin_api::files::TokenSource;
 use sfumato_admin_api::types::{NodeName, StreamName};
 use std::net::{IpAddr, SocketAddr};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Most nodes that are asked to take one session. Those that do not take connections cost up to 2 s each.
 const MOST_ASKED: usize = 4;
@@ -49,6 +50,16 @@ pub struct Door {
     pub calls: ClientPlaces,
     /// Ends, by losing its sender, when the front door stops: streams of events would hold it open for ever.
     pub open: watch::Receiver<Told>,
+}
+
+impl Door {
+    /// Changes what the view has of sessions: nobody is woken for it, since it is not told.
+    fn note(&self, change: impl FnOnce(&mut View)) {
+        self.view.send_if_modified(|view| {
+            change(view);
+            false
+        });
+    }
 }
 
 /// The two protocols, which differ in who may take a session and in what a `HEAD` finds out.
@@ -107,7 +118,7 @@ async fn endpoint(door: &Door, protocol: Protocol, stream: &str, request: Reques
     match *request.method() {
         Method::POST => {
             let _until_it_is_answered = door.calls.take(&request)?;
-            within_deadline(open(door, protocol, &stream, request)).await
+            open(door, protocol, &stream, request).await
         }
         Method::OPTIONS => Ok((cors::preflight(), accept("accept-post", "application/sdp")).into_response()),
         // RFC 9725 section 4.2: a GET is answered by a success without content. Players look for an endpoint by HEAD.
@@ -126,18 +137,26 @@ async fn endpoint(door: &Door, protocol: Protocol, stream: &str, request: Reques
 /// stepped over.
 async fn open(door: &Door, protocol: Protocol, stream: &StreamName, request: Request) -> Result<Response, Refusal> {
     let (forced, query) = split_query(request.uri().query().unwrap_or_default());
-    let outgoing = outgoing(door, request, format!("{}{query}", protocol.path(stream))).await?;
+    let outgoing = within_deadline(outgoing(door, request, format!("{}{query}", protocol.path(stream)))).await?;
+    // A client that is slow takes none of the nodes' time.
+    let until = Instant::now() + REQUEST_DEADLINE;
     if let Some(forced) = forced {
         let (node, url) = known_node(door, &forced)?;
-        let answer = send(door, &node, &url, &outgoing).await;
+        let answer = send_until(door, &node, &url, &outgoing, until).await;
         return answer.map_err(|error| failed(&node, error));
     }
-    let mut asked: Vec<NodeName> = Vec::new();
+    let mut asked = Asked::default();
     let (mut node, mut url) = place(door, protocol, &asked).ok_or_else(no_node)?;
     loop {
-        let answer = send(door, &node, &url, &outgoing).await;
-        asked.push(node.clone());
-        let next = (asked.len() < MOST_ASKED && takes_no_session(protocol, &answer))
+        asked.add(&door.view.borrow(), &node);
+        let others = asked.count() < MOST_ASKED && has_another(door, protocol, &asked);
+        let attempt = if others && protocol == Protocol::Whep {
+            until.min(Instant::now() + ATTEMPT_DEADLINE)
+        } else {
+            until
+        };
+        let answer = send_until(door, &node, &url, &outgoing, attempt).await;
+        let next = (asked.count() < MOST_ASKED && Instant::now() < until && takes_no_session(protocol, &answer))
             .then(|| place(door, protocol, &asked))
             .flatten();
         let Some(next) = next else {
@@ -149,10 +168,12 @@ async fn open(door: &Door, protocol: Protocol, stream: &StreamName, request: Req
 }
 
 /// Whether another node should be asked: nothing has happened on this one. A viewer also goes on when the node does not
-/// know what it asks for; a publisher does not, since it would be asking twice for one thing.
+/// know what it asks for, or does not answer in time; a publisher does not, since it would be asking twice for one thing. What a
+/// slow node has opened for the viewer ends there, since nobody connects to it.
 fn takes_no_session(protocol: Protocol, answer: &Result<Response, PassOnError>) -> bool {
     match answer {
         Err(PassOnError::NotConnected { .. } | PassOnError::NotTrusted { .. }) => true,
+        Err(PassOnError::Late { .. }) => protocol == Protocol::Whep,
         Err(_) => false,
         Ok(answer) => match answer.status() {
             StatusCode::SERVICE_UNAVAILABLE => true,
@@ -205,6 +226,57 @@ async fn send(door: &Door, node: &NodeName, url: &str, outgoing: &Outgoing) -> R
     answer
 }
 
+/// Sends what opens a session, and waits for its answer until then.
+async fn send_until(
+    door: &Door,
+    node: &NodeName,
+    url: &str,
+    outgoing: &Outgoing,
+    until: Instant,
+) -> Result<Response, PassOnError> {
+    let waiting = Waiting {
+        door,
+        node,
+        began: Instant::now(),
+        is_over: false,
+    };
+    let Ok(answer) = tokio::time::timeout_at(until, send(door, node, url, outgoing)).await else {
+        return Err(PassOnError::Late {
+            node: node.clone(),
+            within: waiting.began.elapsed(),
+        });
+    };
+    waiting.over(answer.as_ref().is_ok_and(|answer| answer.status().is_success()));
+    answer
+}
+
+/// A client waits for a node's answer. One that nobody has waited for long enough, neither this front door nor a client that has
+/// gone, is one that hangs: others come first for a while.
+struct Waiting<'a> {
+    door: &'a Door,
+    node: &'a NodeName,
+    began: Instant,
+    is_over: bool,
+}
+
+impl Waiting<'_> {
+    /// The node has answered, or its connection has broken.
+    fn over(mut self, well: bool) {
+        self.is_over = true;
+        if well {
+            self.door.note(|view| view.proven(self.node));
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.began.elapsed() >= ATTEMPT_DEADLINE {
+            self.door.note(|view| view.hung(self.node, Instant::now() + HUNG_FOR));
+        }
+    }
+}
+
 /// Passes on what lies below a session. A stream of events goes on until the node, the client or the front door ends it.
 async fn follow(door: &Door, path: &SessionPath<'_>, request: Request) -> Result<Response, Refusal> {
     let place = door.streams.take(&request)?;
@@ -223,17 +295,22 @@ async fn follow(door: &Door, path: &SessionPath<'_>, request: Request) -> Result
     }))
 }
 
+/// Whether there is a node besides those that were asked.
+fn has_another(door: &Door, protocol: Protocol, except: &Asked) -> bool {
+    let view = door.view.borrow();
+    pick(&view, protocol.role(), except, Instant::now(), &mut |_| 0).is_some()
+}
+
 /// Picks a node and counts the session as its own at once, so that requests that come together spread.
-fn place(door: &Door, protocol: Protocol, except: &[NodeName]) -> Option<(NodeName, String)> {
+fn place(door: &Door, protocol: Protocol, except: &Asked) -> Option<(NodeName, String)> {
     let mut placed = None;
-    door.view.send_if_modified(|view| {
+    door.note(|view| {
         let mut draw = |below: usize| rand::rng().random_range(0..below);
-        placed = pick(view, protocol.role(), except, &mut draw).and_then(|name| {
+        placed = pick(view, protocol.role(), except, Instant::now(), &mut draw).and_then(|name| {
             let url = way::url(view.nodes().get(&name)?)?.to_owned();
             view.placed(&name);
             Some((name, url))
         });
-        false
     });
     placed
 }
@@ -286,10 +363,12 @@ async fn outgoing(door: &Door, request: Request, path: String) -> Result<Outgoin
     })
 }
 
-async fn within_deadline(work: impl Future<Output = Result<Response, Refusal>>) -> Result<Response, Refusal> {
+async fn within_deadline<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
     tokio::time::timeout(REQUEST_DEADLINE, work).await.unwrap_or_else(|_| {
-        let detail =
-            format!("no whole answer within {REQUEST_DEADLINE:?}; the node may be starved or cut off: try again");
+        let detail = format!(
+            "no whole answer within {} s; the node may be starved or cut off: try again",
+            REQUEST_DEADLINE.as_secs()
+        );
         Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "Node does not answer in time", detail).field("node"))
     })
 }

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    log::start(&options.log, options.log_format);
+    log::start(&options.log, options.log_format, options.log_fields.clone());
     match sfu_web::server::run(options, told_to_stop()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,6 +3,7 @@
 use crate::seeds::Seed;
 use clap::{Args, Parser};
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
+use sfumato_admin_api::program::log_fields::LogFields;
 use sfumato_admin_api::program::option_values::{socket_address, whole_number};
 use sfumato_admin_api::server::client_address::Networks;
 use std::net::SocketAddr;
@@ -79,6 +80,10 @@ pub struct Options {
     /// Form of the log on standard error: human, or json with one object a line
     #[arg(long, env = "SFUMATO_WEB_LOG_FORMAT", value_name = "FORMAT", default_value = "human")]
     pub log_format: LogFormat,
+
+    /// Fields of every JSON line of the log, such as `namespace=media,cluster=live`: of namespace, cluster and node
+    #[arg(long, env = "SFUMATO_WEB_LOG_FIELDS", value_name = "FIELDS", default_value = "")]
+    pub log_fields: LogFields,
 
     /// What is logged: a level, or levels by module as well, such as `info,sfu_web=debug`
     #[arg(long, env = "SFUMATO_WEB_LOG", value_name = "FILTER", default_value = "info")]

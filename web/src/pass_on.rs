@@ -22,6 +22,11 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// How long a request may take altogether, the attempts on other nodes included.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// How long one node may take to answer a viewer while there are others to ask: a node that is only slow answers in less, and after
+/// it there is time for two more.
+pub const ATTEMPT_DEADLINE: Duration = Duration::from_secs(4);
+/// How long others are asked before a node that has left a client without an answer.
+pub const HUNG_FOR: Duration = Duration::from_secs(10);
 /// How long a connection to a node may take to be made. Short, so that time is left for another node.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -97,6 +102,13 @@ pub enum PassOnError {
         #[source]
         source: reqwest::Error,
     },
+    /// Nothing came in time: the node may have carried the request out.
+    #[error("node {node} has not answered within {} s", .within.as_secs())]
+    Late {
+        node: NodeName,
+        /// How long it was waited for.
+        within: Duration,
+    },
     /// The answer cannot be passed back.
     #[error("node {node} gave an answer that cannot be passed on: {why}")]
     BadAnswer {
@@ -108,11 +120,19 @@ pub enum PassOnError {
 
 impl From<PassOnError> for Refusal {
     fn from(error: PassOnError) -> Self {
+        let status = match &error {
+            PassOnError::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::BAD_GATEWAY,
+        };
         let (title, what_to_do) = match &error {
             PassOnError::NotConnected { .. } => ("Node does not answer", "try again, or without `?node=`"),
             PassOnError::NotTrusted { .. } => (
                 "Node cannot be trusted",
                 "try again, or without `?node=`; who runs the cluster finds more in the front door's log",
+            ),
+            PassOnError::Late { .. } => (
+                "Node does not answer in time",
+                "it may be starved or cut off: try again",
             ),
             PassOnError::Broken { .. } => ("Node does not answer", "open a new session"),
             PassOnError::BadAnswer { .. } => (
@@ -120,7 +140,7 @@ impl From<PassOnError> for Refusal {
                 "check that node and front door are of supported releases",
             ),
         };
-        Refusal::new(StatusCode::BAD_GATEWAY, title, format!("{error}; {what_to_do}")).field("node")
+        Refusal::new(status, title, format!("{error}; {what_to_do}")).field("node")
     }
 }
 

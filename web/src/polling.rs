@@ -1,11 +1,10 @@
 //! Keeps the view true: one task for each admin URL asks for the node's report, over and over, by long polls.
 
 use crate::seeds::Seed;
-use crate::view::View;
+use crate::view::{View, has_tls};
 use crate::way;
 use rand::RngExt as _;
-use sfumato_admin_api::client::{AdminError, HttpNodeAdmin, NodeAdmin as _};
-use sfumato_admin_api::types::bounds::MAX_REPORTED;
+use sfumato_admin_api::client::{AdminError, HttpNodeAdmin, NodeAdmin as _, time_of};
 use sfumato_admin_api::types::{NodeReport, Observer, Observing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -18,10 +17,19 @@ use tokio::task::{AbortHandle, JoinSet};
 pub const POLL_WAIT: Duration = Duration::from_secs(2);
 /// Shortest time between two polls of one node, so that a busy node is not asked for every single change.
 const POLL_GAP: Duration = Duration::from_millis(100);
+/// How fast reports of one node are read over time, in bytes of memory that they take while they are read: who names many others,
+/// which all say as much as they may, costs no more than some of a core.
+const BYTES_A_SECOND: u32 = 1024 * 1024;
 /// First and longest pause after a poll that failed; doubled each time, with jitter.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+/// Longest pause between two polls of a node that answers.
+const LONGEST_GAP: Duration = Duration::from_secs(10);
 /// How often seeds are resolved, and asked again where they stand before nodes that live at other addresses.
 const SEED_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Most bytes of memory that the lists of publications of one node's report take: what a node says is kept for as long as it
+/// is known, and a few bytes of JSON can become many. What an honest node tells at most, 576 KiB of JSON, fits.
+const MAX_LISTS_BYTES: usize = 2 * 1024 * 1024;
 
 /// Where reports come from: the nodes' admin API, or a table in tests.
 pub trait Reports: Clone + Send + Sync + 'static {
@@ -152,12 +160,16 @@ async fn poll<R: Reports>(url: String, view: watch::Sender<View>, reports: R) {
     let mut trouble: Option<bool> = None;
     let mut in_clear = false;
     let mut cut = false;
+    let mut leads_to_http = false;
     loop {
         match reports.report(&url, after, POLL_WAIT).await {
-            Ok(report) => {
-                let was_cut = std::mem::replace(&mut cut, report.is_cut());
+            Ok(mut report) => {
+                let gap = gap(report.weight());
+                let fits = report.cut_publications(MAX_LISTS_BYTES);
+                let was_cut = std::mem::replace(&mut cut, !fits || report.is_cut());
                 if cut && !was_cut {
-                    tracing::warn!(%url, node = %report.node.name, "node has more streams than the {MAX_REPORTED} that are read of one; the others play, and the view of the cluster lacks them");
+                    let kept = report.publications.len() + report.carried.len();
+                    tracing::warn!(%url, node = %report.node.name, "node has more streams than the {kept} that are kept of it; the others play, and the view of the cluster lacks them");
                 }
                 if trouble.take().is_some() {
                     tracing::info!(%url, node = %report.node.name, "node answers again");
@@ -166,12 +178,16 @@ async fn poll<R: Reports>(url: String, view: watch::Sender<View>, reports: R) {
                 if in_clear && !before {
                     tracing::warn!(%url, node = %report.node.name, "clients' tokens cross the network to this node in clear: it has no listener for front doors; update its image and its pod template");
                 }
+                let leads_away = has_tls(&url) && !has_tls(&report.node.admin_url);
+                if leads_away && !std::mem::replace(&mut leads_to_http, leads_away) {
+                    tracing::warn!(%url, node = %report.node.name, "the node that answers at this seed says that it is reached without TLS; it is not asked there, since the seeds are https: give it a certificate, or name its own URL as the seed");
+                }
                 pause = first;
                 let revision = report.revision;
                 let mut at_home = true;
                 view.send_modify(|view| at_home = view.heard(&url, report));
                 after = at_home.then_some(revision);
-                tokio::time::sleep(if at_home { POLL_GAP } else { SEED_INTERVAL }).await;
+                tokio::time::sleep(if at_home { gap } else { SEED_INTERVAL }).await;
             }
             Err(NoReport { why: error, unusable }) => {
                 // Once for each kind of trouble, however long it lasts.
@@ -189,6 +205,11 @@ async fn poll<R: Reports>(url: String, view: watch::Sender<View>, reports: R) {
             }
         }
     }
+}
+
+/// The pause after a report that takes so many bytes.
+fn gap(bytes: usize) -> Duration {
+    time_of(bytes, BYTES_A_SECOND).clamp(POLL_GAP, LONGEST_GAP)
 }
 
 /// Between half of `pause` and all of it, so that many front doors do not ask a starting node in step.

@@ -84,3 +84,10 @@ async fn a_node_that_is_gone_for_good_is_not_polled_any_more() {
     );
     task.abort();
 }
+
+#[test]
+fn a_report_that_takes_much_memory_is_asked_for_seldom() {
+    assert_eq!(gap(10_000), POLL_GAP);
+    assert_eq!(gap(2 << 20), Duration::from_secs(2));
+    assert_eq!(gap(usize::MAX), LONGEST_GAP);
+}

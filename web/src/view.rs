@@ -6,6 +6,7 @@
 use sfumato_admin_api::types::bounds::MAX_MEMBERS;
 use sfumato_admin_api::types::{NodeName, NodeReport, Peer};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::Instant;
 
 /// Most admin URLs that are polled: what a node says of its peers must not decide how many that are. Each node that may be
 /// known has one, and another one while it moves.
@@ -24,6 +25,10 @@ pub struct Known {
     pub reachable: bool,
     /// Sessions that this front door gave it since its last report: its counts do not show them yet.
     pub placed: u32,
+    /// Whether it has answered a client of this front door: then it counts by itself, whoever told of it.
+    pub proven: bool,
+    /// Until when others are asked first, since it has left a client without an answer ([`View::hung`]).
+    pub hung_until: Option<Instant>,
 }
 
 impl Known {
@@ -33,6 +38,8 @@ impl Known {
             report: None,
             reachable: false,
             placed: 0,
+            proven: false,
+            hung_until: None,
         }
     }
 
@@ -50,6 +57,8 @@ pub struct SeedAddress {
     pub node: Option<NodeName>,
     /// Why it does not answer, if so.
     pub error: Option<String>,
+    /// As [`Known::hung_until`], of whichever node answers here: it may call itself otherwise at any time.
+    pub hung_until: Option<Instant>,
 }
 
 /// Who may see the cluster.
@@ -70,6 +79,9 @@ pub struct View {
     seeds: BTreeMap<String, SeedAddress>,
     /// Whether clients need tokens, as far as nodes have said so.
     closed: bool,
+    /// As [`Known::hung_until`], of all nodes that no seed leads to and that have answered no client: each is known by the word of
+    /// another node, which can give it another name for every client.
+    named_hung_until: Option<Instant>,
 }
 
 impl View {
@@ -94,6 +106,12 @@ impl View {
             .reports()
             .flat_map(|report| report.peers.iter().map(|peer| base(&peer.admin_url)));
         let own = self.nodes.values().map(|known| base(&known.peer.admin_url));
+        // Where we were told of HTTPS alone, nobody's word sends our token in clear.
+        let secure = !self.seeds.is_empty() && self.seeds.keys().all(|url| has_tls(url));
+        let (own, named) = (
+            own.filter(|url| !secure || has_tls(url)),
+            named.filter(|url| !secure || has_tls(url)),
+        );
         let mut targets = BTreeSet::new();
         for url in self.seeds.keys().cloned().chain(own).chain(named) {
             if targets.len() == MAX_TARGETS {
@@ -126,28 +144,38 @@ impl View {
     pub fn heard(&mut self, url: &str, report: NodeReport) -> bool {
         let url = base(url);
         let name = report.node.name.clone();
+        let at_home = base(&report.node.admin_url) == url;
+        let is_taken = at_home && self.is_taken(&name, &url);
         if let Some(seed) = self.seeds.get_mut(&url) {
-            *seed = SeedAddress {
-                node: Some(name.clone()),
-                error: None,
-            };
+            (seed.node, seed.error) = (Some(name.clone()), None);
+            if is_taken {
+                (seed.node, seed.error) = (
+                    None,
+                    Some(format!("it calls itself {name}, as a node at another address does")),
+                );
+            }
+        }
+        if is_taken {
+            return true;
         }
         for (other, known) in &mut self.nodes {
             if *other != name && base(&known.peer.admin_url) == url {
                 known.reachable = false;
             }
         }
-        let at_home = base(&report.node.admin_url) == url;
         if at_home {
             self.make_room(&name);
             let peers = report.peers.clone();
             // Before its peers: whom it names must not take its own place.
             if self.nodes.len() < MAX_MEMBERS || self.nodes.contains_key(&name) {
+                let before = self.nodes.get(&name).filter(|known| base(&known.peer.admin_url) == url);
                 let known = Known {
                     peer: report.node.clone(),
                     report: Some(report),
                     reachable: true,
                     placed: 0,
+                    proven: before.is_some_and(|known| known.proven),
+                    hung_until: before.and_then(|known| known.hung_until),
                 };
                 self.nodes.insert(name, known);
                 for peer in &peers {
@@ -186,6 +214,55 @@ impl View {
         if let Some(known) = self.nodes.get_mut(name) {
             known.placed = known.placed.saturating_add(1);
         }
+    }
+
+    /// This node has left a client without an answer: until then, clients go to others, if there are any.
+    pub fn hung(&mut self, name: &NodeName, until: Instant) {
+        for seed in self.seeds.values_mut().filter(|seed| seed.node.as_ref() == Some(name)) {
+            seed.hung_until = Some(until);
+        }
+        let by_itself = self.counts_by_itself(name);
+        if let Some(known) = self.nodes.get_mut(name) {
+            (known.hung_until, known.proven) = (Some(until), false);
+        }
+        if !by_itself {
+            self.named_hung_until = Some(until);
+        }
+    }
+
+    /// This node has answered a client.
+    pub fn proven(&mut self, name: &NodeName) {
+        if let Some(known) = self.nodes.get_mut(name) {
+            known.proven = true;
+        }
+    }
+
+    /// Whether clients should go to others now, if there are any.
+    #[must_use]
+    pub fn is_hung(&self, name: &NodeName, now: Instant) -> bool {
+        let of_seeds = self.seeds_of(name).filter_map(|seed| seed.hung_until);
+        let own = self.nodes.get(name).and_then(|known| known.hung_until);
+        let of_all = self.named_hung_until.filter(|_| !self.counts_by_itself(name));
+        of_seeds.chain(own).chain(of_all).any(|until| now < until)
+    }
+
+    /// Whether a node is more than a name that another one has told of: a seed leads to it, or it has answered a client.
+    #[must_use]
+    pub fn counts_by_itself(&self, name: &NodeName) -> bool {
+        self.is_seed(name) || self.nodes.get(name).is_some_and(|known| known.proven)
+    }
+
+    /// Addresses of seeds at which this node has answered.
+    pub fn addresses_of(&self, name: &NodeName) -> impl Iterator<Item = &String> {
+        let seeds = self
+            .seeds
+            .iter()
+            .filter(move |(_, seed)| seed.node.as_ref() == Some(name));
+        seeds.map(|(url, _)| url)
+    }
+
+    fn seeds_of(&self, name: &NodeName) -> impl Iterator<Item = &SeedAddress> {
+        self.seeds.values().filter(move |seed| seed.node.as_ref() == Some(name))
     }
 
     /// Reports of the nodes that answer.
@@ -233,8 +310,20 @@ impl View {
         }
     }
 
+    /// Whether another node than the one at this URL answers to this name at a seed's address: nobody takes the name of one that we
+    /// were told of, as long as that answers.
+    fn is_taken(&self, name: &NodeName, url: &str) -> bool {
+        let known = self.nodes.get(name).filter(|known| known.reachable);
+        known.is_some_and(|known| {
+            let home = base(&known.peer.admin_url);
+            let seed = self.seeds.get(&home).filter(|seed| seed.error.is_none());
+            home != url && seed.is_some_and(|seed| seed.node.as_ref() == Some(name))
+        })
+    }
+
+    /// Whether this node has answered at a seed's address, and is not known by the word of others alone.
     fn is_seed(&self, name: &NodeName) -> bool {
-        self.seeds.values().any(|seed| seed.node.as_ref() == Some(name))
+        self.seeds_of(name).next().is_some()
     }
 
     /// Somebody names a node. A node's own word about itself counts for more, as long as it lives that same life.
@@ -277,6 +366,12 @@ impl View {
         });
         self.nodes.len() != before
     }
+}
+
+/// Whether the admin API at this URL is reached by HTTPS.
+#[must_use]
+pub fn has_tls(admin_url: &str) -> bool {
+    admin_url.starts_with("https://")
 }
 
 /// A base URL without its trailing slash, so that two spellings of one address are one key.

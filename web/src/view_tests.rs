@@ -155,3 +155,34 @@ fn nodes_that_name_ever_more_peers_do_not_decide_how_many_are_known_and_polled()
     assert_eq!(view.nodes().len(), MAX_MEMBERS);
     assert!(view.nodes()[&name("liar-0")].reachable);
 }
+
+#[test]
+fn nobody_whom_a_node_names_takes_the_name_of_one_that_a_seed_knows() {
+    let mut view = View::default();
+    view.seeded(["http://sfu-1:4000".to_owned(), "http://sfu-2:4000".to_owned()]);
+    for node in whole(["sfu-1", "sfu-2"]) {
+        view.heard(&node.node.admin_url.clone(), node);
+    }
+    let mut thief = report("sfu-2");
+    thief.node.admin_url = "http://thief:4000".to_owned();
+    view.heard("http://thief:4000", thief.clone());
+    assert_eq!(view.nodes()[&name("sfu-2")].peer, peer("sfu-2"));
+    // A node that is gone may be another one's namesake: it has moved.
+    view.lost("http://sfu-2:4000", "connection refused");
+    view.heard("http://thief:4000", thief.clone());
+    assert_eq!(view.nodes()[&name("sfu-2")].peer, thief.node);
+}
+
+#[test]
+fn where_the_seeds_are_https_nobody_is_asked_in_clear() {
+    let mut view = View::default();
+    view.seeded(["https://sfu-1:4000".to_owned()]);
+    let mut node = report("sfu-1");
+    node.node.admin_url = "https://sfu-1:4000".to_owned();
+    let mut secure = peer("sfu-3");
+    secure.admin_url = "https://sfu-3:4000".to_owned();
+    node.peers = vec![peer("sfu-2"), secure];
+    view.heard("https://sfu-1:4000", node);
+    let targets: Vec<String> = view.targets().into_iter().collect();
+    assert_eq!(targets, ["https://sfu-1:4000", "https://sfu-3:4000"]);
+}

@@ -6,7 +6,7 @@
 //! | reports none: of a release before, or in local mode | the one for clients, in clear |
 //! | of a cluster with TLS, and has not reported in this life | none yet: it is known by the word of a peer, which does not say |
 
-use crate::view::Known;
+use crate::view::{Known, has_tls};
 use sfumato_admin_api::types::NodeReport;
 
 /// The base URL for requests that are passed on; `None` while only the node itself could say.
@@ -26,10 +26,6 @@ pub fn url(known: &Known) -> Option<&str> {
 #[must_use]
 pub fn is_in_clear(report: &NodeReport) -> bool {
     has_tls(&report.node.admin_url) && report.secure_client_url.is_none()
-}
-
-fn has_tls(admin_url: &str) -> bool {
-    admin_url.starts_with("https://")
 }
 
 #[cfg(test)]
@@ -54,6 +50,8 @@ mod tests {
             report,
             reachable,
             placed: 0,
+            proven: false,
+            hung_until: None,
         }
     }
 

@@ -437,6 +437,57 @@ async fn a_node_that_never_answers_costs_ten_seconds_at_most() {
     assert!(began.elapsed() < Duration::from_secs(12));
 }
 
+/// Takes connections, and never answers.
+async fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[tokio::test]
+async fn a_viewer_of_a_node_that_hangs_gets_another_one_and_the_next_ones_are_not_sent_there() {
+    let nodes = three_nodes().await;
+    let (_listener, url) = silent().await;
+    // It says that it has less to do than the others.
+    nodes[0].change(|report| report.node.client_url = url);
+    for node in &nodes[1..] {
+        node.change(|report| report.load = 0.5);
+    }
+    let door = Door::before(&nodes).await;
+    door.until(|json| {
+        json["mesh"]["establishedPairs"] == 3 && json["nodes"][1]["load"] == 0.5 && json["nodes"][2]["load"] == 0.5
+    })
+    .await;
+    for patience in [Duration::from_secs(8), Duration::from_secs(3), Duration::from_secs(3)] {
+        let answer = tokio::time::timeout(patience, door.offer("/whep/demo")).await;
+        assert_eq!(answer.expect("in time").status(), StatusCode::CREATED);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_slow_with_its_offer_says_nothing_about_a_node() {
+    let nodes = three_nodes().await;
+    for node in &nodes[1..] {
+        node.change(|report| report.load = 0.5);
+    }
+    let door = Door::before(&nodes).await;
+    door.until(|json| json["nodes"][1]["load"] == 0.5 && json["nodes"][2]["load"] == 0.5)
+        .await;
+    // Longer than one node may take for a viewer, and less than the front door waits for a body.
+    let body = futures::stream::once(async {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        Ok::<_, std::convert::Infallible>("v=0\r\n")
+    });
+    let body = reqwest::Body::wrap_stream(body);
+    let answer = door.send(Method::POST, "/whep/demo?node=sfu-1", body).await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let answer = door.offer("/whep/demo").await;
+    assert!(
+        header(&answer, "location").starts_with("/nodes/sfu-1/"),
+        "it has the least to do"
+    );
+}
+
 #[tokio::test]
 async fn health_checks_say_what_they_wait_for() {
     let nodes = vec![FakeNode::start("sfu-1").await];

@@ -32,8 +32,9 @@ export function explain({ node, addresses }, pageHost) {
     addresses: addresses.map(({ host, port, protocols }) => `${host}, port ${port} (${protocols.join(" and ")})`),
     why: forwarded
       ? "A port-forward, as this page seems to come through, shows the page but transports no media, since it has no UDP. Open the page from a " +
-        "network that reaches these addresses: within the cluster, or by a VPN into it."
-      : "Open the page from a network that reaches these addresses, and let firewalls pass UDP to them.",
+        "network that reaches these addresses, or have the nodes reached from outside: `spec.media.exposure` of the SfuCluster."
+      : "Open the page from a network that reaches these addresses, and let firewalls pass UDP to them. On Kubernetes, `spec.media.exposure` of " +
+        "the SfuCluster says which addresses clients are told.",
   };
 }
 

@@ -3,7 +3,9 @@
 use super::node_admin::{
     AdminError, CALL_DEADLINE, LONG_POLL_SLACK, MAX_ANSWER_BYTES, MAX_PUBLICATIONS_BYTES, NodeAdmin,
 };
-use super::transport::{Request, Straight, Transport, TransportError};
+use super::room::{Answer, Room};
+use super::transport::{Request, Straight, Transport};
+use super::transport_error::TransportError;
 use crate::files::{TokenSource, TrustedCa};
 use crate::types::format_wait;
 use crate::types::{
@@ -27,10 +29,12 @@ pub struct HttpNodeAdmin {
     transport: Arc<dyn Transport>,
     token: TokenSource,
     call_deadline: Duration,
+    room: Room,
 }
 
 impl HttpNodeAdmin {
-    /// A client with its own connection pool. Cheap to clone, and one is enough for any number of nodes.
+    /// A client with its own connection pool, and its own [`Room`] for answers. Cheap to clone, and one is enough for any number
+    /// of nodes. Clusters that do not trust each other have one each.
     #[must_use]
     pub fn new(token: TokenSource) -> Self {
         Self::over(Arc::new(Straight::new(None)), token)
@@ -49,7 +53,14 @@ impl HttpNodeAdmin {
             transport,
             token,
             call_deadline: CALL_DEADLINE,
+            room: Room::default(),
         }
+    }
+
+    /// With a room for answers that is one of several.
+    #[must_use]
+    pub fn with_room(self, room: Room) -> Self {
+        Self { room, ..self }
     }
 
     /// Another deadline than [`CALL_DEADLINE`] for calls that do not wait for news.
@@ -90,8 +101,8 @@ impl HttpNodeAdmin {
             max_answer,
             ..Call::new(&Method::GET, url, path)
         };
-        let body = self.send::<()>(&call, Method::GET, &query, None, deadline).await?;
-        call.parse(&body)
+        let answer = self.send::<()>(&call, Method::GET, &query, None, deadline).await?;
+        call.parse(&answer)
     }
 
     async fn send<B: Serialize>(
@@ -101,7 +112,7 @@ impl HttpNodeAdmin {
         query: &str,
         body: Option<&B>,
         deadline: Duration,
-    ) -> Result<Vec<u8>, AdminError> {
+    ) -> Result<Answer, AdminError> {
         let token = self.token.current();
         let url = format!("{}{query}", call.url);
         let request = Request {
@@ -113,14 +124,15 @@ impl HttpNodeAdmin {
                 .transpose()
                 .map_err(|e| call.bad(&e.to_string()))?,
             max_answer: call.max_answer,
+            room: &self.room,
         };
         let timeout = AdminError::Timeout {
             call: call.name.clone(),
             after: deadline,
         };
         match tokio::time::timeout(deadline, self.transport.exchange(request)).await {
-            Ok(Ok((status, body))) if status.is_success() => Ok(body),
-            Ok(Ok((status, body))) => Err(call.refusal(status, &body)),
+            Ok(Ok(answer)) if answer.status.is_success() => Ok(answer),
+            Ok(Ok(answer)) => Err(call.refusal(answer.status, &answer.body)),
             Ok(Err(error)) => Err(call.failed(error)),
             Err(_) => Err(timeout),
         }
@@ -245,8 +257,8 @@ impl Call {
         }
     }
 
-    fn parse<A: DeserializeOwned>(&self, body: &[u8]) -> Result<A, AdminError> {
-        let mut json = serde_json::Deserializer::from_slice(body);
+    fn parse<A: DeserializeOwned>(&self, answer: &Answer) -> Result<A, AdminError> {
+        let mut json = serde_json::Deserializer::from_slice(&answer.body);
         let answer = serde_path_to_error::deserialize(&mut json).map_err(|e| self.bad(&unusable(&e)))?;
         json.end().map_err(|e| self.bad(&e.to_string()))?;
         Ok(answer)

@@ -105,7 +105,7 @@ pub enum AdminError {
         detail: String,
     },
     /// No complete answer within the deadline. The node may have carried the call out all the same.
-    #[error("{call}: no answer within {after:?}; the call may have been carried out")]
+    #[error("{call}: no answer within {}; the call may have been carried out", humantime::format_duration(*after))]
     Timeout {
         /// Method and URL.
         call: String,

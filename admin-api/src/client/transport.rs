@@ -2,10 +2,12 @@
 //! Kubernetes.
 
 use super::node_admin::{CONNECT_DEADLINE, Reach};
+use super::room::{Answer, Room};
+use super::transport_error::TransportError;
 use crate::files::{TrustedCa, http_client};
 use async_trait::async_trait;
+use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, StatusCode};
 use std::fmt;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub struct Request<'a> {
     pub body: Option<Vec<u8>>,
     /// Most bytes of the answer that are read.
     pub max_answer: usize,
+    /// Where an answer that is not small has its room.
+    pub room: &'a Room,
 }
 
 // By hand, so that neither a token nor a link's keys can reach a log.
@@ -35,31 +39,11 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportError {
-    /// The token has characters that a header cannot carry.
-    #[error("our token has characters that a header cannot carry")]
-    Token,
-    /// The answer is longer than [`Request::max_answer`].
-    #[error("it is longer than {0} bytes")]
-    TooLong(usize),
-    /// There is no connection, or it broke.
-    #[error("{source}")]
-    Unreachable {
-        /// How far the call came.
-        reach: Reach,
-        /// What the transport says.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
 /// Carries calls. The caller puts a deadline around each.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Sends a call and reads its whole answer.
-    async fn exchange(&self, request: Request<'_>) -> Result<(StatusCode, Vec<u8>), TransportError>;
+    async fn exchange(&self, request: Request<'_>) -> Result<Answer, TransportError>;
 }
 
 /// Straight to the node, over HTTP/1.1.
@@ -85,26 +69,15 @@ impl Straight {
 
 #[async_trait]
 impl Transport for Straight {
-    async fn exchange(&self, request: Request<'_>) -> Result<(StatusCode, Vec<u8>), TransportError> {
+    async fn exchange(&self, request: Request<'_>) -> Result<Answer, TransportError> {
         let token = secret_header(&format!("Bearer {}", request.token))?;
         let mut building = self.0.request(request.method, request.url).header(AUTHORIZATION, token);
         if let Some(body) = request.body {
             building = building.header(CONTENT_TYPE, "application/json").body(body);
         }
-        let mut response = building.send().await.map_err(unreachable)?;
-        // One that says so beforehand need not be read at all. One that says nothing, or less, is counted.
-        let announced = response.content_length().unwrap_or(0);
-        if usize::try_from(announced).unwrap_or(usize::MAX) > request.max_answer {
-            return Err(TransportError::TooLong(request.max_answer));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > request.max_answer {
-                return Err(TransportError::TooLong(request.max_answer));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok((response.status(), body))
+        let response = building.send().await.map_err(unreachable)?;
+        let response = http::Response::<reqwest::Body>::from(response);
+        request.room.read(response, request.max_answer, unreachable).await
     }
 }
 

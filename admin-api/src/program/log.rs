@@ -1,5 +1,6 @@
 //! Logging of every program that serves: a line of one reads like a line of any other. `docs/logs.md` lists the fields.
 
+use super::log_fields::LogFields;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -124,14 +125,15 @@ pub fn ended(program: &str, why: &str) {
     }
 }
 
-/// Logs to standard error from now on, also what comes by the `log` crate, as mediasoup's lines do. To be called once.
-pub fn start(filter: &LogFilter, format: LogFormat) {
+/// Logs to standard error from now on, also what comes by the `log` crate, as mediasoup's lines do. To be called once. `fields`
+/// are in every JSON line.
+pub fn start(filter: &LogFilter, format: LogFormat, fields: LogFields) {
     let colour = io::stderr().is_terminal();
-    let lines = lines(format, colour, io::stderr).with_filter(filter.0.clone());
+    let lines = lines((format, fields), colour, io::stderr).with_filter(filter.0.clone());
     tracing_subscriber::registry().with(lines).init();
 }
 
-fn lines<S, W>(format: LogFormat, colour: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+fn lines<S, W>((format, fields): (LogFormat, LogFields), colour: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -139,19 +141,23 @@ where
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
     match format {
         LogFormat::Human => lines.with_ansi(colour).boxed(),
-        LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(JsonLine).boxed(),
+        LogFormat::Json => lines
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLine(fields))
+            .boxed(),
     }
 }
 
 /// What every line begins with, in JSON.
 #[must_use]
-pub fn json_line(level: Level, message: &str) -> Map<String, Value> {
+pub fn json_line(level: Level, target: &str, message: &str) -> Map<String, Value> {
     let mut time = String::new();
     // Writing into a text cannot fail, and a line without its time is still a line.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     [
         ("timestamp", time),
         ("level", level.to_string()),
+        ("target", target.to_owned()),
         ("message", message.to_owned()),
     ]
     .into_iter()
@@ -161,7 +167,7 @@ pub fn json_line(level: Level, message: &str) -> Map<String, Value> {
 
 /// One flat object a line. The fields of spans stand beside those of the event itself, where `tracing`'s own form nests them:
 /// whoever searches by `cluster` need not know where it was said.
-struct JsonLine;
+struct JsonLine(LogFields);
 
 impl<S, N> FormatEvent<S, N> for JsonLine
 where
@@ -169,7 +175,8 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut line = json_line(*event.metadata().level(), "");
+        let mut line = json_line(*event.metadata().level(), event.metadata().target(), "");
+        self.0.put(&mut line);
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
                 && let Ok(Value::Object(fields)) = serde_json::from_str(fields)
@@ -186,10 +193,14 @@ struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Fields<'_> {
     fn put(&mut self, field: &Field, value: Value) {
-        // Where a line of the `log` crate comes from, its own fields say; that is no part of our form.
-        if !field.name().starts_with("log.") {
-            self.0.insert(field.name().to_owned(), value);
-        }
+        // Where a line of the `log` crate comes from, its own fields say: its module is our target, and the rest is no part of
+        // our form.
+        let name = match field.name() {
+            "log.target" => "target",
+            name if name.starts_with("log.") => return,
+            name => name,
+        };
+        self.0.insert(name.to_owned(), value);
     }
 }
 
@@ -246,7 +257,8 @@ mod tests {
         let written = Written::default();
         let writer = written.clone();
         let filter: LogFilter = filter.parse().unwrap();
-        let lines = lines(format, false, move || writer.clone()).with_filter(filter.0);
+        let fields: LogFields = "namespace=media,cluster=other".parse().unwrap();
+        let lines = lines((format, fields), false, move || writer.clone()).with_filter(filter.0);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
             let _span = tracing::error_span!("mesh", cluster = "live").entered();
             tracing::warn!(node = "sfu-1", error = "refused", lane = 3, "it went {}", "wrong");
@@ -262,7 +274,10 @@ mod tests {
         let mut line: Value = serde_json::from_str(&text).unwrap();
         let time = line.as_object_mut().unwrap().remove("timestamp").unwrap();
         assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
-        let wanted = json!({ "level": "WARN", "message": "it went wrong", "cluster": "live", "node": "sfu-1", "error": "refused", "lane": 3 });
+        let wanted = json!({
+            "level": "WARN", "target": "sfumato_admin_api::program::log::tests", "message": "it went wrong", "namespace": "media",
+            "cluster": "live", "node": "sfu-1", "error": "refused", "lane": 3,
+        });
         assert_eq!(line, wanted);
         assert!(text.starts_with(r#"{"timestamp":"#), "people read it too: {text}");
     }

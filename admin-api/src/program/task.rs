@@ -40,15 +40,15 @@ fn supervise(
     let task = tokio::spawn(work.in_current_span());
     let handle = task.abort_handle();
     tokio::spawn(async move {
-        let how = match task.await {
-            Ok(()) if for_ever => "it ended".to_owned(),
-            Ok(()) => return,
-            Err(error) => match panic_of(error) {
-                Some(message) => format!("it panicked: {message}"),
-                None => return,
-            },
-        };
-        give_up(&fatal, format!("a task of this program has failed: {name}: {how}"));
+        match task.await {
+            Ok(()) if for_ever => failed(&fatal, "task", name, None),
+            Ok(()) => {}
+            Err(error) => {
+                if let Some(message) = panic_of(error) {
+                    failed(&fatal, "task", name, Some(message));
+                }
+            }
+        }
     });
     handle
 }
@@ -73,13 +73,18 @@ pub fn vital_thread(
 ) -> io::Result<thread::JoinHandle<()>> {
     let fatal = fatal.clone();
     thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let how = match panic::catch_unwind(panic::AssertUnwindSafe(work)) {
-            Ok(Ended::AsAsked) => return,
-            Ok(Ended::TooSoon) => "it ended".to_owned(),
-            Err(panic) => format!("it panicked: {}", message(&*panic)),
-        };
-        give_up(&fatal, format!("a thread of this program has failed: {name}: {how}"));
+        match panic::catch_unwind(panic::AssertUnwindSafe(work)) {
+            Ok(Ended::AsAsked) => {}
+            Ok(Ended::TooSoon) => failed(&fatal, "thread", name, None),
+            Err(panic) => failed(&fatal, "thread", name, Some(message(&*panic))),
+        }
     })
+}
+
+/// Says that a task or a thread has ended by itself, or by a panic with this message.
+fn failed(fatal: &Fatal, what: &str, name: &str, panic: Option<String>) {
+    let how = panic.map_or_else(|| "it ended".to_owned(), |message| format!("it panicked: {message}"));
+    give_up(fatal, format!("a {what} of this program has failed: {name}: {how}"));
 }
 
 /// Says why the program has to end, unless something else has already.

@@ -1,3 +1,7 @@
+#[path = "../../tests/support/fuzz.rs"]
+#[allow(dead_code, reason = "claims are not damaged byte by byte")]
+mod fuzz;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -187,14 +191,6 @@ fn fits_by_definition(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// `SFUMATO_FUZZ_CASES` tries so many inputs of each kind, by hand.
-fn fuzz() -> ProptestConfig {
-    let asked = std::env::var("SFUMATO_FUZZ_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok());
-    ProptestConfig::with_cases(asked.unwrap_or(10_000))
-}
-
 /// JSON of any kind where a claim stands.
 fn value() -> impl Strategy<Value = serde_json::Value> {
     let near = (NOW - 60..NOW + 60).prop_map(|second| serde_json::json!(second));
@@ -213,7 +209,7 @@ fn value() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
-    #![proptest_config(fuzz())]
+    #![proptest_config(fuzz::config())]
 
     #[test]
     fn claims_of_any_content_never_panic_and_give_no_right_that_they_do_not_name(
@@ -226,7 +222,7 @@ proptest! {
         if let Some(exp) = exp {
             json["exp"] = exp.into();
         }
-        let Ok(claims) = serde_json::from_value::<TokenClaims>(json.clone()) else { return Ok(()) };
+        let Ok(claims) = fuzz::in_time(|| serde_json::from_value::<TokenClaims>(json.clone())) else { return Ok(()) };
         let rules = TokenRules { issuer, audience };
         let is_alive = |seconds: u64| seconds.saturating_add(30) > NOW;
         for (action, name) in [(Action::Publish, "publish"), (Action::Play, "play")] {

@@ -46,6 +46,19 @@ pub enum LinkState {
     Dead,
 }
 
+impl LinkState {
+    /// As JSON writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Dead => "dead",
+        }
+    }
+}
+
 /// One end of a link, as its node sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

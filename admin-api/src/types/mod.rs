@@ -13,6 +13,7 @@ mod observer;
 mod problem;
 mod publications;
 mod sessions;
+mod weight;
 
 pub use drain::*;
 pub use links::*;

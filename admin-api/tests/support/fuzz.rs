@@ -3,6 +3,20 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::time::{Duration, Instant};
+
+/// Longest time for one input. What is read takes microseconds; an input that takes this long would hold a task of a program, and
+/// a machine that is merely busy does not.
+const ONE_INPUT: Duration = Duration::from_secs(5);
+
+/// Reads one input, which must not take long.
+pub fn in_time<T>(read: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let result = read();
+    let took = begun.elapsed();
+    assert!(took < ONE_INPUT, "one input took {took:?}");
+    result
+}
 
 /// As many as `SFUMATO_FUZZ_CASES` says.
 pub fn config() -> ProptestConfig {

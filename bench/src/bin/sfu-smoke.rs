@@ -5,6 +5,7 @@ use reqwest::Url;
 use sfu_bench::output;
 use sfu_bench::smoke::{self, SmokeOptions};
 use sfumato_admin_api::program::log::{self, LogFilter, LogFormat};
+use sfumato_admin_api::program::log_fields::LogFields;
 use sfumato_admin_api::program::option_values::{duration, ip_address, whole_number};
 use sfumato_admin_api::server::client_token::{Audience, NumericDate, StreamPattern, TokenClaims};
 use sfumato_admin_api::server::token_signing::sign;
@@ -120,7 +121,7 @@ async fn carry_out(options: Options) -> Result<(), String> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    log::start(&options.log, LogFormat::Human);
+    log::start(&options.log, LogFormat::Human, LogFields::default());
     let done = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(carry_out(options)),
         Err(error) => Err(format!("cannot start: {error}")),

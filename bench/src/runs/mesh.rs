@@ -7,7 +7,7 @@ use crate::output::{Machine, Report, Row};
 use clap::Args;
 use sfumato_admin_api::program::option_values::whole_number;
 use sfumato_admin_api::types::NodeReport;
-use sfumato_mesh::{DriveOptions, MeshOptions, MeshSnapshot, MeshTask, Target};
+use sfumato_mesh::{Budget, DriveOptions, MeshOptions, MeshSnapshot, MeshTask, Target};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -116,7 +116,7 @@ pub(super) async fn connect(nodes: &Nodes, drive: DriveOptions) -> Result<Took, 
         drive,
         ..MeshOptions::default()
     };
-    let mut mesh = MeshTask::spawn(targets, Arc::new(nodes.admin.clone()), options);
+    let mut mesh = MeshTask::spawn(targets, Arc::new(nodes.admin.clone()), options, &Budget::default());
     let took = tokio::time::timeout(WHOLE_WITHIN, follow(&mut mesh.snapshots, count, started)).await;
     let snapshot = mesh.snapshots.borrow();
     let state = format!("{} of {} pairs", snapshot.established_pairs, snapshot.desired_pairs);

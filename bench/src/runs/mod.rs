@@ -1,6 +1,7 @@
 //! The benchmarks. Each starts its own system on loopback, measures it several times, and stops what it has started.
 
 pub mod delay;
+pub mod descriptions;
 pub mod failover;
 pub mod first_frame;
 pub mod joins;
@@ -68,6 +69,17 @@ pub enum RunError {
     /// A node's admin API failed.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// A node did not answer a request.
+    #[error("no answer: {0}")]
+    Http(#[from] reqwest::Error),
+    /// A node answered otherwise than it should.
+    #[error("{what}: the node answered {status} ({said})")]
+    Answer {
+        /// What it was sent.
+        what: &'static str,
+        status: u16,
+        said: String,
+    },
     /// The process to kill could not be killed.
     #[error("cannot send {signal} to process {pid}: {why}")]
     Signal {

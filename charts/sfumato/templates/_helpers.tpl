@@ -7,10 +7,15 @@
 {{- else if contains $name .Release.Name -}}
 {{- $full = .Release.Name -}}
 {{- end -}}
-{{- if not (regexMatch "^[a-z][-a-z0-9]*$" $full) -}}
-{{- fail (printf "the operator would be called %q: set fullnameOverride to a name of lower-case letters, digits and `-` that begins with a letter" $full) -}}
+{{- $wanted := "set fullnameOverride to a name of at most 40 lower-case letters, digits and `-` that begins with a letter" -}}
+{{- /* Not cut: two releases with long names would share one. */ -}}
+{{- if gt (len $full) 40 -}}
+{{- fail (printf "the operator would be called %q, which has %d characters: %s" $full (len $full) $wanted) -}}
 {{- end -}}
-{{- $full | trunc 40 | trimSuffix "-" -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full) -}}
+{{- fail (printf "the operator would be called %q: %s" $full $wanted) -}}
+{{- end -}}
+{{- $full -}}
 {{- end -}}
 
 {{/* Name of what belongs to no namespace: releases of the same name in two namespaces must not share it. */}}
@@ -40,6 +45,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* Labels that select the metrics of this release's pods: those that Prometheus adds by the ServiceMonitor. */}}
+{{- define "sfumato.ofThisRelease" -}}
+namespace="{{ .Release.Namespace }}",job="{{ include "sfumato.fullname" . }}-metrics"
 {{- end -}}
 
 {{/* An image: (dict "image" VALUES "root" $). Nothing where no repository is named. */}}

@@ -68,6 +68,16 @@ pub struct RunArgs {
     #[arg(long, env = "SFUMATO_LOST_AFTER", value_name = "TIME", default_value = "30s", help_heading = PACE)]
     #[arg(value_parser = duration(Duration::from_secs(1)..=Duration::from_secs(3600), "30s"))]
     pub lost_after: Duration,
+    /// How long a disruption budget may refuse the eviction of a media node before Degraded says so. From then on, the node takes
+    /// sessions again until it may be replaced.
+    #[arg(long, env = "SFUMATO_EVICTION_PATIENCE", value_name = "TIME", default_value = "60s", help_heading = PACE)]
+    #[arg(value_parser = duration(Duration::from_secs(1)..=Duration::from_secs(3600), "60s"))]
+    pub eviction_patience: Duration,
+    /// How long a pod may be without a Kubernetes node before Degraded says so. Meanwhile an autoscaler may add one, or a volume
+    /// may be bound.
+    #[arg(long, env = "SFUMATO_HOST_PATIENCE", value_name = "TIME", default_value = "60s", help_heading = PACE)]
+    #[arg(value_parser = duration(Duration::from_secs(1)..=Duration::from_secs(3600), "60s"))]
+    pub host_patience: Duration,
     /// How often Secrets are read again, which no watch tells of. Every 5 s at least while something is not as desired.
     #[arg(long, env = "SFUMATO_SECRETS_EVERY", value_name = "TIME", default_value = "60s", help_heading = PACE)]
     #[arg(value_parser = duration(Duration::from_secs(1)..=Duration::from_secs(3600), "60s"))]
@@ -83,7 +93,7 @@ pub struct RunArgs {
         long,
         env = "SFUMATO_LOG",
         value_name = "FILTER",
-        default_value = "info,kube=warn,kube_client=off"
+        default_value = "info,kube=warn,kube_client=off,kube_runtime::watcher=error"
     )]
     pub log: LogFilter,
 }
@@ -188,8 +198,14 @@ mod tests {
             panic!("`run` is another command");
         };
         assert_eq!(
-            [args.lease_duration, args.lost_after, args.secrets_every],
-            [15, 30, 60].map(Duration::from_secs)
+            [
+                args.lease_duration,
+                args.lost_after,
+                args.eviction_patience,
+                args.host_patience,
+                args.secrets_every
+            ],
+            [15, 30, 60, 60, 60].map(Duration::from_secs)
         );
     }
 }

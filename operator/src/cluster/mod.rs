@@ -12,6 +12,8 @@ pub mod node_arguments;
 pub mod note;
 pub mod remark;
 pub mod rollout;
+#[cfg(test)]
+mod state_table_tests;
 pub mod status;
 pub mod status_notes;
 #[cfg(test)]

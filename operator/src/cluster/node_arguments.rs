@@ -1,7 +1,8 @@
 //! How a media node is started: its workers and lanes, and the arguments that follow from the manifest. Where it listens and
 //! which files it reads is the platform's to say.
 
-use crate::crd::{FanOut, PORTS_PER_NODE, SfuClusterSpec};
+use crate::crd::mesh::FanOut;
+use crate::crd::{PORTS_PER_NODE, SfuClusterSpec};
 use std::time::Duration;
 
 use crate::crd::duration::GoDuration;

@@ -8,6 +8,7 @@
 use super::remark::Remark;
 use sfumato_admin_api::types::DrainReason;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// Since when nodes have been on their way out, by [`ObservedNode::id`].
@@ -52,6 +53,8 @@ pub struct ObservedNode {
     pub report: Option<ObservedReport>,
     /// Whether another node hears it.
     pub heard: bool,
+    /// Whether its replacement has been refused for so long that it takes sessions meanwhile.
+    pub held_up: bool,
     /// How long it has been on its way out, as far as this process has seen; `None` when it has not been.
     pub leaving_for: Option<Duration>,
 }
@@ -73,8 +76,25 @@ pub enum Act {
     Undrain(String, DrainReason),
     /// Have it replaced by one that runs as is wanted. The id keeps it from hitting its successor.
     Replace { node: String, id: String },
+    /// Find out whether it may be replaced now, and leave it as it is.
+    AskToReplace { node: String, id: String },
     /// Remove what is left of a lost Kubernetes node: its kubelet will never say that the pod is gone.
     ForceDelete { node: String, id: String },
+    /// Have a StatefulSet made anew with its volume, which is where no pod of it can run.
+    MakeAnew { set: String, id: String },
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drain(node, reason) => write!(f, "drain {node} ({})", reason.as_str()),
+            Self::Undrain(node, reason) => write!(f, "lift the drain of {node} ({})", reason.as_str()),
+            Self::Replace { node, .. } => write!(f, "replace {node}"),
+            Self::AskToReplace { node, .. } => write!(f, "ask whether {node} may be replaced"),
+            Self::ForceDelete { node, .. } => write!(f, "remove the lost {node}"),
+            Self::MakeAnew { set, .. } => write!(f, "make {set} anew with another volume"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,6 +108,18 @@ pub struct Decision {
     pub progress: Option<Remark>,
     /// Nodes on their way out.
     pub leaving: Vec<String>,
+}
+
+impl Decision {
+    /// What may be done while nodes have not been asked yet: nothing that rests upon what they say. `live` is how many there are.
+    #[must_use]
+    pub fn unasked(self, live: Option<i32>) -> Self {
+        Self {
+            replicas: live.map_or(self.replicas, |live| live.max(self.replicas)),
+            progress: self.progress,
+            ..Self::default()
+        }
+    }
 }
 
 #[must_use]
@@ -184,8 +216,9 @@ fn roll(observed: &Observation, decided: &mut Decision) {
         return;
     }
     // One that falls silent while it leaves is still the one whose turn it is.
-    let is_begun =
-        |node: &&&ObservedNode| has(node, DrainReason::Roll) || (node.report.is_none() && node.leaving_for.is_some());
+    let is_begun = |node: &&&ObservedNode| {
+        has(node, DrainReason::Roll) || node.held_up || (node.report.is_none() && node.leaving_for.is_some())
+    };
     let begun = outdated.iter().find(is_begun);
     let others_well = |victim: &ObservedNode| {
         let others = observed.nodes.iter().filter(|node| node.name != victim.name);
@@ -201,6 +234,20 @@ fn roll(observed: &Observation, decided: &mut Decision) {
         ));
         return;
     };
+    if victim.held_up {
+        // Not on its way out: nobody has to leave it for as long as it may not go.
+        if has(victim, DrainReason::Roll) {
+            decided.acts.push(Act::Undrain(victim.name.clone(), DrainReason::Roll));
+        }
+        decided.acts.push(Act::AskToReplace {
+            node: victim.name.clone(),
+            id: victim.id.clone(),
+        });
+        let name = &victim.name;
+        let message = format!("waiting until {name} may be replaced, which takes sessions meanwhile; {left}");
+        decided.progress = Some(Remark::new("Rolling", message));
+        return;
+    }
     decided.leaving.push(victim.name.clone());
     if may_go(victim, DrainReason::Roll, observed) {
         decided.acts.push(replace(victim));

@@ -54,6 +54,34 @@ fn evicted(ordinal: i32) -> Act {
 }
 
 #[test]
+fn a_node_that_may_not_be_replaced_for_long_takes_sessions_until_it_may() {
+    let held = |pod: ObservedNode| ObservedNode { held_up: true, ..pod };
+    let asks = Act::AskToReplace {
+        node: "live-2".to_owned(),
+        id: "uid-2".to_owned(),
+    };
+    let lifts = Act::Undrain("live-2".to_owned(), DrainReason::Roll);
+    let others = || vec![pod(0, OLD), pod(1, OLD)];
+    for (node, acts) in [
+        (
+            held(draining(pod(2, OLD), DrainReason::Roll, 0)),
+            vec![lifts, asks.clone()],
+        ),
+        (held(pod(2, OLD)), vec![asks]),
+        (pod(2, OLD), vec![drain(2, DrainReason::Roll)]),
+    ] {
+        let is_held = node.held_up;
+        let decided = decide(&observed(3, others().into_iter().chain([node]).collect()));
+        assert_eq!(decided.acts, acts);
+        assert_eq!(
+            decided.leaving.is_empty(),
+            is_held,
+            "its deadline counts only while it is drained"
+        );
+    }
+}
+
+#[test]
 fn with_nothing_to_do_nothing_is_done() {
     let decided = decide(&observed(3, (0..3).map(|n| pod(n, NEW)).collect()));
     assert_eq!(

@@ -1,17 +1,22 @@
 //! What is told of a cluster. Pure: the same facts give the same status, so that nothing is written when nothing changed.
 
-use super::convergence::{Convergence, Effort, RECONCILING, STALLED, judge};
-use super::remark::Remark;
+use super::convergence::{Convergence, Effort, RECONCILING, STALLED, Standstill, judge};
+use super::remark::{EVENTS_REFUSED, NOT_READY, Remark, SCALED_ELSEWHERE};
 use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 /// Counts (streams, viewers) are written at most this often; everything else at once.
 pub const COUNTS_EVERY: Duration = Duration::from_secs(15);
 /// Reason of a cluster with a node whose answers are over a bound, or of another shape.
 pub const ANSWER_REFUSED: &str = "AnswerRefused";
+/// Reasons that may follow from another, or say less than it: a front door is not ready where no node is.
+const WEAK: [&str; 3] = [NOT_READY, SCALED_ELSEWHERE, EVENTS_REFUSED];
+/// Conditions that rest upon what nodes say.
+const OF_NODES: [&str; 4] = ["NodesReady", "MeshReady", "FrontDoorReady", "RedisReady"];
 /// Longest message of a condition, in characters. The API server allows 32768.
 const MAX_MESSAGE: usize = 1_000;
 
@@ -28,8 +33,8 @@ pub struct Facts<'a> {
     pub mesh: &'a MeshSnapshot,
     /// Whether changes are stopped.
     pub paused: bool,
-    /// What needs a person.
-    pub degraded: Option<Remark>,
+    /// What needs a person, the weightiest first.
+    pub degraded: Vec<Remark>,
     pub front_door: FrontDoorFacts,
     /// Why front door or Redis do not get anywhere.
     pub others: Option<Remark>,
@@ -67,16 +72,21 @@ pub fn is_busy(status: &SfuClusterStatus) -> bool {
     !is("Ready", "True") || is("Degraded", "True") || is("RedisReady", "False")
 }
 
-/// How many things are as desired: nodes, pairs, front doors.
-#[must_use]
-pub fn steps(facts: &Facts<'_>) -> usize {
-    let nodes = facts.nodes.iter().filter(|node| node.ready).count();
-    let counts = [
-        i64::from(facts.mesh.established_pairs),
-        i64::from(facts.front_door.ready),
-    ];
-    let others: i64 = counts.into_iter().sum();
-    nodes + usize::try_from(others).unwrap_or(0)
+impl Facts<'_> {
+    /// Notes how long the manifest has got no further; `standstill` is what is remembered of that from look to look. Who waits
+    /// for publishers to leave (`waits`) stands still for a good reason.
+    pub fn note_standstill(&mut self, standstill: &mut Option<Standstill>, waits: bool, now: Instant) {
+        let seen = Standstill::again(*standstill, self.generation, self.steps(), waits, now);
+        self.effort.standstill = seen.lasts(now);
+        *standstill = Some(seen);
+    }
+
+    /// How many things are as desired: nodes, pairs, front doors.
+    fn steps(&self) -> usize {
+        let nodes = self.nodes.iter().filter(|node| node.ready).count();
+        let doors = usize::try_from(self.front_door.ready).unwrap_or(0);
+        nodes + self.mesh.established_pairs as usize + doors
+    }
 }
 
 /// The status that these facts make. Conditions keep the time of their last transition from `before`.
@@ -94,6 +104,9 @@ pub fn status(facts: &Facts<'_>, before: &SfuClusterStatus, now: Timestamp) -> S
         replicas: count(nodes.len()),
         ready_replicas: count(ready),
         streams: nodes.iter().map(|node| node.streams).sum(),
+        viewers: nodes.iter().map(|node| node.viewers).sum(),
+        load: load(facts.mesh),
+        version: version(facts.mesh),
         selector: facts.selector.clone(),
         mesh: MeshStatus {
             desired_pairs: count(pairs),
@@ -124,7 +137,8 @@ pub fn is_due(now: &SfuClusterStatus, written: &SfuClusterStatus, since: Option<
 
 fn without_counts(status: &SfuClusterStatus) -> SfuClusterStatus {
     let mut status = status.clone();
-    status.streams = 0;
+    (status.streams, status.viewers) = (0, 0);
+    status.load.clear();
     for node in &mut status.nodes {
         (node.streams, node.viewers) = (0, 0);
     }
@@ -150,6 +164,20 @@ fn node(facts: &NodeFacts, mesh: &MeshSnapshot) -> NodeStatus {
         viewers: count(report.map_or(0, |report| report.viewers)),
         name: name.clone(),
     }
+}
+
+/// In steps that are wide enough for a load that hardly changes not to be written each time.
+fn load(mesh: &MeshSnapshot) -> String {
+    let loads = mesh.members.iter().filter_map(|member| Some(member.current()?.load));
+    let highest = loads.reduce(f64::max);
+    highest.map_or_else(String::new, |load| format!("{:.0}%", (load * 10.0).round() * 10.0))
+}
+
+fn version(mesh: &MeshSnapshot) -> String {
+    let versions: BTreeSet<&str> = (mesh.members.iter())
+        .filter_map(|member| Some(member.current()?.version.as_str()))
+        .collect();
+    versions.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// A condition before it gets its times.
@@ -178,16 +206,21 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize, bef
     let nodes_ready = ready == desired && nodes.len() == desired;
     let mesh_ready =
         mesh.is_whole() && mesh.members.len() == desired && usize::try_from(mesh.established_pairs) == Ok(pairs);
+    let trouble = nodes.iter().find_map(|node| trouble(node, mesh));
     let about_nodes = if nodes_ready {
         Remark::new("AllReady", format!("all {desired} nodes are ready"))
     } else {
         let count = || Remark::new("NotAllReady", format!("{ready} of {desired} nodes are ready"));
-        nodes.iter().find_map(|node| node.trouble.clone()).unwrap_or_else(count)
+        trouble.clone().unwrap_or_else(count)
     };
     let (door_ready, about_door) = door(front_door);
-    // Of front door and Redis nothing else tells.
-    let degraded = degraded.clone().or_else(|| others.clone()).or_else(|| refused(mesh));
-    let mesh_message = format!("{} of {pairs} node pairs are linked", mesh.established_pairs);
+    let others = [others.clone(), refused(mesh), trouble];
+    let degraded = weightiest(degraded.iter().cloned().chain(others.into_iter().flatten()));
+    let mesh_message = format!(
+        "{} of {pairs} node pairs are linked{}",
+        mesh.established_pairs,
+        silent(mesh)
+    );
     let lacks = if !nodes_ready {
         Some(about_nodes.message.clone())
     } else if !mesh_ready {
@@ -230,6 +263,62 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize, bef
     ];
     all.extend(open(convergence));
     all
+}
+
+/// What is told where several things need a person: the first, but for what may follow from another, or hides it.
+fn weightiest(all: impl Iterator<Item = Remark>) -> Option<Remark> {
+    let (weak, strong): (Vec<Remark>, Vec<Remark>) = all.partition(|remark| WEAK.contains(&remark.reason));
+    strong.into_iter().chain(weak).next()
+}
+
+/// A status where not all nodes have been asked yet: what is told of them stays as it was, and the rest is of now.
+#[must_use]
+pub fn overlaid(now: SfuClusterStatus, before: &SfuClusterStatus) -> SfuClusterStatus {
+    if before.conditions.is_empty() {
+        return now;
+    }
+    let same = now.observed_generation == before.observed_generation;
+    let stays = |kind: &str| OF_NODES.contains(&kind) || (kind == "Ready" && same);
+    let of_before = |kind: &str| before.conditions.iter().find(|it| it.type_ == kind && stays(kind));
+    SfuClusterStatus {
+        observed_generation: now.observed_generation,
+        operator: now.operator,
+        conditions: (now.conditions.into_iter())
+            .map(|it| of_before(&it.type_).cloned().unwrap_or(it))
+            .collect(),
+        ..before.clone()
+    }
+}
+
+/// Why a node does not get anywhere. One that is drained takes no sessions, and that is as it should be.
+fn trouble(facts: &NodeFacts, mesh: &MeshSnapshot) -> Option<Remark> {
+    let mut members = mesh.members.iter();
+    let member = members.find(|member| member.name.as_str() == facts.name);
+    let is_drained = member
+        .and_then(MemberSnapshot::current)
+        .is_some_and(|report| report.draining);
+    facts
+        .trouble
+        .clone()
+        .filter(|trouble| !is_drained || trouble.reason != NOT_READY)
+}
+
+/// Which nodes do not answer, and why the first of them does not.
+fn silent(mesh: &MeshSnapshot) -> String {
+    let silent = mesh
+        .members
+        .iter()
+        .filter_map(|it| Some((&it.name, it.silent.as_ref()?)));
+    let names: Vec<&str> = silent.clone().map(|(name, _)| name.as_str()).collect();
+    let first = silent.into_iter().next();
+    first.map_or_else(String::new, |(name, why)| {
+        let of = if names.len() == 1 {
+            String::new()
+        } else {
+            format!("{name}: ")
+        };
+        format!("; the operator gets no answer of {} ({of}{why})", names.join(", "))
+    })
 }
 
 fn door(facts: &FrontDoorFacts) -> (bool, Remark) {

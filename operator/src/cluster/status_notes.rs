@@ -2,24 +2,25 @@
 
 use super::convergence::{NO_PROGRESS, RECONCILING, STALLED};
 use super::note::{Note, Tone};
+use super::remark::{EVENTS_REFUSED, HOST_LOST, NOT_READY, SCALED_ELSEWHERE};
 use super::status::ANSWER_REFUSED;
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Reasons of nodes, front door or Redis that do not get anywhere: those of a condition and of an event.
-pub const TROUBLES: [&str; 6] = [
+pub const TROUBLES: [&str; 8] = [
     "NoHost",
     "ImageNotPulled",
     "Crashing",
     "NotStarted",
     "OutOfMemory",
     "Evicted",
+    NOT_READY,
+    "NotEnding",
 ];
 
-/// Reason of the event that every pair of nodes is linked.
-pub const MESH_WHOLE: &str = "MeshWhole";
-/// Reason of the event that pairs have lost their links.
-pub const MESH_BROKEN: &str = "MeshBroken";
+/// Reason of what the API server has taken too long for.
+pub const API_SERVER_SLOW: &str = "ApiServerSlow";
 
 /// Reason of a roll that waits for a disruption budget.
 pub const EVICTION_REFUSED: &str = "EvictionRefused";
@@ -44,12 +45,12 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     // At the beginning nothing is lost yet.
     let first = before.conditions.is_empty();
     if let Some(mesh) = turned("MeshReady", "True") {
-        note(Tone::Normal, MESH_WHOLE, "Linking", &mesh.message);
+        note(Tone::Normal, "MeshWhole", "Linking", &mesh.message);
     }
     // What we do ourselves is no warning: links that are to come, nodes that are replaced, and a Redis that starts with them.
     let ours = |status: &SfuClusterStatus| condition(status, RECONCILING).is_some();
     if let Some(mesh) = turned("MeshReady", "False").filter(|_| !first && !ours(now)) {
-        note(Tone::Warning, MESH_BROKEN, "Linking", &mesh.message);
+        note(Tone::Warning, "MeshBroken", "Linking", &mesh.message);
     }
     let away = condition(now, "RedisReady").filter(|c| c.status == "False" && !ours(now));
     if let Some(redis) = away
@@ -74,7 +75,9 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     {
         note(Tone::Warning, EVICTION_REFUSED, "Rolling", &refused.message);
     }
-    let degraded = condition(now, "Degraded").filter(|c| c.status == "True");
+    // What a node lacks was told already.
+    let is_told = |c: &Condition| stuck.is_some_and(|stuck| (&stuck.reason, &stuck.message) == (&c.reason, &c.message));
+    let degraded = condition(now, "Degraded").filter(|c| c.status == "True" && !is_told(c));
     if let Some(degraded) = degraded
         && condition(before, "Degraded").is_none_or(|c| c.status != "True" || is_news(c, degraded))
     {
@@ -92,9 +95,12 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     notes
 }
 
-/// Whether a condition says something else than before. The words about a pod change with every attempt of Kubernetes.
+/// Whether a condition says something else than before. The words about a pod change with every attempt of Kubernetes, and those
+/// about a slow API server with the object at which its time is over.
 fn is_news(before: &Condition, now: &Condition) -> bool {
-    before.reason != now.reason || (before.message != now.message && !TROUBLES.contains(&now.reason.as_str()))
+    let reason = now.reason.as_str();
+    let words_count = !TROUBLES.contains(&reason) && reason != API_SERVER_SLOW;
+    before.reason != now.reason || (before.message != now.message && words_count)
 }
 
 fn condition<'a>(status: &'a SfuClusterStatus, kind: &str) -> Option<&'a Condition> {
@@ -110,10 +116,13 @@ fn reason(of_condition: &str) -> &'static str {
         "SecretUnusable" => "SecretUnusable",
         "NameTaken" => "NameTaken",
         "ApplyRefused" => "ApplyRefused",
+        API_SERVER_SLOW => API_SERVER_SLOW,
         "PodsRefused" => "PodsRefused",
         "SecretRefused" => "SecretRefused",
         EVICTION_REFUSED => EVICTION_REFUSED,
-        "EventsRefused" => "EventsRefused",
+        EVENTS_REFUSED => EVENTS_REFUSED,
+        SCALED_ELSEWHERE => SCALED_ELSEWHERE,
+        HOST_LOST => HOST_LOST,
         ANSWER_REFUSED => ANSWER_REFUSED,
         _ => "Degraded",
     })

@@ -1,14 +1,17 @@
 //! Stories that hold for pods and for processes: what is there, what is done about it, and what people are told. Each
 //! platform puts the scenes in its own terms, and must come to the same acts and words.
 
+use super::note::Note;
 use super::rollout::{Act, Decision};
+use super::status::Facts;
+use super::status_notes::changes;
 use crate::crd::status::SfuClusterStatus;
 use serde_json::json;
 use sfumato_admin_api::types::DrainReason::{self, Manual, Roll, ScaleDown};
 use sfumato_admin_api::types::NodeReport;
 use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long publishers may stay, in every story.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -20,10 +23,33 @@ pub struct Scene {
     pub nodes: Vec<Seen>,
     /// Node pairs that are linked.
     pub linked: u32,
+    /// Whether the manifest stops all changes.
+    pub paused: bool,
+    /// The only front door; `None` where there is none. Nobody changes what is wanted of it.
+    pub door: Option<Life>,
+    /// Nodes reach it where it is up.
+    pub redis: Life,
+    /// Version of the manifest.
+    pub generation: i64,
+    /// How long nothing has moved.
+    still: Duration,
+    before: Before,
     /// What is to be done, in any order: `drain 2 roll`, `replace 2`, `may end 2`.
     acts: &'static [&'static str],
-    /// Conditions, as `TYPE STATUS REASON: MESSAGE`; `{2}` stands for the name of node 2.
+    /// Some of the conditions, as `TYPE STATUS REASON: MESSAGE`; `{2}` stands for the name of node 2.
     told: &'static [&'static str],
+    /// All events about what has changed since before, in their order, as `REASON: MESSAGE`.
+    events: &'static [&'static str],
+}
+
+/// What was told before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    /// That an older manifest was carried out.
+    Older,
+    /// That this manifest was carried out.
+    Settled,
 }
 
 /// A node as it is.
@@ -50,11 +76,16 @@ pub enum Life {
     Lying,
     /// Has not come up yet.
     Starting,
+    /// Has run for [`UNREADY_FOR`], and is not ready.
+    Unready,
     /// Dies again and again.
     Crashing,
     /// Was told to end.
     Ending,
 }
+
+/// How long one that does not become ready has run: longer than it may take.
+pub const UNREADY_FOR: Duration = Duration::from_secs(200);
 
 impl Seen {
     pub fn answers(&self) -> bool {
@@ -100,11 +131,25 @@ fn scene(story: &'static str, nodes: impl Into<Vec<Seen>>) -> Scene {
     Scene {
         story,
         wanted: u16::try_from(nodes.len()).unwrap_or(0),
-        linked: count * count.saturating_sub(1) / 2,
+        linked: pairs(count),
         nodes,
+        paused: false,
+        door: Some(Life::Up),
+        redis: Life::Up,
+        generation: GENERATION,
+        still: Duration::ZERO,
+        before: Before::Older,
         acts: &[],
         told: &[],
+        events: &[],
     }
+}
+
+/// Version of the manifest in every story.
+const GENERATION: i64 = 4;
+
+fn pairs(nodes: u32) -> u32 {
+    nodes * nodes.saturating_sub(1) / 2
 }
 
 impl Scene {
@@ -116,6 +161,58 @@ impl Scene {
     fn linked(mut self, linked: u32) -> Self {
         self.linked = linked;
         self
+    }
+
+    /// Nothing was told before.
+    fn first(self) -> Self {
+        let before = Before::Nothing;
+        Self { before, ..self }
+    }
+
+    /// The manifest was carried out before.
+    fn afterwards(self) -> Self {
+        let before = Before::Settled;
+        Self { before, ..self }
+    }
+
+    fn paused(self) -> Self {
+        Self { paused: true, ..self }
+    }
+
+    fn door(self, door: Option<Life>) -> Self {
+        Self { door, ..self }
+    }
+
+    fn redis(self, redis: Life) -> Self {
+        Self { redis, ..self }
+    }
+
+    fn still(mut self, seconds: u64) -> Self {
+        self.still = Duration::from_secs(seconds);
+        self
+    }
+
+    fn events(mut self, events: &'static [&'static str]) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// The same cluster as it was when all was well.
+    fn before(&self) -> Self {
+        let nodes: Vec<Seen> = (0..self.wanted).map(node).collect();
+        let generation = self.generation - i64::from(self.before == Before::Older);
+        Self {
+            generation,
+            ..scene(self.story, nodes)
+        }
+    }
+
+    /// Notes for how long nothing has moved, for which there has to be a look at the beginning and one now. `waits`: somebody
+    /// waits for publishers to leave, or for the end of a pause.
+    pub fn note_standstill(&self, facts: &mut Facts<'_>, waits: bool, now: Instant) {
+        let mut standstill = None;
+        facts.note_standstill(&mut standstill, waits, now - self.still);
+        facts.note_standstill(&mut standstill, waits, now);
     }
 
     fn acts(mut self, acts: &'static [&'static str]) -> Self {
@@ -136,7 +233,8 @@ impl Scene {
                 "apiVersion": 1, "version": "0", "name": name(seen.ordinal), "incarnation": format!("{}.1", seen.ordinal),
                 "adminUrl": "http://a", "clientUrl": "http://c", "revision": 1, "pid": pid(seen.ordinal), "workers": 1,
                 "linkEncryption": true, "ready": seen.reasons.is_empty(), "draining": !seen.reasons.is_empty(),
-                "drain": drain, "redis": true, "peers": [], "links": [], "publications": [], "carried": [],
+                "drain": drain, "redis": self.redis == Life::Up,
+                "redisProblem": (self.redis != Life::Up).then_some("no answer"), "peers": [], "links": [], "publications": [], "carried": [],
                 "viewers": seen.sessions, "publishers": 0,
             });
             serde_json::from_value(report).expect("a report")
@@ -149,19 +247,53 @@ impl Scene {
             report: seen.answers().then(|| Arc::new(report(seen))),
             streams: 0,
             unusable: (seen.life == Life::Lying).then(|| "workers: 65535 is over 64".to_owned()),
+            silent: None,
         };
         let count = u32::try_from(self.nodes.len()).expect("few");
         MeshSnapshot {
             members: self.nodes.iter().map(member).collect(),
-            desired_pairs: count * count.saturating_sub(1) / 2,
+            desired_pairs: pairs(count),
             established_pairs: self.linked,
             ..MeshSnapshot::default()
         }
     }
 }
 
-/// Checks what a platform makes of a scene.
-pub fn check(scene: &Scene, decision: &Decision, status: &SfuClusterStatus, name: impl Fn(u16) -> String) {
+/// Has a platform go through every story. `tell` makes of a scene what is to be done, and the status after that of before;
+/// `name` is what the platform calls a node.
+pub fn go_through(
+    name: impl Fn(u16) -> String,
+    tell: impl Fn(&Scene, &SfuClusterStatus) -> (Decision, SfuClusterStatus),
+) {
+    let mut wrong = Vec::new();
+    for scene in scenes() {
+        let nothing = SfuClusterStatus::default();
+        let before = match scene.before {
+            Before::Nothing => nothing,
+            Before::Older | Before::Settled => tell(&scene.before(), &nothing).1,
+        };
+        let (decision, now) = tell(&scene, &before);
+        assert_eq!(acts(&scene, &decision, &name), scene.acts, "{}", scene.story);
+        let conditions = scene.told.iter().map(|expected| (condition(&now, expected), *expected));
+        let others = conditions.filter(|(told, expected)| !is_said(told, expected, &name));
+        wrong.extend(
+            others.map(|(told, expected)| format!("{}: told is\n  {told}\nand not\n  {expected}", scene.story)),
+        );
+        let events = events(&changes(&before, &now));
+        let mut both = events.iter().zip(scene.events);
+        if events.len() != scene.events.len() || !both.all(|(told, expected)| is_said(told, expected, &name)) {
+            let expected = scene.events;
+            wrong.push(format!(
+                "{}: the events are\n  {events:#?}\nand not\n  {expected:#?}",
+                scene.story
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is to be done, as a scene says it.
+fn acts(scene: &Scene, decision: &Decision, name: impl Fn(u16) -> String) -> Vec<String> {
     let number = |of: &str| -> u16 {
         let found = scene.nodes.iter().find(|seen| name(seen.ordinal) == of);
         found.map_or_else(|| panic!("{}: nobody is called {of}", scene.story), |seen| seen.ordinal)
@@ -170,33 +302,42 @@ pub fn check(scene: &Scene, decision: &Decision, status: &SfuClusterStatus, name
         Act::Drain(node, reason) => format!("drain {} {reason}", number(node)),
         Act::Undrain(node, reason) => format!("undrain {} {reason}", number(node)),
         Act::Replace { node, .. } => format!("replace {}", number(node)),
+        Act::AskToReplace { node, .. } => format!("ask to replace {}", number(node)),
         Act::ForceDelete { node, .. } => format!("remove {}", number(node)),
+        Act::MakeAnew { set, .. } => format!("make {set} anew"),
     };
     let ends = decision.surplus.iter().map(|node| format!("may end {}", number(node)));
     let mut acts: Vec<String> = decision.acts.iter().map(act).chain(ends).collect();
     acts.sort();
-    assert_eq!(acts, scene.acts, "{}", scene.story);
-    for expected in scene.told {
-        let mut expected = (*expected).to_owned();
-        for ordinal in 0..16 {
-            expected = expected.replace(&format!("{{{ordinal}}}"), &name(ordinal));
-        }
-        let mut words = expected.split(' ');
-        let kind = words.find(|word| *word != "no").unwrap_or_default().to_owned();
-        let condition = status.conditions.iter().find(|condition| condition.type_ == kind);
-        let told = condition.map(|it| format!("{kind} {} {}: {}", it.status, it.reason, it.message));
-        let told = told.unwrap_or_else(|| format!("no {kind}"));
-        // A crash is told with what only the platform knows of it.
-        let fits = expected
-            .strip_suffix("...")
-            .map_or(told == expected, |start| told.starts_with(start));
-        assert!(fits, "{}: told is\n  {told}\nand not\n  {expected}", scene.story);
+    acts
+}
+
+/// The condition that a scene expects something of, as it is told.
+fn condition(status: &SfuClusterStatus, expected: &str) -> String {
+    let mut words = expected.split(' ');
+    let kind = words.find(|word| *word != "no").unwrap_or_default();
+    let condition = status.conditions.iter().find(|condition| condition.type_ == kind);
+    let told = condition.map(|it| format!("{kind} {} {}: {}", it.status, it.reason, it.message));
+    told.unwrap_or_else(|| format!("no {kind}"))
+}
+
+fn events(notes: &[Note]) -> Vec<String> {
+    notes.iter().map(|it| format!("{}: {}", it.reason, it.text)).collect()
+}
+
+/// Whether these words are the expected ones. Where those end in `...`, the rest is what only the platform knows.
+fn is_said(told: &str, expected: &str, name: impl Fn(u16) -> String) -> bool {
+    let mut expected = expected.to_owned();
+    for ordinal in 0..16 {
+        expected = expected.replace(&format!("{{{ordinal}}}"), &name(ordinal));
     }
+    let start = expected.strip_suffix("...");
+    start.map_or(told == expected, |start| told.starts_with(start))
 }
 
 /// All scenes, in the order in which a reader may want them.
 pub fn scenes() -> Vec<Scene> {
-    use Life::{Crashing, Ending, Lying, Silent, Starting};
+    use Life::{Crashing, Ending, Lying, Silent, Starting, Unready};
     let three = || [0, 1, 2].map(node);
     let old = || [0, 1, 2].map(|ordinal| node(ordinal).old());
     let with = |mut nodes: [Seen; 3], seen: Seen| {
@@ -205,7 +346,7 @@ pub fn scenes() -> Vec<Scene> {
         nodes
     };
     vec![
-        scene("all is well", three()).tells(&[
+        scene("all is well", three()).first().events(&["MeshWhole: 3 of 3 node pairs are linked"]).tells(&[
             "Ready True AsDesired: 3 nodes, 3 pairs",
             "NodesReady True AllReady: all 3 nodes are ready",
             "MeshReady True AllLinked: 3 of 3 node pairs are linked",
@@ -215,7 +356,7 @@ pub fn scenes() -> Vec<Scene> {
             "no Stalled",
             "Degraded False AsExpected: nothing needs a person",
         ]),
-        scene("nothing is there yet", []).wants(3).tells(&[
+        scene("nothing is there yet", []).wants(3).door(None).first().tells(&[
             "Ready False NotYet: 0 of 3 nodes are ready",
             "Reconciling True NotYet: 0 of 3 nodes are ready",
             "RedisReady Unknown NoNodes: no node has said whether it reaches Redis",
@@ -226,7 +367,15 @@ pub fn scenes() -> Vec<Scene> {
         ]),
         scene("a node dies again and again", with(three(), node(1).is(Crashing)))
             .linked(1)
-            .tells(&["NodesReady False Crashing: {1} ends again and again: ..."]),
+            .afterwards()
+            .tells(&[
+                "NodesReady False Crashing: {1} ends again and again: ...",
+                "Degraded True Crashing: {1} ends again and again: ...",
+            ])
+            .events(&[
+                "MeshBroken: 1 of 3 node pairs are linked",
+                "Crashing: {1} ends again and again: ...",
+            ]),
         scene("a node says what cannot be right", with(three(), node(1).is(Lying)))
             .linked(1)
             .tells(&[
@@ -234,9 +383,13 @@ pub fn scenes() -> Vec<Scene> {
                 "MeshReady False NotAllLinked: 1 of 3 node pairs are linked",
                 "Degraded True AnswerRefused: what {1} says of itself is refused, and it has no part in the mesh: workers: 65535 is over 64; \
                  check the image that it runs",
-            ]),
+            ])
+            .events(&["AnswerRefused: what {1} says of itself is refused, and it has no part in the mesh: workers: 65535 is over 64; \
+                       check the image that it runs"]),
         scene("pairs lack links", three())
             .linked(2)
+            .afterwards()
+            .events(&["MeshBroken: 2 of 3 node pairs are linked"])
             .tells(&["Ready False NotYet: 2 of 3 node pairs are linked"]),
         scene("surplus nodes are drained together", [0, 1, 2, 3, 4].map(node))
             .wants(3)
@@ -294,8 +447,11 @@ pub fn scenes() -> Vec<Scene> {
         scene("old nodes that do not run are replaced at once", with(old(), node(0).old().is(Crashing)))
             .linked(1)
             .acts(&["replace 0"])
-            .tells(&["Reconciling True Rolling: replacing {0}, which does not run; 3 of 3 nodes have an older template"]),
-        scene("a new one that does not run stops the roll", with(old(), node(2).is(Crashing))).linked(1),
+            .tells(&["Reconciling True Rolling: replacing {0}, which does not run; 3 of 3 nodes have an older template"])
+            .events(&["Crashing: {0} ends again and again: ..."]),
+        scene("a new one that does not run stops the roll", with(old(), node(2).is(Crashing)))
+            .linked(1)
+            .events(&["Crashing: {2} ends again and again: ..."]),
         scene(
             "nothing is replaced while others are scaled down",
             [node(0).old(), node(1).drained(ScaleDown, 1)],
@@ -317,5 +473,90 @@ pub fn scenes() -> Vec<Scene> {
         )
         .linked(1)
         .acts(&["replace 1"]),
+        scene("a pause holds a change of the nodes back, however long it lasts", old())
+            .paused()
+            .still(3_600)
+            .tells(&[
+                "Ready Unknown Reconciling: spec.paused holds changes back (pods): they are carried out when it is false",
+                "Reconciling True Paused: spec.paused holds changes back (pods): they are carried out when it is false",
+                "Paused True Paused: spec.paused is set: nothing is applied, drained or rolled",
+                "no Stalled",
+            ]),
+        scene("a pause holds a scale-down back", three()).wants(2).paused().tells(&[
+            "Reconciling True Paused: spec.paused holds changes back (pods): they are carried out when it is false",
+        ]),
+        scene("a pause holds a scale-up back", [0, 1].map(node)).wants(3).paused().tells(&[
+            "Reconciling True Paused: spec.paused holds changes back (pods): they are carried out when it is false",
+        ]),
+        scene("a pause that holds nothing back changes nothing", three()).paused().tells(&[
+            "Ready True AsDesired: 3 nodes, 3 pairs",
+            "Paused True Paused: spec.paused is set: nothing is applied, drained or rolled",
+            "no Reconciling",
+        ]),
+        scene("a node runs and does not become ready", with(three(), node(1).is(Unready)))
+            .linked(1)
+            .afterwards()
+            .tells(&[
+                "NodesReady False NotReady: {1} runs, and has not been ready for more than 3 minutes: ...",
+                "Degraded True NotReady: {1} runs, and has not been ready for more than 3 minutes: ...",
+            ])
+            .events(&[
+                "MeshBroken: 1 of 3 node pairs are linked",
+                "NotReady: {1} runs, and has not been ready for more than 3 minutes: ...",
+            ]),
+        scene("a start that gets no further is given ten minutes", with(three(), node(1).is(Starting)))
+            .linked(1)
+            .still(599)
+            .tells(&["Reconciling True NotYet: 2 of 3 nodes are ready", "no Stalled"]),
+        scene("a start that gets no further stalls", with(three(), node(1).is(Starting)))
+            .linked(1)
+            .still(600)
+            .first()
+            .tells(&[
+                "Ready False NoProgress: nothing has moved for 10 minutes: 2 of 3 nodes are ready",
+                "Stalled True NoProgress: nothing has moved for 10 minutes: 2 of 3 nodes are ready",
+                "no Reconciling",
+            ])
+            .events(&["NoProgress: nothing has moved for 10 minutes: 2 of 3 nodes are ready"]),
+        scene("who waits for the last session does not stall", with(old(), node(2).old().drained(Roll, 1)))
+            .still(3_600)
+            .tells(&["Reconciling True Rolling: draining {2}; 3 of 3 nodes have an older template", "no Stalled"]),
+        scene("Redis is away, and all goes on", three())
+            .redis(Silent)
+            .afterwards()
+            .tells(&[
+                "Ready True AsDesired: 3 nodes, 3 pairs",
+                "RedisReady False NotReached: 3 of 3 nodes do not reach Redis (no answer); what plays goes on",
+                "Degraded False AsExpected: nothing needs a person",
+            ])
+            .events(&["RedisLost: 3 of 3 nodes do not reach Redis (no answer); what plays goes on"]),
+        scene("Redis dies again and again", three())
+            .redis(Crashing)
+            .afterwards()
+            .tells(&["Ready True AsDesired: 3 nodes, 3 pairs", "Degraded True Crashing: ..."])
+            .events(&[
+                "RedisLost: 3 of 3 nodes do not reach Redis (no answer); what plays goes on",
+                "Crashing: ...",
+            ]),
+        scene("the front door is gone", three()).door(None).afterwards().tells(&[
+            "Ready False NotYet: 0 of 1 front doors are ready",
+            "FrontDoorReady False NotAllReady: 0 of 1 front doors are ready",
+            "Degraded False AsExpected: nothing needs a person",
+            "no Reconciling",
+        ]),
+        scene("the front door starts", three()).door(Some(Starting)).tells(&[
+            "FrontDoorReady False NotAllReady: 0 of 1 front doors are ready",
+            "Reconciling True NotYet: 0 of 1 front doors are ready",
+        ]),
+        scene("the front door dies again and again", three())
+            .door(Some(Crashing))
+            .afterwards()
+            .tells(&["Ready False NotYet: ...", "FrontDoorReady False Crashing: ...", "Degraded True Crashing: ..."])
+            .events(&["Crashing: ..."]),
+        scene("the front door runs and does not become ready", three())
+            .door(Some(Unready))
+            .afterwards()
+            .tells(&["FrontDoorReady False NotReady: ...", "Degraded True NotReady: ..."])
+            .events(&["NotReady: ..."]),
     ]
 }

@@ -1,12 +1,13 @@
 //! Why a reconcile failed: the errors of its stages in one.
 
 use super::secret::SecretError;
-use super::stages::apply::{ApplyError, is_final};
+use super::stages::apply_error::{ApplyError, is_final};
 use super::stages::dereference::DereferenceError;
 use super::stages::write_status::StatusError;
 use super::watch::ownership::NAME_TAKEN;
 use crate::cluster::convergence::{Effort, Refusal};
 use crate::cluster::remark::Remark;
+use crate::cluster::status_notes::API_SERVER_SLOW;
 use sfumato_admin_api::files::TlsError;
 use std::time::Duration;
 
@@ -25,8 +26,14 @@ pub enum Error {
     Apply(#[from] ApplyError),
     #[error(transparent)]
     Status(#[from] StatusError),
-    #[error("the reconcile took more than {} s; does the API server answer?", DEADLINE.as_secs())]
-    Deadline,
+    /// What was asked for last is told, where it is a child.
+    #[error(
+        "the API server took more than {} s for what was asked of it{}: see whether it and its admission webhooks answer; the rest is asked \
+         for again",
+        DEADLINE.as_secs(),
+        .waiting_for.as_deref().map(|object| format!(", at last for {object}")).unwrap_or_default()
+    )]
+    Deadline { waiting_for: Option<String> },
 }
 
 impl Error {
@@ -76,11 +83,10 @@ impl Error {
                 ..
             }) => NAME_TAKEN,
             Self::Dereference(DereferenceError::Secret { .. }) | Self::Mesh(_) => "SecretRefused",
-            Self::Dereference(DereferenceError::Events(_)) => "EventsRefused",
             Self::Apply(ApplyError::Taken(_)) => NAME_TAKEN,
             Self::Apply(_) => "ApplyRefused",
             Self::Status(_) => "StatusRefused",
-            Self::Deadline => "Deadline",
+            Self::Deadline { .. } => API_SERVER_SLOW,
         }
     }
 }

@@ -25,6 +25,7 @@ mod stages;
 #[cfg(test)]
 mod stories;
 mod watch;
+mod words;
 mod work;
 
 use crate::cli::{Access, RunArgs};
@@ -38,8 +39,11 @@ use process::events::Events;
 use process::kubernetes_release::CONNECT_TIMEOUT;
 use process::lease::{Elector, Lost, Timing};
 use process::metrics::Metrics;
+use sfumato_admin_api::client::Building;
 use sfumato_admin_api::program::log;
+use sfumato_admin_api::program::log_fields::LogFields;
 use sfumato_admin_api::program::task;
+use sfumato_mesh::Budget;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,7 +58,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(300);
 pub enum RunError {
     #[error("no API server is known: {0}; run as a pod with a ServiceAccount, or set KUBECONFIG")]
     NoConfig(#[source] kube::config::InferConfigError),
-    #[error("the client of the API server cannot be made: {0}")]
+    #[error("the client of the API server cannot be made: {}", words::words(.0))]
     Client(#[source] kube::Error),
     #[error("cannot listen on {address}: {source}; choose another --listen")]
     Listen {
@@ -74,7 +78,7 @@ pub enum RunError {
 /// # Errors
 /// When it cannot start, has lost its Lease, or a task ends that it lives by.
 pub fn main(args: &RunArgs) -> Result<(), RunError> {
-    log::start(&args.log, args.log_format);
+    log::start(&args.log, args.log_format, LogFields::default());
     // Both ring and aws-lc may be linked (the latter by test tools of the workspace); one must be chosen.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -98,7 +102,10 @@ async fn run(args: &RunArgs) -> Result<(), RunError> {
     let way = Way {
         access: node_access(args),
         api_server: client.clone(),
+        every: Pace::of(args).believed(false),
         metrics: Arc::clone(&metrics),
+        building: Building::default(),
+        budget: Budget::default(),
     };
     let parts: Vec<Part> = scopes(args).into_iter().map(|scope| Part::new(scope, &way)).collect();
     let (waiting, waits) = tokio::sync::watch::channel(Some("the API server"));

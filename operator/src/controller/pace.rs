@@ -3,7 +3,7 @@
 use crate::cli::RunArgs;
 use std::time::Duration;
 
-/// Requests for children, Secrets and events at once, of all clusters together: a new leader has read and applied nothing yet. An
+/// Requests for children, statuses, Secrets and events at once, of all clusters together: a new leader has read and applied nothing yet. An
 /// API server serves a few hundred requests at once, and others want some of them.
 pub const REQUESTS_AT_ONCE: usize = 16;
 /// How soon something is looked at again while it is not as desired.
@@ -14,6 +14,10 @@ const WHEN_BUSY: Duration = Duration::from_secs(5);
 pub struct Pace {
     /// How long after the end of its grace period a pod is taken for lost with its Kubernetes node.
     pub lost_after: Duration,
+    /// How long an eviction may be refused before a person is told, and the node takes sessions again.
+    pub eviction_patience: Duration,
+    /// How long a pod may be without a Kubernetes node before a person is told.
+    pub host_patience: Duration,
     /// How long what was read of a Secret is believed: there is no watch on Secrets, which would need the right to read all.
     secrets_every: Duration,
 }
@@ -23,6 +27,8 @@ impl Pace {
     pub fn of(args: &RunArgs) -> Self {
         Self {
             lost_after: args.lost_after,
+            eviction_patience: args.eviction_patience,
+            host_patience: args.host_patience,
             secrets_every: args.secrets_every,
         }
     }
@@ -31,6 +37,8 @@ impl Pace {
     pub fn for_tests() -> Self {
         Self {
             lost_after: Duration::from_secs(30),
+            eviction_patience: Duration::from_secs(60),
+            host_patience: Duration::from_secs(60),
             secrets_every: Duration::from_secs(60),
         }
     }

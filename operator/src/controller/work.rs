@@ -16,6 +16,7 @@ use super::stages::dereference::Dereferencer;
 use super::stages::validate::Validator;
 use super::stages::write_status::StatusWriter;
 use super::watch::caches::{Caches, Listener, Scope};
+use super::watch::definition::Definition;
 use super::watch::queue::{self, Key, Queue, cluster_key};
 use super::watch::seen::resource;
 use crate::cli::ClusterSelector;
@@ -98,7 +99,14 @@ impl Work {
         for part in self.parts {
             let mut tasks = JoinSet::new();
             let listener: Arc<dyn Listener> = part.meshes.clone();
-            let caches = Caches::watch(&self.client, &part.scope, &part.queue, &listener, &mut tasks);
+            let definition = Definition::new(self.waiting.clone());
+            let caches = Caches::watch(
+                &self.client,
+                &part.scope,
+                &part.queue,
+                &listener,
+                (definition, &mut tasks),
+            );
             let (told, shown) = oneshot::channel();
             synced.push(shown);
             let client = || self.client.clone();
@@ -112,8 +120,18 @@ impl Work {
                 validator: Validator::new(self.defaults.clone()),
                 dereferencer: Dereferencer::new(client(), self.pace, Arc::clone(&turns)),
                 applier: Applier::new(client(), Arc::clone(&turns)),
-                actor: Actor::new(client(), Arc::clone(&part.meshes), self.events.clone()),
-                status_writer: StatusWriter::new(client(), self.events.clone(), Arc::clone(&self.metrics)),
+                actor: Actor::new(
+                    client(),
+                    Arc::clone(&part.meshes),
+                    self.events.clone(),
+                    self.pace.eviction_patience,
+                ),
+                status_writer: StatusWriter::new(
+                    client(),
+                    Arc::clone(&turns),
+                    self.events.clone(),
+                    Arc::clone(&self.metrics),
+                ),
                 meshes: part.meshes,
                 queue: part.queue,
                 metrics: Arc::clone(&self.metrics),
@@ -190,7 +208,7 @@ fn after_failure(object: Arc<DynamicObject>, error: &Error, context: Arc<Context
         return Action::await_change();
     };
     let pause = context.pause_after_failure(&key);
-    tracing::warn!(namespace = key.namespace, cluster = key.name, reason = error.reason(), %error, again_in = ?pause, "a reconcile failed");
+    tracing::warn!(namespace = key.namespace, cluster = key.name, reason = error.reason(), %error, again_in = %humantime::format_duration(pause), "a reconcile failed");
     Action::requeue(pause)
 }
 

@@ -1,8 +1,8 @@
 //! Durations as Kubernetes and Go write them: `500ms`, `30s`, `1m30s`.
 //!
 //! Kubernetes' own `metav1.Duration` accepts a bare `0`, signs and exponents, and a sum that overflows; a manifest
-//! needs none of that. This type takes a narrower form, so that a forgotten unit is a clear error and the schema's
-//! `pattern` and this parser accept the same texts.
+//! needs none of that. This type takes a narrower form, so that a forgotten unit is a clear error and the
+//! definition's rule and this parser accept the same texts.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What the schema lets pass: up to four numbers, each with its unit. Nothing that fits overflows a [`Duration`].
+/// What the definition's rule lets pass: up to four numbers, each with its unit. Nothing that fits overflows a [`Duration`].
 pub const PATTERN: &str = r"^([0-9]{1,6}(\.[0-9]{1,6})?(ms|s|m|h)){1,4}$";
 /// Longest text that fits [`PATTERN`]; the API server needs it to bound the cost of the CEL rules.
 const MAX_LENGTH: usize = 60;
@@ -145,7 +145,7 @@ impl schemars::JsonSchema for GoDuration {
         true
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": PATTERN, "maxLength": MAX_LENGTH })
+        schemars::json_schema!({ "type": "string", "maxLength": MAX_LENGTH })
     }
 }
 

@@ -1,7 +1,9 @@
 //! STUN and TURN servers in a manifest.
 
 use super::redis::SecretKeyRef;
+use super::rules;
 use kube::KubeSchema;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A STUN or TURN server that publishers and viewers are told of (RFC 9725 section 4.6).
@@ -10,29 +12,34 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("has(self.username) == has(self.credentialSecretRef)")
         .message("username and credentialSecretRef come together"),
-    validation = Rule::new("has(self.username) || self.urls.all(u, u.startsWith('stun'))")
+    validation = Rule::new("has(self.username) || has(self.credentialSecretRef) || !self.urls.exists(u, u.startsWith('turn'))")
         .message("a TURN server needs username and credentialSecretRef")
 )]
 pub struct IceServerSpec {
-    /// Its URLs, such as `stun:stun.example.net:3478` or `turn:turn.example.net:3478?transport=udp`, 1 to 8.
-    #[schemars(
-        length(min = 1, max = 8),
-        inner(
-            length(max = 256),
-            regex(pattern = r"^(stun|stuns|turn|turns):[A-Za-z0-9.:?=_\[\]-]+$")
-        )
-    )]
+    /// Its URLs, such as `stun:stun.example.net:3478` or `turn:turn.example.net:3478?transport=udp`.
+    #[schemars(schema_with = "urls_schema")]
     pub urls: Vec<String>,
     /// User name for a TURN server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        with = "String",
-        length(min = 1, max = 256),
-        regex(pattern = r"^[A-Za-z0-9.:@_/+=-]+$")
-    )]
+    #[schemars(with = "String", length(max = 256))]
+    #[x_kube(validation = rules::text("^[A-Za-z0-9.:@_/+=-]+$", "1 to 256 of letters, digits and `.:@_/+=-`, such as `media`"))]
     pub username: Option<String>,
     /// Key of a Secret with the password for a TURN server: printable ASCII without spaces, quotes, `,`, `;`, `<`, `>` and
     /// `\`. Nodes read it when they start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_secret_ref: Option<SecretKeyRef>,
+}
+
+/// The rule is that of each entry, so that a complaint names which.
+fn urls_schema(_: &mut SchemaGenerator) -> Schema {
+    let rule = rules::text(
+        r"^(stun|stuns|turn|turns):[A-Za-z0-9.:?=_\[\]-]+$",
+        "a URL of a STUN or TURN server, such as `stun:stun.example.net:3478`",
+    );
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 8,
+        "items": { "type": "string", "maxLength": 256, "x-kubernetes-validations": [rule] },
+    })
 }

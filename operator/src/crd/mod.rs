@@ -6,21 +6,26 @@
 
 pub mod auth;
 pub mod duration;
+pub mod exposure;
 pub mod ice;
+pub mod mesh;
 pub mod pods;
 pub mod quantity;
 pub mod redis;
+pub mod rules;
 pub mod status;
 pub mod web;
 
 use auth::AuthSpec;
 use clap::ValueEnum;
 use duration::GoDuration;
+use exposure::{AnnounceSpec, Exposure};
 use ice::IceServerSpec;
 use k8s_openapi::api::core::v1::{
     Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
 };
 use kube::{CustomResource, KubeSchema};
+use mesh::MeshSpec;
 use pods::UserIds;
 use redis::RedisSpec;
 use schemars::JsonSchema;
@@ -49,6 +54,7 @@ pub const FIRST_RESERVED_PORT: i32 = 30_000;
     plural = "sfuclusters",
     singular = "sfucluster",
     shortname = "sfu",
+    category = "sfumato",
     namespaced,
     status = "SfuClusterStatus",
     derive = "PartialEq",
@@ -58,8 +64,7 @@ pub const FIRST_RESERVED_PORT: i32 = 30_000;
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
     ),
-    validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name has at most 40 of a-z, 0-9 and `-`, and begins with a letter: pods and Services get names made from it"),
+    validation = rules::name(),
     doc = "A cluster of WebRTC media nodes (SFUs) in a full mesh: what is published on one node can be watched on all.",
     printcolumn(
         name = "Ready",
@@ -85,31 +90,59 @@ pub const FIRST_RESERVED_PORT: i32 = 30_000;
         json_path = ".status.streams",
         description = "Publications on all nodes"
     ),
+    printcolumn(
+        name = "Viewers",
+        type_ = "integer",
+        json_path = ".status.viewers",
+        priority = 1,
+        description = "Viewers on all nodes"
+    ),
+    printcolumn(
+        name = "Load",
+        type_ = "string",
+        json_path = ".status.load",
+        priority = 1,
+        description = "Share of a core that the busiest worker of any node uses, in steps of 10 %"
+    ),
+    printcolumn(
+        name = "Version",
+        type_ = "string",
+        json_path = ".status.version",
+        priority = 1,
+        description = "Release of the nodes; more than one while they are replaced"
+    ),
+    printcolumn(
+        name = "Redis",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="RedisReady")].status"#,
+        priority = 1,
+        description = "Whether every node reaches Redis"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new(
-        "self.media.port + 100 * self.replicas <= self.mesh.portBase || self.mesh.portBase + 100 * self.replicas <= self.media.port"
-    ).message("media.port and mesh.portBase are too close: each needs 100 ports for every replica, and the two ranges may not overlap")
+        "self.replicas > 32 || self.media.port + 100 * self.replicas <= self.mesh.portBase || self.mesh.portBase + 100 * self.replicas <= self.media.port"
+    ).message("media.port and mesh.portBase are too close: each needs 100 ports for every replica, and the two ranges may not overlap: 20000 and 24000 suit 32 replicas")
         .field_path(".mesh.portBase"),
-    validation = Rule::new("self.media.port + 100 * self.replicas <= 30000")
-        .message("the media ports (100 for every replica) must end below 30000, where NodePorts and then ephemeral ports begin")
+    validation = Rule::new("self.replicas > 32 || self.media.port > 29900 || self.media.port + 100 * self.replicas <= 30000")
+        .message("the media ports (100 for every replica) must end below 30000, where NodePorts and then ephemeral ports begin: choose a lower one, such as `20000`")
         .field_path(".media.port"),
-    validation = Rule::new("self.mesh.portBase + 100 * self.replicas <= 30000")
-        .message("the pipe ports (100 for every replica) must end below 30000, where NodePorts and then ephemeral ports begin")
+    validation = Rule::new("self.replicas > 32 || self.mesh.portBase > 29900 || self.mesh.portBase + 100 * self.replicas <= 30000")
+        .message("the pipe ports (100 for every replica) must end below 30000, where NodePorts and then ephemeral ports begin: choose a lower one, such as `24000`")
         .field_path(".mesh.portBase"),
     validation = Rule::new(
-        "!has(self.workersPerNode) || (has(self.mesh.lanes) && self.mesh.lanes < self.workersPerNode) || (self.replicas - 1) * self.workersPerNode <= 100"
+        "self.replicas > 32 || !has(self.workersPerNode) || self.workersPerNode > 64 || (has(self.mesh.lanes) && self.mesh.lanes < self.workersPerNode) || (self.replicas - 1) * self.workersPerNode <= 100"
     ).message("a node has 100 ports for its links, and needs (replicas - 1) x workersPerNode of them: lower workersPerNode or set mesh.lanes")
         .field_path(".workersPerNode"),
     validation = Rule::new(
-        "!has(self.mesh.lanes) || (has(self.workersPerNode) && self.workersPerNode <= self.mesh.lanes) || (self.replicas - 1) * self.mesh.lanes <= 100"
+        "self.replicas > 32 || !has(self.mesh.lanes) || self.mesh.lanes > 64 || (has(self.workersPerNode) && self.workersPerNode <= self.mesh.lanes) || (self.replicas - 1) * self.mesh.lanes <= 100"
     ).message("a node has 100 ports for its links, and needs (replicas - 1) x lanes of them: lower mesh.lanes")
         .field_path(".mesh.lanes")
 )]
 pub struct SfuClusterSpec {
-    /// Number of media nodes, 1 to 32. A full mesh has N(N-1)/2 node pairs.
+    /// Number of media nodes. A full mesh has N(N-1)/2 node pairs.
     #[serde(default = "default_replicas")]
     #[schemars(range(min = 1, max = 32))]
     pub replicas: i32,
@@ -165,8 +198,9 @@ pub struct SfuClusterSpec {
     #[schemars(schema_with = "pods::resources_schema")]
     pub resources: Option<ResourceRequirements>,
     /// Who says as which user and group the containers of all pods run: `Fixed`, which is 65532 and for Redis 999, or the
-    /// `Platform`, as OpenShift does. Never root.
+    /// `Platform`, as OpenShift does. Never root. By default what the operator gives to all its clusters, else `Fixed`.
     #[serde(default)]
+    #[schemars(transform = pods::without_default)]
     pub user_ids: UserIds,
     /// Labels that a host must have to run nodes, besides `kubernetes.io/os: linux`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -193,20 +227,18 @@ pub struct SfuClusterSpec {
     /// are those under `SFUMATO_AUTH_`, `SFUMATO_ICE_` and `SFUMATO_REDIS_`, which have fields of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "pods::list_of::<EnvVar>")]
-    #[x_kube(validation = Rule::new("self.all(e, !(e.name in ['SFUMATO_NAME', 'SFUMATO_POD_UID', 'SFUMATO_MEDIA_IP', 'SFUMATO_PIPE_IP', 'SFUMATO_ADVERTISE_IP', 'SFUMATO_FRONT_DOOR_TOKEN_FILE']) && !e.name.startsWith('SFUMATO_AUTH_') && !e.name.startsWith('SFUMATO_ICE_') && !e.name.startsWith('SFUMATO_REDIS_'))")
-        .message("the operator sets SFUMATO_NAME, SFUMATO_POD_UID, SFUMATO_MEDIA_IP, SFUMATO_PIPE_IP, SFUMATO_ADVERTISE_IP, SFUMATO_FRONT_DOOR_TOKEN_FILE and all under SFUMATO_AUTH_, SFUMATO_ICE_ and SFUMATO_REDIS_ itself, from spec.auth, spec.media.iceServers and spec.redis"))]
+    #[x_kube(validation = Rule::new("self.all(e, !(e.name in ['SFUMATO_NAME', 'SFUMATO_POD_UID', 'SFUMATO_MEDIA_IP', 'SFUMATO_PIPE_IP', 'SFUMATO_ADVERTISE_IP', 'SFUMATO_FRONT_DOOR_TOKEN_FILE', 'SFUMATO_SECURE_LISTEN', 'SFUMATO_LOG_FIELDS', 'SFUMATO_MEDIA_ANNOUNCED', 'SFUMATO_MEDIA_ANNOUNCED_FILE']) && !e.name.startsWith('SFUMATO_AUTH_') && !e.name.startsWith('SFUMATO_ICE_') && !e.name.startsWith('SFUMATO_REDIS_'))")
+        .message("the operator sets SFUMATO_NAME, SFUMATO_POD_UID, SFUMATO_MEDIA_IP, SFUMATO_PIPE_IP, SFUMATO_ADVERTISE_IP, SFUMATO_FRONT_DOOR_TOKEN_FILE, SFUMATO_SECURE_LISTEN, SFUMATO_LOG_FIELDS, SFUMATO_MEDIA_ANNOUNCED, SFUMATO_MEDIA_ANNOUNCED_FILE and all under SFUMATO_AUTH_, SFUMATO_ICE_ and SFUMATO_REDIS_ itself, from spec.auth, spec.media and spec.redis"))]
     pub env: Vec<EnvVar>,
     /// Annotations of the nodes' pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "pods::map_schema")]
-    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('sfumato.dev/'))")
-        .message("keys under app.kubernetes.io/ and sfumato.dev/ are the operator's own"))]
+    #[x_kube(validation = rules::keys_of_others())]
     pub pod_annotations: BTreeMap<String, String>,
     /// Labels of the nodes' pods, besides the operator's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "pods::map_schema")]
-    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('sfumato.dev/'))")
-        .message("keys under app.kubernetes.io/ and sfumato.dev/ are the operator's own"))]
+    #[x_kube(validation = rules::keys_of_others())]
     pub pod_labels: BTreeMap<String, String>,
 }
 
@@ -216,8 +248,7 @@ pub struct SfuClusterSpec {
 pub struct DrainSpec {
     /// How long publishers of a node that is to go may stay. Viewers move at once.
     #[serde(default = "default_drain_deadline")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
-        .message("must be between 1s and 24h"))]
+    #[x_kube(validation = rules::duration("1s", "24h", "5m"))]
     pub deadline: GoDuration,
 }
 
@@ -262,6 +293,9 @@ impl PullPolicy {
 /// How publishers and viewers reach the nodes with their media.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.exposure != 'PodIP' || self.announce.from != 'HostIP'")
+    .message("pods are not reached at their hosts with exposure PodIP: choose `HostPort` or `NodePort`, or leave announce.from out")
+    .field_path(".announce.from"))]
 pub struct MediaSpec {
     /// Port on which worker 0 receives WebRTC media; worker w uses `port + w`. In local mode node i (from 0) starts
     /// at `port + 100 i`.
@@ -271,55 +305,23 @@ pub struct MediaSpec {
     /// Whether media may also come over TCP on the same port number, for networks that block UDP.
     #[serde(default = "yes")]
     pub tcp: bool,
-    /// STUN and TURN servers that publishers and viewers are told of, at most 8. By default none: nodes need none, only
+    /// How clients reach the media ports: at the addresses of the `PodIP`s, which a network outside of the cluster seldom
+    /// routes to; at a `HostPort`; or at a `NodePort` of a Service for each pod. A change replaces the nodes, one at a time.
+    #[serde(default)]
+    pub exposure: Exposure,
+    /// Which addresses clients are told.
+    #[serde(default)]
+    pub announce: AnnounceSpec,
+    /// With exposure NodePort: the first of 64 ports of pod 0; pod i has those from `nodePortBase + 64 i` on, and worker w
+    /// the one that is w higher. They must be in the API server's range, by default 30000 to 32767.
+    #[serde(default = "default_node_port_base")]
+    #[schemars(range(min = 1024, max = 63488))]
+    pub node_port_base: i32,
+    /// STUN and TURN servers that publishers and viewers are told of. By default none: nodes need none, only
     /// clients behind networks that block their way to the nodes do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub ice_servers: Vec<IceServerSpec>,
-}
-
-/// The links between the nodes.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct MeshSpec {
-    /// Links of each node pair, so that media between two nodes is not tied to one core. By default as many as the
-    /// node with fewer workers has workers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "i32", range(min = 1, max = 64))]
-    pub lanes: Option<i32>,
-    /// First UDP port of the links; a node has 100. In local mode node i (from 0) starts at `portBase + 100 i`.
-    #[serde(default = "default_port_base")]
-    #[schemars(range(min = 1024, max = 29900))]
-    pub port_base: i32,
-    /// Whether links are encrypted with SRTP (AES-256-GCM).
-    #[serde(default = "yes")]
-    pub encryption: bool,
-    /// When a stream is carried to another node: for its first viewer there, or as soon as it is published.
-    #[serde(default)]
-    pub fan_out: FanOut,
-    /// How long a stream is still carried to a node after its last viewer there has left.
-    #[serde(default = "default_idle_timeout")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('1h')")
-        .message("must be between 1s and 1h"))]
-    pub fan_out_idle_timeout: GoDuration,
-    /// Time between two beats, the RTP packets that prove that a link carries media. Three missed ones make it stale.
-    #[serde(default = "default_beat_interval")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('5s')")
-        .message("must be between 100ms and 5s"))]
-    pub beat_interval: GoDuration,
-    /// How long a link may be stale before it is replaced, which disconnects the viewers behind it.
-    #[serde(default = "default_link_grace")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('2s') && duration(self) <= duration('10m')")
-        .message("must be between 2s and 10m"))]
-    pub link_grace: GoDuration,
-}
-
-/// When a stream is carried to another node.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FanOut {
-    #[default]
-    OnDemand,
-    Eager,
 }
 
 impl Default for SfuClusterSpec {
@@ -358,21 +360,10 @@ impl Default for MediaSpec {
         Self {
             port: default_media_port(),
             tcp: yes(),
+            exposure: Exposure::default(),
+            announce: AnnounceSpec::default(),
+            node_port_base: default_node_port_base(),
             ice_servers: Vec::new(),
-        }
-    }
-}
-
-impl Default for MeshSpec {
-    fn default() -> Self {
-        Self {
-            lanes: None,
-            port_base: default_port_base(),
-            encryption: yes(),
-            fan_out: FanOut::default(),
-            fan_out_idle_timeout: default_idle_timeout(),
-            beat_interval: default_beat_interval(),
-            link_grace: default_link_grace(),
         }
     }
 }
@@ -400,17 +391,8 @@ fn default_replicas() -> i32 {
 fn default_media_port() -> i32 {
     20_000
 }
-fn default_port_base() -> i32 {
-    24_000
-}
-fn default_idle_timeout() -> GoDuration {
-    GoDuration::from_millis(30_000)
-}
-fn default_beat_interval() -> GoDuration {
-    GoDuration::from_millis(500)
-}
-fn default_link_grace() -> GoDuration {
-    GoDuration::from_millis(10_000)
+fn default_node_port_base() -> i32 {
+    30_100
 }
 fn yes() -> bool {
     true

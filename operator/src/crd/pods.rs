@@ -1,6 +1,7 @@
 //! What a manifest says of pods in the words of Kubernetes, and how their schemas are bounded: the API server estimates
 //! the cost of the CEL rules from these bounds.
 
+use super::rules;
 use clap::ValueEnum;
 use k8s_openapi::api::core::v1::{Affinity, Toleration};
 use kube::KubeSchema;
@@ -36,14 +37,12 @@ pub struct PodOptions {
     /// Annotations of these pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "map_schema")]
-    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('sfumato.dev/'))")
-        .message("keys under app.kubernetes.io/ and sfumato.dev/ are the operator's own"))]
+    #[x_kube(validation = rules::keys_of_others())]
     pub annotations: BTreeMap<String, String>,
     /// Labels of these pods, besides the operator's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "map_schema")]
-    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('sfumato.dev/'))")
-        .message("keys under app.kubernetes.io/ and sfumato.dev/ are the operator's own"))]
+    #[x_kube(validation = rules::keys_of_others())]
     pub labels: BTreeMap<String, String>,
 }
 
@@ -53,6 +52,11 @@ pub enum UserIds {
     #[default]
     Fixed,
     Platform,
+}
+
+/// The API server fills in no default: what a cluster leaves out, the operator may give to it (`manifest/defaults.rs`).
+pub fn without_default(schema: &mut Schema) {
+    schema.remove("default");
 }
 
 /// What Kubernetes defines, without its descriptions: `spec` has them for nodes, and `kubectl apply` keeps a definition in an
@@ -89,10 +93,7 @@ pub fn resources_schema(_: &mut SchemaGenerator) -> Schema {
             "type": "object",
             "description": what,
             "maxProperties": 16,
-            "additionalProperties": {
-                "x-kubernetes-int-or-string": true,
-                "pattern": r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$",
-            },
+            "additionalProperties": rules::quantity(),
         })
     };
     json_schema!({

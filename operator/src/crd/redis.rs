@@ -1,6 +1,7 @@
 //! Redis, which holds the claims on stream names: one of the operator's, or one that exists already.
 
 use super::pods::{self, PodOptions};
+use super::rules;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -45,11 +46,9 @@ pub struct ManagedRedis {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RedisStorage {
-    /// Size of the volume, such as `1Gi`.
-    #[schemars(
-        length(min = 1, max = 32),
-        regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$")
-    )]
+    /// Size of the volume.
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = rules::text(r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$", "a number of bytes, or one with a unit, such as `512Mi` or `1Gi`"))]
     pub size: String,
     /// StorageClass of the volume. By default the cluster's default class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,9 +74,11 @@ pub struct ExternalRedis {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::text("^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", "the name of a Secret: 1 to 253 of a-z, 0-9, `-` and `.`, such as `media-keys`"))]
     pub name: String,
     /// Key in it.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::text("^[-._a-zA-Z0-9]+$", "a key of a Secret: 1 to 253 of letters, digits, `-`, `.` and `_`, such as `password`"))]
     pub key: String,
 }

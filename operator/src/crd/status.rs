@@ -28,6 +28,14 @@ pub struct SfuClusterStatus {
     pub nodes_summary: String,
     /// Publications on all nodes.
     pub streams: i32,
+    /// Viewers on all nodes.
+    pub viewers: i32,
+    /// Share of a core that the busiest worker of any node uses, in steps of 10 %, for people: `40%`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub load: String,
+    /// Release of the nodes, for people: `0.1.0`. More than one while nodes are replaced.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// Label selector of the nodes' pods, for the scale subresource.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub selector: String,

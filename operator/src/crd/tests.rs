@@ -169,6 +169,8 @@ fn variables_that_the_operator_sets_are_refused() {
     for name in [
         "SFUMATO_NAME",
         "SFUMATO_FRONT_DOOR_TOKEN_FILE",
+        "SFUMATO_SECURE_LISTEN",
+        "SFUMATO_LOG_FIELDS",
         "SFUMATO_REDIS_URL",
         "SFUMATO_AUTH_ISSUER",
         "SFUMATO_ICE_SERVERS",
@@ -183,7 +185,13 @@ fn names_leave_room_for_what_is_made_from_them() {
     for name in ["live", "a", "live-1", &"a".repeat(40)] {
         assert!(named(name).is_ok(), "{name}");
     }
-    for name in ["1live", "live-", "live.tv", &"a".repeat(41)] {
+    for name in ["Live", "live-"] {
+        assert!(
+            named(name).is_ok(),
+            "{name}: Kubernetes itself refuses it, and one complaint is enough"
+        );
+    }
+    for name in ["1live", "live.tv", &"a".repeat(41)] {
         let error = named(name).unwrap_err();
         assert!(error.to_string().contains("at most 40"), "{error}");
     }
@@ -211,6 +219,21 @@ fn quantities_may_be_numbers_or_texts() {
 }
 
 #[test]
+fn what_is_no_quantity_is_refused_with_an_example() {
+    let limits = |memory: Value| broken_rule(json!({ "resources": { "limits": { "memory": memory } } }));
+    for good in [json!("1Gi"), json!("0.5G"), json!(1024), json!("0")] {
+        assert_eq!(limits(good.clone()), None, "{good}");
+    }
+    for bad in ["512mb", "much", "-1Gi", ""] {
+        let broken = limits(json!(bad)).unwrap();
+        assert!(
+            broken.starts_with("spec.resources.limits.memory: must be a quantity of 0 or more"),
+            "{broken}"
+        );
+    }
+}
+
+#[test]
 fn durations_have_bounds() {
     for (field, low, high, bad) in [
         ("beatInterval", "100ms", "5s", "99ms"),
@@ -221,7 +244,8 @@ fn durations_have_bounds() {
         assert_eq!(broken_rule(spec(low)), None);
         assert_eq!(broken_rule(spec(high)), None);
         let broken = broken_rule(spec(bad)).unwrap();
-        assert_eq!(broken, format!("spec.mesh.{field}: must be between {low} and {high}"));
+        let wanted = format!("spec.mesh.{field}: must be a duration with its unit between {low} and {high}, such as ");
+        assert!(broken.starts_with(&wanted), "{broken}");
     }
 }
 
@@ -248,9 +272,13 @@ fn kubectl_get_prints_what_one_asks_first() {
         .collect();
     assert_eq!(
         names,
-        ["READY", "NODES", "MESH", "STREAMS", "AGE"],
+        [
+            "READY", "NODES", "MESH", "STREAMS", "VIEWERS", "LOAD", "VERSION", "REDIS", "AGE"
+        ],
         "after NAME, which is always first"
     );
+    let wide = columns.as_array().unwrap().iter().filter(|c| c["priority"] == 1);
+    assert_eq!(wide.count(), 4, "from VIEWERS to REDIS: only with -o wide");
     assert_eq!(schema()["spec"]["names"]["shortNames"], json!(["sfu"]));
 }
 

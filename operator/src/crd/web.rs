@@ -14,7 +14,7 @@ pub const FIRST_REPLICAS: i32 = 2;
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct WebSpec {
-    /// Pods of the front door, 0 to 16. Without it there are 2 at first, and then as many as an autoscaler or `kubectl scale`
+    /// Pods of the front door. Without it there are 2 at first, and then as many as an autoscaler or `kubectl scale`
     /// asks of the Deployment `NAME-web`. Local mode has one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = 0, max = 16))]

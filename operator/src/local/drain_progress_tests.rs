@@ -19,6 +19,7 @@ fn mesh(reasons: &[&str], publishers: u32, viewers: u32) -> MeshSnapshot {
         members: vec![MemberSnapshot {
             streams: 0,
             unusable: None,
+            silent: None,
             name: "sfu-3".parse().unwrap(),
             incarnation: None,
             reachable: true,

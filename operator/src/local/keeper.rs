@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use sfumato_admin_api::program::task;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
@@ -107,6 +107,8 @@ impl Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     pub phase: Phase,
+    /// Since when it has been there.
+    pub since: Instant,
     pub pid: Option<i32>,
     pub restarts: u32,
     /// How it died last, or why it could not be started.
@@ -132,6 +134,7 @@ impl Keeper {
         let (orders, orders_rx) = watch::channel(Order::Run);
         let (state_tx, state) = watch::channel(State {
             phase: Phase::Starting,
+            since: Instant::now(),
             pid: None,
             restarts: 0,
             trouble: None,
@@ -281,7 +284,9 @@ impl Keeping {
     }
 
     fn enters(&self, phase: Phase, pid: Option<i32>) {
-        self.state.send_modify(|state| (state.phase, state.pid) = (phase, pid));
+        let since = Instant::now();
+        self.state
+            .send_modify(|state| (state.phase, state.since, state.pid) = (phase, since, pid));
     }
 
     fn tell(&self, what: What) {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::cluster::node_arguments::most_lanes;
-use crate::crd::FanOut;
 use crate::crd::SfuClusterSpec;
+use crate::crd::mesh::FanOut;
 use std::collections::BTreeSet;
 
 fn site() -> Site {

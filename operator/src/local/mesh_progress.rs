@@ -72,6 +72,7 @@ mod tests {
         let member = |(i, reachable): (usize, &bool)| MemberSnapshot {
             streams: 0,
             unusable: None,
+            silent: None,
             name: format!("sfu-{}", i + 1).parse().unwrap(),
             incarnation: None,
             reachable: *reachable,

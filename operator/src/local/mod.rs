@@ -3,7 +3,7 @@
 //! The path through it: [`wish`] reads what is wanted, [`prepare`] finds everything that could go wrong before anything
 //! runs, [`session::Session`] runs the cluster and follows the manifest, and in the end takes down what it started.
 //! What is due is decided by [`crate::cluster`], as on Kubernetes; [`observe`] puts it in terms of processes, and [`processes`]
-//! does it.
+//! does it. What is told of them is made of [`facts`].
 
 mod backoff;
 mod child;
@@ -12,6 +12,7 @@ mod drain_call;
 mod drain_progress;
 mod error;
 mod exit;
+mod facts;
 mod follow;
 mod keeper;
 mod layout;
@@ -44,6 +45,7 @@ use rand::RngExt;
 use redis_server::Redis;
 use session::Session;
 use sfumato_admin_api::program::log;
+use sfumato_admin_api::program::log_fields::LogFields;
 use signals::Signals;
 use state_dir::StateDir;
 use std::path::PathBuf;
@@ -56,7 +58,7 @@ use std::path::PathBuf;
 /// # Errors
 /// When the cluster cannot be started. Nothing is left running then.
 pub fn main(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
-    log::start(&args.log, args.log_format);
+    log::start(&args.log, args.log_format, LogFields::default());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -7,14 +7,13 @@ use super::drain_call::{Asking, DrainCall, tell};
 use super::keeper::{Host, Keeper, News, Order, Phase, State};
 use super::layout::{Layout, NodePlan, Site, WebPlan};
 use super::messages::{self, Event};
-use super::observe::{END_SLACK, SeenProcess, observe, trouble};
+use super::observe::{END_SLACK, SeenDoor, SeenProcess, observe};
 use super::port_holder::Protocol;
 use super::ports::{self, PortError, PortUse};
 use super::probe::Probe;
 use crate::cluster::note::Note;
 use crate::cluster::remark::Remark;
 use crate::cluster::rollout::{Act, Decision, Leaving, count_leaving, decide};
-use crate::cluster::status::{FrontDoorFacts, NodeFacts};
 use crate::crd::SfuCluster;
 use sfumato_admin_api::client::NodeAdmin;
 use sfumato_mesh::{MeshSnapshot, Target};
@@ -101,29 +100,18 @@ impl Processes {
         self.targets.subscribe()
     }
 
-    /// What the status says of the nodes that exist, ordered by number.
+    /// The front door as it is now, if there is one.
     #[must_use]
-    pub fn facts(&self) -> Vec<NodeFacts> {
-        self.seen().iter().map(SeenProcess::facts).collect()
+    pub fn door(&self) -> Option<SeenDoor<'_>> {
+        let web = self.web.as_ref()?;
+        Some(SeenDoor {
+            name: &web.plan.program.name,
+            state: web.keeper.state(),
+            current: self.wanted.as_ref().is_none_or(|wanted| web.plan == wanted.web),
+        })
     }
 
-    /// What the status says of the front door.
-    #[must_use]
-    pub fn front_door(&self) -> FrontDoorFacts {
-        let state = self.web.as_ref().map(|web| web.keeper.state());
-        let is_ready = state.as_ref().is_some_and(|state| state.phase == Phase::Ready);
-        FrontDoorFacts {
-            desired: 1,
-            ready: i32::from(is_ready),
-            trouble: self
-                .web
-                .as_ref()
-                .zip(state)
-                .and_then(|(web, state)| trouble(&web.plan.program.name, &state)),
-        }
-    }
-
-    /// What is under way.
+    /// What is under way, as of when changes were not stopped.
     #[must_use]
     pub fn progress(&self) -> Option<&Remark> {
         self.progress.as_ref()
@@ -299,7 +287,7 @@ impl Processes {
                 tell(&self.host.terminal, &Note::replacing(&node));
                 self.end(&node);
             }
-            Act::ForceDelete { .. } => {} // Of pods only.
+            Act::AskToReplace { .. } | Act::ForceDelete { .. } | Act::MakeAnew { .. } => {} // Of pods only.
         }
     }
 
@@ -325,7 +313,8 @@ impl Processes {
     }
 
     /// The nodes as they are now, ordered by number.
-    fn seen(&self) -> Vec<SeenProcess<'_>> {
+    #[must_use]
+    pub fn seen(&self) -> Vec<SeenProcess<'_>> {
         let plans = || self.wanted.iter().flat_map(|wanted| &wanted.nodes);
         let is_current = |node: &Node| {
             plans()

@@ -1,32 +1,32 @@
 //! The stories of both platforms, told of processes.
 
+use super::facts::{Look, facts};
 use super::keeper::{Phase, State};
 use super::layout::node_name;
-use super::observe::{SeenProcess, observe};
-use crate::cluster::convergence::Effort;
-use crate::cluster::rollout::{Leaving, decide};
-use crate::cluster::status::{Facts, FrontDoorFacts, status};
-use crate::cluster::stories::{DEADLINE, Life, Scene, Seen, check, scenes};
+use super::observe::{SeenDoor, SeenProcess, observe};
+use crate::cluster::rollout::{Decision, Leaving, decide};
+use crate::cluster::status::status;
+use crate::cluster::stories::{DEADLINE, Life, Scene, Seen, UNREADY_FOR, go_through, scenes};
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::jiff::Timestamp;
-use sfumato_mesh::MeshSnapshot;
 use std::time::{Duration, Instant};
 
 fn pid(ordinal: u16) -> u32 {
     1_000 + u32::from(ordinal)
 }
 
-fn state(seen: &Seen) -> State {
-    let phase = match seen.life {
+fn state(life: Life, pid: u32, now: Instant) -> State {
+    let phase = match life {
         Life::Up | Life::Silent | Life::Lying => Phase::Ready,
-        Life::Starting => Phase::Starting,
+        Life::Starting | Life::Unready => Phase::Starting,
         Life::Crashing => Phase::Waiting,
         Life::Ending => Phase::Stopping,
     };
-    let crashes = seen.life == Life::Crashing;
+    let crashes = life == Life::Crashing;
     State {
         phase,
-        pid: (!crashes).then(|| i32::try_from(pid(seen.ordinal)).expect("small")),
+        since: if life == Life::Unready { now - UNREADY_FOR } else { now },
+        pid: (!crashes).then(|| i32::try_from(pid).expect("small")),
         restarts: 0,
         trouble: crashes.then(|| "exit code 1".to_owned()),
         was_started: crashes,
@@ -34,8 +34,10 @@ fn state(seen: &Seen) -> State {
     }
 }
 
-fn told(scene: &Scene, mesh: &MeshSnapshot) {
+/// What is to be done in a scene, and what is told of it.
+fn tell(scene: &Scene, before: &SfuClusterStatus) -> (Decision, SfuClusterStatus) {
     let now = Instant::now() + Duration::from_secs(10_000);
+    let mesh = scene.mesh(node_name, pid);
     let names: Vec<(String, String)> = (0..16).map(|at| (node_name(at), format!("slot-{at}"))).collect();
     let process = |seen: &Seen| {
         let (name, id) = &names[usize::from(seen.ordinal)];
@@ -43,46 +45,47 @@ fn told(scene: &Scene, mesh: &MeshSnapshot) {
             name,
             ordinal: seen.ordinal,
             id,
-            state: state(seen),
+            state: state(seen.life, pid(seen.ordinal), now),
             ending: seen.life == Life::Ending,
             current: seen.current,
-            mesh,
+            mesh: &mesh,
         }
     };
     let seen: Vec<SeenProcess<'_>> = scene.nodes.iter().map(process).collect();
     let since = |seen: &Seen| Some((names[usize::from(seen.ordinal)].1.clone(), now - seen.leaving?));
     let leaving: Leaving = scene.nodes.iter().filter_map(since).collect();
-    let decision = decide(&observe(scene.wanted, DEADLINE, &seen, &leaving, now));
-    let facts = Facts {
-        generation: Some(4),
-        operator: String::new(),
-        desired: i32::from(scene.wanted),
-        nodes: seen.iter().map(SeenProcess::facts).collect(),
-        selector: String::new(),
-        mesh,
-        paused: false,
-        degraded: None,
-        front_door: FrontDoorFacts {
-            desired: 1,
-            ready: 1,
-            trouble: None,
-        },
-        others: None,
-        effort: Effort {
-            under_way: decision.progress.clone(),
-            ..Effort::default()
-        },
-        upgrade: None,
+    let door = scene.door.map(|life| SeenDoor {
+        name: "web",
+        state: state(life, 1, now),
+        current: true,
+    });
+    // A pause stops what would be done, as `Processes` does it.
+    let decision = if scene.paused {
+        Decision::default()
+    } else {
+        decide(&observe(scene.wanted, DEADLINE, &seen, &leaving, now))
     };
-    let status = status(&facts, &SfuClusterStatus::default(), Timestamp::now());
-    check(scene, &decision, &status, node_name);
+    let look = Look {
+        version: scene.generation,
+        wanted: scene.wanted,
+        paused: scene.paused,
+        refused: None,
+        nodes: &seen,
+        door: door.as_ref(),
+        redis: Some(&state(scene.redis, 2, now)),
+        progress: decision.progress.as_ref(),
+        mesh: &mesh,
+    };
+    let mut facts = facts(&look, now);
+    let waits = scene.paused || !decision.leaving.is_empty();
+    scene.note_standstill(&mut facts, waits, now);
+    let status = status(&facts, before, Timestamp::now());
+    (decision, status)
 }
 
 #[test]
 fn processes_are_treated_and_told_of_as_every_story_says() {
-    for scene in scenes() {
-        told(&scene, &scene.mesh(node_name, pid));
-    }
+    go_through(node_name, tell);
 }
 
 #[test]
@@ -97,7 +100,7 @@ fn what_an_earlier_life_of_a_process_said_does_not_count() {
         name: "sfu-2",
         ordinal: 1,
         id: "slot-1",
-        state: state(&scene.nodes[1]),
+        state: state(scene.nodes[1].life, pid(1), Instant::now()),
         ending: false,
         current: true,
         mesh: &mesh,

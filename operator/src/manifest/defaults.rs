@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// Fields that may be given: those of pods, without a default in the definition. Where that has one, the API server has filled it in, and nobody sees
 /// any more what was left out.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "affinity",
     "imagePullPolicy",
     "imagePullSecrets",
@@ -17,6 +17,7 @@ const FIELDS: [&str; 14] = [
     "resources",
     "tolerations",
     "topologySpreadConstraints",
+    "userIds",
     "web.pods",
     "web.resources",
     "redis.managed.pods",
@@ -126,6 +127,7 @@ mod tests {
         let given = json!({
             "imagePullSecrets": [{ "name": "registry" }],
             "priorityClassName": "media",
+            "userIds": "Platform",
             "nodeSelector": { "pool": "media" },
             "resources": { "requests": { "cpu": "1" }, "limits": { "memory": "1Gi" } },
             "web": { "pods": { "priorityClassName": "doors" } },
@@ -136,6 +138,7 @@ mod tests {
             "replicas": 2,
             "imagePullSecrets": [],
             "priorityClassName": null,
+            "userIds": "Fixed",
             "nodeSelector": { "rack": "a" },
             "resources": { "requests": { "memory": "256Mi" } },
             "web": { "replicas": 1 },
@@ -147,6 +150,7 @@ mod tests {
                 "replicas": 2,
                 "imagePullSecrets": [],
                 "priorityClassName": "media",
+                "userIds": "Fixed",
                 "nodeSelector": { "rack": "a" },
                 "resources": { "requests": { "memory": "256Mi", "cpu": "1" }, "limits": { "memory": "1Gi" } },
                 "web": { "replicas": 1, "pods": { "priorityClassName": "doors" } },
@@ -173,5 +177,17 @@ mod tests {
             assert!(refused.contains(words), "{text}: {refused}");
         }
         assert_eq!("{}".parse(), Ok(Defaults::default()));
+    }
+
+    /// What has a default in the definition is in every object that the operator reads.
+    #[test]
+    fn the_definition_has_no_default_for_what_may_be_given() {
+        let crd = crate::crds::definition();
+        for field in FIELDS {
+            let below = format!("spec.{field}").replace('.', "/properties/");
+            let path = format!("/spec/versions/0/schema/openAPIV3Schema/properties/{below}");
+            let schema = crd.pointer(&path).unwrap_or_else(|| panic!("there is no {field}"));
+            assert_eq!(schema.get("default"), None, "{field}");
+        }
     }
 }

@@ -83,7 +83,12 @@ pub fn check_rules(origin: &str, cluster: &SfuCluster) -> Result<(), ManifestErr
     let first = errors.as_slice().first();
     let (path, problem) = first.map_or_else(
         || ("spec".to_owned(), errors.to_string()),
-        |error| (error.field_path.clone(), error.message.clone()),
+        |error| {
+            (
+                error.field_path.trim_start_matches('.').to_owned(),
+                error.message.clone(),
+            )
+        },
     );
     Err(field_error(origin, path, problem))
 }

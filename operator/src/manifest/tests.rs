@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::crd::FanOut;
+use crate::crd::mesh::FanOut;
 
 fn manifest(spec: &str) -> String {
     format!("apiVersion: sfumato.dev/v1alpha1\nkind: SfuCluster\nmetadata: {{ name: live }}\nspec: {spec}\n")
@@ -128,7 +128,7 @@ fn rules_across_fields_are_refused_with_a_path() {
     );
     assert_eq!(
         refusal("{ mesh: { beatInterval: 1ms } }"),
-        "spec.mesh.beatInterval: must be between 100ms and 5s"
+        "spec.mesh.beatInterval: must be a duration with its unit between 100ms and 5s, such as `500ms`"
     );
 }
 

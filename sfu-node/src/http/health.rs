@@ -56,11 +56,7 @@ async fn ready(State(health): State<Health>) -> Response {
     if health.node.state.is_ready() {
         return "ready\n".into_response();
     }
-    let why = if health.node.state.is_draining() {
-        "draining\n"
-    } else {
-        "starting\n"
-    };
+    let why = format!("{}\n", health.node.state.why_not_ready());
     (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
 }
 

@@ -8,6 +8,7 @@
 //! Pure: what is sent and time go in, what to do comes out.
 
 use super::trial::{Trials, lasted};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// How long the floor stays: a change of layer waits for a key frame, and what arrives has to be measured after it.
@@ -20,6 +21,15 @@ pub enum FloorStep {
     Try(u8),
     /// Take the floor away.
     Lift,
+}
+
+impl fmt::Display for FloorStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Try(layer) => write!(f, "try layer {layer}"),
+            Self::Lift => f.write_str("lift"),
+        }
+    }
 }
 
 /// Since when a viewer gets a lower layer than it may have, and what has been tried.

@@ -79,7 +79,11 @@ impl LayerRequest {
             && !layers.iter().any(|layer| layer.rid.as_ref() == Some(rid))
         {
             let known: Vec<&str> = layers.iter().filter_map(|layer| layer.rid.as_deref()).collect();
-            let detail = format!("there is no layer `{}`; the stream has {known:?}", shown(rid));
+            let detail = format!(
+                "there is no layer `{}`; the stream has {}",
+                shown(rid),
+                known.join(", ")
+            );
             return Err(bad("rid", detail));
         }
         if let Some(index) = self.spatial_layer_id

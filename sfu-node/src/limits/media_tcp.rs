@@ -114,15 +114,14 @@ impl Strangers {
         let most = self.share.most as usize;
         let of_one = self.share.of_one() as usize;
         let mut gone = Vec::new();
+        let is_over = |client: &Option<ClientKey>, held: &[Connection]| client.is_some() && held.len() > of_one;
         while all > most / 2 {
-            let over = |(client, held): &(&Option<ClientKey>, &mut Vec<Connection>)| {
-                all > most || (client.is_some() && held.len() > of_one)
-            };
+            // Who has more than a share comes before who has none.
             let largest = by_client
                 .iter_mut()
-                .filter(over)
-                .max_by_key(|(client, held)| (client.is_some() && held.len() > of_one, held.len()));
-            let Some(oldest) = largest.and_then(|(_, held)| held.pop()) else {
+                .max_by_key(|(client, held)| (is_over(client, held), held.len()));
+            let may_go = largest.filter(|(client, held)| all > most || is_over(client, held));
+            let Some(oldest) = may_go.and_then(|(_, held)| held.pop()) else {
                 break;
             };
             gone.push(oldest);

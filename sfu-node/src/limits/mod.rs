@@ -18,11 +18,12 @@ use governor::clock::DefaultClock;
 use media_tcp::{MAX_STRANGERS, Strangers};
 use parking_lot::Mutex;
 use rate::RequestRate;
+use sfumato_admin_api::program::complaints::Complaints;
 use sfumato_admin_api::server::client_address::{ClientKey, Networks, holder};
 use sfumato_admin_api::server::places::Place;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A client sends more requests than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,8 +46,8 @@ pub struct Limits {
     pub strangers: Mutex<Strangers>,
     /// How many of them were ended.
     pub strangers_ended: AtomicU64,
-    /// When the log told of that last.
-    pub strangers_told: Mutex<Option<Instant>>,
+    /// What the log tells of them.
+    pub strangers_complaints: Complaints,
 }
 
 /// The address that a client's request came from, as far as trusted proxies and front doors say.
@@ -68,7 +69,7 @@ impl Limits {
             rate: RequestRate::new(options.max_request_rate, DefaultClock::default()),
             strangers: Mutex::new(Strangers::new(MAX_STRANGERS, options.trusted_address.clone())),
             strangers_ended: AtomicU64::new(0),
-            strangers_told: Mutex::default(),
+            strangers_complaints: Complaints::default(),
         }
     }
 

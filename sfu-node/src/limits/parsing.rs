@@ -20,7 +20,10 @@ pub enum ParsingBusy {
     #[error("as many descriptions as may wait to be read here already: ask another node, or come back later")]
     Full,
     /// It took too long.
-    #[error("the description was not read within {PARSE_DEADLINE:?}: ask another node, or come back later")]
+    #[error(
+        "the description was not read within {}: ask another node, or come back later",
+        humantime::format_duration(PARSE_DEADLINE)
+    )]
     Late,
 }
 

@@ -5,16 +5,23 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{NotUntil, Quota, RateLimiter};
 use sfumato_admin_api::server::client_address::ClientKey;
+use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Most addresses that are remembered at once. An address is forgotten when it has its whole allowance again, which is two
 /// seconds after its last request at most.
 const MAX_ADDRESSES: usize = 100_000;
+/// Beyond that, addresses have an allowance together, by a hash of them: those of a flood use up their own and few others.
+const CROWDS: u64 = 4_096;
+
+type Buckets<K, C> = RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// A token bucket (GCRA) for each client.
 pub struct RequestRate<C: Clock = DefaultClock> {
-    limiter: RateLimiter<ClientKey, HashMapStateStore<ClientKey>, C, NoOpMiddleware<C::Instant>>,
+    limiter: Buckets<ClientKey, C>,
+    crowds: Buckets<u64, C>,
+    hashes: RandomState,
     clock: C,
 }
 
@@ -25,6 +32,9 @@ impl<C: Clock + Clone> RequestRate<C> {
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
         Self {
             limiter: RateLimiter::new(quota, HashMapStateStore::default(), clock.clone()),
+            crowds: RateLimiter::new(quota, HashMapStateStore::default(), clock.clone()),
+            // Drawn for each process: nobody can choose addresses that meet a certain client's.
+            hashes: RandomState::new(),
             clock,
         }
     }
@@ -33,13 +43,13 @@ impl<C: Clock + Clone> RequestRate<C> {
     pub fn admit(&self, client: ClientKey) -> Result<(), Duration> {
         if self.limiter.len() >= MAX_ADDRESSES {
             self.forget();
-            if self.limiter.len() >= MAX_ADDRESSES {
-                return Err(Duration::from_secs(1));
-            }
         }
-        self.limiter
-            .check_key(&client)
-            .map_err(|until: NotUntil<C::Instant>| until.wait_time_from(self.clock.now()))
+        let admitted = if self.limiter.len() < MAX_ADDRESSES {
+            self.limiter.check_key(&client)
+        } else {
+            self.crowds.check_key(&(self.hashes.hash_one(client) % CROWDS))
+        };
+        admitted.map_err(|until: NotUntil<C::Instant>| until.wait_time_from(self.clock.now()))
     }
 
     /// Forgets clients that have their whole allowance again.
@@ -98,18 +108,43 @@ mod tests {
         assert_eq!(rate.len(), 0);
     }
 
+    /// Remembers as many addresses as may be.
+    fn flooded(clock: &FakeRelativeClock) -> RequestRate<FakeRelativeClock> {
+        let rate = RequestRate::new(1, clock.clone());
+        for i in 0..u32::try_from(MAX_ADDRESSES).unwrap() {
+            rate.admit(address(i)).unwrap();
+        }
+        rate
+    }
+
+    fn address(i: u32) -> ClientKey {
+        IpAddr::from(i.to_be_bytes()).into()
+    }
+
     #[test]
     fn a_flood_of_addresses_is_bounded_and_passes() {
         let clock = FakeRelativeClock::default();
-        let rate = RequestRate::new(1, clock.clone());
-        let address = |i: u32| ClientKey::from(IpAddr::from(i.to_be_bytes()));
-        let limit = u32::try_from(MAX_ADDRESSES).unwrap();
-        for i in 0..limit {
-            rate.admit(address(i)).unwrap();
-        }
-        assert!(rate.admit(address(limit)).is_err());
+        let rate = flooded(&clock);
+        let further = |i: u32| address(u32::MAX - i);
+        let admitted = (0..100_000).filter(|&i| rate.admit(further(i)).is_ok()).count();
+        assert!(admitted <= 2 * usize::try_from(CROWDS).unwrap(), "{admitted}");
         assert_eq!(rate.len(), MAX_ADDRESSES);
         clock.advance(Duration::from_secs(3));
-        assert!(rate.admit(address(limit)).is_ok());
+        assert!(rate.admit(further(0)).is_ok());
+        assert!(rate.len() <= 1, "{}", rate.len());
+    }
+
+    #[test]
+    fn who_comes_during_a_flood_of_addresses_gets_in() {
+        let clock = FakeRelativeClock::default();
+        let rate = flooded(&clock);
+        // A tenth of what all crowds may have.
+        for i in 0..400 {
+            let _ = rate.admit(address(u32::MAX - i));
+        }
+        let newcomers = (0..100u32)
+            .filter(|&i| rate.admit(address(3_000_000_000 + i)).is_ok())
+            .count();
+        assert!(newcomers >= 90, "{newcomers}");
     }
 }

@@ -12,7 +12,10 @@ pub const WORKER_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
     /// The worker did not answer.
-    #[error("{what}: the media worker did not answer within {WORKER_DEADLINE:?}")]
+    #[error(
+        "{what}: the media worker did not answer within {}",
+        humantime::format_duration(WORKER_DEADLINE)
+    )]
     Late {
         /// What was attempted.
         what: &'static str,

@@ -1,5 +1,7 @@
 //! mediasoup: workers with their routers, pipes between routers, and a deadline around every request.
 
+pub mod announced;
+pub mod announcing;
 pub mod counts;
 pub mod deadline;
 pub mod inner_addresses;

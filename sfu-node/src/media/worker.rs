@@ -279,10 +279,11 @@ fn server_options(options: &Options, port: u16) -> WebRtcServerOptions {
     } else {
         &[Protocol::Udp]
     };
-    let info = |ip: IpAddr, protocol: Protocol, announced: Option<String>| ListenInfo {
+    let info = |ip: IpAddr, protocol: Protocol| ListenInfo {
         protocol,
         ip,
-        announced_address: announced,
+        // What clients are told instead may change, and this may not: see `announcing`.
+        announced_address: None,
         expose_internal_ip: false,
         port: Some(port),
         port_range: None,
@@ -292,10 +293,7 @@ fn server_options(options: &Options, port: u16) -> WebRtcServerOptions {
     };
     let mut all = Vec::new();
     for protocol in protocols {
-        for (i, ip) in options.media_ip.iter().enumerate() {
-            let announced = if i == 0 { options.media_announced.clone() } else { None };
-            all.push(info(*ip, *protocol, announced));
-        }
+        all.extend(options.media_ip.iter().map(|ip| info(*ip, *protocol)));
     }
     let first = all.remove(0);
     WebRtcServerOptions::new(

@@ -110,10 +110,11 @@ const AWAY: u8 = 2;
 const WRITE: &str = r"
 local there = redis.pcall('GET', KEYS[1])
 if type(there) == 'table' then
-  -- A key of another type, and a text of up to 512 MB, are as little a claim as an empty text; SET replaces it all the same. Any other error is Redis's own.
+  -- A key of another type is as little a claim as an empty text; SET replaces it all the same. Any other error is Redis's own.
   if not string.find(there.err or '', 'WRONGTYPE', 1, true) then return there end
   there = ''
 elseif there and #there > tonumber(ARGV[4]) then
+  -- Nor is what may have up to 512 MB.
   there = ''
 end
 if there and there ~= ARGV[1] and there ~= ARGV[3] then return there end

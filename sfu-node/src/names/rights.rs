@@ -2,6 +2,7 @@
 
 use sfumato_admin_api::types::PublicationId;
 use std::cmp::Ordering;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// A publication without RTP for this time may be replaced by another publisher: the one before has crashed, or lost its
@@ -73,6 +74,16 @@ pub enum Holder {
         /// Time since the last sign of life that this node had of it: an answer, or a beat.
         unheard: Duration,
     },
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("gone"),
+            Self::Publishing { silent } => write!(f, "publishing, silent for {} ms", silent.as_millis()),
+            Self::Unreachable { unheard } => write!(f, "unreachable, not heard for {} ms", unheard.as_millis()),
+        }
+    }
 }
 
 impl Holder {

@@ -49,11 +49,11 @@ fn choose<'a>(
     codec: &StreamCodec,
 ) -> Result<Choice<'a>, SdpError> {
     let offered = codec.choose(section).ok_or_else(|| {
-        let names = section.codec_names();
+        let names = section.codec_names().join(", ");
         SdpError::unsupported(
             section.field(),
             format!(
-                "the stream is sent as {}, the offer has {names:?}; this server supports {}",
+                "the stream is sent as {}, the offer has {names}; this server supports {}",
                 codec.name(),
                 SUPPORTED
             ),

@@ -64,7 +64,8 @@ impl Node {
         }
         let sdp = {
             let fingerprints = transport.dtls_parameters().fingerprints;
-            let ours = lines::Transport::of(&transport, &fingerprints).ok_or_else(no_certificate)?;
+            let candidates = self.candidates(&transport);
+            let ours = lines::Transport::of(&transport, candidates, &fingerprints).ok_or_else(no_certificate)?;
             let written: Vec<Track<'_>> = tracks
                 .iter()
                 .map(|track| Track {

@@ -73,7 +73,7 @@ impl Node {
         self.tally.refused(Refused::NotReady);
         Err(Refusal::NotReady {
             node: self.me.name.clone(),
-            draining: self.state.is_draining(),
+            why: self.state.why_not_ready(),
         })
     }
 }

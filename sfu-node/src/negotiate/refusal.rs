@@ -4,7 +4,7 @@ use crate::limits::Full;
 use crate::limits::parsing::ParsingBusy;
 use crate::media::deadline::MediaError;
 use crate::names::claiming::NameTaken;
-use crate::node::RelayError;
+use crate::node::{NotReady, RelayError};
 use crate::sdp::SdpError;
 use crate::sessions::ice::PatchRefused;
 use sfumato_admin_api::types::{NodeName, StreamName};
@@ -36,12 +36,12 @@ pub enum Refusal {
     #[error("{0}: ask another node, or come back later")]
     Full(#[from] Full),
     /// The node takes no sessions at present.
-    #[error("{node} is {}: ask another node", if *draining { "draining" } else { "not ready yet" })]
+    #[error("{node} {why}: ask another node")]
     NotReady {
         /// This node.
         node: NodeName,
-        /// Whether it is being drained; else it is starting.
-        draining: bool,
+        /// What it is doing instead.
+        why: NotReady,
     },
     /// The router of its payload types made room for another one while the session was being made.
     #[error("others needed the router for these payload types, and nobody was connected on it: try again")]

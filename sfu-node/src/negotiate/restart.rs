@@ -45,7 +45,7 @@ impl Node {
                 };
                 tracing::info!(stream = %session.stream, session = %short(&session.id), "ICE restarted");
                 Ok(Patched::Restarted {
-                    fragment: fragment::write(&session.bundle, &ice.ours, session.transport.ice_candidates()),
+                    fragment: fragment::write(&session.bundle, &ice.ours, &self.candidates(&session.transport)),
                     etag: ice.etag(),
                 })
             }

@@ -7,6 +7,7 @@ use crate::sdp::answer;
 use crate::sdp::lines::Transport;
 use crate::sdp::offer::Offer;
 use mediasoup::prelude::*;
+use mediasoup::types::data_structures::IceCandidate;
 
 /// Bitrate that bandwidth estimation starts from, in bit/s: enough for a picture of 720 lines at once.
 const INITIAL_BITRATE: u64 = 1_500_000;
@@ -30,6 +31,12 @@ impl Node {
         within("opening a client transport", router.create_webrtc_transport(options)).await
     }
 
+    /// Where the client of a transport reaches it, as of now.
+    pub(super) fn candidates(&self, transport: &WebRtcTransport) -> Vec<IceCandidate> {
+        self.announcing
+            .candidates(transport.ice_candidates(), self.options.media_port)
+    }
+
     pub(super) async fn connect_and_answer(
         &self,
         offer: &Offer,
@@ -41,7 +48,7 @@ impl Node {
         };
         within("starting DTLS", transport.connect(remote)).await?;
         let fingerprints = transport.dtls_parameters().fingerprints;
-        let ours = Transport::of(transport, &fingerprints).ok_or_else(no_certificate)?;
+        let ours = Transport::of(transport, self.candidates(transport), &fingerprints).ok_or_else(no_certificate)?;
         Ok(answer::write(offer, replies, &ours, rand::random::<u64>() >> 1))
     }
 }

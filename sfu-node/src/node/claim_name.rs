@@ -44,7 +44,7 @@ impl Node {
             if !may_take_over(state, forced) {
                 return Err(NameTaken::on(stream, &holder.node));
             }
-            tracing::info!(%stream, peer = %holder.node, ?state, forced, "taking the name over");
+            tracing::info!(%stream, peer = %holder.node, %state, forced, "taking the name over");
             claim.outrank(holder.generation);
         }
         Ok(claim)

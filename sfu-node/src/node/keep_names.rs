@@ -122,7 +122,7 @@ impl Node {
         if !self.streams.published.raise(&raised) {
             return;
         }
-        tracing::info!(stream = %own.stream, peer = %better.node, ?state, "the better claim's holder is gone; kept the name");
+        tracing::info!(stream = %own.stream, peer = %better.node, %state, "the better claim's holder is gone; kept the name");
         self.state.publications_changed([&raised.publication]);
         let claim = self.claim_of(&raised);
         self.names

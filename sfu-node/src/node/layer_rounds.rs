@@ -126,7 +126,7 @@ async fn put_floor(session: &Session, step: FloorStep, layers: &[Layer]) -> Resu
         FloorStep::Try(layer) => layers.get(usize::from(layer)).map_or(0, |layer| layer.bitrate) * FLOOR_FACTOR,
         FloorStep::Lift => 0,
     };
-    tracing::debug!(stream = %session.stream, session = %short(&session.id), ?step, floor, "trying a viewer's higher layer");
+    tracing::debug!(stream = %session.stream, session = %short(&session.id), %step, floor, "trying a viewer's higher layer");
     let told = session.transport.set_min_outgoing_bitrate(floor);
     within("setting the least bitrate", told).await
 }

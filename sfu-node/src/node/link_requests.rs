@@ -133,7 +133,7 @@ impl Node {
         .await?;
         let link = Arc::new(link);
         self.links.insert(Arc::clone(&link));
-        tracing::info!(peer = %peer.name, incarnation = %peer.incarnation, lane = %wanted.lane, link = %id, "link made");
+        tracing::debug!(peer = %peer.name, incarnation = %peer.incarnation, lane = %wanted.lane, link = %id, "link made");
         self.state.touch();
         Ok(link)
     }
@@ -182,7 +182,7 @@ impl Node {
             let Some(link) = self.links.take(id) else {
                 continue;
             };
-            tracing::info!(peer = %link.peer.name, lane = %link.lane, link = %id, state = ?link.state(), "link {why}");
+            tracing::debug!(peer = %link.peer.name, lane = %link.lane, link = %id, state = link.state().as_str(), "link {why}");
             self.drop_carried_over(id, "the link that carried the stream was closed")
                 .await;
             link.outgoing.lock().await.clear();

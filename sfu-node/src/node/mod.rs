@@ -30,4 +30,5 @@ pub use link_requests::LinkError;
 pub use parts::Node;
 pub use session_life::Descriptions;
 pub use session_reports::Question;
+pub use state::NotReady;
 pub use tasks::start as start_tasks;

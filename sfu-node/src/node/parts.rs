@@ -7,6 +7,7 @@ use crate::access::Gate;
 use crate::limits::Limits;
 use crate::limits::parsing::Parsing;
 use crate::links::table::LinkTable;
+use crate::media::announcing::Announcing;
 use crate::media::deadline::MediaError;
 use crate::media::workers::Workers;
 use crate::names::Names;
@@ -31,6 +32,8 @@ pub struct Node {
     pub me: Peer,
     /// mediasoup's workers.
     pub workers: Workers,
+    /// What clients are told of their ports.
+    pub announcing: Announcing,
     /// Ends of links to other nodes.
     pub links: LinkTable,
     /// Publications: own, carried here, and those of the peers.
@@ -71,6 +74,9 @@ pub enum StartError {
     /// The options name what is no incarnation.
     #[error("--pod-uid: {0}")]
     PodUid(String),
+    /// There is no way to know what clients are to be told.
+    #[error("{0}")]
+    Announced(String),
     /// The keys for tokens cannot be read.
     #[error("{0}")]
     Keys(String),
@@ -80,6 +86,7 @@ impl Node {
     /// Starts the workers and prepares everything else.
     pub async fn start(options: Options, peers_admin: HttpNodeAdmin) -> Result<(Arc<Self>, Inbox), StartError> {
         let gate = Gate::open(&options.access).map_err(StartError::Keys)?;
+        let announcing = Announcing::open(&options).map_err(StartError::Announced)?;
         let fatal = watch::Sender::new(None);
         let died = fatal.clone();
         let workers = Workers::start(&options, move |why| {
@@ -99,9 +106,12 @@ impl Node {
         let redis = options.redis().map(|url| RedisLink::new(url, &files));
         let names = Names::new(redis.transpose()?, &options.cluster);
         let (inbox, news) = mpsc::unbounded_channel();
+        let state = State::new(fatal);
+        state.set_addressed(announcing.is_known());
         let node = Self {
             me,
             workers,
+            announcing,
             links,
             streams: Streams::default(),
             names,
@@ -111,7 +121,7 @@ impl Node {
             limits: Limits::new(&options.limits),
             parsing: Parsing::default(),
             tally: Tally::default(),
-            state: State::new(fatal),
+            state,
             new_sizes: Coalesced::default(),
             peers_admin: Arc::new(peers_admin),
             inbox,

@@ -4,8 +4,30 @@ use crate::sessions::drain::Drain;
 use crate::streams::publication_log::PublicationLog;
 use parking_lot::Mutex;
 use sfumato_admin_api::types::PublicationId;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
+
+/// Why a node takes no sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReady {
+    /// Its listeners are not open yet.
+    Starting,
+    /// It does not know yet at which addresses clients reach it.
+    Unaddressed,
+    /// It is being emptied.
+    Draining,
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "is starting",
+            Self::Unaddressed => "does not know yet at which addresses clients reach it",
+            Self::Draining => "is draining",
+        })
+    }
+}
 
 /// Whether the node has started, whether it is drained, and the revisions that long polls wait on.
 pub struct State {
@@ -14,6 +36,8 @@ pub struct State {
     /// Set by the first failure that ends the process.
     pub fatal: watch::Sender<Option<String>>,
     started: AtomicBool,
+    /// Whether the node knows what to tell clients of its addresses.
+    addressed: AtomicBool,
     report: watch::Sender<u64>,
     publications: watch::Sender<PublicationLog>,
 }
@@ -25,6 +49,7 @@ impl State {
             drain: Mutex::default(),
             fatal,
             started: AtomicBool::new(false),
+            addressed: AtomicBool::new(false),
             report: watch::Sender::new(1),
             publications: watch::Sender::default(),
         }
@@ -73,7 +98,27 @@ impl State {
 
     /// Whether new sessions are welcome.
     pub fn is_ready(&self) -> bool {
-        self.started.load(Ordering::Relaxed) && !self.is_draining()
+        self.started.load(Ordering::Relaxed) && self.addressed.load(Ordering::Relaxed) && !self.is_draining()
+    }
+
+    /// Why they are not, where they are not.
+    pub fn why_not_ready(&self) -> NotReady {
+        if self.is_draining() {
+            NotReady::Draining
+        } else if self.started.load(Ordering::Relaxed) {
+            NotReady::Unaddressed
+        } else {
+            NotReady::Starting
+        }
+    }
+
+    /// Whether it knows what to tell clients of its addresses; answers whether that is new.
+    pub fn set_addressed(&self, known: bool) -> bool {
+        let is_new = self.addressed.swap(known, Ordering::Relaxed) != known;
+        if is_new {
+            self.touch_readiness();
+        }
+        is_new
     }
 
     /// The listeners are open.

@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 
 /// How often they are looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The log tells of them at most so often.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 impl Node {
     /// Ends those that have to go at `now`.
@@ -18,8 +16,14 @@ impl Node {
         match self.try_ending_strangers(now).await {
             Ok(0) => {}
             Ok(ended) => {
-                self.limits.strangers_ended.fetch_add(ended as u64, Ordering::Relaxed);
-                self.tell_of_strangers(now);
+                let ended = ended as u64;
+                let before = self.limits.strangers_ended.fetch_add(ended, Ordering::Relaxed);
+                if self.limits.strangers_complaints.complain().is_some() {
+                    tracing::warn!(
+                        ended = before + ended,
+                        "TCP connections to the media ports were ended since the start: no session played over them, and they were silent or too many"
+                    );
+                }
             }
             // Without /proc nothing can be bounded here, as `docs/security.md` says.
             Err(error) => tracing::debug!(%error, "connections to the media ports cannot be looked at"),
@@ -40,17 +44,5 @@ impl Node {
             return Ok(0);
         }
         tokio::task::spawn_blocking(move || tcp_connections::end(&gone)).await?
-    }
-
-    fn tell_of_strangers(&self, now: Instant) {
-        let mut told = self.limits.strangers_told.lock();
-        if told.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_EVERY) {
-            *told = Some(now);
-            let ended = self.limits.strangers_ended.load(Ordering::Relaxed);
-            tracing::warn!(
-                ended,
-                "TCP connections to the media ports were ended since the start: no session played over them, and they were silent or too many"
-            );
-        }
     }
 }

@@ -19,6 +19,8 @@ use tokio::time::MissedTickBehavior;
 const STATES_EVERY: Duration = Duration::from_millis(100);
 /// How often leases, idle streams and statistics are looked at.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often the node looks whether it knows what to tell clients of its addresses.
+const ADDRESSES_EVERY: Duration = Duration::from_millis(250);
 /// How often sessions are asked for signs of life.
 const SESSIONS_EVERY: Duration = Duration::from_secs(3);
 
@@ -66,6 +68,11 @@ pub fn start(node: &Arc<Node>, inbox: Inbox) {
         });
         match told.await {}
     });
+    if node.options.media_announced_file.is_some() {
+        let look = async |node: &Arc<Node>| node.look_for_addresses();
+        let looking = every(ADDRESSES_EVERY, Arc::clone(node), look);
+        task::vital(fatal, "addresses for clients", looking);
+    }
     if node.options.media_tcp {
         let look = async |node: &Arc<Node>| node.end_strangers(Instant::now()).await;
         let looking = every(strangers::LOOK_EVERY, Arc::clone(node), look);
@@ -83,6 +90,15 @@ async fn every(period: Duration, node: Arc<Node>, job: impl AsyncFn(&Arc<Node>))
     loop {
         tick.tick().await;
         job(&node).await;
+    }
+}
+
+impl Node {
+    /// Takes sessions when it is known at which addresses clients reach this node.
+    pub fn look_for_addresses(&self) {
+        if self.state.set_addressed(self.announcing.is_known()) {
+            tracing::info!("known at which addresses clients reach this node: it takes sessions");
+        }
     }
 }
 

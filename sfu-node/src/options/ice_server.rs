@@ -26,7 +26,10 @@ impl FromStr for IceServer {
             .chars()
             .find(|c| !c.is_ascii() || c.is_ascii_control() || "\",;<>\\".contains(*c))
         {
-            return bad(format!("{c:?} is not allowed: clients split the header there"));
+            return bad(format!(
+                "`{}` is not allowed: clients split the header there",
+                c.escape_debug()
+            ));
         }
         let mut words = text.split_ascii_whitespace();
         let url = words.next().unwrap_or_default().to_owned();
@@ -49,6 +52,13 @@ impl FromStr for IceServer {
             _ => return bad("username= and credential= come together".to_owned()),
         };
         Ok(Self { url, login })
+    }
+}
+
+impl IceServer {
+    /// The credential of a TURN server. A secret.
+    pub fn credential(&self) -> Option<&str> {
+        self.login.as_ref().map(|(_, credential)| credential.as_str())
     }
 }
 

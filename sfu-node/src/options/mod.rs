@@ -4,11 +4,13 @@ pub mod ice_server;
 
 use crate::access::AccessOptions;
 use crate::limits::LimitOptions;
+use crate::media::announced::Announced;
 use crate::media::inner_addresses;
 use crate::names::redis_link::{RedisFiles, RedisUrl};
 use clap::{ArgAction, Parser, ValueEnum};
 use ice_server::IceServer;
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
+use sfumato_admin_api::program::log_fields::LogFields;
 use sfumato_admin_api::program::option_values::{duration, ip_address, socket_address, whole_number};
 use sfumato_admin_api::types::{MAX_DRAIN_SECONDS, NodeName};
 use std::ffi::OsString;
@@ -118,9 +120,14 @@ pub struct Options {
     /// Local address for WebRTC clients, once for each address; never 0.0.0.0
     #[arg(long, env = "SFUMATO_MEDIA_IP", default_value = "127.0.0.1", value_delimiter = ',', value_parser = specific_ip)]
     pub media_ip: Vec<IpAddr>,
-    /// Address that answers name instead of the first MEDIA_IP [an IP address or a host name]
-    #[arg(long, env = "SFUMATO_MEDIA_ANNOUNCED")]
-    pub media_announced: Option<String>,
+    /// Addresses that answers name instead of MEDIA_IP, where clients reach the media ports at others: `ADDRESS` or
+    /// `ADDRESS:PORT`, an IP address or a host name, with commas between. Worker w is at PORT + w, UDP and TCP alike
+    /// [PORT: MEDIA_PORT]
+    #[arg(long, env = "SFUMATO_MEDIA_ANNOUNCED", conflicts_with = "media_announced_file")]
+    pub media_announced: Option<Announced>,
+    /// File with such addresses, read again when it changes; the node takes no sessions while it is empty at first
+    #[arg(long, env = "SFUMATO_MEDIA_ANNOUNCED_FILE", value_name = "FILE")]
+    pub media_announced_file: Option<PathBuf>,
     /// Refuse a trickle without If-Match (428) and tracks of several MediaStreams (422), as RFC 9725 says; published
     /// clients forget the header
     #[arg(long, env = "SFUMATO_STRICT_WHIP")]
@@ -197,6 +204,9 @@ pub struct Options {
     /// Form of the log on standard error: human, or json with one object a line
     #[arg(long, env = "SFUMATO_LOG_FORMAT", value_name = "FORMAT", default_value = "human")]
     pub log_format: LogFormat,
+    /// Fields of every JSON line of the log, such as `namespace=media,cluster=live`: of namespace, cluster and node
+    #[arg(long, env = "SFUMATO_LOG_FIELDS", value_name = "FIELDS", default_value = "")]
+    pub log_fields: LogFields,
     /// What is logged: a level, or levels by module as well, such as `info,sfu_node=debug`
     #[arg(
         long,
@@ -260,6 +270,10 @@ impl Options {
                 self.media_port
             ));
         }
+        if let Some(announced) = &self.media_announced {
+            let checked = announced.check(self.worker_count());
+            checked.map_err(|error| format!("--media-announced {announced}: {error}"))?;
+        }
         inner_addresses::check(&self.pipe_ports, self.worker_count())
     }
 
@@ -277,13 +291,34 @@ impl Options {
         }
     }
 
-    /// Whether the URL of Redis has a password and came by these arguments, which other users of this machine can see.
-    pub fn shows_redis_password(&self, arguments: impl IntoIterator<Item = OsString>) -> bool {
-        let Some(url) = &self.redis_url else { return false };
-        let password = redis::Client::open(url.as_str())
-            .is_ok_and(|client| client.get_connection_info().redis_settings().password().is_some());
-        let shown = |argument: OsString| argument.to_string_lossy().ends_with(url.as_str());
-        password && arguments.into_iter().any(shown)
+    /// Secrets that came by these arguments, which other users of this machine can see: a sentence on each.
+    pub fn shown_secrets(&self, arguments: impl IntoIterator<Item = OsString>) -> Vec<&'static str> {
+        let arguments: Vec<String> = arguments
+            .into_iter()
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .collect();
+        let shown = |secret: &str| arguments.iter().any(|argument| argument.contains(secret));
+        let has_password = |url: &str| {
+            redis::Client::open(url)
+                .is_ok_and(|client| client.get_connection_info().redis_settings().password().is_some())
+        };
+        let mut told = Vec::new();
+        if self
+            .redis_url
+            .as_deref()
+            .is_some_and(|url| has_password(url) && shown(url))
+        {
+            told.push(
+                "--redis-url has a password, and everybody who may list processes sees it: use --redis-url-file or SFUMATO_REDIS_URL",
+            );
+        }
+        let mut credentials = self.ice_servers.iter().filter_map(IceServer::credential);
+        if credentials.any(|credential| shown(&format!("credential={credential}"))) {
+            told.push(
+                "--ice-server has a credential, and everybody who may list processes sees it: use SFUMATO_ICE_SERVERS",
+            );
+        }
+        told
     }
 
     /// Base URL at which operator and peers reach the admin listener.
@@ -370,3 +405,6 @@ fn idle_timeout(text: &str) -> Result<Duration, String> {
 fn drain_deadline(text: &str) -> Result<Duration, String> {
     duration(Duration::ZERO..=Duration::from_secs(MAX_DRAIN_SECONDS), "5m")(text)
 }
+
+#[cfg(test)]
+mod tests;

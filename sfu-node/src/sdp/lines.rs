@@ -16,22 +16,27 @@ pub(super) const ICE_OPTIONS_LINE: &str = "a=ice-options:trickle ice2";
 pub struct Transport<'a> {
     /// ICE user name fragment and password of this session.
     pub ice: &'a IceParameters,
-    /// Candidates, in mediasoup's order.
-    pub candidates: &'a [IceCandidate],
+    /// Candidates, in the order of preference.
+    pub candidates: Vec<IceCandidate>,
     /// The worker's certificate, sha-256.
     pub fingerprint: &'a DtlsFingerprint,
 }
 
 impl<'a> Transport<'a> {
-    /// Our end of a mediasoup transport; `fingerprints` are those of its DTLS parameters. None without any fingerprint.
-    pub fn of(transport: &'a WebRtcTransport, fingerprints: &'a [DtlsFingerprint]) -> Option<Self> {
+    /// Our end of a mediasoup transport, which clients reach at these candidates; `fingerprints` are those of its DTLS
+    /// parameters. None without any fingerprint.
+    pub fn of(
+        transport: &'a WebRtcTransport,
+        candidates: Vec<IceCandidate>,
+        fingerprints: &'a [DtlsFingerprint],
+    ) -> Option<Self> {
         let fingerprint = fingerprints
             .iter()
             .find(|fingerprint| matches!(fingerprint, DtlsFingerprint::Sha256 { .. }))
             .or(fingerprints.first())?;
         Some(Self {
             ice: transport.ice_parameters(),
-            candidates: transport.ice_candidates(),
+            candidates,
             fingerprint,
         })
     }
@@ -87,7 +92,7 @@ pub(super) fn media(
 }
 
 pub(super) fn candidate_lines(media: &mut Media, transport: &Transport<'_>) {
-    for value in candidate_values(transport.candidates) {
+    for value in candidate_values(&transport.candidates) {
         media.add_attribute(Attribute::with_value("candidate", value));
     }
     media.add_attribute(Attribute::new("end-of-candidates"));

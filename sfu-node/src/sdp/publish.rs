@@ -37,10 +37,10 @@ pub fn publish(section: &Section, user_agent: &str) -> Result<Publish, SdpError>
             TrackKind::Video => producible(codec),
         })
         .ok_or_else(|| {
-            let offered = section.codec_names();
+            let offered = section.codec_names().join(", ");
             SdpError::unsupported(
                 &field,
-                format!("no codec in common: offered {offered:?}, supported {SUPPORTED}"),
+                format!("no codec in common: offered {offered}, supported {SUPPORTED}"),
             )
         })?
         .clone();

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
+/// Most bytes of memory that what one peer publishes takes: a few bytes of JSON can become many. As many streams as a peer may
+/// have, of sound and of three layers of pictures, take less.
+const MAX_WEIGHT: usize = 16 * 1024 * 1024;
 /// Former peers of which it is kept where they lived.
 const MAX_FORMER: usize = 64;
 
@@ -33,6 +36,15 @@ impl Drop for Known {
     fn drop(&mut self) {
         self.poll.abort();
     }
+}
+
+/// What came of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Whether it differs in what matters to this node.
+    pub changed: bool,
+    /// What all that the peer publishes takes in memory, in bytes.
+    pub weight: usize,
 }
 
 /// What came of learning of a peer.
@@ -112,8 +124,8 @@ impl Peers {
         ready.map(|known| known.peer.clone()).collect()
     }
 
-    /// Takes an answer of a peer; true if it differs in what matters to this node.
-    pub fn update(&self, peer: &Peer, answer: Publications) -> Result<bool, Unmergeable> {
+    /// Takes an answer of a peer.
+    pub fn update(&self, peer: &Peer, answer: Publications) -> Result<Taken, Unmergeable> {
         let mut known = self.known.lock();
         match known.get_mut(&peer.name) {
             Some(there) if there.peer.incarnation == peer.incarnation => {
@@ -122,13 +134,17 @@ impl Peers {
                 // Changes of something else than what is known: everything is asked for.
                 there.revision = publications.is_ok().then_some(revision);
                 let publications = publications?;
+                let weight = PublicationReport::weight_of(&publications);
                 let changed = there.publications != publications || !there.answers;
                 there.publications = publications;
                 there.answers = true;
                 there.answered = Instant::now();
-                Ok(changed)
+                Ok(Taken { changed, weight })
             }
-            _ => Ok(false),
+            _ => Ok(Taken {
+                changed: false,
+                weight: 0,
+            }),
         }
     }
 
@@ -258,15 +274,21 @@ pub enum Unmergeable {
     UnknownBase,
     /// There would be more than a node may publish.
     TooMany,
+    /// It would take more than [`MAX_WEIGHT`].
+    TooHeavy,
 }
 
 /// What a peer publishes by its answer, given what was known as of a revision.
 fn merged(
     known: &[PublicationReport],
     revision: Option<u64>,
-    answer: Publications,
+    mut answer: Publications,
 ) -> Result<Vec<PublicationReport>, Unmergeable> {
-    match answer.changes_since {
+    // Nobody here asks who else carries them, and a liar may name many.
+    for publication in &mut answer.publications {
+        publication.subscribers = Vec::new();
+    }
+    let all = match answer.changes_since {
         None => Ok(answer.publications),
         Some(since) if Some(since) == revision => {
             let changed = answer.publications.iter().map(|new| &new.id);
@@ -282,7 +304,11 @@ fn merged(
             Ok(all)
         }
         Some(_) => Err(Unmergeable::UnknownBase),
+    }?;
+    if PublicationReport::weight_of(&all) > MAX_WEIGHT {
+        return Err(Unmergeable::TooHeavy);
     }
+    Ok(all)
 }
 
 #[cfg(test)]

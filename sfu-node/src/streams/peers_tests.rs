@@ -69,6 +69,41 @@ fn changes_of_something_else_than_what_is_known_are_refused() {
     }
 }
 
+#[test]
+fn a_peer_keeps_no_more_memory_than_the_most_streams_of_an_honest_one_take() {
+    let layer = |rid: &str| LayerReport {
+        rid: Some(rid.to_owned()),
+        width: Some(1),
+        height: Some(1),
+    };
+    let mut one = publication("0123456789abcdef0123", 1);
+    one.stream = "a-long-name-of-a-room/and-of-who-is-in-it"
+        .replace('/', "-")
+        .parse()
+        .unwrap();
+    one.tracks[0].layers = ["q", "h", "f"].map(layer).to_vec();
+    one.tracks.push(TrackReport {
+        kind: TrackKind::Audio,
+        codec: "opus".to_owned(),
+        layers: Vec::new(),
+    });
+    let most = answer(vec![one.clone(); MAX_PUBLICATIONS], None, &[]);
+    assert_eq!(merged(&[], None, most).map(|all| all.len()), Ok(MAX_PUBLICATIONS));
+    // In as many bytes of JSON.
+    one.tracks = vec![
+        TrackReport {
+            layers: vec![LayerReport::default(); 8],
+            ..one.tracks[0].clone()
+        };
+        4
+    ];
+    let heavy = answer(vec![one; MAX_PUBLICATIONS], None, &[]);
+    assert_eq!(
+        merged(&[], None, heavy).map(|all| all.len()),
+        Err(Unmergeable::TooHeavy)
+    );
+}
+
 /// What happens at an origin, or between it and a peer.
 #[derive(Debug, Clone)]
 enum Step {

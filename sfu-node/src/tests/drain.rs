@@ -59,7 +59,7 @@ async fn a_drained_node_refuses_sessions_says_so_everywhere_and_takes_them_again
     assert_eq!(told["ready"], false, "peers are told");
     assert_eq!(
         call(&health, Method::GET, "/readyz", "").await,
-        (StatusCode::SERVICE_UNAVAILABLE, json!("draining\n"))
+        (StatusCode::SERVICE_UNAVAILABLE, json!("is draining\n"))
     );
     for path in ["/whip/demo", "/whep/demo"] {
         let request = Request::post(path)

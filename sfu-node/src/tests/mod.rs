@@ -3,6 +3,7 @@
 
 mod admin;
 mod admin_roles;
+mod announced;
 mod claims;
 mod clients;
 mod codecs;

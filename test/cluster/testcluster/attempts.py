@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from .layout import cache
 
-# Which run of scripts/kubernetes-tests.sh this is part of.
+# Which run this is part of: of scripts/check.sh, or of one of its suites alone.
 RUN = os.environ.get("SFUMATO_RUN", "by hand")
 FILE = cache().parent / "second-attempts.jsonl"
 

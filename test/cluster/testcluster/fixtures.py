@@ -6,6 +6,7 @@ cluster that SFUMATO_CLUSTER names, inside its client's network (`scripts/cluste
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from .faults import Faults
 from .kubectl import Kubectl, KubectlError
 from .layout import CLIENT, Layout
 from .machines import Machine
+from .needs import pytest_addoption, pytest_collection_finish  # noqa: F401
 from .outcome import pytest_runtest_makereport  # noqa: F401
 from .waiting import eventually
 
@@ -73,11 +75,11 @@ def namespace(kubectl, request):
 
 
 @contextlib.contextmanager
-def new_namespace(kubectl: Kubectl, about: str) -> Iterator[str]:
+def new_namespace(kubectl: Kubectl, about: str, pod_security: str = "restricted") -> Iterator[str]:
     words = re.sub(r"[^a-z0-9]+", "-", about.lower())[:40].strip("-")
     name = f"t-{words}-{os.urandom(3).hex()}"
     kubectl.run("create", "namespace", name)
-    kubectl.run("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    kubectl.run("label", "namespace", name, f"pod-security.kubernetes.io/enforce={pod_security}")
     # Until the controller manager has made it, the API server refuses every pod. It may have to be elected first: after an API server's absence.
     eventually(f"{name} takes pods", lambda: kubectl.get("serviceaccount", "default", "--namespace", name), within=90)
     yield name
@@ -96,6 +98,14 @@ def faults(layout):
 def audit(layout) -> Audit:
     """The API server's audit log since the test began."""
     return Audit(layout.audit_log)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser. A test that starts one names this fixture, or a run of that test alone would not install it (needs.py)."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert found, "Chromium is not here: install Debian's chromium, or set CHROMIUM"
+    return found
 
 
 class FailuresAtOnce:

@@ -24,7 +24,7 @@ RELEASE_PREFIX = "sfumato"
 PROGRAMS = ("sfu-node", "sfu-operator", "sfu-smoke", "sfu-web")
 REDIS = Path("/usr/bin/redis-server")
 REDIS_COPYRIGHT = Path("/usr/share/doc/redis-server/copyright")
-LICENCES = Path(__file__).parents[3] / "scripts" / "licences.py"
+LICENCES = Path(__file__).resolve().parents[3] / "scripts" / "licences.py"
 
 # Limits of the images' unpacked sizes, in bytes; beyond them, building fails. SFUMATO_LARGE_IMAGES=1 lets programs pass that were
 # built without optimization.
@@ -37,7 +37,7 @@ class ImageTooLarge(RuntimeError):
 
 def programs() -> Path:
     """The folder of the programs that cargo built, as the tests are told."""
-    return Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[3] / "target")) / "debug"
+    return Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).resolve().parents[3] / "target")) / "debug"
 
 
 def own_archives() -> list[Path]:
@@ -130,12 +130,12 @@ def program_image(name: str, tag: str | None, source: Path, archive: Path) -> in
 
 @functools.cache
 def licences(program: str) -> bytes:
-    """Of all that the program is built of."""
+    """Of all that is in the program's image."""
     if program == REDIS.name:
         return REDIS_COPYRIGHT.read_bytes() if REDIS_COPYRIGHT.is_file() else b""
     # cargo knows what a program is built of.
     path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{os.environ.get('CARGO_HOME') or Path.home() / '.cargo'}/bin"
-    return subprocess.run([LICENCES, program], env=os.environ | {"PATH": path}, check=True, capture_output=True).stdout
+    return subprocess.run([LICENCES, program], env=os.environ | {"PATH": path}, check=True, stdout=subprocess.PIPE).stdout
 
 
 def libraries(program: Path) -> dict[str, Path]:
@@ -148,5 +148,5 @@ def libraries(program: Path) -> dict[str, Path]:
 
 def is_older(archive: Path, program: Path) -> bool:
     """Than its program, or than what writes archives."""
-    sources = [program, Path(__file__), Path(__file__).with_name("image.py")]
+    sources = [program, Path(__file__), Path(__file__).with_name("image.py"), LICENCES]
     return not archive.is_file() or any(archive.stat().st_mtime <= source.stat().st_mtime for source in sources)

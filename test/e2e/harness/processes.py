@@ -141,6 +141,12 @@ def alive(pid: int) -> bool:
         return False
 
 
+def most_memory(pid: int) -> int:
+    """The most that a process has held so far, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
 def comm(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()

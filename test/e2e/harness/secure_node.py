@@ -1,7 +1,6 @@
 """A media node with HTTPS for front doors, and a front door that uses it: as on Kubernetes. Local mode has none."""
 
 import contextlib
-import datetime
 import signal
 import ssl
 from collections.abc import Iterator
@@ -9,18 +8,14 @@ from pathlib import Path
 
 import httpx
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
+from harness.certificates import CA, CERTIFICATE, KEY, certify
 from harness.ports import Slot
 from harness.processes import Child
 from harness.waiting import eventually
 
 # What certificates of nodes are made out to.
 NODE = "admin.sfumato.internal"
-ISSUER = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "e2e")])
 
 
 class SecureNode:
@@ -32,12 +27,12 @@ class SecureNode:
         self.front = f"http://127.0.0.1:{slot.web}"
         self.health = f"http://127.0.0.1:{slot.health}"
         directory.mkdir(parents=True, exist_ok=True)
-        self._ca = directory / "ca.crt"
+        self._ca = directory / CA
         token = directory / "token"
         token.write_text("e2e-" * 10)
-        certify(directory)
+        certify(directory, x509.DNSName(NODE))
         here = "127.0.0.1:{}".format
-        tls = ("--admin-tls-cert", directory / "tls.crt", "--admin-tls-key", directory / "tls.key", "--admin-ca", self._ca)
+        tls = ("--admin-tls-cert", directory / CERTIFICATE, "--admin-tls-key", directory / KEY, "--admin-ca", self._ca)
         listeners = ("--listen", here(slot.client), "--secure-listen", here(self.secure_port), "--admin-listen", here(slot.admin))
         more = ("--health-listen", here(slot.health), "--media-port", str(slot.media), "--admin-token-file", token)
         links = ("--pipe-ports", f"{slot.pipes}-{slot.pipes + 99}")
@@ -66,24 +61,6 @@ class SecureNode:
         if self.node.running():
             self.node.process.send_signal(signal.SIGINT)
         self.node.stop()
-
-
-def certify(directory: Path) -> None:
-    """A CA and a certificate for a node, with its key, for an hour."""
-    now = datetime.datetime.now(datetime.UTC)
-
-    def builder(public_key, subject: x509.Name) -> x509.CertificateBuilder:
-        first, last = now - datetime.timedelta(minutes=5), now + datetime.timedelta(hours=1)
-        times = x509.CertificateBuilder().not_valid_before(first).not_valid_after(last)
-        return times.issuer_name(ISSUER).subject_name(subject).public_key(public_key).serial_number(x509.random_serial_number())
-
-    authority, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca = builder(authority.public_key(), ISSUER).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    names = x509.SubjectAlternativeName([x509.DNSName(NODE)])
-    node = builder(key.public_key(), x509.Name([])).add_extension(names, critical=True)
-    for name, certificate in (("ca.crt", ca), ("tls.crt", node)):
-        (directory / name).write_bytes(certificate.sign(authority, hashes.SHA256()).public_bytes(Encoding.PEM))
-    (directory / "tls.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 @contextlib.contextmanager

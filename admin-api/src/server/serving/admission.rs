@@ -2,17 +2,12 @@
 
 use super::Bounds;
 use super::roster::MakeRoom;
+use crate::program::complaints::Complaints;
 use crate::server::client_address::{ClientKey, Networks, holder};
 use crate::server::places::{Place, Places};
 use crate::server::shares::{Over, Part, Share};
-use parking_lot::Mutex;
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
-use tokio::time::Instant;
-
-/// Shortest time between two lines of the log about connections that are refused.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Lets connections in, or not.
 #[derive(Debug)]
@@ -20,13 +15,7 @@ pub(super) struct Admission {
     places: Places<ClientKey>,
     exempt: Networks,
     make_room: MakeRoom,
-    complaints: Mutex<Complaints>,
-}
-
-#[derive(Debug, Default)]
-struct Complaints {
-    last: Option<Instant>,
-    since: u64,
+    complaints: Complaints,
 }
 
 /// Why there is no place.
@@ -61,7 +50,7 @@ impl Admission {
             }),
             exempt,
             make_room,
-            complaints: Mutex::default(),
+            complaints: Complaints::default(),
         }
     }
 
@@ -83,16 +72,9 @@ impl Admission {
         holder.into_iter().collect()
     }
 
-    /// Counts something to complain of. Answers how many there were since the last line of the log, if another is due.
+    /// As [`Complaints::complain`].
     pub fn complain(&self) -> Option<u64> {
-        let now = Instant::now();
-        let mut complaints = self.complaints.lock();
-        complaints.since += 1;
-        if complaints.last.is_some_and(|last| now - last < COMPLAINT_INTERVAL) {
-            return None;
-        }
-        complaints.last = Some(now);
-        Some(std::mem::take(&mut complaints.since))
+        self.complaints.complain()
     }
 }
 
@@ -140,16 +122,5 @@ mod tests {
             assert_eq!(all.len(), 20, "{from}");
             assert_eq!(admission.take(from.parse().unwrap()).unwrap_err(), Refused::All(20));
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn complaints_come_once_a_minute_and_say_how_many_there_were() {
-        let admission = admission(1, "-");
-        assert_eq!(admission.complain(), Some(1));
-        for _ in 0..500 {
-            assert_eq!(admission.complain(), None);
-        }
-        tokio::time::advance(COMPLAINT_INTERVAL).await;
-        assert_eq!(admission.complain(), Some(501));
     }
 }

@@ -52,6 +52,14 @@ pub fn has_labels_of(object: &ObjectMeta, cluster: &str) -> bool {
     })
 }
 
+/// Whether an object has the labels by which the pods of a component are selected, as their volumes have.
+#[must_use]
+pub fn has_labels_of_pods(object: &ObjectMeta, cluster: &str, component: Component) -> bool {
+    let labels = object.labels.as_ref();
+    let wanted = selecting(cluster, component);
+    labels.is_some_and(|labels| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+}
+
 /// Selects the pods of a component. Selectors cannot be changed, so only what can never change is in them.
 #[must_use]
 pub fn selector(cluster: &str, component: Component) -> LabelSelector {

@@ -3,6 +3,7 @@
 
 mod access;
 mod budget;
+mod exposure;
 mod labels;
 mod network_policies;
 mod nodes;
@@ -13,15 +14,20 @@ pub mod secret_keys;
 mod services;
 mod web;
 mod wish;
+mod workers;
 
 pub use budget::web as web_budget;
-pub use labels::{Component, INSTANCE, MANAGED_BY, MANAGER, has_labels_of, labels, selector, selector_text};
+pub use exposure::{MEDIA_ADDRESSES, Reached, media_addresses, media_services};
+pub use labels::{
+    Component, INSTANCE, MANAGED_BY, MANAGER, has_labels_of, has_labels_of_pods, labels, selector, selector_text,
+};
 pub use network_policies::{Ports, widen};
-pub use nodes::{REDIS_PASSWORD_VARIABLE, workers};
+pub use nodes::REDIS_PASSWORD_VARIABLE;
 pub use pods::AT_ONCE;
 pub use ports::ADMIN_PORT;
-pub use redis::{CLAIMS_GO, CLAIMS_STAY, Redis, RedisWorkload, set_of_the_release_before};
+pub use redis::{CLAIMS_GO, CLAIMS_STAY, Redis, RedisWorkload, redis_volume, set_of_the_release_before};
 pub use wish::{ClusterId, Settings, Wish};
+pub use workers::workers;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
@@ -36,6 +42,8 @@ pub struct Children {
     pub nodes: StatefulSet,
     /// The names of the nodes in DNS.
     pub nodes_service: Service,
+    /// What clients outside of the pod network reach each node by.
+    pub media_services: Vec<Service>,
     /// How many nodes may be away at a time by the will of somebody else.
     pub budget: Option<PodDisruptionBudget>,
     pub web: Deployment,
@@ -55,6 +63,7 @@ pub fn build(wish: &Wish, settings: &Settings) -> Children {
         account: nodes::account(wish),
         nodes: nodes::stateful_set(wish, settings),
         nodes_service: services::nodes(wish),
+        media_services: media_services(wish, wish.spec.replicas, []),
         budget: budget::nodes(wish),
         web: web::deployment(wish, settings),
         web_budget: budget::web(wish, web::first_replicas(wish)),

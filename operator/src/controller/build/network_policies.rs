@@ -4,7 +4,7 @@
 use super::labels::{Component, MANAGER, selecting, selector};
 use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, SECURE_CLIENT_PORT};
 use super::wish::{Settings, Wish};
-use crate::crd::PORTS_PER_NODE;
+use crate::crd::{PORTS_PER_NODE, SfuClusterSpec};
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
@@ -40,13 +40,13 @@ fn nodes(wish: &Wish, settings: &Settings) -> NetworkPolicy {
             },
         ]
     });
-    let Ports { media, pipe, tcp } = Ports::wanted(wish);
+    let ports = Ports::wanted(&wish.spec);
     policy(
         wish,
         wish.id.nodes(),
         Component::Node,
         vec![
-            rule(None, media_ports(media, tcp)),
+            rule(None, media_ports(&ports)),
             rule(
                 None,
                 vec![port("TCP", CLIENT_PORT, None), port("TCP", HEALTH_PORT, None)],
@@ -55,7 +55,7 @@ fn nodes(wish: &Wish, settings: &Settings) -> NetworkPolicy {
                 Some(vec![own(Component::Web)]),
                 vec![port("TCP", SECURE_CLIENT_PORT, None)],
             ),
-            links(wish, pipe),
+            links(wish, ports.pipe),
             rule(admin, vec![port("TCP", ADMIN_PORT, None)]),
         ],
     )
@@ -65,7 +65,7 @@ fn nodes(wish: &Wish, settings: &Settings) -> NetworkPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ports {
     /// Of media of clients.
-    media: (i32, i32),
+    pub(super) media: (i32, i32),
     /// Of links.
     pipe: (i32, i32),
     /// Whether media comes by TCP as well.
@@ -74,13 +74,19 @@ pub struct Ports {
 
 impl Ports {
     /// Those that the manifest wants.
-    fn wanted(wish: &Wish) -> Self {
-        let (media, pipe) = (wish.spec.media.port, wish.spec.mesh.port_base);
+    #[must_use]
+    pub fn wanted(spec: &SfuClusterSpec) -> Self {
+        let (media, pipe) = (spec.media.port, spec.mesh.port_base);
         Self {
-            media: (media, media + super::nodes::workers(&wish.spec) - 1),
+            media: (media, media + super::workers::workers(spec) - 1),
             pipe: (pipe, pipe + PORTS_PER_NODE - 1),
-            tcp: wish.spec.media.tcp,
+            tcp: spec.media.tcp,
         }
+    }
+
+    /// What media comes by.
+    pub(super) fn protocols(&self) -> &'static [&'static str] {
+        if self.tcp { &["UDP", "TCP"] } else { &["UDP"] }
     }
 
     /// Those of a node that was started with these arguments; `None` for one of another release that names them otherwise.
@@ -100,7 +106,7 @@ impl Ports {
 
 /// Lets in what nodes need that still run by another manifest, until the last of them is replaced.
 pub fn widen(policies: &mut [NetworkPolicy], wish: &Wish, running: impl IntoIterator<Item = Ports>) {
-    let wanted = Ports::wanted(wish);
+    let wanted = Ports::wanted(&wish.spec);
     let others: BTreeSet<Ports> = running.into_iter().filter(|ports| *ports != wanted).collect();
     let of_nodes = |policy: &&mut NetworkPolicy| policy.metadata.name.as_ref() == Some(&wish.id.nodes());
     let ingress = policies
@@ -109,14 +115,15 @@ pub fn widen(policies: &mut [NetworkPolicy], wish: &Wish, running: impl IntoIter
         .and_then(|policy| policy.spec.as_mut())
         .map(|spec| spec.ingress.get_or_insert_default());
     if let Some(ingress) = ingress {
-        for Ports { media, pipe, tcp } in others {
-            ingress.extend([rule(None, media_ports(media, tcp)), links(wish, pipe)]);
+        for ports in others {
+            ingress.extend([rule(None, media_ports(&ports)), links(wish, ports.pipe)]);
         }
     }
 }
 
-fn media_ports((first, last): (i32, i32), tcp: bool) -> Vec<NetworkPolicyPort> {
-    let protocols = ["UDP", "TCP"].into_iter().take(if tcp { 2 } else { 1 });
+fn media_ports(ports: &Ports) -> Vec<NetworkPolicyPort> {
+    let (first, last) = ports.media;
+    let protocols = ports.protocols().iter();
     protocols.map(|protocol| port(protocol, first, Some(last))).collect()
 }
 

@@ -1,18 +1,18 @@
 //! The nodes: a StatefulSet whose pods the operator itself replaces (`OnDelete`), after it has emptied them.
 
 use super::access;
+use super::exposure::{self, MEDIA_ADDRESSES};
 use super::labels::{Component, labels, selector};
-use super::pods::{self, env, env_field, env_secret, http_probe, mount, secret_volume};
+use super::pods::{self, container_port, env, env_field, env_secret, http_probe, mount, secret_volume};
 use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, SECURE_CLIENT_PORT};
 use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN, REDIS_PASSWORD, REDIS_PASSWORD_ENCODED, TLS_CERT, TLS_KEY, TOKEN};
 use super::wish::{Settings, Wish};
-use crate::cluster::node_arguments::{self, Place, arguments};
+use super::workers::workers;
+use crate::cluster::node_arguments::{Place, arguments};
 use crate::crd::SfuClusterSpec;
-use crate::crd::quantity::Amount;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
-    Affinity, ContainerPort, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements, ServiceAccount,
-    TopologySpreadConstraint,
+    Affinity, ContainerPort, EnvVar, PodSpec, PodTemplateSpec, ServiceAccount, TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -20,10 +20,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 const NODE_CONTAINER: &str = "sfu-node";
 /// Variable with the password of Redis, which Kubernetes puts into the URL.
 pub const REDIS_PASSWORD_VARIABLE: &str = "SFUMATO_REDIS_PASSWORD";
+/// Where the addresses are mounted that clients are told.
+const MEDIA_ADDRESSES_DIR: &str = "/etc/sfumato/media-addresses";
 /// What a pod may take beyond the drain's deadline to end, in seconds.
 const END_SECONDS: u64 = 15;
-/// Most workers of a node.
-const MOST_WORKERS: i32 = 64;
 /// Templates that are kept to go back to. Cannot be changed later.
 const REVISIONS: i32 = 5;
 
@@ -70,6 +70,10 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
     let (mut volumes, mut mounts) = access::volumes(wish);
     let mut keys = vec![TOKEN, FRONT_DOOR_TOKEN, CA_CERT, TLS_CERT, TLS_KEY];
     keys.extend(spec.redis.external.is_none().then_some(REDIS_PASSWORD));
+    if exposure::is_announced(spec) {
+        volumes.push(pods::annotation_volume("media-addresses", MEDIA_ADDRESSES));
+        mounts.push(mount("media-addresses", MEDIA_ADDRESSES_DIR, true));
+    }
     volumes.insert(0, secret_volume("admin", wish.id.secret(), &keys));
     mounts.insert(0, mount("admin", pods::ADMIN_DIR, true));
     container.volume_mounts = Some(mounts);
@@ -80,7 +84,7 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(all_labels),
-            annotations: (!spec.pod_annotations.is_empty()).then(|| spec.pod_annotations.clone()),
+            annotations: exposure::annotations(spec),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
@@ -155,6 +159,7 @@ fn environment(wish: &Wish) -> Vec<EnvVar> {
             format!("{}/{FRONT_DOOR_TOKEN}", pods::ADMIN_DIR),
         ),
         env("SFUMATO_SECURE_LISTEN", format!("[::]:{SECURE_CLIENT_PORT}")),
+        env("SFUMATO_LOG_FIELDS", pods::log_fields(&wish.id)),
     ];
     match &wish.spec.redis.external {
         Some(external) => all.push(env("SFUMATO_REDIS_URL_FILE", access::redis_url_file(external))),
@@ -170,70 +175,22 @@ fn environment(wish: &Wish) -> Vec<EnvVar> {
             all.push(env("SFUMATO_REDIS_URL", url));
         }
     }
+    if exposure::is_announced(&wish.spec) {
+        let file = format!("{MEDIA_ADDRESSES_DIR}/{}", pods::ANNOTATION_FILE);
+        all.push(env("SFUMATO_MEDIA_ANNOUNCED_FILE", file));
+    }
     all.extend(access::ice_environment(&wish.spec.media.ice_servers));
     all.extend(wish.spec.env.iter().cloned());
     all
 }
 
 fn ports(spec: &SfuClusterSpec) -> Vec<ContainerPort> {
-    let port = |name: &str, number: i32, protocol: &str| ContainerPort {
-        name: Some(name.to_owned()),
-        container_port: number,
-        protocol: Some(protocol.to_owned()),
-        ..ContainerPort::default()
-    };
-    vec![
-        port("client", CLIENT_PORT, "TCP"),
-        port("client-secure", SECURE_CLIENT_PORT, "TCP"),
-        port("admin", ADMIN_PORT, "TCP"),
-        port("health", HEALTH_PORT, "TCP"),
-        port("media", spec.media.port, "UDP"),
-    ]
-}
-
-/// Workers of each node: as many as it may use cores, unless the manifest says otherwise.
-#[must_use]
-pub fn workers(spec: &SfuClusterSpec) -> i32 {
-    node_arguments::workers(spec, cores(spec.resources.as_ref()), MOST_WORKERS)
-}
-
-/// Whole cores that a container may use: its limit, else what it asks for, else one.
-fn cores(resources: Option<&ResourceRequirements>) -> i32 {
-    let of = |which: fn(&ResourceRequirements) -> &Option<std::collections::BTreeMap<_, _>>| {
-        which(resources?)
-            .as_ref()?
-            .get("cpu")
-            .and_then(|quantity: &k8s_openapi::apimachinery::pkg::api::resource::Quantity| whole_cores(&quantity.0))
-    };
-    of(|r| &r.limits).or_else(|| of(|r| &r.requests)).unwrap_or(1)
-}
-
-/// `1500m` and `1.5` are two cores.
-fn whole_cores(quantity: &str) -> Option<i32> {
-    let cores = Amount::parse(quantity)?.ceil().min(i128::from(MOST_WORKERS));
-    i32::try_from(cores).ok().filter(|cores| *cores > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_has_a_worker_for_each_core_that_it_may_use() {
-        for (quantity, cores) in [
-            ("2", 2),
-            ("1500m", 2),
-            ("100m", 1),
-            ("0.5", 1),
-            ("3.0", 3),
-            ("2e0", 2),
-            ("1500000u", 2),
-            ("1k", MOST_WORKERS),
-        ] {
-            assert_eq!(whole_cores(quantity), Some(cores), "{quantity}");
-        }
-        for quantity in ["", "0", "x", "-1", "nan"] {
-            assert_eq!(whole_cores(quantity), None, "{quantity}");
-        }
-    }
+    let mut all = vec![
+        container_port("client", CLIENT_PORT, "TCP"),
+        container_port("client-secure", SECURE_CLIENT_PORT, "TCP"),
+        container_port("admin", ADMIN_PORT, "TCP"),
+        container_port("health", HEALTH_PORT, "TCP"),
+    ];
+    all.extend(exposure::media_ports(spec));
+    all
 }

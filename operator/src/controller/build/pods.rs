@@ -1,14 +1,14 @@
 //! What all pods of a cluster have in common: they run without rights, on a file system that cannot be written.
 
-use super::wish::Wish;
+use super::wish::{ClusterId, Wish};
 use crate::crd::pods::{PodOptions, UserIds};
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EnvVar, EnvVarSource, HTTPGetAction, LocalObjectReference, ObjectFieldSelector,
-    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodTemplateSpec, Probe, SeccompProfile, SecretKeySelector,
-    SecurityContext, TCPSocketAction, Toleration, TopologySpreadConstraint, Volume, VolumeMount,
+    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, LocalObjectReference,
+    ObjectFieldSelector, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodTemplateSpec, Probe, SeccompProfile,
+    SecretKeySelector, SecurityContext, TCPSocketAction, Toleration, TopologySpreadConstraint, Volume, VolumeMount,
     WeightedPodAffinityTerm,
 };
-use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource};
+use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, DownwardAPIVolumeSource, KeyToPath, SecretVolumeSource};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::BTreeMap;
@@ -76,13 +76,28 @@ pub fn env_field(name: &str, path: &str) -> EnvVar {
     EnvVar {
         name: name.to_owned(),
         value_from: Some(EnvVarSource {
-            field_ref: Some(ObjectFieldSelector {
-                api_version: Some("v1".to_owned()),
-                field_path: path.to_owned(),
-            }),
+            field_ref: Some(field(path)),
             ..EnvVarSource::default()
         }),
         ..EnvVar::default()
+    }
+}
+
+/// A field of the pod.
+fn field(path: &str) -> ObjectFieldSelector {
+    ObjectFieldSelector {
+        api_version: Some("v1".to_owned()),
+        field_path: path.to_owned(),
+    }
+}
+
+/// A port of a container.
+pub fn container_port(name: &str, number: i32, protocol: &str) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
+        protocol: Some(protocol.to_owned()),
+        ..ContainerPort::default()
     }
 }
 
@@ -111,6 +126,11 @@ pub fn env(name: &str, value: String) -> EnvVar {
     }
 }
 
+/// What each line of the log of these pods says, as the lines of the operator do.
+pub fn log_fields(id: &ClusterId) -> String {
+    format!("namespace={},cluster={}", id.namespace, id.name)
+}
+
 /// Some keys of a Secret as files.
 pub fn secret_volume(name: &str, secret: String, keys: &[&str]) -> Volume {
     let file = |key: &&str| KeyToPath {
@@ -125,6 +145,25 @@ pub fn secret_volume(name: &str, secret: String, keys: &[&str]) -> Volume {
             default_mode: Some(SECRET_MODE),
             items: Some(keys.iter().map(file).collect()),
             ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+/// The file of an annotation's volume.
+pub const ANNOTATION_FILE: &str = "value";
+
+/// An annotation of the pod as a file, which follows it: a kubelet writes it anew when the pod changes.
+pub fn annotation_volume(name: &str, annotation: &str) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        downward_api: Some(DownwardAPIVolumeSource {
+            items: Some(vec![DownwardAPIVolumeFile {
+                path: ANNOTATION_FILE.to_owned(),
+                field_ref: Some(field(&format!("metadata.annotations['{annotation}']"))),
+                ..DownwardAPIVolumeFile::default()
+            }]),
+            ..DownwardAPIVolumeSource::default()
         }),
         ..Volume::default()
     }

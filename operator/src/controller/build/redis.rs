@@ -8,21 +8,22 @@ use super::pods::{self, mount, secret_volume, tcp_probe};
 use super::ports::REDIS_PORT;
 use super::secret_keys::REDIS_CONF;
 use super::services;
-use super::wish::{Settings, Wish};
+use super::wish::{ClusterId, Settings, Wish};
 use crate::crd::redis::{ManagedRedis, RedisStorage};
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy,
     StatefulSetSpec,
 };
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Service,
-    ServiceSpec, VolumeResourceRequirements,
+    Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Service, ServiceSpec,
+    VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 const CONFIG_DIR: &str = "/etc/redis";
 const DATA_DIR: &str = "/data";
+const VOLUME: &str = "data";
 const GRACE_SECONDS: i64 = 10;
 /// What becomes of a volume that nobody needs any more.
 pub const CLAIMS_GO: &str = "Delete";
@@ -123,7 +124,7 @@ fn stored(wish: &Wish, mut container: Container, storage: &RedisStorage) -> Stat
     container
         .volume_mounts
         .get_or_insert_default()
-        .push(mount("data", DATA_DIR, false));
+        .push(mount(VOLUME, DATA_DIR, false));
     set(wish, template(wish, container), Some(claim(storage)))
 }
 
@@ -179,12 +180,7 @@ fn container(wish: &Wish, settings: &Settings, managed: &ManagedRedis) -> Contai
     let image = managed.image.clone().unwrap_or_else(|| settings.redis_image.clone());
     let mut container = pods::container(wish, "redis", image);
     container.command = Some(vec!["redis-server".to_owned(), format!("{CONFIG_DIR}/{REDIS_CONF}")]);
-    container.ports = Some(vec![ContainerPort {
-        name: Some("redis".to_owned()),
-        container_port: REDIS_PORT,
-        protocol: Some("TCP".to_owned()),
-        ..ContainerPort::default()
-    }]);
+    container.ports = Some(vec![pods::container_port("redis", REDIS_PORT, "TCP")]);
     container.resources.clone_from(&managed.resources);
     container.volume_mounts = Some(vec![mount("config", CONFIG_DIR, true)]);
     container.readiness_probe = Some(tcp_probe("redis", 2));
@@ -198,10 +194,15 @@ fn options(further: &[&str]) -> Vec<String> {
     all.map(|&option| option.to_owned()).collect()
 }
 
+/// The claim that the StatefulSet of Redis makes for its pod.
+pub fn redis_volume(id: &ClusterId) -> String {
+    format!("{VOLUME}-{}-0", id.redis())
+}
+
 fn claim(storage: &RedisStorage) -> PersistentVolumeClaim {
     PersistentVolumeClaim {
         metadata: ObjectMeta {
-            name: Some("data".to_owned()),
+            name: Some(VOLUME.to_owned()),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {

@@ -39,6 +39,7 @@ fn objects(children: Children) -> Vec<Value> {
         account,
         nodes,
         nodes_service,
+        media_services,
         budget,
         web,
         web_budget,
@@ -47,6 +48,7 @@ fn objects(children: Children) -> Vec<Value> {
         policies,
     } = children;
     let mut all = vec![json!(account), json!(nodes_service)];
+    all.extend(media_services.iter().map(|service| json!(service)));
     all.extend(policies.iter().map(|policy| json!(policy)));
     if let Some(redis) = redis {
         let workload = match redis.workload {
@@ -64,7 +66,7 @@ fn objects(children: Children) -> Vec<Value> {
 
 /// A change of what these hold replaces the pods of every cluster that its owner lets be upgraded. Make it knowingly.
 #[test]
-fn the_children_of_six_manifests_are_what_they_were() {
+fn the_children_of_eight_manifests_are_what_they_were() {
     let manifests = [
         ("defaults", json!({})),
         (
@@ -104,6 +106,16 @@ fn the_children_of_six_manifests_are_what_they_were() {
                 "web": { "service": { "type": "LoadBalancer", "port": 80, "annotations": { "lb": "internal" } } },
                 "media": { "port": 21000, "tcp": false }, "drain": { "deadline": "90s" },
             }),
+        ),
+        (
+            "host-ports",
+            json!({ "replicas": 1, "media": { "exposure": "HostPort" }, "redis": { "external": {
+                        "urlSecretRef": { "name": "redis", "key": "url" } } } }),
+        ),
+        (
+            "node-ports",
+            json!({ "replicas": 2, "workersPerNode": 2, "media": { "exposure": "NodePort", "nodePortBase": 31000, "tcp": false },
+                    "redis": { "external": { "urlSecretRef": { "name": "redis", "key": "url" } } } }),
         ),
         (
             "with-secrets",

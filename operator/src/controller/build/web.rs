@@ -7,7 +7,7 @@ use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN};
 use super::wish::{Settings, Wish};
 use crate::crd::web::FIRST_REPLICAS;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
-use k8s_openapi::api::core::v1::{Affinity, ContainerPort, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Affinity, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// TCP port that the front door's pods listen on.
@@ -35,17 +35,12 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
         format!("--admin-ca={}/{CA_CERT}", pods::ADMIN_DIR),
         "--log-format=json".to_owned(),
     ]);
-    // A variable: a front door of the release before would refuse an option that it does not know.
-    container.env = Some(vec![pods::env(
-        "SFUMATO_WEB_HEALTH_LISTEN",
-        format!("[::]:{HEALTH_PORT}"),
-    )]);
-    let port = |name: &str, number| ContainerPort {
-        name: Some(name.to_owned()),
-        container_port: number,
-        protocol: Some("TCP".to_owned()),
-        ..ContainerPort::default()
-    };
+    // Variables: a front door of the release before would refuse an option that it does not know.
+    container.env = Some(vec![
+        pods::env("SFUMATO_WEB_HEALTH_LISTEN", format!("[::]:{HEALTH_PORT}")),
+        pods::env("SFUMATO_WEB_LOG_FIELDS", pods::log_fields(&wish.id)),
+    ]);
+    let port = |name, number| pods::container_port(name, number, "TCP");
     container.ports = Some(vec![port("http", LISTEN_PORT), port("health", HEALTH_PORT)]);
     container.resources.clone_from(&web.resources);
     container.volume_mounts = Some(vec![mount("admin", pods::ADMIN_DIR, true)]);

@@ -1,7 +1,7 @@
 //! What is wanted of one cluster, and what the operator itself was told: all that objects are built from.
 
 use super::labels::{Component, labels};
-use crate::crd::{SfuCluster, SfuClusterSpec};
+use crate::crd::{MAX_NODES, SfuCluster, SfuClusterSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::DynamicObject;
 use kube::{Resource, ResourceExt};
@@ -56,10 +56,41 @@ impl ClusterId {
         self.name.clone()
     }
 
+    /// The pod of a node.
+    #[must_use]
+    pub fn node(&self, ordinal: i32) -> String {
+        format!("{}-{ordinal}", self.name)
+    }
+
+    /// The number of a media node's pod; none of another pod.
+    #[must_use]
+    pub fn ordinal(&self, pod: &str) -> Option<i32> {
+        let number = pod.strip_prefix(&self.name).and_then(|rest| rest.strip_prefix('-'));
+        number?.parse::<u16>().ok().map(i32::from)
+    }
+
+    /// Whether a pod of this cluster is a media node's.
+    #[must_use]
+    pub fn is_node(&self, pod: &str) -> bool {
+        self.ordinal(pod).is_some()
+    }
+
+    /// The Service before a node's pod, for clients outside of the pod network.
+    #[must_use]
+    pub fn media_service(&self, ordinal: i32) -> String {
+        format!("{}-media-{ordinal}", self.name)
+    }
+
     /// The headless Service of the nodes, and their ServiceAccount.
     #[must_use]
     pub fn nodes_service(&self) -> String {
         format!("{}-nodes", self.name)
+    }
+
+    /// All such Services that there may be.
+    #[must_use]
+    pub fn media_services(&self) -> Vec<String> {
+        (0..MAX_NODES).map(|ordinal| self.media_service(ordinal)).collect()
     }
 
     /// The front door's Deployment and Service.

@@ -3,10 +3,12 @@
 //! up the deletion of the cluster or the namespace. So they are told that their time is over.
 
 use super::targets::{NodeAccess, targets};
+use crate::controller::build::ClusterId;
 use crate::controller::watch::members::is_left_behind;
-use crate::controller::watch::ownership::controller;
+use crate::controller::watch::ownership::{Whose, controller, is_set, whose};
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Pod, StatefulSet};
+use crate::controller::words::words;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, Preconditions};
 use kube::core::PartialObjectMeta;
@@ -15,9 +17,10 @@ use parking_lot::Mutex;
 use sfumato_admin_api::client::NodeAdmin;
 use sfumato_admin_api::program::task;
 use sfumato_admin_api::types::{DrainReason, DrainRequest};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// What such a pod has to end, in seconds: as much as one that is drained.
 const GRACE_SECONDS: u32 = 15;
@@ -28,8 +31,23 @@ const ATTEMPTS: u32 = 6;
 pub struct Farewells {
     api_server: Client,
     access: NodeAccess,
-    /// UIDs of the pods that have been seen to, by cluster.
-    told: Arc<Mutex<BTreeMap<Key, BTreeSet<String>>>>,
+    /// How soon is looked again at a node that drains, as its StatefulSet or its namespace may go meanwhile. Of a namespace no
+    /// watch tells, which would need the right to list all.
+    every: Duration,
+    /// UIDs of the pods that are seen to, by cluster, and how whoever does that is woken.
+    told: Arc<Mutex<BTreeMap<Key, Wakers>>>,
+}
+
+type Wakers = BTreeMap<String, Arc<Notify>>;
+
+/// What has become of a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Became {
+    /// It ends at once, as it was told.
+    Ended,
+    /// It drains: others of its cluster may still be there, or come.
+    Drains,
+    Gone,
 }
 
 /// What is done for one pod.
@@ -55,17 +73,18 @@ impl From<kube::Error> for Kept {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) if status.code == 403 => Self::Forbidden(status.message),
-            other => Self::Failed(other.to_string()),
+            other => Self::Failed(words(&other)),
         }
     }
 }
 
 impl Farewells {
     #[must_use]
-    pub fn new(api_server: Client, access: NodeAccess) -> Self {
+    pub fn new(api_server: Client, access: NodeAccess, every: Duration) -> Self {
         Self {
             api_server,
             access,
+            every,
             told: Arc::default(),
         }
     }
@@ -78,12 +97,16 @@ impl Farewells {
             return;
         }
         let known = told.entry(cluster.clone()).or_default();
-        let uids: BTreeSet<String> = pods.iter().filter_map(|pod| pod.uid()).collect();
-        known.retain(|uid| uids.contains(uid));
+        known.retain(|uid, _| pods.iter().any(|pod| pod.metadata.uid.as_ref() == Some(uid)));
         for pod in pods {
-            let Some(uid) = pod.uid().filter(|uid| known.insert(uid.clone())) else {
+            let Some(uid) = pod.uid() else {
                 continue;
             };
+            if let Some(waker) = known.get(&uid) {
+                waker.notify_one();
+                continue;
+            }
+            let changed = Arc::clone(known.entry(uid.clone()).or_default());
             let farewell = Farewell {
                 api_server: self.api_server.clone(),
                 access: self.access,
@@ -91,12 +114,18 @@ impl Farewells {
                 cluster: cluster.clone(),
                 pod,
             };
-            let told = Arc::clone(&self.told);
+            let (told, every) = (Arc::clone(&self.told), self.every);
             task::brief("ending a node whose StatefulSet is deleted", async move {
-                if !farewell.carry_out().await
-                    && let Some(known) = told.lock().get_mut(&farewell.cluster)
-                {
-                    // The next change of it is another attempt.
+                loop {
+                    match farewell.carry_out().await {
+                        // Woken or not, it is looked at.
+                        Some(Became::Drains) => drop(tokio::time::timeout(every, changed.notified()).await),
+                        Some(Became::Ended | Became::Gone) => return,
+                        None => break,
+                    }
+                }
+                // The next change of it is another attempt.
+                if let Some(known) = told.lock().get_mut(&farewell.cluster) {
                     known.remove(&uid);
                 }
             });
@@ -105,8 +134,8 @@ impl Farewells {
 }
 
 impl Farewell {
-    /// Answers whether there is nothing left to be done.
-    async fn carry_out(&self) -> bool {
+    /// Answers what has become of it, if it came to anything.
+    async fn carry_out(&self) -> Option<Became> {
         let (namespace, cluster, node) = (&self.cluster.namespace, &self.cluster.name, self.pod.name_any());
         let mut why = None;
         for attempt in 0..ATTEMPTS {
@@ -114,16 +143,16 @@ impl Farewell {
                 tokio::time::sleep(Duration::from_secs(1 << (attempt - 1))).await;
             }
             match self.attempt().await {
-                Ok(true) => {
+                Ok(Became::Ended) => {
                     tracing::info!(
                         namespace,
                         cluster,
                         node,
                         "ends at once: all nodes of its cluster are deleted, and nobody has a place to move to"
                     );
-                    return true;
+                    return Some(Became::Ended);
                 }
-                Ok(false) => return false,
+                Ok(became) => return Some(became),
                 // A right that is missing does not come by itself: a person is told at once.
                 Err(error) if why.is_none() && matches!(error, Kept::Forbidden(_)) => {
                     tracing::warn!(namespace, cluster, node, %error, "it is not known whether it can be ended at once");
@@ -142,37 +171,53 @@ impl Farewell {
             error = why.map(|error| error.to_string()),
             "could not be ended at once; it ends by its own deadline"
         );
-        false
+        None
     }
 
-    /// Tells the node that its time is over, and Kubernetes as well, in case that the node is not reached. Answers whether it is
-    /// left behind indeed.
-    async fn attempt(&self) -> Result<bool, Kept> {
-        if !self.is_left_behind().await? {
-            return Ok(false);
+    /// Tells the node that its time is over, and Kubernetes as well, in case that the node is not reached: if it is left behind
+    /// indeed.
+    async fn attempt(&self) -> Result<Became, Kept> {
+        match self.look().await? {
+            Became::Ended => {}
+            became => return Ok(became),
         }
         let drained = self.drain().await;
         let shortened = self.shorten().await;
         // Either ends it.
-        drained.or(shortened).map(|()| true).map_err(Kept::Failed)
+        drained.or(shortened).map(|()| Became::Ended).map_err(Kept::Failed)
     }
 
     /// Looks once more, at the API server's own: what was seen of a StatefulSet and of its pods comes by two watches, and a
     /// StatefulSet that goes without its pods has let them go before it is gone. So it is looked at first, and the pod then.
     ///
     /// That it may not look says nothing of what is there, and ends nobody.
-    async fn is_left_behind(&self) -> Result<bool, Kept> {
-        let Some(owner) = controller(&self.pod.metadata) else {
-            return Ok(false);
+    async fn look(&self) -> Result<Became, Kept> {
+        let Some(owner) = controller(&self.pod.metadata).filter(|owner| is_set(owner, &self.cluster.name)) else {
+            return Ok(Became::Gone);
         };
         let sets: Api<StatefulSet> = Api::namespaced(self.api_server.clone(), &self.cluster.namespace);
         let pods: Api<Pod> = Api::namespaced(self.api_server.clone(), &self.cluster.namespace);
         let set = sets.get_opt(&owner.name).await?;
         let pod = pods.get_opt(&self.pod.name_any()).await?;
-        match pod.filter(|pod| pod.metadata.uid == self.pod.metadata.uid) {
-            None => Ok(false),
-            Some(pod) => Ok(is_left_behind(&pod, &owner.name, set.as_ref()) || self.namespace_goes().await?),
+        let Some(pod) = pod.filter(|pod| pod.metadata.uid == self.pod.metadata.uid) else {
+            return Ok(Became::Gone);
+        };
+        if set.as_ref().is_some_and(|set| self.is_others(set)) {
+            return Ok(Became::Gone);
         }
+        let goes = is_left_behind(&pod, &owner.name, set.as_ref()) || self.namespace_goes().await?;
+        Ok(if goes { Became::Ended } else { Became::Drains })
+    }
+
+    /// Whether a StatefulSet is of nobody who has had a cluster of this name: whatever labels its pods have, they are not ours.
+    fn is_others(&self, set: &StatefulSet) -> bool {
+        let id = ClusterId {
+            namespace: self.cluster.namespace.clone(),
+            name: self.cluster.name.clone(),
+            // It may be any of them.
+            uid: String::new(),
+        };
+        whose(&set.metadata, &id) == Whose::Others
     }
 
     /// Whether the namespace is being deleted. Kubernetes deletes its pods first, and all else, roles too, when these are gone.

@@ -13,13 +13,14 @@ use crate::controller::watch::caches::Listener;
 use crate::controller::watch::members::Pods;
 use crate::controller::watch::queue::{Key, Queue};
 use parking_lot::{Mutex, RwLock};
-use sfumato_admin_api::client::{HttpNodeAdmin, NodeAdmin};
+use sfumato_admin_api::client::{Building, HttpNodeAdmin, NodeAdmin, Room};
 use sfumato_admin_api::client::{Straight, Transport};
 use sfumato_admin_api::files::TlsError;
 use sfumato_admin_api::files::{TokenSource, TrustedCa};
-use sfumato_mesh::{MeshHandle, MeshOptions, MeshSnapshot, MeshTask, PlanOptions, Target};
+use sfumato_mesh::{Budget, MeshHandle, MeshOptions, MeshSnapshot, MeshTask, PlanOptions, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -54,8 +55,14 @@ pub struct Way {
     /// Straight, or through the API server.
     pub access: NodeAccess,
     pub api_server: kube::Client,
+    /// How soon is looked again at what no watch tells of.
+    pub every: Duration,
     /// Where calls are counted.
     pub metrics: Arc<Metrics>,
+    /// Where the answers of all nodes have their room.
+    pub building: Building,
+    /// What the reports of all meshes may take.
+    pub budget: Budget,
 }
 
 /// What the nodes of a cluster accept, and how they are known.
@@ -103,7 +110,8 @@ impl Client {
         let calls = Counted::new(calls, Arc::clone(&way.metrics));
         let now = Arc::new(RwLock::new(credentials));
         let token = Arc::clone(&now);
-        let http = HttpNodeAdmin::over(Arc::new(calls), TokenSource::new(move || token.read().token.clone()));
+        let http = HttpNodeAdmin::over(Arc::new(calls), TokenSource::new(move || token.read().token.clone()))
+            .with_room(Room::of(&way.building));
         Ok(Self { now, ca, http })
     }
 
@@ -129,7 +137,7 @@ impl Meshes {
     #[must_use]
     pub fn new(way: Way, queue: Queue) -> Self {
         Self {
-            farewells: Farewells::new(way.api_server.clone(), way.access),
+            farewells: Farewells::new(way.api_server.clone(), way.access, way.every),
             way,
             queue,
             running: Mutex::default(),
@@ -149,11 +157,12 @@ impl Meshes {
     }
 
     /// Sees to it that the mesh of a cluster is looked after, as the wish wants it, with what its admin Secret holds.
-    /// Its pods are looked up here: of a change before, nobody would tell a mesh that is not there yet.
+    /// Its pods are looked up here: of a change before, nobody would tell a mesh that is not there yet. Answers whether that has just
+    /// begun: then nothing is known of its nodes.
     ///
     /// # Errors
     /// When the CA cannot be used.
-    pub fn look_after(&self, wish: &Wish, secret: &Data, pods: &Pods) -> Result<(), TlsError> {
+    pub fn look_after(&self, wish: &Wish, secret: &Data, pods: &Pods) -> Result<bool, TlsError> {
         let (key, uid) = (Key::from(&wish.id), &wish.id.uid);
         let (options, credentials) = (options(wish), Credentials::of(secret));
         let mut running = self.running.lock();
@@ -161,7 +170,7 @@ impl Meshes {
             Some(mesh) => {
                 mesh.client.update(credentials)?;
                 if mesh.options == options && !mesh.forward.is_finished() {
-                    return Ok(());
+                    return Ok(false);
                 }
                 // Other options: what is known of the nodes comes with their next answers.
                 mesh.client.clone()
@@ -175,7 +184,7 @@ impl Meshes {
         let (sender, receiver) = watch::channel(Some(targets(&pods.of(&key), self.way.access)));
         // Everything that is logged about this mesh says whose it is, also where only errors are logged.
         let span = tracing::error_span!("mesh", namespace = key.namespace, cluster = key.name);
-        let handle = span.in_scope(|| MeshTask::spawn(receiver, Arc::clone(&admin), options.clone()));
+        let handle = span.in_scope(|| MeshTask::spawn(receiver, Arc::clone(&admin), options.clone(), &self.way.budget));
         let snapshots = handle.snapshots.clone();
         let forward = tokio::spawn(forward(handle, key.clone(), self.queue.clone()));
         let mesh = Running {
@@ -187,7 +196,7 @@ impl Meshes {
             forward,
         };
         running.insert(key, mesh);
-        Ok(())
+        Ok(true)
     }
 
     /// A mesh as it is; empty when it is not looked after yet.

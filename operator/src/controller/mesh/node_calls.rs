@@ -4,10 +4,8 @@ use crate::controller::process::metrics::Metrics;
 use async_trait::async_trait;
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::Client;
-use sfumato_admin_api::client::Reach;
-use sfumato_admin_api::client::{Request, Transport, TransportError, secret_header};
+use sfumato_admin_api::client::{Answer, Reach, Request, Transport, TransportError, secret_header};
 use sfumato_admin_api::types::TOKEN_HEADER;
 use std::fmt;
 use std::sync::Arc;
@@ -33,12 +31,12 @@ impl fmt::Debug for Counted {
 
 #[async_trait]
 impl Transport for Counted {
-    async fn exchange(&self, request: Request<'_>) -> Result<(StatusCode, Vec<u8>), TransportError> {
+    async fn exchange(&self, request: Request<'_>) -> Result<Answer, TransportError> {
         let op = operation(request.url);
         let result = self.calls.exchange(request).await;
         let outcome = match &result {
-            Ok((status, _)) if status.is_success() => "ok",
-            Ok((StatusCode::CONFLICT, _)) => "conflict",
+            Ok(answer) if answer.status.is_success() => "ok",
+            Ok(answer) if answer.status == StatusCode::CONFLICT => "conflict",
             Ok(_) => "refused",
             Err(_) => "unreachable",
         };
@@ -76,7 +74,7 @@ impl fmt::Debug for ThroughApiServer {
 
 #[async_trait]
 impl Transport for ThroughApiServer {
-    async fn exchange(&self, request: Request<'_>) -> Result<(StatusCode, Vec<u8>), TransportError> {
+    async fn exchange(&self, request: Request<'_>) -> Result<Answer, TransportError> {
         let failed = |reach: Reach, source: Box<dyn std::error::Error + Send + Sync>| TransportError::Unreachable {
             reach,
             source,
@@ -100,25 +98,15 @@ impl Transport for ThroughApiServer {
         // Whether the API server had passed the call on to the pod when something broke, it does not say.
         let answer = self.0.send(call).await;
         let answer = answer.map_err(|error| failed(Reach::Unknown, error.into()))?;
-        let status = answer.status();
-        let from_api_server = status == StatusCode::SERVICE_UNAVAILABLE && !is_problem(&answer);
-        let body = Limited::new(answer.into_body(), request.max_answer)
-            .collect()
-            .await
-            .map_err(|error| {
-                if error.is::<LengthLimitError>() {
-                    TransportError::TooLong(request.max_answer)
-                } else {
-                    failed(Reach::Broken, error)
-                }
-            })?;
-        let body = body.to_bytes().to_vec();
+        let from_api_server = answer.status() == StatusCode::SERVICE_UNAVAILABLE && !is_problem(&answer);
+        let broken = |error: kube::Error| failed(Reach::Broken, error.into());
+        let answer = request.room.read(answer, request.max_answer, broken).await?;
         if from_api_server {
-            let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
+            let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
             let source = format!("the API server does not reach the pod: {text}");
             return Err(failed(Reach::Unknown, source.into()));
         }
-        Ok((status, body))
+        Ok(answer)
     }
 }
 
@@ -131,6 +119,7 @@ fn is_problem<B>(answer: &http::Response<B>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sfumato_admin_api::client::Room;
 
     #[test]
     fn calls_are_counted_by_what_they_are_about_and_not_by_whom() {
@@ -161,6 +150,7 @@ mod tests {
             token: "secret",
             body: None,
             max_answer: 1_000,
+            room: &Room::default(),
         };
         match way.exchange(request).await {
             Err(TransportError::Unreachable { reach, source }) => format!("{reach}: {source}"),

@@ -3,6 +3,7 @@
 
 use crate::cluster::note::{Note, Tone};
 use crate::controller::build::ClusterId;
+use crate::controller::words::words;
 use crate::crd::SfuCluster;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -106,11 +107,19 @@ impl Events {
         };
         let about = about.clone();
         task::brief("writing an event", async move {
-            match tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, reason = event.reason, "an event could not be written"),
-                Err(_) => tracing::warn!(reason = event.reason, "an event could not be written in time"),
-            }
+            let outcome = tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await;
+            let why = match outcome {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => words(&error),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            tracing::warn!(
+                namespace = about.namespace,
+                cluster = about.name,
+                reason = event.reason,
+                error = why,
+                "an event could not be written"
+            );
         });
     }
 }

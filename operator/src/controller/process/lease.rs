@@ -5,6 +5,7 @@
 //! hosts need not agree. A holder that cannot renew in time ends its process: what it was doing is safe to be done
 //! twice, and a fresh start is the surest way to stop.
 
+use crate::controller::words::words;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
@@ -128,6 +129,8 @@ pub struct Elector {
     /// When this process last wrote itself into the Lease.
     renewed: Option<Instant>,
     standing: watch::Sender<Standing>,
+    /// The other operator that leads, as the log has it.
+    told: Option<String>,
 }
 
 /// This process has lost the Lease, and must end.
@@ -151,6 +154,7 @@ impl Elector {
             since: Instant::now(),
             renewed: None,
             standing: watch::Sender::new(Standing::Unknown),
+            told: None,
         }
     }
 
@@ -175,8 +179,17 @@ impl Elector {
             };
             match outcome {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "the lease cannot be looked at"),
-                Err(_) => tracing::warn!(lease = self.name, "no answer about the lease in time"),
+                Ok(Err(error)) => tracing::warn!(
+                    lease = self.name,
+                    error = words(&error),
+                    "the lease cannot be looked at"
+                ),
+                // It has waited long enough for its turn: of the renew deadline little more than a third is left.
+                Err(_) => {
+                    tracing::warn!(lease = self.name, "no answer about the lease in time");
+                    self.check()?;
+                    continue;
+                }
             }
             self.check()?;
             tokio::select! {
@@ -217,7 +230,7 @@ impl Elector {
             )));
         }
         if renewed.elapsed() >= self.timing.renew_deadline {
-            return Err(lost(format!("not renewed for {:?}", renewed.elapsed())));
+            return Err(lost(format!("not renewed for {} ms", renewed.elapsed().as_millis())));
         }
         Ok(())
     }
@@ -227,6 +240,7 @@ impl Elector {
         self.saw(live);
         let spec = self.seen.as_ref().and_then(|lease| lease.spec.as_ref());
         if evaluate(spec, &self.me, self.since.elapsed()) == LeaseAction::Leave {
+            self.tell_leader();
             self.standing.send_replace(Standing::Follower);
             return Ok(());
         }
@@ -262,6 +276,20 @@ impl Elector {
         }
     }
 
+    /// Whoever reads the log of one that waits for its turn wants to know where to read on.
+    fn tell_leader(&mut self) {
+        let holder = (self.seen.as_ref()).and_then(|lease| lease.spec.as_ref()?.holder_identity.clone());
+        if holder != self.told {
+            tracing::info!(
+                lease = self.name,
+                identity = self.me,
+                leader = holder.as_deref(),
+                "another operator leads, and this one waits for its turn"
+            );
+            self.told = holder;
+        }
+    }
+
     fn saw(&mut self, lease: Option<Lease>) {
         let version = |lease: &Option<Lease>| lease.as_ref().and_then(ResourceExt::resource_version);
         if version(&lease) != version(&self.seen) || lease.is_none() {
@@ -284,7 +312,11 @@ impl Elector {
         let write = self.api.replace(&self.name, &params, &lease);
         match tokio::time::timeout(self.timing.retry, write).await {
             Ok(Ok(_)) => tracing::info!(lease = self.name, "gave the lease back"),
-            Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "the lease could not be given back"),
+            Ok(Err(error)) => tracing::warn!(
+                lease = self.name,
+                error = words(&error),
+                "the lease could not be given back"
+            ),
             Err(_) => tracing::warn!(lease = self.name, "the lease could not be given back in time"),
         }
     }

@@ -1,58 +1,63 @@
 //! Carries out what [`crate::cluster::rollout`] has decided: calls to nodes, evictions, deletions. Every act can be repeated, so one
 //! that fails is only told: the next look decides again.
 
+use super::controllers::is_others;
 use crate::cluster::note::{Note, Tone};
-use crate::cluster::remark::Remark;
+use crate::cluster::remark::{HOST_LOST, Remark};
 use crate::cluster::rollout::Act;
 use crate::cluster::status_notes::EVICTION_REFUSED;
 use crate::controller::build::{ClusterId, Wish};
 use crate::controller::mesh::meshes::Meshes;
 use crate::controller::mesh::targets::targets;
 use crate::controller::process::events::{Events, about};
+use crate::controller::watch::ownership::{check, this_version};
 use crate::controller::watch::queue::Key;
-use crate::controller::watch::seen::{Anything, Pod};
+use crate::controller::watch::seen::{Anything, Pod, StatefulSet};
+use crate::controller::words::words;
 use futures::future::join_all;
 use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
-use kube::core::Status;
-use kube::{Api, Client};
+use kube::core::{PartialObjectMeta, Status};
+use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
 use sfumato_admin_api::client::NodeAdmin;
 use sfumato_admin_api::types::{DrainReason, DrainRequest};
 use sfumato_mesh::Target;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a refused eviction may be one that passes: budgets are counted anew a moment after a pod has become ready.
 const PASSING: Duration = Duration::from_secs(3);
 
-/// A person is told of an eviction that is refused for so long.
-const LONG: Duration = Duration::from_secs(60);
+/// So long after its last refusal, nobody remembers a pod any more: nobody asks for one that is gone.
+const FORGOTTEN: Duration = Duration::from_secs(3_600);
 
 pub struct Actor {
     client: Client,
     meshes: Arc<Meshes>,
     events: Events,
-    /// Pods whose eviction is refused, by namespace and name: their UID, and since when.
-    refused: Mutex<BTreeMap<(String, String), (String, Instant)>>,
+    /// When the eviction of pods was refused, by their UID.
+    refused: Mutex<BTreeMap<String, Refused>>,
+    /// A person is told of an eviction that is refused for so long, and the node takes sessions again.
+    patience: Duration,
 }
 
 /// What is not done until somebody else lets it happen.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HeldUp {
-    pub remark: Remark,
-    /// Since it was refused first.
-    pub lasts: Duration,
+    /// What a manifest waits for.
+    pub under_way: Option<Remark>,
+    /// What a person is told, once it is plain that it does not pass.
+    pub degraded: Option<Remark>,
 }
 
-impl HeldUp {
-    /// What a person is told, once it is plain that it does not pass.
-    #[must_use]
-    pub fn degraded(&self) -> Option<Remark> {
-        (self.lasts >= LONG).then(|| self.remark.clone())
-    }
+/// When the eviction of a pod was refused, without a success between.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    first: Instant,
+    last: Instant,
 }
 
 /// The nodes of one cluster, as acts reach them.
@@ -66,13 +71,22 @@ struct Nodes<'a> {
 
 impl Actor {
     #[must_use]
-    pub fn new(client: Client, meshes: Arc<Meshes>, events: Events) -> Self {
+    pub fn new(client: Client, meshes: Arc<Meshes>, events: Events, patience: Duration) -> Self {
         Self {
+            patience,
             client,
             meshes,
             events,
             refused: Mutex::default(),
         }
+    }
+
+    /// UIDs of those pods whose eviction has been refused for long.
+    #[must_use]
+    pub fn held_up(&self, pods: &[Arc<Pod>]) -> BTreeSet<String> {
+        let refused = self.refused.lock();
+        let is_long = |uid: &String| refused.get(uid).is_some_and(|it| it.first.elapsed() >= self.patience);
+        pods.iter().filter_map(|pod| pod.uid()).filter(is_long).collect()
     }
 
     /// Carries out all acts on these pods of a cluster, side by side. Answers which of them somebody else keeps from being done.
@@ -93,8 +107,10 @@ impl Actor {
         let done = match act {
             Act::Drain(pod, reason) => nodes.drain(pod, *reason).await,
             Act::Undrain(pod, reason) => nodes.undrain(pod, *reason).await,
-            Act::Replace { node, id } => self.evict(node, id, nodes.id).await,
+            Act::Replace { node, id } => self.evict((node, id), nodes.id, false).await,
+            Act::AskToReplace { node, id } => self.evict((node, id), nodes.id, true).await,
             Act::ForceDelete { node, id } => self.force_delete(node, id, nodes.id).await,
+            Act::MakeAnew { set, id } => self.make_anew(set, id, nodes.id).await,
         };
         match done {
             Ok(Some(note)) => self.events.tell(&about(nodes.id), note),
@@ -103,7 +119,7 @@ impl Actor {
             Err(NotDone::NotYet(why)) => tracing::info!(
                 namespace = nodes.id.namespace,
                 cluster = nodes.id.name,
-                ?act,
+                %act,
                 error = why,
                 "not yet"
             ),
@@ -111,8 +127,9 @@ impl Actor {
         None
     }
 
-    /// The client library's own eviction writes its options under a wrong key, which would drop the precondition.
-    async fn evict(&self, pod: &str, uid: &str, id: &ClusterId) -> Done {
+    /// The client library's own eviction writes its options under a wrong key, which would drop the precondition. Who only asks
+    /// (`is_question`) is told what would come of it.
+    async fn evict(&self, (pod, uid): (&str, &str), id: &ClusterId, is_question: bool) -> Done {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &id.namespace);
         let eviction = Eviction {
             metadata: ObjectMeta {
@@ -128,32 +145,57 @@ impl Actor {
                 ..Default::default()
             }),
         };
-        let params = PostParams::default();
+        let params = PostParams {
+            dry_run: is_question,
+            ..PostParams::default()
+        };
         let answer: kube::Result<Anything> = api.create_subresource("eviction", pod, &params, &eviction).await;
         let done = removed(answer, Note::replacing(pod));
-        let key = (id.namespace.clone(), pod.to_owned());
         let mut all_refused = self.refused.lock();
-        let Err(NotDone::Refused(HeldUp { remark, .. })) = done else {
-            all_refused.remove(&key);
-            return done;
+        let Err(Kept::Refused(words)) = done else {
+            // What was not answered says nothing.
+            if done.is_ok() {
+                all_refused.remove(uid);
+            }
+            // It is drained first, and what happens then is news.
+            return Ok(done?.filter(|_| !is_question));
         };
-        let refused = all_refused
-            .entry(key)
-            .or_insert_with(|| (uid.to_owned(), Instant::now()));
-        if refused.0 != uid {
-            *refused = (uid.to_owned(), Instant::now());
-        }
-        let lasts = refused.1.elapsed();
+        let words = format!("Kubernetes refuses its eviction: {words}");
+        let now = Instant::now();
+        let refused = all_refused.entry(uid.to_owned());
+        let refused = refused.or_insert(Refused { first: now, last: now });
+        refused.last = now;
+        let lasts = now - refused.first;
+        all_refused.retain(|_, refused| now - refused.last < FORGOTTEN);
         if lasts < PASSING {
-            return Err(NotDone::NotYet(remark.message));
+            return Err(NotDone::NotYet(words));
         }
-        let message = format!("{pod} cannot be replaced: {}", remark.message);
-        let remark = Remark::new(remark.reason, message);
-        Err(NotDone::Refused(HeldUp { remark, lasts }))
+        let is_long = lasts >= self.patience;
+        let meanwhile = if is_long && id.is_node(pod) {
+            "; it takes sessions meanwhile"
+        } else {
+            ""
+        };
+        let remark = Remark::new(
+            EVICTION_REFUSED,
+            format!("{pod} cannot be replaced: {words}{meanwhile}"),
+        );
+        Err(NotDone::Refused(HeldUp {
+            degraded: is_long.then(|| remark.clone()),
+            under_way: Some(remark),
+        }))
     }
 
     async fn force_delete(&self, pod: &str, uid: &str, id: &ClusterId) -> Done {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &id.namespace);
+        let live = api.get_opt(pod).await.map_err(|error| words(&error))?;
+        let Some(live) = live.filter(|live| live.metadata.uid.as_deref() == Some(uid)) else {
+            return Ok(None);
+        };
+        let asked = is_others(&self.client, id, &live.metadata).await;
+        if asked.map_err(|error| words(&error))? {
+            return Err("what controls it does not belong to this cluster".to_owned().into());
+        }
         let params = DeleteParams {
             grace_period_seconds: Some(0),
             ..DeleteParams::default()
@@ -164,13 +206,34 @@ impl Actor {
         });
         let note = Note {
             tone: Tone::Warning,
-            reason: "HostLost",
+            reason: HOST_LOST,
             action: "Replacing",
             text: format!(
                 "{pod} was removed: its Kubernetes node is lost, and neither the operator nor a media node hears it"
             ),
         };
-        removed(api.delete(pod, &params).await, note)
+        deleted(api.delete(pod, &params).await, note, &format!("Pod {pod}"))
+    }
+
+    /// Its pods and its claim go with it. The next apply makes another.
+    async fn make_anew(&self, set: &str, uid: &str, id: &ClusterId) -> Done {
+        let api: Api<PartialObjectMeta<StatefulSet>> = Api::namespaced(self.client.clone(), &id.namespace);
+        let live = api.get_opt(set).await.map_err(|error| words(&error))?;
+        let Some(live) = live.filter(|live| live.metadata.uid.as_deref() == Some(uid)) else {
+            return Ok(None);
+        };
+        check(Some(&live.metadata), id, "StatefulSet", set).map_err(|taken| taken.to_string())?;
+        let params = DeleteParams::background().preconditions(this_version(&live.metadata));
+        let note = Note {
+            tone: Tone::Warning,
+            reason: HOST_LOST,
+            action: "Replacing",
+            text: format!(
+                "StatefulSet {set} is made anew with another volume: its own is on a Kubernetes node that is lost or full, and no media node \
+                 reaches Redis"
+            ),
+        };
+        deleted(api.delete(set, &params).await, note, &format!("StatefulSet {set}"))
     }
 }
 
@@ -215,22 +278,52 @@ impl Nodes<'_> {
     }
 }
 
-/// What the API server says of the removal of one pod. One that is gone, or replaced already, is no news.
-fn removed<T>(answer: kube::Result<T>, note: Note) -> Done {
+/// Why something is still there.
+#[derive(Debug)]
+enum Kept {
+    /// Nobody can say.
+    NotAnswered(String),
+    /// The API server does not let it go, in its words.
+    Refused(String),
+}
+
+impl From<Kept> for NotDone {
+    fn from(why: Kept) -> Self {
+        match why {
+            Kept::NotAnswered(words) | Kept::Refused(words) => Self::NotYet(words),
+        }
+    }
+}
+
+/// A deletion that the API server does not let happen: an admission webhook, a policy, or a right that we lack.
+fn deleted<T>(answer: kube::Result<T>, note: Note, what: &str) -> Done {
+    removed(answer, note).map_err(|kept| match kept {
+        Kept::NotAnswered(words) => NotDone::NotYet(words),
+        Kept::Refused(words) => NotDone::Refused(HeldUp {
+            under_way: None,
+            degraded: Some(Remark::new(
+                "ApplyRefused",
+                format!("{what} cannot be removed: {words}"),
+            )),
+        }),
+    })
+}
+
+/// What the API server says of the removal of one object. One that is gone, or replaced already, is no news.
+fn removed<T>(answer: kube::Result<T>, note: Note) -> Result<Option<Note>, Kept> {
     match answer {
         Ok(_) => Ok(Some(note)),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
-        // 429 by one budget, 500 where several select the pod.
-        Err(kube::Error::Api(status)) if matches!(status.code, 429 | 500) => Err(NotDone::Refused(HeldUp {
-            remark: Remark::new(EVICTION_REFUSED, eviction_refused(&status)),
-            lasts: Duration::ZERO,
-        })),
-        Err(error) => Err(error.to_string().into()),
+        // 429 by one budget, 500 where several select the pod; 403, 400 or 422 by a webhook, a policy, or a right that we lack.
+        Err(kube::Error::Api(status)) if matches!(status.code, 400..=500) => {
+            Err(Kept::Refused(words_of_refusal(&status)))
+        }
+        Err(error) => Err(Kept::NotAnswered(words(&error))),
     }
 }
 
 /// The words of the API server, which names the budget among the causes only.
-fn eviction_refused(status: &Status) -> String {
+fn words_of_refusal(status: &Status) -> String {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let words: Vec<&str> = [status.message.as_str()]
         .into_iter()
@@ -243,7 +336,7 @@ fn eviction_refused(status: &Status) -> String {
     } else {
         ""
     };
-    format!("Kubernetes refuses its eviction: {words}{hint}")
+    format!("{words}{hint}")
 }
 
 #[cfg(test)]
@@ -253,25 +346,16 @@ mod tests {
 
     #[test]
     fn a_refused_eviction_names_the_budget() {
-        let said = |status| eviction_refused(&serde_json::from_value(status).expect("a status"));
+        let said = |status| words_of_refusal(&serde_json::from_value(status).expect("a status"));
         let cause = json!({ "reason": "DisruptionBudget", "message": "The disruption budget mine needs 3 healthy pods and has 3 currently" });
         assert_eq!(
             said(json!({ "code": 429, "message": "Cannot evict pod.", "details": { "causes": [cause] } })),
-            "Kubernetes refuses its eviction: Cannot evict pod. The disruption budget mine needs 3 healthy pods and has 3 currently \
+            "Cannot evict pod. The disruption budget mine needs 3 healthy pods and has 3 currently \
              (see `kubectl get pdb`)"
         );
         assert_eq!(
             said(json!({ "code": 429, "message": "too many requests" })),
-            "Kubernetes refuses its eviction: too many requests"
+            "too many requests"
         );
-    }
-
-    #[test]
-    fn a_person_is_told_of_an_eviction_that_is_refused_for_a_minute() {
-        let told = |seconds| {
-            let (remark, lasts) = (Remark::new(EVICTION_REFUSED, "no"), Duration::from_secs(seconds));
-            HeldUp { remark, lasts }.degraded().is_some()
-        };
-        assert_eq!((told(59), told(60)), (false, true));
     }
 }

@@ -4,7 +4,7 @@
 use super::password;
 use super::upgrade::{PodKind, keep, kept_template};
 use crate::controller::build::{
-    Children, Ports, Redis, RedisWorkload, Wish, set_of_the_release_before, web_budget, widen,
+    Children, Ports, Reached, Redis, RedisWorkload, Wish, media_services, set_of_the_release_before, web_budget, widen,
 };
 use crate::controller::secret::Data;
 use crate::controller::watch::caches::Caches;
@@ -36,8 +36,11 @@ pub fn adjust(
     if let Some(nodes) = &mut children.nodes.spec {
         nodes.replicas = Some(replicas);
     }
-    let nodes = pods.iter().filter(|pod| is_node(pod));
-    let running = nodes.filter_map(|pod| Ports::of(|name| pod.spec.argument(name)));
+    let nodes = || pods.iter().filter(|pod| is_node(pod));
+    // What is still emptied, or was made from a former manifest, is still reached.
+    let reached = nodes().filter_map(|pod| Reached::running(wish, &pod.metadata, |name| pod.spec.argument(name)));
+    children.media_services = media_services(wish, replicas, reached);
+    let running = nodes().filter_map(|pod| Ports::of(|name| pod.spec.argument(name)));
     widen(&mut children.policies, wish, running);
     let door = owned(&caches.deployments, &wish.id, &wish.id.web());
     let doors = front_doors(wish.spec.web.replicas, door.as_deref());

@@ -4,56 +4,61 @@ use super::upgrade::{PodKind, is_built_from};
 use crate::cluster::remark::Remark;
 use crate::controller::build::Wish;
 use crate::controller::watch::caches::Caches;
-use crate::controller::watch::seen::owned;
+use crate::controller::watch::seen::{Deployment, StatefulSet, owned};
 use crate::crd::SfuClusterSpec;
 use kube::core::ObjectMeta;
 
-/// A child with pods that runs.
-struct Live<'a> {
-    metadata: &'a ObjectMeta,
-    replicas: Option<i32>,
-}
-
-/// Says that a manifest has pods, or numbers of them, that what runs was not built with, or that a roll or scale-down has begun.
-/// Where nothing of it is in pods, as with the front door's Service, nobody is told.
+/// Says that a manifest has pods, or numbers of them, that what runs was not built with, that a roll or scale-down has begun, or
+/// that `others` are to change, which have no pods.
 #[must_use]
-pub fn held_back(wish: &Wish, caches: &Caches, has_begun: bool) -> Option<Remark> {
+pub fn held_back(wish: &Wish, caches: &Caches, has_begun: bool, others: &[String]) -> Option<Remark> {
     let id = &wish.id;
-    let nodes = caches.nodes_of(id);
-    let door = owned(&caches.deployments, id, &id.web());
+    let (nodes, door) = (caches.nodes_of(id), owned(&caches.deployments, id, &id.web()));
     let (redis_set, redis) = (
         owned(&caches.stateful_sets, id, &id.redis()),
         owned(&caches.deployments, id, &id.redis()),
     );
     let redis = redis.as_ref().map(|live| &live.metadata);
-    let nodes = nodes.as_ref().map(|live| Live {
-        metadata: &live.metadata,
-        replicas: live.spec.replicas,
-    });
-    let door = door.as_ref().map(|live| Live {
-        metadata: &live.metadata,
-        replicas: live.spec.replicas,
-    });
-    let redis = redis.or(redis_set.as_ref().map(|live| &live.metadata));
-    let is_held = has_begun || !runs(&wish.spec, (nodes.as_ref(), door.as_ref(), redis));
-    let message = "spec.paused holds changes back: they are carried out when it is false";
-    is_held.then(|| Remark::new("Paused", message))
+    let live = Live {
+        nodes: nodes.as_deref(),
+        door: door.as_deref(),
+        redis: redis.or(redis_set.as_ref().map(|live| &live.metadata)),
+    };
+    live.held_back(&wish.spec, has_begun, others)
 }
 
-/// Whether what runs is what a manifest says.
-fn runs(spec: &SfuClusterSpec, live: (Option<&Live<'_>>, Option<&Live<'_>>, Option<&ObjectMeta>)) -> bool {
-    let (nodes, door, redis) = live;
-    let is_same = |live: &Live<'_>, kind, replicas: Option<i32>| {
-        (replicas.is_none() || live.replicas == replicas) && is_built_from(live.metadata, (spec, kind))
-    };
-    let redis_is_same = match redis {
-        Some(_) if spec.redis.external.is_some() => false,
-        Some(live) => is_built_from(live, (spec, PodKind::Redis)),
-        None => spec.redis.external.is_some(),
-    };
-    redis_is_same
-        && nodes.is_some_and(|live| is_same(live, PodKind::Nodes, Some(spec.replicas)))
-        && door.is_some_and(|live| is_same(live, PodKind::Web, spec.web.replicas))
+/// The children with pods that run.
+#[derive(Debug, Clone, Copy)]
+pub struct Live<'a> {
+    pub nodes: Option<&'a StatefulSet>,
+    pub door: Option<&'a Deployment>,
+    /// Of whatever kind it is.
+    pub redis: Option<&'a ObjectMeta>,
+}
+
+impl Live<'_> {
+    /// What a pause of this manifest holds back.
+    #[must_use]
+    pub fn held_back(&self, spec: &SfuClusterSpec, has_begun: bool, others: &[String]) -> Option<Remark> {
+        Remark::held_back(has_begun || !self.is_as(spec), others)
+    }
+
+    /// Whether what runs is what a manifest says.
+    fn is_as(&self, spec: &SfuClusterSpec) -> bool {
+        let is_built = |live: &ObjectMeta, kind| is_built_from(live, (spec, kind));
+        let redis_is_same = match self.redis {
+            Some(_) if spec.redis.external.is_some() => false,
+            Some(live) => is_built(live, PodKind::Redis),
+            None => spec.redis.external.is_some(),
+        };
+        let nodes_are_same =
+            |live: &StatefulSet| live.spec.replicas == Some(spec.replicas) && is_built(&live.metadata, PodKind::Nodes);
+        let door_is_same = |live: &Deployment| {
+            let replicas = spec.web.replicas;
+            (replicas.is_none() || live.spec.replicas == replicas) && is_built(&live.metadata, PodKind::Web)
+        };
+        redis_is_same && self.nodes.is_some_and(nodes_are_same) && self.door.is_some_and(door_is_same)
+    }
 }
 
 #[cfg(test)]
@@ -78,10 +83,14 @@ mod tests {
     fn a_manifest_is_held_back_where_its_pods_or_their_number_are_others_than_run() {
         let then = spec(json!({ "replicas": 3, "web": { "replicas": 2 } }));
         let [nodes, door, redis] = [PodKind::Nodes, PodKind::Web, PodKind::Redis].map(|kind| built(&then, kind));
-        let [nodes, door] = [(&nodes, 3), (&door, 2)].map(|(metadata, replicas)| Live {
-            metadata,
-            replicas: Some(replicas),
-        });
+        let (mut set, mut deployment) = (StatefulSet::default(), Deployment::default());
+        (set.metadata, set.spec.replicas) = (nodes, Some(3));
+        (deployment.metadata, deployment.spec.replicas) = (door, Some(2));
+        let live = Live {
+            nodes: Some(&set),
+            door: Some(&deployment),
+            redis: Some(&redis),
+        };
         let url = json!({ "urlSecretRef": { "name": "redis", "key": "url" } });
         for (now, expected) in [
             (json!({ "replicas": 3, "web": { "replicas": 2 } }), true),
@@ -97,12 +106,11 @@ mod tests {
             ),
             (json!({ "replicas": 3, "redis": { "external": url } }), false),
         ] {
-            let live = (Some(&nodes), Some(&door), Some(&redis));
-            assert_eq!(runs(&spec(now.clone()), live), expected, "{now}");
+            assert_eq!(live.is_as(&spec(now.clone())), expected, "{now}");
         }
-        assert!(
-            !runs(&then, (None, Some(&door), Some(&redis))),
-            "the nodes are not there"
-        );
+        let without_nodes = Live { nodes: None, ..live };
+        assert!(!without_nodes.is_as(&then), "the nodes are not there");
+        let as_it_runs = |has_begun| live.held_back(&then, has_begun, &[]).map(|remark| remark.reason);
+        assert_eq!((as_it_runs(false), as_it_runs(true)), (None, Some("Paused")));
     }
 }

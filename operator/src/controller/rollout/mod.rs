@@ -4,6 +4,7 @@
 
 pub mod act;
 pub mod adjust;
+pub mod controllers;
 pub mod held_back;
 pub mod kept_prefix;
 pub mod last_good;

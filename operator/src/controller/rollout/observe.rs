@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use sfumato_admin_api::types::LinkState;
 use sfumato_mesh::{MemberSnapshot, MeshSnapshot};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,14 +20,15 @@ pub const REVISION: &str = "controller-revision-hash";
 /// What a node gets beyond its deadline.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is seen of a cluster. `live` is the nodes' StatefulSet.
+/// What is seen of a cluster. `live` is the nodes' StatefulSet, and `held_up` are UIDs of pods whose eviction has been refused for
+/// long.
 #[must_use]
 pub fn observe(
     wish: &Wish,
     live: Option<&StatefulSet>,
     pods: &[Arc<Pod>],
     mesh: &MeshSnapshot,
-    leaving: &Leaving,
+    (leaving, held_up): (&Leaving, &BTreeSet<String>),
     pace: Pace,
     (now, instant): (Timestamp, Instant),
 ) -> Observation {
@@ -36,7 +38,7 @@ pub fn observe(
     let mut observed: Vec<ObservedNode> = pods
         .iter()
         .filter(|pod| is_node(pod))
-        .filter_map(|pod| observed_pod(pod, revision, mesh, leaving, (now, instant)))
+        .filter_map(|pod| observed_pod(pod, revision, mesh, (leaving, held_up), (now, instant)))
         .collect();
     observed.sort_by_key(|pod| pod.ordinal);
     Observation {
@@ -54,7 +56,7 @@ fn observed_pod(
     pod: &Pod,
     revision: Option<&String>,
     mesh: &MeshSnapshot,
-    leaving: &Leaving,
+    (leaving, held_up): (&Leaving, &BTreeSet<String>),
     (now, instant): (Timestamp, Instant),
 ) -> Option<ObservedNode> {
     let name = pod.name_any();
@@ -80,6 +82,7 @@ fn observed_pod(
             sessions: report.publishers.saturating_add(report.viewers),
         }),
         heard: is_heard(&name, mesh),
+        held_up: held_up.contains(&uid),
         leaving_for: leaving.get(&uid).map(|since| instant.saturating_duration_since(*since)),
         id: uid,
         name,

@@ -7,7 +7,7 @@
 use crate::crd::{SfuClusterSpec, UpgradePolicy, quantity};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::core::ObjectMeta;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Annotation with the part of the manifest that a template was built from.
 const FROM: &str = "sfumato.dev/built-from";
@@ -49,6 +49,12 @@ impl PodKind {
                 fields.retain(|field, _| !APART.contains(&field.as_str()));
                 // Only the operator's own planning uses it.
                 remove(fields.get_mut("mesh"), &["linkGrace"]);
+                let is_told = fields.get("media").is_some_and(tells_at_pods);
+                // Nodes are told of these while they run.
+                remove(fields.get_mut("media"), &["announce", "nodePortBase"]);
+                if let Some(media) = fields.get_mut("media").and_then(Value::as_object_mut) {
+                    media.extend(is_told.then(|| ("announce".to_owned(), json!({ "from": "Static" }))));
+                }
                 // To a node, one managed Redis is like the other.
                 remove(fields.get_mut("redis"), &["managed"]);
             }
@@ -69,6 +75,13 @@ impl PodKind {
             Self::Web => "/web/image",
         }
     }
+}
+
+/// Whether clients of pods that are reached by their own addresses are told others: only then does a template know of it.
+fn tells_at_pods(media: &Value) -> bool {
+    let exposure = media.get("exposure").and_then(Value::as_str);
+    let from = media.pointer("/announce/from").and_then(Value::as_str);
+    exposure.is_none_or(|exposure| exposure == "PodIP") && from == Some("Static")
 }
 
 /// Lets a child keep the template that its live object was given, where the policy says so, and writes down what it now

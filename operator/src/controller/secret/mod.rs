@@ -11,6 +11,7 @@ use crate::controller::build::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN, PKI, REDI
 use crate::controller::build::{Component, MANAGER, Wish, labels};
 use crate::controller::watch::ownership::{Checked, Taken, Whose, check, only_over, whose};
 use crate::controller::watch::queue::Key;
+use crate::controller::words::words;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
@@ -27,7 +28,7 @@ use tokio::sync::Semaphore;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    #[error(transparent)]
+    #[error("{}", words(.0))]
     Api(#[from] kube::Error),
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -250,28 +251,24 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
+    /// What becomes of this where nothing is remembered.
+    fn completed(held: Data) -> Data {
+        complete(held, (&Data::new(), NodesRead::File), &mut counted(), now()).unwrap()
+    }
+
     #[test]
     fn what_is_there_stays_and_what_is_missing_is_drawn() {
-        let made = complete(
-            data(&[(TOKEN, "kept")]),
-            (&Data::new(), NodesRead::File),
-            &mut counted(),
-            now(),
-        )
-        .unwrap();
+        let made = completed(data(&[(TOKEN, "kept")]));
         assert_eq!(text(&made, TOKEN).unwrap(), "kept\nfront-door-drawn-1");
         assert_eq!(text(&made, FRONT_DOOR_TOKEN).unwrap(), "front-door-drawn-1");
         assert_eq!(text(&made, REDIS_PASSWORD).unwrap(), "drawn-2");
         assert!(text(&made, "redis.conf").unwrap().contains("requirepass \"drawn-2\""));
-        assert_eq!(
-            complete(made.clone(), (&Data::new(), NodesRead::File), &mut counted(), now()).unwrap(),
-            made
-        );
+        assert_eq!(completed(made.clone()), made);
     }
 
     #[test]
     fn a_secret_that_was_deleted_comes_back_as_it_was() {
-        let before = complete(Data::new(), (&Data::new(), NodesRead::File), &mut counted(), now()).unwrap();
+        let before = completed(Data::new());
         let mut other = || "other".to_owned();
         assert_eq!(
             complete(Data::new(), (&before, NodesRead::File), &mut other, now()).unwrap(),
@@ -281,13 +278,7 @@ mod tests {
 
     #[test]
     fn an_empty_token_is_no_token() {
-        let made = complete(
-            data(&[(TOKEN, " \n")]),
-            (&Data::new(), NodesRead::File),
-            &mut counted(),
-            now(),
-        )
-        .unwrap();
+        let made = completed(data(&[(TOKEN, " \n")]));
         assert_eq!(current_token(&made), "drawn-1");
     }
 
@@ -302,7 +293,7 @@ mod tests {
             (TOKEN, "new\nfront-door-leaked\nold\n"),
             (FRONT_DOOR_TOKEN, "front-door-2\nfront-door-1\n"),
         ]);
-        let made = complete(held, (&Data::new(), NodesRead::File), &mut counted(), now()).unwrap();
+        let made = completed(held);
         assert_eq!(text(&made, TOKEN).unwrap(), "new\nold\nfront-door-2\nfront-door-1");
         assert_eq!(current_token(&made), "new");
     }

@@ -1,13 +1,12 @@
 //! Adoption of what somebody made from a copy of one of our children, such as a backup: before the first apply, the fields of the
 //! copy become ours. Otherwise they would stay where a manifest does not name them any more.
 
-use crate::controller::build::{ClusterId, MANAGER};
+use crate::controller::build::ClusterId;
 use crate::controller::rollout::upgrade;
 use crate::controller::watch::owned_fields::digest;
-use crate::controller::watch::ownership::{Whose, whose};
+use crate::controller::watch::ownership::{Whose, change_of, whose};
 use crate::controller::watch::taken_over::taken_over;
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Patch, PatchParams};
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::{Api, Resource};
 use serde_json::{Value, json};
@@ -50,6 +49,7 @@ where
 /// meanwhile: then it is to be looked at again.
 pub(super) async fn take_over<K>(
     api: &Api<PartialObjectMeta<K>>,
+    id: &ClusterId,
     live: Option<&ObjectMeta>,
     desired: &Value,
 ) -> kube::Result<bool>
@@ -64,19 +64,13 @@ where
     let (Some(fields), Some(name)) = (taken_over(managed, &written), &live.name) else {
         return Ok(false);
     };
-    let patch = json!({
-        "metadata": { "uid": live.uid, "resourceVersion": live.resource_version, "managedFields": fields },
-    });
-    let params = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    match api.patch(name, &params, &Patch::Merge(patch)).await {
+    let (params, patch) = change_of(live, json!({ "metadata": { "managedFields": fields } }));
+    match api.patch(name, &params, &patch).await {
         Ok(_) => {
-            let namespace = live.namespace.as_deref().unwrap_or_default();
             tracing::info!(
+                namespace = id.namespace,
+                cluster = id.name,
                 kind = &*K::kind(&()),
-                namespace,
                 object = name,
                 "it is a copy of one of ours: its fields are taken over"
             );

@@ -2,82 +2,34 @@
 //! desired object, or what is applied of the live one, has changed since the last apply.
 
 use super::adopt::{Look, look, take_over};
+use super::apply_error::{ApplyError, error_code};
 use super::generations::Generations;
+use super::last_apply::{Compared, LastApply, Name, hash_of};
+use super::scalers::Scalers;
 use super::stateful_set::{SetUpdate, applicable, classify};
-use crate::cluster::convergence::Refusal;
 use crate::cluster::remark::Remark;
-use crate::controller::build::{Children, ClusterId, MANAGER, Redis};
+use crate::controller::build::{Children, ClusterId, MANAGER};
 use crate::controller::rollout::adjust::Prepared;
+use crate::controller::rollout::controllers::is_others;
 use crate::controller::watch::caches::Caches;
-use crate::controller::watch::owned_fields::{condense, digest};
-use crate::controller::watch::ownership::{Checked, NAME_TAKEN, Taken, check, only_over, this_version};
+use crate::controller::watch::owned_fields::condense;
+use crate::controller::watch::ownership::{Checked, check, only_over, this_version};
 use crate::controller::watch::queue::Key;
-use crate::controller::watch::seen::{self, owned};
+use crate::controller::watch::seen::{self, Pod, owned};
+use crate::controller::words::words;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
-use kube::core::PartialObjectMeta;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
 use parking_lot::Mutex;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
-
-/// Why a child could not be brought in line.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    #[error("{kind} {name} cannot be applied: {}", words(source))]
-    Refused {
-        kind: String,
-        name: String,
-        source: kube::Error,
-    },
-    #[error(transparent)]
-    Taken(#[from] Taken),
-    #[error("{kind} {name} cannot be written: {source}")]
-    Unwritable {
-        kind: String,
-        name: String,
-        source: serde_json::Error,
-    },
-}
-
-/// What the API server says, without Rust's wrapping.
-fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
-}
-
-impl ApplyError {
-    /// The same as a reason why a manifest is not carried out.
-    #[must_use]
-    pub fn refusal(&self) -> Refusal {
-        let is_final = match self {
-            Self::Taken(_) | Self::Unwritable { .. } => true,
-            Self::Refused { source, .. } => is_final(source),
-        };
-        Refusal {
-            remark: self.remark(),
-            is_final,
-        }
-    }
-
-    /// The same as a condition says it.
-    #[must_use]
-    pub fn remark(&self) -> Remark {
-        let reason = match self {
-            Self::Taken(_) => NAME_TAKEN,
-            Self::Refused { .. } | Self::Unwritable { .. } => "ApplyRefused",
-        };
-        Remark::new(reason, self.to_string())
-    }
-}
+use std::time::Instant;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What has become of a cluster's children.
 #[derive(Debug, Default)]
@@ -89,6 +41,10 @@ pub struct Applied {
     pub refused: Option<ApplyError>,
     /// What has to be gone before a child can be made.
     pub waits: Option<Remark>,
+    /// Who scales what the manifest says the number of.
+    pub scaled: Option<Remark>,
+    /// Whether it waits for what no watch shows: it is soon looked at again.
+    pub unwatched: bool,
     /// Whether a child was changed while it was applied: it is soon looked at again.
     pub again: bool,
 }
@@ -101,6 +57,8 @@ pub(super) enum Became {
     Changed,
     /// These are to be gone before.
     Waits(Vec<String>),
+    /// The same, and no event tells when they are.
+    WaitsUnwatched(Vec<String>),
 }
 
 /// Applies children, and remembers what it has applied.
@@ -109,32 +67,19 @@ pub struct Applier {
     /// A new leader has applied nothing yet: of all children of all clusters, also of other namespaces, as many are applied at
     /// once as there are turns.
     turns: Arc<Semaphore>,
-    applied: Mutex<HashMap<Name, LastApply>>,
+    pub(super) applied: Mutex<HashMap<Name, LastApply>>,
+    /// What a pause would keep from being applied, as the API server said.
+    pub(super) compared: Mutex<HashMap<Name, Compared>>,
     /// How often in a row a child had changed since it was looked at.
     conflicts: Mutex<HashMap<Name, (Key, u32)>>,
+    /// The child of each cluster that the API server was asked to change last, and has not answered about.
+    asked: Mutex<HashMap<Key, String>>,
     generations: Generations,
+    scalers: Scalers,
 }
 
 /// So many conflicts in a row are no coincidence: they are told as a refusal.
 const MANY_CONFLICTS: u32 = 5;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Name {
-    kind: String,
-    namespace: String,
-    name: String,
-}
-
-/// What was applied last under a name, and what the API server made of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct LastApply {
-    cluster: Key,
-    uid: Option<String>,
-    desired: Hash,
-    managed: Option<String>,
-}
-
-type Hash = [u8; 32];
 
 impl Applier {
     #[must_use]
@@ -143,8 +88,11 @@ impl Applier {
             client,
             turns,
             applied: Mutex::default(),
+            compared: Mutex::default(),
             conflicts: Mutex::default(),
+            asked: Mutex::default(),
             generations: Generations::default(),
+            scalers: Scalers::default(),
         }
     }
 
@@ -155,11 +103,20 @@ impl Applier {
         self.generations.behind(id, nodes, caches)
     }
 
+    /// The child that the API server was asked to change, and has not answered about, when that was given up.
+    #[must_use]
+    pub fn given_up_on(&self, cluster: &Key) -> Option<String> {
+        self.asked.lock().remove(cluster)
+    }
+
     /// Forgets what was applied for a cluster that is gone.
     pub fn forget(&self, cluster: &Key) {
         self.applied.lock().retain(|_, applied| applied.cluster != *cluster);
+        self.compared.lock().retain(|_, compared| compared.cluster != *cluster);
         self.conflicts.lock().retain(|_, (of, _)| of != cluster);
+        self.asked.lock().remove(cluster);
         self.generations.forget(cluster);
+        self.scalers.forget(cluster);
     }
 
     /// Applies all children of a cluster and removes those that are not wanted any more. Goes on after a refusal, so that
@@ -171,6 +128,7 @@ impl Applier {
             account,
             nodes,
             nodes_service,
+            media_services,
             budget,
             web,
             web_budget,
@@ -182,18 +140,22 @@ impl Applier {
             self.apply_one(id, account, &caches.accounts).await,
             self.apply_one(id, nodes_service, &caches.services).await,
         ];
+        for service in media_services {
+            results.push(self.apply_one(id, service, &caches.services).await);
+        }
         for policy in policies {
             results.push(self.apply_one(id, policy, &caches.policies).await);
         }
         let mut waiting = None;
-        if let Some(Redis { workload, service }) = redis {
-            results.push(self.apply_one(id, service, &caches.services).await);
-            let applied = self.apply_redis(id, workload, caches).await;
-            results.push(applied.map(|(became, waits)| {
-                waiting = waits;
-                became
-            }));
+        if let Some(redis) = redis {
+            results.push(self.apply_one(id, &redis.service, &caches.services).await);
         }
+        let workload = redis.as_ref().map(|redis| &redis.workload);
+        let applied = self.apply_redis(id, workload, caches).await;
+        results.push(applied.map(|(became, waits)| {
+            waiting = waits;
+            became
+        }));
         for budget in [budget, web_budget].into_iter().flatten() {
             results.push(self.apply_one(id, budget, &caches.budgets).await);
         }
@@ -204,7 +166,14 @@ impl Applier {
         results.extend(self.sweep_all(id, children, caches).await);
         let mut applied = summed_up(results, upgrade.clone());
         applied.waits = applied.waits.or(waiting);
+        applied.scaled = self.scalers.told(id, Instant::now());
         applied
+    }
+
+    /// Whoever asks the API server something has one. Nobody takes two.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes it, so that this cannot fail.
+        self.turns.acquire().await.ok()
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -229,7 +198,7 @@ impl Applier {
         let desired = &applicable(desired, live.as_deref()).map_err(unwritable(desired))?;
         let Some(live) = live else {
             // Its controller would try in vain to make pods whose names are taken, after growing pauses.
-            let in_the_way = caches.pods.in_the_way(id, &name);
+            let in_the_way = self.without_others(id, caches.pods.in_the_way(id, &name)).await?;
             return if in_the_way.is_empty() {
                 self.apply_one(id, desired, &caches.stateful_sets).await
             } else {
@@ -250,6 +219,7 @@ impl Applier {
                 let mut params = DeleteParams::default().preconditions(this_version(&live.metadata));
                 params.propagation_policy = Some(PropagationPolicy::Orphan);
                 let api: Api<seen::StatefulSet> = Api::namespaced(self.client.clone(), &id.namespace);
+                let _turn = self.turn().await;
                 match api.delete(&name, &params).await {
                     // Its going is an event, which leads back to here.
                     Ok(_) => Ok(Became::AsDesired),
@@ -259,6 +229,44 @@ impl Applier {
             }
             _ => self.apply_one(id, desired, &caches.stateful_sets).await,
         }
+    }
+
+    /// Pods without those of somebody else, of whom the apply tells.
+    pub(super) async fn without_others(
+        &self,
+        id: &ClusterId,
+        pods: Vec<Arc<Pod>>,
+    ) -> Result<Vec<Arc<Pod>>, ApplyError> {
+        let mut ours = Vec::new();
+        for pod in pods {
+            let _turn = self.turn().await;
+            let asked = is_others(&self.client, id, &pod.metadata).await;
+            let is_others = asked.map_err(|source| ApplyError::Refused {
+                kind: "Pod".to_owned(),
+                name: pod.name_any(),
+                source,
+            })?;
+            if !is_others {
+                ours.push(pod);
+            }
+        }
+        Ok(ours)
+    }
+
+    /// Whether a child is as it was applied last, as far as is known.
+    pub(super) fn is_applied<K, L>(&self, id: &ClusterId, desired: &K, cache: &Store<L>) -> bool
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+        L: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let name = Name::of(id, desired);
+        let live = cache.get(&ObjectRef::new(&name.name).within(&name.namespace));
+        live.zip(hash_of(desired).ok())
+            .is_some_and(|(live, hash)| self.is_last(&name, &LastApply::new(id, live.meta(), hash), live.meta()))
+    }
+
+    fn is_last(&self, name: &Name, now: &LastApply, live: &ObjectMeta) -> bool {
+        live.deletion_timestamp.is_none() && self.applied.lock().get(name) == Some(now)
     }
 
     /// Applies one child unless it is as it was applied last.
@@ -275,27 +283,15 @@ impl Applier {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + Clone + Debug + 'static,
         L: Resource<DynamicType = ()> + Clone + 'static,
     {
-        let name = Name {
-            kind: K::kind(&()).into_owned(),
-            namespace: id.namespace.clone(),
-            name: desired.name_any(),
-        };
+        let name = Name::of(id, desired);
         let cluster = Key::from(id);
-        let hash: Hash = Sha256::digest(serde_json::to_vec(desired).map_err(unwritable(desired))?).into();
+        let hash = hash_of(desired).map_err(unwritable(desired))?;
         let live = cache.get(&ObjectRef::new(&name.name).within(&name.namespace));
-        if let Some(live) = &live {
-            let now = LastApply {
-                cluster: cluster.clone(),
-                uid: live.uid(),
-                desired: hash,
-                managed: digest(live.meta()).map(str::to_owned),
-            };
-            if self.applied.lock().get(&name) == Some(&now) && live.meta().deletion_timestamp.is_none() {
-                return Ok(Became::AsDesired);
-            }
+        let is_last = |live: &Arc<L>| self.is_last(&name, &LastApply::new(id, live.meta(), hash), live.meta());
+        if live.as_ref().is_some_and(is_last) {
+            return Ok(Became::AsDesired);
         }
-        // Nobody closes it, so that this cannot fail.
-        let _turn = self.turns.acquire().await;
+        let _turn = self.turn().await;
         // The answers' metadata is all that is looked at.
         let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &name.namespace);
         let refused = |source| ApplyError::Refused {
@@ -313,11 +309,19 @@ impl Applier {
         };
         let desired = only_over(desired, checked).map_err(unwritable(desired))?;
         // What is desired may be another thing when the fields are ours: the number of replicas, for one.
-        if take_over(&api, live.as_deref(), &desired).await.map_err(refused)? {
+        if take_over(&api, id, live.as_deref(), &desired).await.map_err(refused)? {
             return Ok(Became::Changed);
         }
+        let counts = desired.pointer("/spec/replicas").is_some();
+        let scaler = live
+            .as_deref()
+            .and_then(|live| self.scalers.overruled(id, live, counts));
         let params = PatchParams::apply(MANAGER).force();
-        let mut live = match api.patch(&name.name, &params, &Patch::Apply(desired)).await {
+        let asked = format!("{} {}", name.kind, name.name);
+        self.asked.lock().insert(cluster.clone(), asked);
+        let answer = api.patch(&name.name, &params, &Patch::Apply(desired)).await;
+        self.asked.lock().remove(&cluster);
+        let mut live = match answer {
             Ok(live) => live,
             Err(error) if error_code(&error) == Some(409) => {
                 tracing::debug!(
@@ -325,7 +329,7 @@ impl Applier {
                     cluster = id.name,
                     kind = name.kind,
                     object = name.name,
-                    %error,
+                    error = words(&error),
                     "changed since it was looked at; it is looked at again"
                 );
                 let mut conflicts = self.conflicts.lock();
@@ -342,18 +346,19 @@ impl Applier {
         self.conflicts.lock().remove(&name);
         condense(live.meta_mut());
         tracing::debug!(
-            kind = name.kind,
             namespace = name.namespace,
+            cluster = id.name,
+            kind = name.kind,
             object = name.name,
             "applied"
         );
-        let applied = LastApply {
-            cluster,
-            uid: live.uid(),
-            desired: hash,
-            managed: digest(live.meta()).map(str::to_owned),
-        };
+        let applied = LastApply::new(id, live.meta(), hash);
         self.generations.note(id, &name.kind, live.meta());
+        self.scalers.applied(id, live.meta(), counts);
+        if let Some(scaler) = scaler {
+            self.scalers
+                .reverted(id, (&name.kind, &name.name), &scaler, Instant::now());
+        }
         self.applied.lock().insert(name, applied);
         Ok(Became::AsDesired)
     }
@@ -376,24 +381,15 @@ fn summed_up(results: Vec<Result<Became, ApplyError>>, upgrade: Option<String>) 
             Ok(Became::AsDesired) => {}
             Ok(Became::Changed) => applied.again = true,
             Ok(Became::Waits(names)) => waits.extend(names),
+            Ok(Became::WaitsUnwatched(names)) => {
+                applied.unwatched = true;
+                waits.extend(names);
+            }
             Err(error) => drop(applied.refused.get_or_insert(error)),
         }
     }
     applied.waits = (!waits.is_empty()).then(|| Remark::waiting_for_deletion(&waits));
     applied
-}
-
-/// Whether the API server refuses the same again: it says that it may not be (403), or makes no sense (400, 422).
-#[must_use]
-pub fn is_final(error: &kube::Error) -> bool {
-    matches!(error_code(error), Some(400 | 403 | 422))
-}
-
-pub(super) fn error_code(error: &kube::Error) -> Option<u16> {
-    match error {
-        kube::Error::Api(status) => Some(status.code),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

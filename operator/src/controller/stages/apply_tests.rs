@@ -1,8 +1,12 @@
 #![allow(clippy::unwrap_used)]
 use super::super::dereference::Dereferencer;
+use super::super::write_status::StatusWriter;
 use super::*;
 use crate::controller::build::Wish;
 use crate::controller::pace::{Pace, REQUESTS_AT_ONCE};
+use crate::controller::process::events::Events;
+use crate::controller::process::metrics::Metrics;
+use crate::crd::status::SfuClusterStatus;
 use futures::future::join_all;
 use http::{Request, Response};
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -110,6 +114,25 @@ async fn a_leader_that_has_read_nothing_yet_reads_so_many_secrets_at_once_and_no
         .iter()
         .map(|read| read.as_ref().unwrap().trouble.as_ref().unwrap().reason);
     assert!(troubles.into_iter().all(|reason| reason == "SecretMissing"));
+    assert_eq!(load.most.load(Ordering::SeqCst), REQUESTS_AT_ONCE);
+}
+
+#[tokio::test]
+async fn a_leader_that_has_written_no_status_yet_writes_so_many_at_once_and_no_more() {
+    let load = Arc::new(Load::default());
+    let (client, turns) = client(&load);
+    let events = Events::new(client.clone(), "operator".to_owned());
+    let writer = StatusWriter::new(client, turns, events, Arc::new(Metrics::new()));
+    let (before, now) = (
+        SfuClusterStatus::default(),
+        SfuClusterStatus {
+            observed_generation: Some(1),
+            ..SfuClusterStatus::default()
+        },
+    );
+    let ids: Vec<ClusterId> = ids().collect();
+    let all = ids.iter().map(|id| writer.write(id, &before, &now));
+    assert!(join_all(all).await.iter().all(Result::is_ok));
     assert_eq!(load.most.load(Ordering::SeqCst), REQUESTS_AT_ONCE);
 }
 

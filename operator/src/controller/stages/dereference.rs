@@ -1,14 +1,16 @@
 //! Reads what a manifest names and what is not in the caches: Secrets, and why pods are refused.
 
 use super::named_secrets::named;
-use super::pod_trouble::refused;
-use crate::cluster::remark::Remark;
+use super::pod_events::Obstacle;
+use super::pod_trouble::{is_slow, refused};
+use crate::cluster::remark::{EVENTS_REFUSED, Remark};
 use crate::controller::build::{Component, Wish};
 use crate::controller::pace::Pace;
 use crate::controller::rollout::password::nodes_read;
 use crate::controller::secret::{Data, SecretError, Secrets, redis_password};
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::{Pod, StatefulSet, is_node, is_of};
+use crate::controller::words::words;
 use k8s_openapi::api::core::v1::{Event, Secret};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::ListParams;
@@ -29,9 +31,15 @@ pub enum DereferenceError {
     /// The admin Secret, or one that the manifest names.
     #[error("the Secret {name} cannot be used: {source}")]
     Secret { name: String, source: SecretError },
-    /// Those of a StatefulSet.
-    #[error("events cannot be read: {0}")]
-    Events(#[source] kube::Error),
+}
+
+/// That events cannot be read. They say why pods are refused, or do not start.
+fn unread(error: &kube::Error) -> Remark {
+    let words = words(error);
+    Remark::new(
+        EVENTS_REFUSED,
+        format!("events cannot be read, so it is not known why pods are missing or do not start: {words}"),
+    )
 }
 
 impl DereferenceError {
@@ -43,7 +51,7 @@ impl DereferenceError {
                 name,
                 source: SecretError::Going,
             } => Some(Remark::waiting_for_deletion(&[format!("Secret {name}")])),
-            _ => None,
+            Self::Secret { .. } => None,
         }
     }
 
@@ -60,6 +68,8 @@ pub struct Dereferenced {
     pub secret: Data,
     /// What nodes need and do not get: a Secret that the manifest names, or the permission to exist.
     pub trouble: Option<Remark>,
+    /// What a pod waits for that is about to start for long.
+    pub obstacle: Option<Obstacle>,
 }
 
 /// Reads Secrets, and remembers for a while what it has read: nobody tells of changes of Secrets, and looking at them
@@ -116,17 +126,26 @@ impl Dereferencer {
         let trouble = match (known.or(password.flatten()), live) {
             (None, Some(live)) if lacks_pods(wish, pods) => {
                 let nodes = pods.iter().filter(|pod| is_node(pod));
-                self.refused_pods(wish, live, newest(nodes)).await?
+                self.refused_pods(wish, live, newest(nodes)).await
             }
             (found, _) => found,
         };
         let trouble = match (trouble, redis) {
             (None, Some(redis)) if !pods.iter().any(|pod| is_of(pod, Component::Redis)) => {
-                self.refused_pods(wish, redis, None).await?
+                self.refused_pods(wish, redis, None).await
             }
             (found, _) => found,
         };
-        Ok(Dereferenced { secret, trouble })
+        // What cannot be read of events is told, and keeps nothing from being done that may cure what they are about.
+        let (obstacle, unread) = match self.obstacle(wish, pods).await {
+            Ok(obstacle) => (obstacle, None),
+            Err(error) => (None, Some(unread(&error))),
+        };
+        Ok(Dereferenced {
+            secret,
+            trouble: trouble.or(unread),
+            obstacle,
+        })
     }
 
     /// The admin Secret, made or completed where that is needed, for the nodes of this StatefulSet.
@@ -152,20 +171,15 @@ impl Dereferencer {
 
     /// Why the StatefulSet controller makes no pods: quotas and Pod Security admission are told in events only.
     /// A refusal before the last pod was made (`made`) is over.
-    async fn refused_pods(
-        &self,
-        wish: &Wish,
-        live: &StatefulSet,
-        made: Option<Timestamp>,
-    ) -> Result<Option<Remark>, DereferenceError> {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &wish.id.namespace);
+    async fn refused_pods(&self, wish: &Wish, live: &StatefulSet, made: Option<Timestamp>) -> Option<Remark> {
         let of = format!(
             "involvedObject.uid={},reason=FailedCreate",
             live.uid().unwrap_or_default()
         );
-        let _turn = self.turns.acquire().await;
-        let found = api.list(&ListParams::default().fields(&of).limit(MAX_EVENTS)).await;
-        let found = found.map_err(DereferenceError::Events)?;
+        let found = match self.events(&wish.id.namespace, &of).await {
+            Ok(found) => found,
+            Err(error) => return Some(unread(&error)),
+        };
         let now = Timestamp::now();
         let is_recent = |event: &Event| {
             let at = event.last_timestamp.as_ref().map(|time| time.0);
@@ -173,12 +187,29 @@ impl Dereferencer {
         };
         // Each pod is refused in its own words: always the same one is told, or every look would tell another.
         let refusal = found
-            .items
             .into_iter()
             .filter(is_recent)
             .filter_map(|event| event.message)
             .min();
-        Ok(refusal.map(|message| refused(&message)))
+        refusal.map(|message| refused(&message))
+    }
+
+    /// What the first of these pods that is about to start for long waits for.
+    async fn obstacle(&self, wish: &Wish, pods: &[Arc<Pod>]) -> kube::Result<Option<Obstacle>> {
+        let now = Timestamp::now();
+        let Some(pod) = pods.iter().find(|pod| is_slow(pod, now)) else {
+            return Ok(None);
+        };
+        let of = format!("involvedObject.uid={},type=Warning", pod.uid().unwrap_or_default());
+        Ok(Obstacle::of(pod, self.events(&wish.id.namespace, &of).await?))
+    }
+
+    /// Events that these fields select.
+    async fn events(&self, namespace: &str, fields: &str) -> kube::Result<Vec<Event>> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let _turn = self.turns.acquire().await;
+        let found = api.list(&ListParams::default().fields(fields).limit(MAX_EVENTS)).await;
+        Ok(found?.items)
     }
 
     /// What is wrong with the Secrets that the manifest names, as seen a moment ago.

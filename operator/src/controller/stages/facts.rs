@@ -2,8 +2,10 @@
 
 use super::pod_trouble::{first_trouble, refused_of, trouble};
 use crate::cluster::convergence::Effort;
+use crate::cluster::remark::Remark;
 use crate::cluster::status::{Facts, FrontDoorFacts, NodeFacts};
 use crate::controller::build::{ClusterId, Component, selector_text};
+use crate::controller::pace::Pace;
 use crate::controller::watch::seen::{Deployment, Pod, is_node, is_of, is_ready};
 use crate::crd::SfuClusterSpec;
 use crate::crd::status::{SfuClusterStatus, UNOBSERVED};
@@ -14,13 +16,17 @@ use kube::api::DynamicObject;
 use sfumato_mesh::MeshSnapshot;
 use std::sync::Arc;
 
-/// The status that an object was given: none, where it shows what the definition says of an object before that.
+/// The status that an object was given: only who looks after it, where the rest is what the definition says of an object before
+/// that.
 #[must_use]
 pub fn written(object: &DynamicObject) -> SfuClusterStatus {
     let status = object.data.get("status").cloned().unwrap_or_default();
     let status: SfuClusterStatus = serde_json::from_value(status).unwrap_or_default();
     if status.observed_generation == Some(UNOBSERVED) {
-        return SfuClusterStatus::default();
+        return SfuClusterStatus {
+            operator: status.operator,
+            ..SfuClusterStatus::default()
+        };
     }
     status
 }
@@ -58,45 +64,55 @@ pub fn facts<'a>(
     object: &DynamicObject,
     desired: Desired,
     (pods, deployments): (&[Arc<Pod>], &[Arc<Deployment>]),
-    (mesh, now): (&'a MeshSnapshot, Timestamp),
+    mesh: &'a MeshSnapshot,
+    (pace, now): (Pace, Timestamp),
 ) -> Facts<'a> {
     let (nodes, others): (Vec<&Arc<Pod>>, Vec<&Arc<Pod>>) = pods.iter().partition(|pod| is_node(pod));
-    let name = ClusterId::of(&object.metadata).web();
-    let door = deployments.iter().find(|it| it.name_any() == name);
-    let front_door = front_door(desired.front_doors, door.map(AsRef::as_ref), &others, now);
+    let id = ClusterId::of(&object.metadata);
+    let door = deployments.iter().find(|it| it.name_any() == id.web());
+    let of_redis = others.iter().copied().filter(|pod| is_of(pod, Component::Redis));
+    let patience = pace.host_patience;
+    let of_redis = first_trouble(of_redis, patience, now);
+    let doors = others.iter().copied().filter(|pod| is_of(pod, Component::Web));
+    let of_doors = first_trouble(doors, patience, now);
+    let front_door = front_door(desired.front_doors, door.map(AsRef::as_ref), of_doors);
     Facts {
         generation: object.metadata.generation,
         operator: String::new(),
         desired: desired.nodes,
-        nodes: nodes.into_iter().map(|pod| node(pod, now)).collect(),
-        selector: selector_text(&ClusterId::of(&object.metadata).name, Component::Node),
+        nodes: nodes
+            .into_iter()
+            .map(|pod| node(pod, trouble(pod, patience, now)))
+            .collect(),
+        selector: selector_text(&id.name, Component::Node),
         mesh,
         paused: false,
-        degraded: None,
+        degraded: Vec::new(),
+        others: of_redis
+            .or_else(|| front_door.trouble.clone())
+            .or_else(|| deployments.iter().find_map(|it| refused_of(it))),
         front_door,
-        others: first_trouble(others, now).or_else(|| deployments.iter().find_map(|it| refused_of(it))),
         effort: Effort::default(),
         upgrade: None,
     }
 }
 
-/// `named` is what the manifest says, and `others` are the pods that are no nodes: they only tell why there are too few.
-fn front_door(named: Option<i32>, live: Option<&Deployment>, others: &[&Arc<Pod>], now: Timestamp) -> FrontDoorFacts {
-    let doors = others.iter().copied().filter(|pod| is_of(pod, Component::Web));
+/// `named` is what the manifest says, and `trouble` that of its pods, which only tells why there are too few.
+fn front_door(named: Option<i32>, live: Option<&Deployment>, trouble: Option<Remark>) -> FrontDoorFacts {
     let running = live.and_then(|live| live.spec.replicas);
     FrontDoorFacts {
         desired: named.or(running).unwrap_or(FIRST_REPLICAS),
         ready: live.map_or(0, |live| live.status.ready_replicas),
-        trouble: first_trouble(doors, now).or_else(|| live.and_then(refused_of)),
+        trouble: trouble.or_else(|| live.and_then(refused_of)),
     }
 }
 
-fn node(pod: &Pod, now: Timestamp) -> NodeFacts {
+fn node(pod: &Pod, trouble: Option<Remark>) -> NodeFacts {
     NodeFacts {
         name: pod.name_any(),
         host: pod.spec.node_name.clone().unwrap_or_default(),
         ready: is_ready(pod),
-        trouble: trouble(pod, now),
+        trouble,
     }
 }
 

@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::cluster::convergence::Refusal;
-use crate::cluster::remark::Remark;
 use crate::cluster::status::{COUNTS_EVERY, is_due, status};
 use serde_json::{Value, json};
 use sfumato_admin_api::types::NodeReport;
@@ -32,6 +31,7 @@ fn mesh(members: usize, established: u32) -> MeshSnapshot {
     let member = |ordinal| MemberSnapshot {
         streams: 0,
         unusable: None,
+        silent: None,
         name: format!("live-{ordinal}").parse().unwrap(),
         incarnation: None,
         reachable: true,
@@ -58,7 +58,8 @@ fn facts<'a>(pods: &[Arc<Pod>], mesh: &'a MeshSnapshot) -> Facts<'a> {
         &serde_json::from_value(object).unwrap(),
         desired,
         (pods, &[]),
-        (mesh, Timestamp::UNIX_EPOCH),
+        mesh,
+        (Pace::for_tests(), Timestamp::UNIX_EPOCH),
     )
 }
 
@@ -198,7 +199,8 @@ fn pods_of_a_front_door_that_are_refused_are_told_as_well() {
             &object,
             Desired::default(),
             (&[], &[refused(status)]),
-            (&whole, Timestamp::UNIX_EPOCH),
+            &whole,
+            (Pace::for_tests(), Timestamp::UNIX_EPOCH),
         )
     };
     let others = |status| facts(status).others;
@@ -290,7 +292,7 @@ fn front_doors_are_counted_by_their_deployment() {
         json!({ "metadata": { "name": "live-web" }, "spec": { "replicas": 5 }, "status": { "readyReplicas": 4 } });
     let live: Deployment = serde_json::from_value(live).unwrap();
     let counted = |named, live| {
-        let facts = front_door(named, live, &[], Timestamp::UNIX_EPOCH);
+        let facts = front_door(named, live, None);
         (facts.ready, facts.desired)
     };
     assert_eq!(counted(Some(2), Some(&live)), (4, 2), "as the manifest says");
@@ -343,4 +345,70 @@ fn what_cannot_be_carried_out_is_not_ready_also_where_nothing_is_there() {
     let message = "InvalidSpec: spec.replicas: must be between 1 and 32";
     assert_eq!(condition(&status, "Ready"), format!("False {message}"));
     assert_eq!(condition(&status, "Stalled"), format!("True {message}"));
+}
+
+#[test]
+fn a_node_that_is_drained_is_not_told_as_unready_and_all_else_of_it_is() {
+    let told_of = |reason: &'static str, draining: bool| {
+        let mut mesh = mesh(3, 3);
+        let mut report = Arc::unwrap_or_clone(report(None));
+        report.draining = draining;
+        mesh.members[0].report = Some(Arc::new(report));
+        let pods: Vec<_> = (0..3).map(|n| pod(n, ready())).collect();
+        let mut facts = facts(&pods, &mesh);
+        facts.nodes[0].ready = false;
+        facts.nodes[0].trouble = Some(Remark::new(reason, "words"));
+        condition(&told(&facts), "Degraded")
+    };
+    assert_eq!(told_of("NotReady", false), "True NotReady: words");
+    assert_eq!(told_of("NotReady", true), "False AsExpected: nothing needs a person");
+    assert_eq!(told_of("NotEnding", true), "True NotEnding: words");
+}
+
+#[test]
+fn what_follows_from_another_trouble_or_says_less_is_told_after_it() {
+    let pods: Vec<_> = (0..3).map(|n| pod(n, ready())).collect();
+    let whole = mesh(3, 3);
+    let remark = |reason: &'static str| Remark::new(reason, "words");
+    for (degraded, others, of_node, expected) in [
+        (
+            vec!["ApplyRefused", "HostLost"],
+            Some("Crashing"),
+            Some("NoHost"),
+            "ApplyRefused",
+        ),
+        (
+            vec!["ScaledElsewhere", "EventsRefused"],
+            Some("Crashing"),
+            None,
+            "Crashing",
+        ),
+        (vec!["EventsRefused"], None, Some("ImageNotPulled"), "ImageNotPulled"),
+        (vec![], Some("NotReady"), Some("ImageNotPulled"), "ImageNotPulled"),
+        (vec!["ScaledElsewhere"], Some("NotReady"), None, "ScaledElsewhere"),
+    ] {
+        let mut facts = facts(&pods, &whole);
+        facts.degraded = degraded.iter().map(|reason| remark(reason)).collect();
+        facts.others = others.map(remark);
+        facts.nodes[0].trouble = of_node.map(remark);
+        assert_eq!(condition(&told(&facts), "Degraded"), format!("True {expected}: words"));
+    }
+}
+
+#[test]
+fn pods_that_have_all_failed_are_told_and_one_of_before_is_not() {
+    let door = |ordinal: usize, status: Value| {
+        let mut door = Arc::unwrap_or_clone(pod(ordinal, status));
+        let labels = door.metadata.labels.get_or_insert_default();
+        labels.insert("app.kubernetes.io/component".to_owned(), "web".to_owned());
+        Arc::new(door)
+    };
+    let evicted = json!({ "phase": "Failed", "reason": "Evicted", "message": "words" });
+    let whole = mesh(0, 0);
+    let of = |doors: &[Arc<Pod>]| facts(doors, &whole).front_door.trouble.map(|it| it.reason);
+    assert_eq!(
+        of(&[door(7, evicted.clone()), door(8, evicted.clone())]),
+        Some("Evicted")
+    );
+    assert_eq!(of(&[door(7, evicted), door(8, ready())]), None);
 }

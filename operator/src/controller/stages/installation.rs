@@ -11,7 +11,11 @@ pub const OPERATOR_ANNOTATION: &str = "sfumato.dev/operator";
 /// The installation that looks after this object, if that is not `me`.
 #[must_use]
 pub fn of_another(object: &DynamicObject, written: &SfuClusterStatus, me: &str) -> Option<String> {
-    let told = object.annotations().get(OPERATOR_ANNOTATION);
+    // One without a name says nothing: else each installation would take the cluster from the other, over and over.
+    let told = object
+        .annotations()
+        .get(OPERATOR_ANNOTATION)
+        .filter(|told| !told.is_empty());
     let theirs = told.unwrap_or(&written.operator);
     (!theirs.is_empty() && theirs != me).then(|| theirs.clone())
 }
@@ -41,7 +45,8 @@ mod tests {
             (None, "b/op", Some("b/op")),
             (Some("a/op"), "b/op", None),
             (Some("b/op"), "a/op", Some("b/op")),
-            (Some(""), "b/op", None),
+            (Some(""), "b/op", Some("b/op")),
+            (Some(""), "", None),
         ] {
             let annotations = annotation.map(|it| json!({ OPERATOR_ANNOTATION: it }));
             let object = json!({

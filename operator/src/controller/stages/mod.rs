@@ -2,15 +2,22 @@
 //! Each has an error of its own.
 
 mod adopt;
+mod announce;
 pub mod apply;
+pub mod apply_error;
 mod apply_redis;
 pub mod dereference;
 pub mod facts;
 mod generations;
+mod held;
 pub mod installation;
+mod last_apply;
 mod named_secrets;
-mod pod_trouble;
+mod pod_events;
+pub mod pod_trouble;
+mod redis_leftovers;
 mod redis_workload;
+mod scalers;
 mod stateful_set;
 mod sweep;
 pub mod validate;

@@ -12,12 +12,25 @@ pub enum Wanted<'a> {
     /// A StatefulSet with these claims.
     StatefulSet(&'a [Claim]),
     Deployment,
+    /// No Redis of ours.
+    Nothing,
+}
+
+impl<'a> Wanted<'a> {
+    /// The volumes that are wanted.
+    #[must_use]
+    pub fn claims(self) -> &'a [Claim] {
+        match self {
+            Self::StatefulSet(claims) => claims,
+            Self::Deployment | Self::Nothing => &[],
+        }
+    }
 }
 
 /// What is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Applying what is wanted.
+    /// Applying what is wanted, if anything is.
     Apply,
     /// Having the volume of the StatefulSet go with it, as the release before did not.
     BindVolume,
@@ -41,6 +54,17 @@ impl Next {
             Self::Apply | Self::AwaitBinding | Self::AwaitRemoval => false,
         }
     }
+
+    /// Whether the volume that is there goes with the StatefulSet from now on, or another StatefulSet would find it.
+    #[must_use]
+    pub fn binds_volume(self, wanted: Wanted<'_>, set: Option<&StatefulSet>) -> bool {
+        match self {
+            Self::BindVolume => true,
+            Self::RemoveStatefulSet | Self::RemoveDeployment => !wanted.claims().is_empty(),
+            Self::Apply => !wanted.claims().is_empty() && set.is_some_and(|set| !is_bound(set)),
+            Self::EndPod | Self::AwaitBinding | Self::AwaitRemoval => false,
+        }
+    }
 }
 
 /// What is next, where these are there of this cluster.
@@ -52,7 +76,7 @@ pub fn next(wanted: Wanted<'_>, set: Option<&StatefulSet>, deployment: Option<&D
         return Next::AwaitRemoval;
     }
     match (wanted, set, deployment) {
-        (Wanted::StatefulSet(_), _, Some(_)) => Next::RemoveDeployment,
+        (Wanted::StatefulSet(_) | Wanted::Nothing, _, Some(_)) => Next::RemoveDeployment,
         (Wanted::StatefulSet(claims), Some(set), None) if has_claims(set, claims) => Next::Apply,
         (_, Some(set), _) => remove(set),
         (_, None, _) => Next::Apply,
@@ -61,17 +85,22 @@ pub fn next(wanted: Wanted<'_>, set: Option<&StatefulSet>, deployment: Option<&D
 
 fn remove(set: &StatefulSet) -> Next {
     let (spec, status) = (&set.spec, &set.status);
-    let is_bound = spec.persistent_volume_claim_retention_policy.when_deleted.as_deref() == Some(CLAIMS_GO);
     let is_seen = status.observed_generation == set.metadata.generation;
     let is_ordered = spec.pod_management_policy.as_deref() != Some(AT_ONCE);
     match () {
         () if spec.volume_claim_templates.is_empty() => Next::RemoveStatefulSet,
-        () if !is_bound => Next::BindVolume,
+        () if !is_bound(set) => Next::BindVolume,
         () if !is_seen => Next::AwaitBinding,
         () if is_ordered && spec.replicas != Some(0) => Next::EndPod,
         () if is_ordered && status.replicas > 0 => Next::AwaitBinding,
         () => Next::RemoveStatefulSet,
     }
+}
+
+/// Whether its volumes go with it.
+fn is_bound(set: &StatefulSet) -> bool {
+    let policy = &set.spec.persistent_volume_claim_retention_policy;
+    policy.when_deleted.as_deref() == Some(CLAIMS_GO)
 }
 
 #[cfg(test)]
@@ -184,13 +213,40 @@ mod tests {
             ("its pod has ended", ordered("Delete", (0, 0)), Next::RemoveStatefulSet),
         ] {
             assert_eq!(next(memory, Some(&live), None), next_is, "{what}");
+            assert_eq!(next(Wanted::Nothing, Some(&live), None), next_is, "{what}");
             assert_eq!(next(stored, Some(&live), None), next_is, "{what}");
         }
         assert_eq!(next(memory, None, Some(&deployment)), Next::Apply);
         assert_eq!(next(stored, None, Some(&deployment)), Next::RemoveDeployment);
+        assert_eq!(next(Wanted::Nothing, None, Some(&deployment)), Next::RemoveDeployment);
+        assert_eq!(next(Wanted::Nothing, None, None), Next::Apply, "nothing is left to do");
         assert_eq!(
             next(stored, Some(&set(&small, "Delete", 2)), Some(&deployment)),
             Next::RemoveDeployment
         );
+    }
+
+    #[test]
+    fn a_volume_is_looked_at_before_it_is_bound_to_a_stateful_set() {
+        let (sized, bound, kept) = (
+            claims("1Gi"),
+            set(&claims("1Gi"), "Delete", 2),
+            set(&claims("1Gi"), "Retain", 2),
+        );
+        let wanted: Vec<Claim> = serde_json::from_value(sized).unwrap();
+        let (stored, memory, none) = (Wanted::StatefulSet(&wanted), Wanted::Deployment, Wanted::Nothing);
+        for (next, wanted, set, expected) in [
+            (Next::BindVolume, none, Some(&kept), true),
+            (Next::BindVolume, memory, Some(&kept), true),
+            (Next::RemoveStatefulSet, stored, Some(&bound), true),
+            (Next::RemoveStatefulSet, memory, Some(&bound), false),
+            (Next::RemoveDeployment, stored, None, true),
+            (Next::RemoveDeployment, none, None, false),
+            (Next::Apply, stored, Some(&kept), true),
+            (Next::Apply, stored, Some(&bound), false),
+            (Next::Apply, memory, None, false),
+        ] {
+            assert_eq!(next.binds_volume(wanted, set), expected, "{next:?} {wanted:?}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Removes what a cluster does not want any more: its own children, and what nobody controls under the names of such children, as
 //! after `kubectl delete --cascade=orphan` and after a backup was restored.
 
-use super::apply::{Applier, ApplyError, Became, error_code};
+use super::apply::{Applier, Became};
+use super::apply_error::{ApplyError, error_code};
 use crate::controller::build::{Children, ClusterId};
 use crate::controller::watch::caches::Caches;
 use crate::controller::watch::ownership::{Whose, this_version, whose};
@@ -29,19 +30,23 @@ impl Applier {
         caches: &Caches,
     ) -> [Result<Became, ApplyError>; 5] {
         let redis = children.redis.as_ref().map(|redis| redis.service.name_any());
-        let with = |names: &[String]| redis.iter().chain(names).cloned().collect();
-        // Redis' other workload goes in its own order.
+        // What keeps Redis' pod goes in an order of its own.
+        let with_redis = |name: String| vec![name, id.redis()];
         let sets = Names {
             known: vec![id.nodes(), id.redis()],
-            wanted: with(&[children.nodes.name_any()]),
+            wanted: with_redis(children.nodes.name_any()),
         };
         let deployments = Names {
             known: vec![id.web(), id.redis()],
-            wanted: with(&[children.web.name_any()]),
+            wanted: with_redis(children.web.name_any()),
         };
+        let services = [children.nodes_service.name_any(), children.web_service.name_any()];
+        let media = children.media_services.iter().map(ResourceExt::name_any);
+        let mut known = id.media_services();
+        known.extend([id.nodes_service(), id.web(), id.redis()]);
         let services = Names {
-            known: vec![id.nodes_service(), id.web(), id.redis()],
-            wanted: with(&[children.nodes_service.name_any(), children.web_service.name_any()]),
+            known,
+            wanted: redis.into_iter().chain(services).chain(media).collect(),
         };
         let budgets = children.budget.iter().chain(&children.web_budget);
         let budgets = Names {
@@ -70,6 +75,7 @@ impl Applier {
             let (kind, name) = (K::kind(&()).into_owned(), unwanted.name_any());
             let params = DeleteParams::background().preconditions(this_version(unwanted.meta()));
             let api: Api<K> = Api::namespaced(self.client().clone(), &id.namespace);
+            let _turn = self.turn().await;
             match api.delete(&name, &params).await {
                 Ok(_) => tracing::info!(
                     kind,

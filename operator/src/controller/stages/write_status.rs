@@ -5,23 +5,29 @@ use crate::cluster::status_notes::changes;
 use crate::controller::build::{ClusterId, MANAGER};
 use crate::controller::process::events::{Events, about};
 use crate::controller::process::metrics::Metrics;
+use crate::controller::watch::ownership::change_of;
 use crate::controller::watch::queue::Key;
 use crate::controller::watch::seen::resource;
+use crate::controller::words::words;
 use crate::crd::status::SfuClusterStatus;
 use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::Semaphore;
 
 #[derive(Debug, thiserror::Error)]
-#[error("the status cannot be written: {0}")]
+#[error("the status cannot be written: {}", words(.0))]
 pub struct StatusError(#[source] kube::Error);
 
 /// Writes statuses, and remembers which, and when.
 pub struct StatusWriter {
     client: Client,
+    /// As many requests are open at once as there are turns, of all clusters, also of other namespaces.
+    turns: Arc<Semaphore>,
     events: Events,
     metrics: Arc<Metrics>,
     written: Mutex<BTreeMap<Key, Written>>,
@@ -37,9 +43,10 @@ struct Written {
 
 impl StatusWriter {
     #[must_use]
-    pub fn new(client: Client, events: Events, metrics: Arc<Metrics>) -> Self {
+    pub fn new(client: Client, turns: Arc<Semaphore>, events: Events, metrics: Arc<Metrics>) -> Self {
         Self {
             client,
+            turns,
             events,
             metrics,
             written: Mutex::default(),
@@ -49,6 +56,23 @@ impl StatusWriter {
     /// Forgets a cluster that is gone.
     pub fn forget(&self, cluster: &Key) {
         self.written.lock().remove(cluster);
+    }
+
+    /// Writes that this installation looks after a cluster from now on, unless the object has changed since it was looked at:
+    /// another one may have done the same. Answers whether it has.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn claim(&self, object: &DynamicObject, installation: &str) -> Result<bool, StatusError> {
+        let namespace = object.namespace().unwrap_or_default();
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &namespace, &resource());
+        let (params, patch) = change_of(&object.metadata, json!({ "status": { "operator": installation } }));
+        let _turn = self.turns.acquire().await;
+        match api.patch_status(&object.name_any(), &params, &patch).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Err(error) => Err(StatusError(error)),
+        }
     }
 
     /// Writes `now`, if it differs enough from `before`, which is what the object says.
@@ -68,14 +92,17 @@ impl StatusWriter {
         }
         let resource = resource();
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &id.namespace, &resource);
-        let patch = serde_json::json!({
+        let patch = json!({
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             "metadata": { "name": id.name, "uid": id.uid },
             "status": now,
         });
         let params = PatchParams::apply(MANAGER).force();
-        match api.patch_status(&id.name, &params, &Patch::Apply(patch)).await {
+        let turn = self.turns.acquire().await;
+        let written = api.patch_status(&id.name, &params, &Patch::Apply(patch)).await;
+        drop(turn);
+        match written {
             Ok(_) => {}
             // Gone, or another by now: the next event of the object tells.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),

@@ -1,11 +1,13 @@
 //! What is known of the API server's objects: one watch for each kind, in memory, so that a reconcile that changes nothing
 //! asks the API server nothing.
 
+use super::definition::{AGAIN, Definition, is_unknown};
 use super::members::Pods;
 use super::owned_fields::condense;
 use super::queue::{Key, Queue, cluster_key, key_of};
 use super::seen::{Deployment, StatefulSet, owned, resource};
 use crate::controller::build::{ClusterId, MANAGED_BY, MANAGER};
+use crate::controller::words::of_watch;
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
@@ -78,7 +80,7 @@ impl Caches {
         scope: &Scope,
         queue: &Queue,
         listener: &Arc<dyn Listener>,
-        tasks: &mut JoinSet<()>,
+        (definition, tasks): (Definition, &mut JoinSet<()>),
     ) -> Self {
         let (clusters, writer) = {
             let writer = Writer::new(resource());
@@ -89,7 +91,7 @@ impl Caches {
             scope.clone(),
             writer,
             queue.clone(),
-            Arc::clone(listener),
+            (Arc::clone(listener), definition),
         ));
         let asker = Asker {
             clusters: clusters.clone(),
@@ -212,9 +214,9 @@ where
 async fn follow_clusters(
     client: Client,
     scope: Scope,
-    writer: Writer<DynamicObject>,
+    mut writer: Writer<DynamicObject>,
     queue: Queue,
-    listener: Arc<dyn Listener>,
+    (listener, mut definition): (Arc<dyn Listener>, Definition),
 ) {
     let api: Api<DynamicObject> = match &scope {
         Scope::All => Api::all_with(client, &resource()),
@@ -224,13 +226,15 @@ async fn follow_clusters(
         clusters: writer.as_reader(),
         queue,
     };
-    let mut events = std::pin::pin!(
-        watcher(api, watcher::Config::default())
-            .default_backoff()
-            .modify(|object: &mut DynamicObject| condense(&mut object.metadata))
-            .reflect(writer)
-    );
+    let begin = || {
+        let watch = watcher(api.clone(), watcher::Config::default()).default_backoff();
+        Box::pin(watch.modify(|object: &mut DynamicObject| condense(&mut object.metadata)))
+    };
+    let mut events = begin();
     while let Some(event) = events.next().await {
+        if let Ok(event) = &event {
+            writer.apply_watcher_event(event);
+        }
         match event {
             Ok(Event::Apply(object)) => {
                 if let Some(key) = cluster_key(&object) {
@@ -244,10 +248,17 @@ async fn follow_clusters(
                 }
             }
             Ok(Event::InitDone) => {
+                definition.is_there();
                 let there = asker.ask_all();
                 listener.clusters_listed(&|key| there.contains(key) || !scope.holds(key));
             }
             Ok(Event::Init | Event::InitApply(_)) => {}
+            // A new watch, since this one would look again after ever longer pauses.
+            Err(error) if is_unknown(&error) => {
+                definition.is_missing();
+                tokio::time::sleep(AGAIN).await;
+                events = begin();
+            }
             Err(error) => complain("SfuCluster", &error),
         }
     }
@@ -263,5 +274,9 @@ impl Scope {
 }
 
 fn complain(kind: &str, error: &watcher::Error) {
-    tracing::warn!(kind, %error, "a watch was interrupted; it is taken up again");
+    tracing::warn!(
+        kind,
+        error = of_watch(error),
+        "a watch was interrupted; it is taken up again"
+    );
 }

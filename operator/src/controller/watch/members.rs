@@ -3,8 +3,8 @@
 
 use super::ownership::{Whose, controller, is_of_deployment, is_set, may_have, whose};
 use super::queue::{Key, key_of};
-use super::seen::{Pod, StatefulSet, is_node, resource};
-use crate::controller::build::ClusterId;
+use super::seen::{Pod, StatefulSet, is_node, is_of, resource};
+use crate::controller::build::{ClusterId, Component};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use kube::core::ObjectMeta;
@@ -96,6 +96,14 @@ impl Pods {
         found
     }
 
+    /// Everything with the labels of a cluster's Redis, ordered by name.
+    #[must_use]
+    pub fn of_redis(&self, id: &ClusterId) -> Vec<Arc<Pod>> {
+        let mut found = self.labelled(&Key::from(id));
+        found.retain(|pod| is_of(pod, Component::Redis));
+        found
+    }
+
     /// Pods that a StatefulSet which is no more has left, under names that a cluster's new one of this name would need. Those of
     /// somebody else's StatefulSet are where they belong: of that, the apply tells.
     #[must_use]
@@ -139,7 +147,8 @@ fn is_member(pod: &Pod, set: Option<&StatefulSet>, name: &str, known: &BTreeSet<
 /// everybody to give.
 #[must_use]
 pub fn is_controlled(pod: &Pod, name: &str) -> bool {
-    controller(&pod.metadata).is_some_and(|owner| is_set(owner, name) || is_of_deployment(owner, name))
+    let metadata = &pod.metadata;
+    controller(metadata).is_some_and(|owner| is_set(owner, name) || is_of_deployment(owner, metadata, name))
 }
 
 /// Whether a pod is being deleted since its StatefulSet of this name is. `set` is the one that there is now.
@@ -238,6 +247,7 @@ mod tests {
     fn a_front_door_or_a_redis_is_one_by_its_controller() {
         for (kind, name, expected) in [
             ("ReplicaSet", "live-web-6b7", true),
+            ("ReplicaSet", "live-web-5f9", false),
             ("ReplicaSet", "live-web-mine-6b7", false),
             ("ReplicaSet", "live-web", false),
             ("ReplicaSet", "other-web-6b7", false),
@@ -245,7 +255,8 @@ mod tests {
             ("StatefulSet", "live-web-6b7", false),
             ("Job", "live-web", false),
         ] {
-            let pod = pod(&json!({ "name": "p", "ownerReferences": owned_by(kind, name, "u") }));
+            let labels = json!({ "pod-template-hash": "6b7" });
+            let pod = pod(&json!({ "name": "p", "labels": labels, "ownerReferences": owned_by(kind, name, "u") }));
             assert_eq!(is_controlled(&pod, "live-web"), expected, "{kind} {name}");
         }
         assert!(!is_controlled(&pod(&json!({ "name": "live-web-6b7-x" })), "live-web"));

@@ -10,8 +10,10 @@ use sha2::{Digest, Sha256};
 /// Operation of server-side apply.
 pub(super) const APPLY: &str = "Apply";
 
-/// What is left of the fields of somebody else.
-const REPLICAS: &str = "replicas";
+/// What is left of the fields of somebody else: that the number is theirs alone,
+const THEIRS: &str = "theirs";
+/// or that we have applied the same one since.
+const SHARED: &str = "shared";
 
 /// Leaves of an object's managed fields only a digest of ours, and who else has set its number of replicas.
 pub fn condense(meta: &mut ObjectMeta) {
@@ -22,8 +24,10 @@ pub fn condense(meta: &mut ObjectMeta) {
         let digest = written(ours.fields_v1.as_ref());
         (Some(MANAGER.to_owned()), Some(APPLY.to_owned()), digest)
     });
+    let is_shared = all.iter().any(|entry| is_ours(entry) && has_replicas(entry));
     let scaler = all.iter().find(|entry| scales(entry));
-    let scaler = scaler.map(|it| (it.manager.clone(), it.operation.clone(), REPLICAS.to_owned()));
+    let whose = if is_shared { SHARED } else { THEIRS };
+    let scaler = scaler.map(|it| (it.manager.clone(), it.operation.clone(), whose.to_owned()));
     let left: Vec<ManagedFieldsEntry> = [ours, scaler].into_iter().flatten().map(entry).collect();
     meta.managed_fields = (!left.is_empty()).then_some(left);
 }
@@ -47,14 +51,29 @@ pub fn digest(meta: &ObjectMeta) -> Option<&str> {
 /// Who else has set the number of replicas of a condensed object: an autoscaler, or a person.
 #[must_use]
 pub fn scaled_by(meta: &ObjectMeta) -> Option<&str> {
+    scaler(meta)?.manager.as_deref()
+}
+
+/// Who else has set it since we applied it last.
+#[must_use]
+pub fn scaled_away_by(meta: &ObjectMeta) -> Option<&str> {
+    let scaler = scaler(meta)?;
+    let is_theirs = scaler.fields_v1.as_ref().is_some_and(|fields| fields.0 == THEIRS);
+    scaler.manager.as_deref().filter(|_| is_theirs)
+}
+
+fn scaler(meta: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
     let mut entries = meta.managed_fields.iter().flatten();
-    entries.find(|entry| !is_ours(entry))?.manager.as_deref()
+    entries.find(|entry| !is_ours(entry))
 }
 
 fn scales(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() != Some(MANAGER) && has_replicas(entry)
+}
+
+fn has_replicas(entry: &ManagedFieldsEntry) -> bool {
     let fields = entry.fields_v1.as_ref();
-    entry.manager.as_deref() != Some(MANAGER)
-        && fields.is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
+    fields.is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
 }
 
 pub(super) fn is_ours(entry: &ManagedFieldsEntry) -> bool {
@@ -122,8 +141,15 @@ mod tests {
         for subresource in ["scale", ""] {
             let scaled = condensed(&json!([entry("autoscaler", "Update", subresource, &replicas), ours]));
             assert_eq!(scaled_by(&scaled), Some("autoscaler"));
+            assert_eq!(scaled_away_by(&scaled), Some("autoscaler"));
             assert_eq!(digest(&scaled), digest(&alone));
         }
+        let autoscaler = entry("autoscaler", "Update", "scale", &replicas);
+        let shared = condensed(&json!([autoscaler, entry(MANAGER, APPLY, "", &replicas)]));
+        assert_eq!(
+            (scaled_by(&shared), scaled_away_by(&shared)),
+            (Some("autoscaler"), None)
+        );
         assert_eq!(scaled_by(&alone), None);
         assert_eq!(
             scaled_by(&condensed(&json!([entry(MANAGER, APPLY, "", &replicas)]))),

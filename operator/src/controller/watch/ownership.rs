@@ -1,13 +1,14 @@
 //! Whose an object is: the one check that stands before everything that is written or deleted. Pure.
 
-use crate::controller::build::{ClusterId, has_labels_of};
+use crate::controller::build::{ClusterId, MANAGER, has_labels_of};
 use crate::crd::SfuCluster;
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
-use kube::api::Preconditions;
+use kube::api::{Patch, PatchParams, Preconditions};
 use kube::core::ObjectMeta;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Whose an object is that stands under a name which a cluster needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub enum Whose {
     /// Somebody else's. It is never touched.
     Others,
 }
+
+/// Label of the Deployment controller: which template a pod was made from.
+const TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// Reason of a cluster that finds an object of somebody else under a name that it needs.
 pub const NAME_TAKEN: &str = "NameTaken";
@@ -71,14 +75,15 @@ pub fn controller(object: &ObjectMeta) -> Option<&OwnerReference> {
 /// Whether a controller is the StatefulSet of this name.
 #[must_use]
 pub fn is_set(owner: &OwnerReference, name: &str) -> bool {
-    owner.kind == "StatefulSet" && owner.name == name
+    is_kind::<StatefulSet>(owner) && owner.name == name
 }
 
-/// Whether a controller is a ReplicaSet of the Deployment of this name: such have its name and a hash.
+/// Whether the controller of this pod is a ReplicaSet of the Deployment of this name: such have its name and the hash that their
+/// pods are labelled with.
 #[must_use]
-pub fn is_of_deployment(owner: &OwnerReference, name: &str) -> bool {
-    let of = owner.name.rsplit_once('-').map(|(of, _)| of);
-    owner.kind == "ReplicaSet" && of == Some(name)
+pub fn is_of_deployment(owner: &OwnerReference, pod: &ObjectMeta, name: &str) -> bool {
+    let hash = pod.labels.as_ref().and_then(|labels| labels.get(TEMPLATE_HASH));
+    is_kind::<ReplicaSet>(owner) && hash.is_some_and(|hash| owner.name == format!("{name}-{hash}"))
 }
 
 /// Whether what stands under a name may be written.
@@ -128,16 +133,34 @@ pub fn this_version(looked_at: &ObjectMeta) -> Preconditions {
     }
 }
 
+/// A change of the object that was looked at, as it was: whatever else it has stays, and of another version the API server
+/// refuses it (409).
+#[must_use]
+pub fn change_of(looked_at: &ObjectMeta, mut change: Value) -> (PatchParams, Patch<Value>) {
+    change["metadata"]["uid"] = json!(looked_at.uid);
+    change["metadata"]["resourceVersion"] = json!(looked_at.resource_version);
+    let params = PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    (params, Patch::Merge(change))
+}
+
 fn is_cluster(owner: &OwnerReference) -> bool {
+    is_kind::<SfuCluster>(owner)
+}
+
+/// Whether an owner is of this kind, of whatever version. Other groups may have a kind of the same name.
+#[must_use]
+pub fn is_kind<K: Resource<DynamicType = ()>>(owner: &OwnerReference) -> bool {
     let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-    owner.kind == SfuCluster::kind(&()) && group == SfuCluster::group(&())
+    owner.kind == K::kind(&()) && group == K::group(&())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
     fn owner(api_version: &str, kind: &str, name: &str, uid: &str, controller: bool) -> Value {
         json!({ "apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": controller })
@@ -237,6 +260,24 @@ mod tests {
         ] {
             let object = serde_json::from_value(json!({ "labels": labels, "ownerReferences": owners })).unwrap();
             assert_eq!(whose(&object, &id), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_controller_of_another_group_is_none_of_ours_whatever_it_is_called() {
+        let pod: ObjectMeta = serde_json::from_value(json!({ "labels": { "pod-template-hash": "6b7" } })).unwrap();
+        for (group, expected) in [
+            ("apps/v1", true),
+            ("apps/v2", true),
+            ("apps.kruise.io/v1", false),
+            ("v1", false),
+        ] {
+            let of = |kind: &str, name: &str| -> OwnerReference {
+                serde_json::from_value(owner(group, kind, name, "u", true)).unwrap()
+            };
+            assert_eq!(is_set(&of("StatefulSet", "live"), "live"), expected, "{group}");
+            let replica_set = of("ReplicaSet", "live-web-6b7");
+            assert_eq!(is_of_deployment(&replica_set, &pod, "live-web"), expected, "{group}");
         }
     }
 

@@ -11,7 +11,7 @@ use kube::Resource;
 use kube::core::{ApiResource, ObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -59,11 +59,23 @@ pub struct PodStatus {
     pub message: Option<String>,
     #[serde(rename = "podIP")]
     pub pod_ip: Option<String>,
+    /// Its addresses, at most one of each family.
+    #[serde(rename = "podIPs")]
+    pub pod_ips: Vec<Address>,
+    /// Those of its host.
+    #[serde(rename = "hostIPs")]
+    pub host_ips: Vec<Address>,
     /// `Ready` and others.
     pub conditions: Vec<PodCondition>,
     /// Those that end before the others start.
     pub init_container_statuses: Vec<ContainerStatus>,
     pub container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct Address {
+    pub ip: String,
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -84,12 +96,15 @@ pub struct ContainerStatus {
     pub state: ContainerState,
     /// How it ended the last time.
     pub last_state: ContainerState,
+    /// How often it was started again.
+    pub restart_count: i32,
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct ContainerState {
     pub waiting: Option<Waiting>,
+    pub running: Option<Running>,
     pub terminated: Option<Terminated>,
 }
 
@@ -99,6 +114,14 @@ pub struct Terminated {
     /// `Error`, `OOMKilled`, `Completed`.
     pub reason: Option<String>,
     pub exit_code: i32,
+    pub started_at: Option<Time>,
+    pub finished_at: Option<Time>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Running {
+    pub started_at: Option<Time>,
 }
 
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -178,6 +201,22 @@ impl Claim {
         all.into_iter()
             .flatten()
             .filter_map(|(name, size)| Some((name.as_str(), size.as_str()?)))
+    }
+}
+
+/// A volume that there is.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(default)]
+pub struct VolumeClaim {
+    pub metadata: ObjectMeta,
+    pub spec: Value,
+}
+
+impl VolumeClaim {
+    /// The same as the part of a StatefulSet that would make it.
+    #[must_use]
+    pub fn as_asked(&self, asked: &Claim) -> Claim {
+        Claim(json!({ "metadata": { "name": asked.text("/metadata/name") }, "spec": self.spec }))
     }
 }
 
@@ -311,6 +350,7 @@ macro_rules! view_of {
 view_of!(Pod, core::v1::Pod);
 view_of!(StatefulSet, apps::v1::StatefulSet);
 view_of!(Deployment, apps::v1::Deployment);
+view_of!(VolumeClaim, core::v1::PersistentVolumeClaim);
 
 /// An answer that nobody looks into.
 #[derive(Deserialize, Serialize, Clone, Debug)]

@@ -29,7 +29,7 @@ use difference::difference;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TokenSource;
 use sfumato_admin_api::program::task;
-use sfumato_mesh::{MeshHandle, MeshOptions, MeshTask, PlanOptions};
+use sfumato_mesh::{Budget, MeshHandle, MeshOptions, MeshTask, PlanOptions};
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -236,7 +236,7 @@ impl<'a> Session<'a> {
         };
         if self.mesh.as_ref().is_none_or(|mesh| mesh.options != options) {
             let admin = Arc::new(HttpNodeAdmin::new(TokenSource::fixed(self.state.token())));
-            let handle = MeshTask::spawn(self.processes.targets(), admin, options.clone());
+            let handle = MeshTask::spawn(self.processes.targets(), admin, options.clone(), &Budget::default());
             self.mesh = Some(Mesh { options, handle });
         }
     }

@@ -2,14 +2,13 @@
 
 use super::difference::nodes;
 use super::{MESH_PATIENCE, PATIENCE, Session};
-use crate::cluster::convergence::{Effort, Refusal, Standstill};
-use crate::cluster::status::{Facts, status, steps};
-use crate::cluster::status_notes::{MESH_BROKEN, MESH_WHOLE, changes};
+use crate::cluster::status::status;
+use crate::cluster::status_notes::changes;
 use crate::local::drain_call::tell;
-use crate::local::keeper::Phase;
+use crate::local::facts::{Look, facts};
+use crate::local::keeper::{Keeper, Phase};
 use crate::local::layout;
 use crate::local::messages::seconds;
-use crate::local::observe::trouble;
 use crate::local::processes::ProcessView;
 use crate::local::summary::{self, Summary};
 use k8s_openapi::jiff::Timestamp;
@@ -105,45 +104,32 @@ impl Session<'_> {
             .warn(&format!("not everything is up after {waited} s: {}", lines.join("; ")));
     }
 
-    /// Brings the status and its file up to date, and tells what would be an event on Kubernetes. How the mesh comes along
-    /// is told by lines of its own, which say how long it took.
+    /// Brings the status and its file up to date, and tells what would be an event on Kubernetes. How
+    /// long the mesh took is told by lines of its own.
     fn report(&mut self, mesh: &MeshSnapshot) {
-        let paused = self.cluster.spec.paused;
-        let redis = self.redis_keeper.as_ref();
-        let front_door = self.processes.front_door();
-        let mut facts = Facts {
-            generation: Some(self.version),
-            operator: String::new(),
-            desired: self.cluster.spec.replicas,
-            nodes: self.processes.facts(),
-            selector: String::new(),
-            mesh,
-            paused,
-            degraded: self.refused.clone(),
-            others: redis
-                .and_then(|keeper| trouble("redis", &keeper.state()))
-                .or_else(|| front_door.trouble.clone()),
-            front_door,
-            effort: Effort {
-                under_way: self.processes.progress().cloned().filter(|_| !paused),
-                refused: self.refused.clone().map(|remark| Refusal { remark, is_final: true }),
-                ..Effort::default()
-            },
-            upgrade: None,
-        };
-        let waits = self.processes.is_emptying();
         let now = Instant::now();
-        let seen = Standstill::again(self.standstill, facts.generation, steps(&facts), waits, now);
-        self.standstill = Some(seen);
-        facts.effort.standstill = seen.lasts(now);
+        let paused = self.cluster.spec.paused;
+        let (nodes, door) = (self.processes.seen(), self.processes.door());
+        let redis = self.redis_keeper.as_ref().map(Keeper::state);
+        let look = Look {
+            version: self.version,
+            wanted: layout::replicas(&self.cluster),
+            paused,
+            refused: self.refused.as_ref(),
+            nodes: &nodes,
+            door: door.as_ref(),
+            redis: redis.as_ref(),
+            progress: self.processes.progress(),
+            mesh,
+        };
+        let mut facts = facts(&look, now);
+        let waits = self.processes.is_emptying() || paused;
+        facts.note_standstill(&mut self.standstill, waits, now);
         let before = std::mem::take(&mut self.status);
         self.status = status(&facts, &before, Timestamp::now());
         self.write_status_file();
-        let of_mesh = [MESH_WHOLE, MESH_BROKEN];
         for note in changes(&before, &self.status) {
-            if !of_mesh.contains(&note.reason) {
-                tell(self.terminal, &note);
-            }
+            tell(self.terminal, &note);
         }
     }
 

@@ -21,7 +21,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let read = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(request.into_body(), MAX_BODY)).await;
         let read = read.map_err(|_| {
-            let detail = format!("the body did not arrive within {BODY_DEADLINE:?}");
+            let detail = format!(
+                "the body did not arrive within {}",
+                humantime::format_duration(BODY_DEADLINE)
+            );
             Problem::new(StatusCode::REQUEST_TIMEOUT, "Body too slow", detail).field("body")
         })?;
         let bytes = read.map_err(|_| {

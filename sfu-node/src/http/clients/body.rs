@@ -42,7 +42,10 @@ pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "Body too slow",
-            format!("the body did not arrive within {BODY_DEADLINE:?}"),
+            format!(
+                "the body did not arrive within {}",
+                humantime::format_duration(BODY_DEADLINE)
+            ),
         )
         .field("body")),
     }
