@@ -22,7 +22,7 @@ use super::stages::facts::{Desired, facts, written};
 use super::stages::installation::{left_alone, of_another};
 use super::stages::validate::Invalid;
 use super::watch::queue::{Key, cluster_key};
-use super::watch::seen::{Pod, StatefulSet, is_node, is_ready, owned};
+use super::watch::seen::{Pod, StatefulSet, is_node, is_ready, owned, resource};
 use crate::cluster::convergence::{Effort, Refusal};
 use crate::cluster::note::{Note, Tone};
 use crate::cluster::remark::Remark;
@@ -33,6 +33,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use sfumato_admin_api::files::TlsError;
 use sfumato_mesh::MeshSnapshot;
 use std::sync::Arc;
@@ -54,6 +55,12 @@ pub async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Res
     };
     let began = Instant::now();
     context.queue.begun(&key);
+    // What changed between the scheduler's look and this moment was asked for when it was already waiting, so nobody asks again: the
+    // object that the scheduler has given may be old, and this one is not.
+    let Some(object) = context.caches.clusters.get(&ObjectRef::from_obj_with(&*object, resource())) else {
+        context.forget(&key);
+        return Ok(Action::await_change());
+    };
     context.metrics.running.inc();
     let ended = tokio::time::timeout(DEADLINE, stages(&object, &key, &context)).await;
     context.metrics.running.dec();
