@@ -9,6 +9,9 @@ T = TypeVar("T")
 
 # A starved machine may set this above 1: every deadline is multiplied.
 PATIENCE = float(os.environ.get("SFUMATO_E2E_PATIENCE", "1"))
+# What has not come in this time [s] is looked for less often [s]: on a busy computer, looking takes time from what is waited for.
+SOON = 1
+LATER = 0.25
 NOT_YET = (OSError, AssertionError, KeyError, IndexError, ValueError, RuntimeError)
 
 
@@ -19,7 +22,8 @@ class Late(AssertionError):
 def eventually(what: str, probe: Callable[[], T], *, within: float, every: float = 0.1) -> T:
     """Calls `probe` until it returns something truthy, and returns that; `Late` names what was awaited and what was last seen."""
     limit = within * PATIENCE
-    deadline = time.monotonic() + limit
+    began = time.monotonic()
+    deadline = began + limit
     while True:
         try:
             seen = probe()
@@ -30,4 +34,4 @@ def eventually(what: str, probe: Callable[[], T], *, within: float, every: float
             return seen
         if time.monotonic() >= deadline:
             raise Late(f"not within {limit:g} s: {what}; last seen: {last[:2000]}")
-        time.sleep(every)
+        time.sleep(every if time.monotonic() < began + SOON else max(every, LATER))
