@@ -73,7 +73,7 @@ export function makeTile(session, onClose) {
     if (!still && video.paused) play(video);
   };
   const update = () => {
-    const { mark, tone, word } = STATES[session.state];
+    const { mark, tone, word } = STATES[shownState(session)];
     setData(element, "state", session.state);
     setData(state, "mark", mark);
     setData(state, "tone", tone);
@@ -99,27 +99,33 @@ export function makeTile(session, onClose) {
   return { element, remove };
 }
 
-/** Why no media passes, and what to do; it stays while the session tries again. */
+/** Why no media passes, and what to do; it stays as it is while the session tries again. */
 function unreachableNote() {
   const what = el("p");
-  const list = el("ul");
   const why = el("p");
+  const list = el("ul");
   const data = { testid: "session-unreachable" };
-  const element = el("div", { class: "error unreachable", role: "alert", hidden: true, data }, what, list, why);
+  const element = el(
+    "div",
+    { class: "error unreachable", hidden: true, data },
+    // The list is no part of the alert: its figures are others after each attempt.
+    el("div", { role: "alert" }, what, why),
+    el("details", {}, el("summary", {}, "Addresses, and what was tried"), list),
+  );
   const show = (error) => {
     element.hidden = !error;
     if (!error) return;
     const told = explain(error, location.hostname);
     setText(what, told.what);
-    keyed(
-      list,
-      told.addresses,
-      (text) => text,
-      (text) => ({ element: el("li", {}, text), update() {} }),
-    );
     setText(why, told.why);
+    keyed(list, told.addresses, ({ key }) => key, makeItem);
   };
   return { element, show };
+}
+
+function makeItem() {
+  const element = el("li");
+  return { element, update: ({ text }) => setText(element, text) };
 }
 
 /** Plays, without sound where the browser wants a click before it allows that. */
@@ -140,9 +146,15 @@ function makeOption({ value }) {
   return { element, update: ({ text }) => setText(element, text) };
 }
 
-function veilText({ state, role, error, layers }) {
+/** What a person is shown: each attempt after the first is a part of reconnecting, and does not flicker. */
+export function shownState({ state, error }) {
+  return state === "connecting" && error ? "retrying" : state;
+}
+
+export function veilText(session) {
+  const { state, role, error, layers } = session;
   if (state === "live" && layers?.active === false) return "The publisher sends nothing at present.";
-  if (state === "retrying") return `${error.message}. Trying again.`;
+  if (shownState(session) === "retrying") return `${error.message}. Trying again.`;
   if (state === "connecting") return role === "watch" ? "Connecting…" : "Opening the session…";
   return "";
 }

@@ -3,6 +3,7 @@
 // The offer is sent at once, without candidates: the server is ICE lite and learns our addresses from our checks, so
 // there is nothing to gather and nothing to trickle.
 
+import { Checks, LOOK_EVERY_MS } from "./checks.js";
 import { extensionLinks } from "./layers.js";
 import { Unreachable } from "./unreachable.js";
 
@@ -63,7 +64,7 @@ export async function openSession({ endpoint, makePeer, token, signal, takeOffer
     } else {
       await pc.setRemoteDescription({ type: "answer", sdp });
     }
-    await connected(pc, nodeOf(session.url), signal);
+    await connected(pc, { node: nodeOf(session.url), sdp, signal });
     return session;
   } catch (error) {
     session.end();
@@ -143,29 +144,44 @@ export function nodeOf(url) {
 }
 
 /** Why a connection failed, or did not come in time: addresses that nothing answers from are told from all else. */
-function notConnected(pc, node) {
+function notConnected(pc, node, sdp, checks) {
   const answered = ["connected", "completed", "disconnected"].includes(pc.iceConnectionState);
   return answered
     ? new Error(`${node ?? "the node"} answers, but no secure media connection (DTLS) could be made`)
-    : new Unreachable(node, pc.remoteDescription.sdp);
+    : new Unreachable(node, sdp, checks);
 }
 
-function connected(pc, node, signal) {
+/** Waits until media can flow. `sdp` is what the node wrote: it names the addresses that are tried meanwhile. */
+function connected(pc, { node, sdp, signal }) {
+  const checks = new Checks();
   return new Promise((resolve, reject) => {
-    const finish = (outcome, value) => {
+    const finish = () => {
       clearTimeout(timer);
+      clearInterval(looking);
       pc.removeEventListener("connectionstatechange", look);
       signal?.removeEventListener("abort", abort);
-      outcome(value);
+    };
+    const fail = async () => {
+      finish();
+      // While the connection is open: a closed one has nothing to tell.
+      await checks.look(pc);
+      if (pc.connectionState === "connected") resolve();
+      else reject(notConnected(pc, node, sdp, checks));
     };
     const look = () => {
-      if (pc.connectionState === "connected") finish(resolve);
-      else if (["failed", "closed"].includes(pc.connectionState)) {
-        finish(reject, notConnected(pc, node));
+      if (pc.connectionState === "connected") {
+        finish();
+        resolve();
+      } else if (["failed", "closed"].includes(pc.connectionState)) {
+        fail();
       }
     };
-    const abort = () => finish(reject, signal.reason);
-    const timer = setTimeout(() => finish(reject, notConnected(pc, node)), CONNECT_DEADLINE_MS);
+    const abort = () => {
+      finish();
+      reject(signal.reason);
+    };
+    const timer = setTimeout(fail, CONNECT_DEADLINE_MS);
+    const looking = setInterval(() => checks.look(pc), LOOK_EVERY_MS);
     pc.addEventListener("connectionstatechange", look);
     signal?.addEventListener("abort", abort);
     if (signal?.aborted) abort();

@@ -37,6 +37,10 @@ pub const MAX_HOLDERS: usize = 8;
 pub const MAX_REASONS: usize = 16;
 /// Most sessions of a node, open or listed: `--max-sessions` allows 100,000.
 pub const MAX_SESSIONS: u64 = 1_000_000;
+/// Most candidates that a session's client is said to have been given: 8 addresses for UDP and TCP are 16.
+pub const MAX_CANDIDATES: usize = 32;
+/// Longest host name, in bytes (RFC 1035 section 2.3.4).
+pub const MAX_HOST: usize = 253;
 /// Longest base URL, in bytes.
 pub const MAX_URL: usize = 512;
 /// Longest release, codec, rid and track id, in bytes.

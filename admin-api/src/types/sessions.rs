@@ -3,6 +3,7 @@
 use super::bounds;
 use super::names::{PublicationId, SessionHandle, StreamName};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use utoipa::ToSchema;
 
 /// Most sessions that one answer lists.
@@ -67,6 +68,79 @@ pub struct SessionReport {
     /// Layer that a viewer of a simulcast stream is sent at present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<SessionLayer>,
+    /// Where the client was told to send its media, and what has come of that. Nodes of the release before do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ice: Option<SessionIce>,
+}
+
+/// How the client of a session finds the node (ICE): the addresses that it was given, and the pair that it uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionIce {
+    /// How far it has come.
+    pub state: SessionIceState,
+    /// Candidates of the last description that the client was given, UDP first; an ICE restart brings new ones. At most 32.
+    #[serde(deserialize_with = "bounds::list::<_, _, { bounds::MAX_CANDIDATES }>")]
+    pub candidates: Vec<SessionCandidate>,
+    /// Addresses between which media goes; absent in the state `new`, and in `disconnected` those of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected: Option<SessionPair>,
+}
+
+/// How far ICE of a session has come, as mediasoup says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SessionIceState {
+    /// No check (STUN binding request) with the credentials of this session has come in: none of the candidates was tried, or
+    /// the packets were lost on the way.
+    New,
+    /// Checks have come in, and the client has not said yet which pair it uses.
+    Connected,
+    /// The client has said which pair it uses.
+    Completed,
+    /// The TCP connection that was in use is closed, and there is no other.
+    Disconnected,
+}
+
+/// Transport protocol of media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum MediaProtocol {
+    /// UDP.
+    Udp,
+    /// TCP; the client connects.
+    Tcp,
+}
+
+/// An address that a client was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionCandidate {
+    /// Protocol.
+    pub protocol: MediaProtocol,
+    /// IP address, or host name.
+    #[serde(deserialize_with = "bounds::text::<_, { bounds::MAX_HOST }>")]
+    pub address: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// A pair of addresses in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionPair {
+    /// Protocol.
+    pub protocol: MediaProtocol,
+    /// The node's own end: what it listens on, which need not be what the client was given.
+    #[serde(deserialize_with = "bounds::text::<_, { bounds::MAX_HOST }>")]
+    pub local_address: String,
+    /// Its port.
+    pub local_port: u16,
+    /// The client's end, as the node sees it: behind address translation, that of the translator.
+    #[schema(value_type = String)]
+    pub remote_address: IpAddr,
+    /// Its port.
+    pub remote_port: u16,
 }
 
 /// Media of a session, all its tracks together: what a publisher sends to the node, what the node sends to a viewer.

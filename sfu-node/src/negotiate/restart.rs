@@ -44,8 +44,10 @@ impl Node {
                     ours,
                 };
                 tracing::info!(stream = %session.stream, session = %short(&session.id), "ICE restarted");
+                let fragment = fragment::write(&session.bundle, &ice.ours, &self.candidates(&session.transport));
+                session.note_given(&fragment);
                 Ok(Patched::Restarted {
-                    fragment: fragment::write(&session.bundle, &ice.ours, &self.candidates(&session.transport)),
+                    fragment,
                     etag: ice.etag(),
                 })
             }

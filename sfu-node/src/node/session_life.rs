@@ -59,6 +59,7 @@ impl Node {
             BundleTag::of(descriptions.ours),
             held,
         );
+        session.note_given(descriptions.ours);
         self.sessions.add(Arc::new(session));
         etag
     }

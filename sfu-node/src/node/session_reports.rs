@@ -122,6 +122,7 @@ fn report(session: &Session, look: Option<Look>, now: Instant) -> Option<Session
         worker: session.worker(),
         media: look.map(|look| look.report()),
         layer: layer(session),
+        ice: Some(session.ice_report()),
     })
 }
 

@@ -3,5 +3,6 @@
 pub mod drain;
 pub mod end_reason;
 pub mod ice;
+pub mod ice_report;
 pub mod pending_offers;
 pub mod session;

@@ -12,13 +12,14 @@ use crate::media::worker::MediaWorker;
 use crate::sdp::fragment::BundleTag;
 use crate::sessions::end_reason::EndReason;
 use crate::sessions::ice::IceSession;
+use crate::sessions::ice_report;
 use crate::streams::local_stream::{LocalStream, Seat};
 use mediasoup::consumer::ConsumerLayers;
 use mediasoup::prelude::*;
 use mediasoup::router::RouterId;
 use parking_lot::Mutex;
-use sfumato_admin_api::types::SessionRole;
 use sfumato_admin_api::types::{PublicationId, SessionHandle, StreamName};
+use sfumato_admin_api::types::{SessionCandidate, SessionIce, SessionRole};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -82,6 +83,7 @@ pub struct Session {
     /// What a fragment of ours repeats of the first answer.
     pub bundle: BundleTag,
     pub transport: WebRtcTransport,
+    given: Mutex<Vec<SessionCandidate>>,
     worker: Arc<MediaWorker>,
     place: SessionPlace,
     created: Instant,
@@ -111,6 +113,7 @@ impl Session {
             ice: tokio::sync::Mutex::new(ice),
             bundle,
             transport,
+            given: Mutex::default(),
             worker,
             place,
             created: now,
@@ -181,6 +184,17 @@ impl Session {
             Role::Publisher { publication, .. } => publication,
             Role::Viewer { seat, .. } => &seat.local().publication,
         }
+    }
+
+    /// Notes which candidates the client was given by what this server wrote: a description, or the answer to an ICE restart.
+    pub fn note_given(&self, description: &str) {
+        *self.given.lock() = ice_report::given(description);
+    }
+
+    /// The candidates that the client was given, and what has come of them.
+    pub fn ice_report(&self) -> SessionIce {
+        let given = self.given.lock().clone();
+        ice_report::report(given, self.transport.ice_state(), self.transport.ice_selected_tuple())
     }
 
     /// Time since the answer.

@@ -1,12 +1,12 @@
 //! The list of sessions in the admin API, and kicking.
 
-use super::clients::Site;
+use super::clients::{SDPFRAG, Site, restart};
 use super::offers::captured;
 use crate::http::admin;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use sfumato_admin_api::types::{Problem, Publications};
-use sfumato_admin_api::types::{SessionRole, Sessions};
+use sfumato_admin_api::types::{SessionIceState, SessionRole, Sessions};
 use std::sync::Arc;
 use tower::ServiceExt;
 
@@ -64,6 +64,32 @@ async fn sessions_are_listed_without_giving_their_urls_away() {
         assert!(all.sessions.iter().any(|s| secret.starts_with(s.id.as_str())), "{text}");
     }
     assert!(all.sessions.iter().all(|s| !s.connected && s.media.is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_names_the_candidates_of_its_client_and_that_no_check_has_come() {
+    let site = Site::start(&["--media-announced=203.0.113.7:30100,sfu-0.example.net:30100"]).await;
+    let reply = site.open("/whip/one", "chromium-whip").await;
+    let told = async || {
+        let ice = list(&site, "").await.sessions.remove(0).ice.unwrap();
+        assert_eq!((ice.state, ice.selected), (SessionIceState::New, None));
+        let candidates = ice.candidates.iter();
+        candidates
+            .map(|it| format!("{:?} {}:{}", it.protocol, it.address, it.port))
+            .collect::<Vec<String>>()
+    };
+    let expected = [
+        "Udp 203.0.113.7:30100",
+        "Udp sfu-0.example.net:30100",
+        "Tcp 203.0.113.7:30100",
+        "Tcp sfu-0.example.net:30100",
+    ];
+    assert_eq!(told().await, expected);
+    let restarted = site
+        .patch(&reply.location(), &[SDPFRAG, ("if-match", "*")], &restart())
+        .await;
+    assert_eq!(restarted.status, StatusCode::OK, "{}", restarted.body);
+    assert_eq!(told().await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

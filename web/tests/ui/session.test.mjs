@@ -36,6 +36,7 @@ Object.assign(globalThis, {
 });
 
 const { Session } = await load("session.js");
+const { Unreachable } = await load("unreachable.js");
 
 function publish() {
   return new Session({ role: "publish", stream: "demo", source: { stream: { getTracks: () => [] }, stop() {} } });
@@ -77,4 +78,47 @@ test("a session that is stopped between two attempts ends at once", { timeout: 1
   await session.done;
   assert.equal(session.state, "stopped");
   assert.equal(getEventListeners(session.stopping.signal, "abort").length, 0);
+});
+
+/** A connection that tries the node's address in vain, forgets that once it is closed, and fails. */
+class Deaf extends Connection {
+  connectionState = "connecting";
+  iceConnectionState = "checking";
+  constructor() {
+    super();
+    setImmediate(() => this.fail());
+  }
+  async getStats() {
+    const remote = { id: "R", type: "remote-candidate", protocol: "udp", address: "203.0.113.7", port: 30228 };
+    const pair = { id: "P", type: "candidate-pair", remoteCandidateId: "R", state: "failed", requestsSent: 9 };
+    return new Map(this.connectionState === "closed" ? [] : [remote, pair].map((entry) => [entry.id, entry]));
+  }
+}
+
+test("a session that cannot connect says which addresses it tried, and goes on saying so while it tries again", { timeout: 10_000 }, async () => {
+  const { fetch } = globalThis;
+  const answer = "v=0\r\na=candidate:1 1 udp 1076302079 203.0.113.7 30228 typ host\r\n";
+  globalThis.fetch = async (url, { method }) => {
+    const headers = { "content-type": "application/sdp", location: "/nodes/sfu-1/whip/demo/1" };
+    const response = new Response(method === "POST" ? answer : null, { status: method === "POST" ? 201 : 204, headers });
+    return Object.defineProperty(response, "url", { value: String(url) });
+  };
+  globalThis.RTCPeerConnection = Deaf;
+  const session = publish();
+  const seen = [];
+  session.addEventListener("change", () => seen.push([session.state, session.error instanceof Unreachable]));
+  try {
+    await until(session, ({ state, error }) => state === "connecting" && error);
+    assert.deepEqual(seen, [
+      ["retrying", true],
+      ["connecting", true],
+    ]);
+    const { node, addresses } = session.error;
+    assert.equal(node, "sfu-1");
+    const tries = [{ protocol: "UDP", tried: true, reached: false, words: "no answer to 9 checks" }];
+    assert.deepEqual(addresses, [{ host: "203.0.113.7", port: 30228, tries }]);
+  } finally {
+    session.stop();
+    Object.assign(globalThis, { fetch, RTCPeerConnection: Connection });
+  }
 });
