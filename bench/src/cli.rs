@@ -84,11 +84,11 @@ impl Cli {
 }
 
 fn endpoint(text: &str) -> Result<String, PeerError> {
-    peer::endpoint(text).map(|_| text.to_owned())
+    peer::plain_endpoint(text).map(|_| text.to_owned())
 }
 
 fn base_url(text: &str) -> Result<String, String> {
-    match peer::endpoint(text) {
+    match peer::plain_endpoint(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err("use http://HOST:PORT, such as http://127.0.0.1:3001".to_owned()),
     }
@@ -141,6 +141,9 @@ pub struct PublishArgs {
     /// A key frame at least every so many seconds [default: on request only]
     #[arg(long, value_parser = whole_number::<u64>(1..=MAX_SECONDS, 2))]
     pub key_frame_seconds: Option<u64>,
+    /// Local port of the media socket [default: one that the system chooses]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
     #[command(flatten)]
     pub peer: PeerArgs,
 }

@@ -6,9 +6,12 @@
 //! which it was sent; so one process can follow a frame across the mesh without a decoder.
 //!
 //! [`runs`] starts the system under test, measures it and stops it; [`figures`] and [`output`] turn samples into tables.
-//! [`smoke`] tries a cluster that somebody else has started, for the program `sfu-smoke`.
+//! [`smoke`] tries a cluster that somebody else has started, and [`check`] which ways media has to it, for the program
+//! `sfu-smoke`. Both ask its front door ([`door`]).
 
+pub mod check;
 pub mod churn;
+pub mod door;
 pub mod figures;
 pub mod media;
 pub mod output;

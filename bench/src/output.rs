@@ -163,6 +163,11 @@ pub fn line(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes a line to standard output. Whoever started this may have stopped reading; the exit code tells all the same.
+pub fn say(text: &str) {
+    let _ = line(text);
+}
+
 /// Says on standard error what is going on.
 pub fn progress(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

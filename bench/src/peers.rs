@@ -76,6 +76,7 @@ pub async fn publish(args: &PublishArgs) -> Result<ExitCode, String> {
         key_frame_every: args.key_frame_seconds.map(Duration::from_secs),
         token: args.peer.token.clone(),
         bind: args.peer.bind,
+        port: args.port,
         retry: args.peer.retry(),
         ..PublisherOptions::default()
     };

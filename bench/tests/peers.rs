@@ -5,9 +5,10 @@ mod support;
 
 use sfu_bench::media::Codec;
 use sfu_bench::peer::{
-    CloseReason, ConnectionState, HeaderExtensions, PeerError, Publisher, PublisherOptions, Retry, Viewer,
-    ViewerOptions,
+    CloseReason, ConnectionState, Described, HeaderExtensions, PeerError, Publisher, PublisherOptions, Retry,
+    Transport, Viewer, ViewerOptions,
 };
+use std::net::Ipv4Addr;
 use std::time::Duration;
 use support::{Quirks, TestServer};
 
@@ -290,4 +291,17 @@ async fn many_viewers_fit_in_one_process() {
             .expect("every viewer gets frames");
         assert_eq!(report.lost(), 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_opened_for_its_answer_alone_and_ended() {
+    let server = TestServer::start(Quirks::default()).await;
+    let described = Described::open(&server.url("whip/a"), None, Ipv4Addr::LOCALHOST.into(), Retry::No)
+        .await
+        .expect("the server takes the offer");
+    let candidates: Vec<Transport> = described.ice.candidates.iter().map(|it| it.transport).collect();
+    assert_eq!(candidates, [Transport::Udp]);
+    assert_ne!(described.ufrag, described.ice.ufrag);
+    described.close().await.expect("DELETE is answered");
+    assert_eq!(server.deleted(), 1);
 }

@@ -38,6 +38,8 @@ pub(super) struct Setup<'a> {
     pub extensions: HeaderExtensions,
     pub rtp_mode: bool,
     pub bind: IpAddr,
+    /// Local port of the media socket; 0 has the system choose one.
+    pub port: u16,
 }
 
 impl Setup<'_> {
@@ -47,7 +49,7 @@ impl Setup<'_> {
             bind: self.bind,
             source,
         };
-        let socket = UdpSocket::bind(SocketAddr::new(self.bind, 0))
+        let socket = UdpSocket::bind(SocketAddr::new(self.bind, self.port))
             .await
             .map_err(no_socket)?;
         SockRef::from(&socket)

@@ -2,7 +2,7 @@
 
 use super::error::{ErrorAnswer, PeerError};
 use crate::figures::millis;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LINK, LOCATION, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -12,6 +12,11 @@ const SDP: &str = "application/sdp";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of an error's body is shown, in characters.
 const BODY_SHOWN: usize = 300;
+/// Longest body that is read, in bytes. An answer has some kilobytes, and the list of 32 nodes with their streams some hundreds.
+pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
+/// Most `Link` headers of an answer that are kept, and the longest one, in bytes.
+const MAX_LINKS: usize = 16;
+const MAX_LINK: usize = 2048;
 
 /// Whether a POST that is refused for now is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub enum Retry {
 pub(super) struct Created {
     pub answer: String,
     pub session: Url,
+    /// `Link` headers, as they are.
+    pub links: Vec<String>,
     /// When the request left that was answered; earlier, refused ones do not count.
     pub started: Instant,
     answered: Instant,
@@ -40,11 +47,17 @@ impl Created {
 }
 
 /// One client for the whole process: a connection pool is too heavy to have per viewer.
+static CLIENT: OnceLock<Client> = OnceLock::new();
+
 pub(crate) fn client() -> Client {
-    static CLIENT: OnceLock<Client> = OnceLock::new();
     CLIENT
         .get_or_init(|| sfumato_admin_api::files::http_client(None, |options| options))
         .clone()
+}
+
+/// Has all requests made by this client; false where some were made already.
+pub(super) fn set_client(client: Client) -> bool {
+    CLIENT.set(client).is_ok()
 }
 
 fn authorized(request: RequestBuilder, token: Option<&str>) -> RequestBuilder {
@@ -55,20 +68,36 @@ fn authorized(request: RequestBuilder, token: Option<&str>) -> RequestBuilder {
     }
 }
 
-/// Parses an endpoint's URL. TLS is not built in: the peers are for loopback and pod networks.
+/// Parses an endpoint's URL. For https somebody must have said whom to trust ([`super::trust`]).
+///
+/// # Errors
+/// When it is no URL with `http` or `https`.
+pub(super) fn endpoint(url: &str) -> Result<Url, PeerError> {
+    let parsed = Url::parse(url).map_err(|e| not_usable(url, &e.to_string()))?;
+    if ["http", "https"].contains(&parsed.scheme()) {
+        Ok(parsed)
+    } else {
+        Err(not_usable(url, "only http and https are supported"))
+    }
+}
+
+/// Parses the URL of an endpoint without TLS: benchmarks are for loopback and pod networks.
 ///
 /// # Errors
 /// When it is no URL with `http`.
-pub fn endpoint(url: &str) -> Result<Url, PeerError> {
-    let refused = |why: &str| PeerError::Url {
-        url: url.to_owned(),
-        why: why.to_owned(),
-    };
-    let parsed = Url::parse(url).map_err(|e| refused(&e.to_string()))?;
+pub fn plain_endpoint(url: &str) -> Result<Url, PeerError> {
+    let parsed = Url::parse(url).map_err(|e| not_usable(url, &e.to_string()))?;
     if parsed.scheme() == "http" {
         Ok(parsed)
     } else {
-        Err(refused("only http is supported"))
+        Err(not_usable(url, "only http is supported"))
+    }
+}
+
+fn not_usable(url: &str, why: &str) -> PeerError {
+    PeerError::Url {
+        url: url.to_owned(),
+        why: why.to_owned(),
     }
 }
 
@@ -111,10 +140,12 @@ pub(super) async fn post_offer(
         }
         // Relative to where the request ended up, not to where it was sent (RFC 9725, 4.6).
         let session = session_url(&response)?;
-        let answer = response.text().await.map_err(failed)?;
+        let links = links(response.headers());
+        let answer = body(response, MAX_BODY).await.map_err(failed)?;
         return Ok(Created {
             answer,
             session,
+            links,
             started,
             answered: Instant::now(),
         });
@@ -142,6 +173,24 @@ pub(super) async fn delete(session: &Url, token: Option<&str>) -> Result<(), Pee
         StatusCode::NOT_FOUND | StatusCode::GONE => Ok(()),
         _ => Err(refused("DELETE", response).await),
     }
+}
+
+/// `Link` headers that can be read, within bounds.
+fn links(headers: &HeaderMap) -> Vec<String> {
+    let readable = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    let short = readable.filter(|text| text.len() <= MAX_LINK);
+    short.take(MAX_LINKS).map(str::to_owned).collect()
+}
+
+/// The body of an answer, cut after so many bytes.
+pub(crate) async fn body(mut response: Response, at_most: usize) -> Result<String, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while bytes.len() < at_most
+        && let Some(chunk) = response.chunk().await?
+    {
+        bytes.extend_from_slice(&chunk[..chunk.len().min(at_most - bytes.len())]);
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn session_url(response: &Response) -> Result<Url, PeerError> {
@@ -172,7 +221,7 @@ fn retry_after(response: &Response) -> Duration {
 
 async fn refused(method: &'static str, response: Response) -> PeerError {
     let (status, url) = (response.status().as_u16(), response.url().to_string());
-    let body = response.text().await.unwrap_or_default();
+    let body = body(response, BODY_SHOWN * 4).await.unwrap_or_default();
     let body = body.trim().chars().take(BODY_SHOWN).collect();
     PeerError::Refused {
         method,
@@ -197,11 +246,28 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_http_is_taken_and_the_error_shows_how() {
-        assert!(endpoint("http://127.0.0.1:2020/whip/a").is_ok());
-        for url in ["https://127.0.0.1/whip/a", "127.0.0.1:2020/whip/a", ""] {
-            let error = endpoint(url).unwrap_err().to_string();
+    fn only_http_is_taken_and_https_where_it_is_asked_for_and_the_error_shows_how() {
+        assert!(plain_endpoint("http://127.0.0.1:2020/whip/a").is_ok());
+        assert!(endpoint("https://live.example.net/whip/a").is_ok());
+        for error in [
+            plain_endpoint("https://127.0.0.1/whip/a"),
+            plain_endpoint("127.0.0.1:2020/whip/a"),
+            endpoint("ftp://127.0.0.1/whip/a"),
+            endpoint(""),
+        ] {
+            let error = error.unwrap_err().to_string();
             assert!(error.contains("http://127.0.0.1:2020/whip/NAME"), "{error}");
         }
+    }
+
+    #[test]
+    fn links_are_kept_within_bounds() {
+        let mut headers = HeaderMap::new();
+        headers.append(LINK, "x".repeat(MAX_LINK + 1).parse().unwrap());
+        for _ in 0..=MAX_LINKS {
+            headers.append(LINK, "<stun:a>; rel=\"ice-server\"".parse().unwrap());
+        }
+        assert_eq!(links(&headers).len(), MAX_LINKS);
+        assert!(links(&headers)[0].starts_with("<stun:a>"));
     }
 }

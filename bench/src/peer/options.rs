@@ -28,6 +28,8 @@ pub struct PublisherOptions {
     pub token: Option<String>,
     /// Local address of the media socket.
     pub bind: IpAddr,
+    /// Its local port; 0 has the system choose one.
+    pub port: u16,
     /// Whether a POST that is refused for now is tried again.
     pub retry: Retry,
     /// The session counts as dead when nothing has been received for so long.
@@ -46,6 +48,7 @@ impl Default for PublisherOptions {
             frame_grid: None,
             token: None,
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
             retry: Retry::No,
             silence: Duration::from_secs(8),
         }

@@ -1,5 +1,6 @@
 //! A WHIP publisher that sends made-up frames at a steady rate.
 
+use super::candidates::{self, Candidate};
 use super::config::{HeaderExtensions, Setup};
 use super::error::{CloseReason, PeerError};
 use super::http;
@@ -16,6 +17,7 @@ use str0m::media::{Direction, MediaKind};
 pub struct Publisher {
     session: Session,
     report: Arc<Mutex<PublisherReport>>,
+    candidates: Vec<Candidate>,
 }
 
 impl Publisher {
@@ -36,6 +38,7 @@ impl Publisher {
             extensions: HeaderExtensions::Browser,
             rtp_mode: false,
             bind: options.bind,
+            port: options.port,
         };
         let mut engine = setup.engine().await?;
 
@@ -76,8 +79,13 @@ impl Publisher {
             grid: options.frame_grid,
             report: Arc::clone(&report),
         };
+        let candidates = candidates::candidates(&created.answer);
         let session = Session::spawn(url, created.session, options.token, |running| sender.run(running));
-        Ok(Self { session, report })
+        Ok(Self {
+            session,
+            report,
+            candidates,
+        })
     }
 
     /// Counters so far.
@@ -90,6 +98,12 @@ impl Publisher {
     #[must_use]
     pub fn state(&self) -> ConnectionState {
         self.session.state()
+    }
+
+    /// Where the server takes media, by its answer.
+    #[must_use]
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
     }
 
     /// URL of the session at the server.

@@ -1,5 +1,6 @@
 //! A WHEP viewer that counts instead of decoding.
 
+use super::candidates::{self, Candidate};
 use super::config::{HeaderExtensions, Setup};
 use super::error::{CloseReason, PeerError};
 use super::http::{self, Retry};
@@ -103,6 +104,7 @@ impl ViewerReport {
 pub struct Viewer {
     session: Session,
     counted: Arc<Mutex<Counted>>,
+    candidates: Vec<Candidate>,
 }
 
 impl Viewer {
@@ -123,6 +125,7 @@ impl Viewer {
             extensions: options.extensions,
             rtp_mode: true,
             bind: options.bind,
+            port: 0,
         };
         let mut engine = setup.engine().await?;
 
@@ -153,8 +156,13 @@ impl Viewer {
             max_delays: options.max_delays,
             counted: Arc::clone(&counted),
         };
+        let candidates = candidates::candidates(&created.answer);
         let session = Session::spawn(url, created.session, options.token, |running| receiver.run(running));
-        Ok(Self { session, counted })
+        Ok(Self {
+            session,
+            counted,
+            candidates,
+        })
     }
 
     /// Counters so far.
@@ -196,6 +204,12 @@ impl Viewer {
     #[must_use]
     pub fn state(&self) -> ConnectionState {
         self.session.state()
+    }
+
+    /// Where the server takes media, by its answer.
+    #[must_use]
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
     }
 
     /// URL of the session at the server.

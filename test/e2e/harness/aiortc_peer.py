@@ -1,5 +1,5 @@
 """A WHIP or WHEP client on aiortc, as a process of its own: `python aiortc_peer.py publish|watch URL [AUTHORITY]`.
-An https URL must show a certificate of the file AUTHORITY.
+An https URL must show a certificate of the file AUTHORITY. Media comes from the address in PEER_ADDRESS, or from 127.0.0.1.
 
 Prints one JSON line each 200 ms: {"video": frames, "audio": frames, "height": of the newest picture, "state": connectionState}.
 While it has had SIGUSR1 and not SIGUSR2 after that, it loses most of the packets that arrive.
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fractions
 import json
+import os
 import random
 import signal
 import ssl
@@ -36,8 +37,8 @@ FRAME_RATE = 15
 # Most of what is lost is asked for again and may arrive then: this leaves far more than a tenth.
 LOST_SHARE = 0.6
 
-# This machine and nothing else; aioice would leave loopback out.
-aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+# One address and nothing else; aioice would leave loopback out.
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [os.environ.get("PEER_ADDRESS", "127.0.0.1")]
 
 counts = {"video": 0, "audio": 0, "height": 0}
 losing = False

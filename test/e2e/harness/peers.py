@@ -131,9 +131,12 @@ class ProcessPeer:
 class AiortcPeer(ProcessPeer):
     """aiortc as publisher (VP8 and Opus) or viewer."""
 
-    def __init__(self, role: str, url: str, name: str, directory: Path, *, authority: Path | None = None):
+    def __init__(
+        self, role: str, url: str, name: str, directory: Path, *, authority: Path | None = None, address: str | None = None
+    ):
         trusted = [authority] if authority else []
-        super().__init__(name, [sys.executable, Path(__file__).with_name("aiortc_peer.py"), role, url, *trusted], directory)
+        env = {"PEER_ADDRESS": address} if address else None
+        super().__init__(name, [sys.executable, Path(__file__).with_name("aiortc_peer.py"), role, url, *trusted], directory, env)
         self.started(lambda line: line.get("state") == "connected")
 
     def count(self) -> int:

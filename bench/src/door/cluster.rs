@@ -1,4 +1,4 @@
-//! Which nodes a front door knows, and whether every one of them can be tried. Pure.
+//! Which nodes a front door knows, and whether each of them can be tried. Pure.
 
 use serde::Deserialize;
 
@@ -27,25 +27,34 @@ pub struct Mesh {
 }
 
 impl Cluster {
-    /// The names of all nodes, once there are enough of them and each can take sessions.
+    /// All nodes, once there are enough of them.
+    ///
+    /// # Errors
+    /// What is missing, as half a sentence.
+    pub fn enough(&self, at_least: usize) -> Result<&[Node], String> {
+        if self.nodes.len() >= at_least.max(1) {
+            return Ok(&self.nodes);
+        }
+        let names = self.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>();
+        let known = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        Err(format!(
+            "the front door knows {} of {} nodes ({known})",
+            names.len(),
+            at_least.max(1)
+        ))
+    }
+
+    /// The names of all nodes, once there are enough of them, each can take sessions, and they are linked.
     ///
     /// # Errors
     /// What is missing, as half a sentence.
     pub fn usable(&self, at_least: usize) -> Result<Vec<String>, String> {
-        if self.nodes.len() < at_least.max(1) {
-            let names = self.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>();
-            let known = if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            };
-            return Err(format!(
-                "the front door knows {} of {} nodes ({known})",
-                names.len(),
-                at_least.max(1)
-            ));
-        }
-        if let Some((node, why)) = self.nodes.iter().find_map(|node| Some((node, node.fault()?))) {
+        let nodes = self.enough(at_least)?;
+        if let Some((node, why)) = nodes.iter().find_map(|node| Some((node, node.fault()?))) {
             return Err(format!("node {} {why}", node.name));
         }
         let Mesh {
@@ -57,12 +66,14 @@ impl Cluster {
                 "{established_pairs} of {desired_pairs} pairs of nodes are linked"
             ));
         }
-        Ok(self.nodes.iter().map(|node| node.name.clone()).collect())
+        Ok(nodes.iter().map(|node| node.name.clone()).collect())
     }
 }
 
 impl Node {
-    fn fault(&self) -> Option<&'static str> {
+    /// Why no session can be opened on it, as the end of a sentence.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
         if !self.reachable {
             Some("does not answer the front door")
         } else if self.draining {
@@ -130,6 +141,15 @@ mod tests {
         ] {
             assert_eq!(cluster.usable(at_least), wanted.map_err(str::to_owned));
         }
+    }
+
+    #[test]
+    fn nodes_that_take_no_sessions_are_named_as_well() {
+        let mut silent = node("live-1");
+        silent.reachable = false;
+        let cluster = of(&[node("live-0"), silent], 0);
+        assert_eq!(cluster.enough(2).map(<[Node]>::len), Ok(2));
+        assert!(cluster.enough(3).unwrap_err().contains("2 of 3 nodes"));
     }
 
     #[test]
