@@ -53,6 +53,10 @@ fn documents(args: &ManifestsArgs) -> Vec<Value> {
         let metadata = json!({ "name": name, "labels": all_labels(args) });
         all.extend(rights(args, "ClusterRole", &metadata, &rules(access)));
     }
+    if args.kubernetes_nodes {
+        let metadata = json!({ "name": format!("{name}:kubernetes-nodes"), "labels": all_labels(args) });
+        all.extend(rights(args, "ClusterRole", &metadata, &[of_kubernetes_nodes()]));
+    }
     for namespace in &args.watch_namespaces {
         let metadata = json!({ "name": name, "namespace": namespace, "labels": all_labels(args) });
         all.extend(rights(args, "Role", &metadata, &rules(access)));
@@ -119,6 +123,11 @@ fn usual_rules() -> Vec<Value> {
         json!({ "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": children() }),
         json!({ "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": children() }),
     ]
+}
+
+/// Whose addresses clients are told, where a manifest says so. They are in no namespace.
+fn of_kubernetes_nodes() -> Value {
+    json!({ "apiGroups": [""], "resources": ["nodes"], "verbs": ["get"] })
 }
 
 fn children() -> Value {

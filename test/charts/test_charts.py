@@ -176,6 +176,18 @@ def one(items: list[dict], kind: str) -> dict:
     return found
 
 
+def test_kubernetes_nodes_are_read_only_where_that_is_asked_for_and_with_the_right_that_the_manifests_give():
+    def roles(items: list[dict]) -> dict[str, list[dict]]:
+        return {item["metadata"]["name"]: item["rules"] for item in items if item["kind"] == "ClusterRole"}
+
+    namespaces = "--set=watchNamespaces={media}"
+    assert roles(objects(render("sfumato", namespaces, "--set=rbac.aggregate=false"))) == {}
+    [(name, rules)] = roles(objects(render("sfumato", namespaces, "--set=rbac.aggregate=false", "--set=rbac.kubernetesNodes=true"))).items()
+    assert name.endswith(":kubernetes-nodes"), name
+    [printed] = roles(printed_manifests("--watch-namespaces=media", "--kubernetes-nodes")).values()
+    assert rules == printed == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]
+
+
 @pytest.mark.parametrize("access", ["direct", "proxy"])
 def test_the_operator_runs_with_the_rights_and_in_the_way_that_its_own_manifests_say(access):
     chart = objects(render("sfumato", f"--set=nodeAccess={access}", "--set=rbac.aggregate=false"))
@@ -378,6 +390,14 @@ def test_helm_test_has_a_token_where_tokens_are_asked_for_and_waits_for_all_node
     assert "--token-file=/run/secrets/sfu-smoke/token" in args(*keys, "--set=smoke.tokenSecret.name=mine")
     assert "--nodes=2" in args("--set=autoscaling.enabled=true,autoscaling.minReplicas=2")
     assert smoke_pod("--set=spec.web.replicas=0") is None, "without a front door there is nobody to ask"
+
+
+def test_helm_test_asks_a_front_door_with_a_certificate_by_https():
+    def door(*options: str) -> str:
+        return smoke_pod(*options)["spec"]["containers"][0]["args"][0]
+
+    assert door() == "--door=http://it-web:2020"
+    assert door("--set=spec.web.tls.secretName=door,spec.web.service.port=443") == "--door=https://it-web:443"
 
 
 def test_every_value_has_a_default_that_the_schema_knows_and_a_row_in_the_readme():

@@ -57,6 +57,7 @@ PACE = (
     f"--arg=--lease-duration={LEASE_SECONDS}s",
     "--arg=--lost-after=5s",
     "--arg=--host-patience=10s",
+    "--arg=--address-patience=10s",
     "--arg=--secrets-every=20s",
 )
 

@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 
 from harness.browsers import Chromium
-from harness.peers import Counter, Flock, Generator
+from harness.peers import AiortcPeer, Counter, Flock, Generator
 from sfucluster import SfuCluster
 from testcluster.layout import CLIENT_ADDRESS
 from testcluster.waiting import eventually
@@ -48,14 +48,18 @@ class Peers:
     """Starts peers and browsers, and stops them all. Nodes send media to `address`: by default what this network has in the pod network."""
 
     def __init__(self, binaries: Path, directory: Path, address: str = CLIENT_ADDRESS.v4):
+        self._address = address
         self._here = ("--bind", address)
         self._binaries = binaries
         self._directory = directory
         self._numbers = itertools.count(1)
         self._started = contextlib.ExitStack()
 
-    def publish(self, url: str) -> Generator:
-        return self._start(Generator(self._binaries, url, self._name("publisher"), self._directory, self._here))
+    def publish(self, url: str, *options: str) -> Generator:
+        return self._start(Generator(self._binaries, url, self._name("publisher"), self._directory, (*self._here, *options)))
+
+    def aiortc(self, role: str, url: str) -> AiortcPeer:
+        return self._start(AiortcPeer(role, url, self._name(f"aiortc-{role}"), self._directory, address=self._address))
 
     def count(self, url: str) -> Counter:
         return self._start(Counter(self._binaries, url, self._name("viewer"), self._directory, self._here))

@@ -1,7 +1,10 @@
 """Media to clients outside of the pod network: their machine reaches the hosts' addresses, and no pod's."""
 
 import contextlib
+import ipaddress
 import json
+import socket
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -12,9 +15,9 @@ from harness.browsers import Chromium
 from harness.growth import grows
 from installation import program
 from media import Peers
-from sfucluster import SfuCluster
+from sfucluster import SfuCluster, merged
 from testcluster.fixtures import new_namespace
-from testcluster.layout import OUTSIDE, OUTSIDE_ADDRESS, Host
+from testcluster.layout import CONTROL_PLANE, OUTSIDE, OUTSIDE_ADDRESS, ROUTER_ADDRESS, Host
 from testcluster.machines import Machine
 from testcluster.waiting import eventually
 
@@ -25,6 +28,10 @@ PLAYS_WITHIN = 30
 # Three nodes that are replaced one after the other, each drained for the shortest time that publishers get.
 ROLLED_WITHIN = 180
 ADDRESSES = "sfumato.dev/media-addresses"
+# None is the default of its field.
+ON_HOST = {"media": {"port": 21000}, "mesh": {"portBase": 25000}, "ports": {"client": 3101, "secureClient": 3543, "admin": 4101, "health": 5101}}
+# Where a load balancer has its addresses: for benchmarks of networks (RFC 2544), so nobody's.
+BALANCED = ipaddress.ip_network("198.18.0.0/24")
 
 PUBLISH = "async (stream, node) => { window.e2e = { publisher: await sfumato.publish({ stream, node, width: 320, height: 180 }) }; }"
 WATCH = "async (stream, node) => { e2e.viewer = await sfumato.watch({ stream, node }); }"
@@ -42,26 +49,120 @@ class Outside:
         self.front = f"http://{Host(1).address.v4}:{port}"
         eventually("the front door answers", lambda: urllib.request.urlopen(f"{self.front}/readyz", timeout=5).close() or True, within=30)
 
-    def publish(self, stream: str, node: str):
-        return self.peers.publish(f"{self.front}/whip/{stream}?node={node}")
+    def url(self, protocol: str, stream: str, node: str) -> str:
+        return f"{self.front}/{protocol}/{stream}?node={node}"
 
-    def watch(self, stream: str, node: str):
-        return self.peers.count(f"{self.front}/whep/{stream}?node={node}")
-
-    def plays(self, stream: str) -> None:
+    def plays(self, stream: str, *options: str) -> None:
         """What is published on pod 0 is watched on pod 2."""
-        publisher = self.publish(stream, "live-0")
-        grows(self.watch(stream, "live-2"))
+        publisher = self.peers.publish(self.url("whip", stream, "live-0"), *options)
+        grows(self.peers.count(self.url("whep", stream, "live-2")))
         publisher.stop()
+
+    def plays_with_aiortc(self) -> None:
+        publisher = self.peers.aiortc("publish", self.url("whip", "aiortc", "live-0"))
+        viewer = self.peers.aiortc("watch", self.url("whep", "aiortc", "live-2"))
+        grows(viewer, within=PLAYS_WITHIN)
+        viewer.stop()
+        publisher.stop()
+
+    def told(self) -> dict[str, str]:
+        """Where the clients of each pod are sent, by IPv4."""
+        return {name: pod["metadata"]["annotations"].get(ADDRESSES, "").partition(",")[0] for name, pod in self.sfu.nodes().items()}
+
+    def media_of(self, pod: str) -> tuple[str, int]:
+        host, _, port = (self.told()[pod] or f"{self.sfu.nodes()[pod]['status']['hostIP']}:{ON_HOST['media']['port']}").rpartition(":")
+        return host, int(port)
+
+
+class NeverSilent:
+    """A peer that goes on sending to where a pod was, whatever becomes of it: what hosts know of its way is in use all the time."""
+
+    def __init__(self, to: tuple[str, int]):
+        self._over = threading.Event()
+        self._sent = 0
+        # A socket belongs to the network of the thread that makes it.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((OUTSIDE_ADDRESS.v4, 0))
+        self._socket.connect(to)
+        self.port = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._send, name="never silent", daemon=True)
+
+    def __enter__(self) -> "NeverSilent":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._over.set()
+        self._thread.join(timeout=10)
+        self._socket.close()
+        assert self._sent > 0, "nothing was sent"
+
+    def _send(self) -> None:
+        while not self._over.wait(0.02):
+            # Refused while nobody listens there.
+            with contextlib.suppress(OSError):
+                # The first bits of RTP.
+                self._sent += self._socket.send(bytes([0x80]) + bytes(39))
+
+
+class Balancer:
+    """Gives each Service an address, and routes it to the host of the pod behind it, as load balancers that heed health checks do."""
+
+    def __init__(self, sfu: SfuCluster, layout):
+        self._sfu = sfu
+        self._router = Machine(layout, CONTROL_PLANE)
+        self._outside = Machine(layout, OUTSIDE)
+        self._routes: dict[str, str] = {}
+        self._failure: BaseException | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="balancer", daemon=True)
+
+    def __enter__(self) -> "Balancer":
+        self._outside.script(f"ip route replace {BALANCED} via {ROUTER_ADDRESS.v4}")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._over.set()
+        self._thread.join(timeout=30)
+        self._router.script("\n".join(f"ip route del {address}" for address in self._routes) or "true")
+        self._outside.script(f"ip route del {BALANCED}")
+        assert self._failure is None, self._failure
+
+    def _run(self) -> None:
+        try:
+            while not self._over.wait(0.5):
+                self._look()
+        except BaseException as failure:
+            self._failure = failure
+
+    def _look(self) -> None:
+        for service in self._sfu.get("services"):
+            if service["spec"]["type"] != "LoadBalancer":
+                continue
+            name = service["metadata"]["name"]
+            number = int(name.rpartition("-")[2])
+            address = str(BALANCED[number + 1])
+            if not service["status"].get("loadBalancer"):
+                status = {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}}
+                self._sfu.run("patch", "service", name, "--subresource=status", "--type=merge", "--patch", json.dumps(status))
+            host = self._sfu.nodes().get(f"live-{number}", {}).get("status", {}).get("hostIP")
+            if host and self._routes.get(address) != host:
+                self._router.script(f"ip route replace {address} via {host}")
+                self._routes[address] = host
 
 
 @contextlib.contextmanager
 def exposed(exposure: str, kubectl, layout, directory) -> Iterator[Outside]:
-    # Pod security knows host ports as a privilege.
-    level = "privileged" if exposure == "HostPort" else "restricted"
-    with new_namespace(kubectl, f"exposure-{exposure}", level) as namespace:
+    # Pod security knows the ports and the network of hosts as privileges.
+    level = "privileged" if exposure in ("HostPort", "HostNetwork") else "restricted"
+    with new_namespace(kubectl, f"exposure-{exposure}", level) as namespace, contextlib.ExitStack() as around:
         sfu = SfuCluster(kubectl, namespace)
-        sfu.apply(media={"exposure": exposure}, web={"service": {"type": "NodePort"}})
+        if exposure == "LoadBalancer":
+            around.enter_context(Balancer(sfu, layout))
+        # As a second cluster on these hosts would.
+        ports = ON_HOST if exposure == "HostNetwork" else {}
+        sfu.apply(**merged(ports, {"media": {"exposure": exposure}, "web": {"service": {"type": "NodePort"}}}))
         sfu.whole(3)
         with Machine(layout, OUTSIDE).network():
             peers = Peers(program("sfu-bench").parent, directory, OUTSIDE_ADDRESS.v4)
@@ -72,20 +173,22 @@ def exposed(exposure: str, kubectl, layout, directory) -> Iterator[Outside]:
 
 
 @pytest.mark.usefixtures("chromium", "operator")
-@pytest.mark.parametrize("exposure", ["HostPort", "NodePort"])
+@pytest.mark.parametrize("exposure", ["HostPort", "HostNetwork", "NodePort", "LoadBalancer"])
 def test_what_is_published_from_outside_on_one_pod_is_watched_there_on_another(exposure, kubectl, layout, tmp_path):
     with exposed(exposure, kubectl, layout, tmp_path) as outside:
         sfu = outside.sfu
         seen_by(outside.peers.browser(Host(1).address.v4), outside.front)
-        outside.plays("first")
+        outside.plays_with_aiortc()
 
         # A pod that is replaced is told anew, and is on another host perhaps.
         before = sfu.uids()["live-0"]
         began = time.monotonic()
-        sfu.run("delete", "pod", "live-0")
-        sfu.replaced("live-0", before)
-        sfu.whole(3)
-        outside.plays("replaced")
+        with NeverSilent(outside.media_of("live-0")) as peer:
+            sfu.run("delete", "pod", "live-0")
+            sfu.replaced("live-0", before)
+            sfu.whole(3)
+        # Where a host still knew the way to the pod that is gone, what comes from the same port would go there.
+        outside.plays("replaced", "--port", str(peer.port))
         print(f"{exposure}: a replaced pod plays again after {time.monotonic() - began:.1f} s")
 
         before = sfu.uids()
@@ -93,9 +196,15 @@ def test_what_is_published_from_outside_on_one_pod_is_watched_there_on_another(e
         eventually("all pods are new", lambda: not set(before.values()) & set(sfu.uids().values()), within=ROLLED_WITHIN)
         sfu.whole(3)
         outside.plays("rolled")
-        told = {name: pod["metadata"]["annotations"][ADDRESSES] for name, pod in sfu.nodes().items()}
+        told = outside.told()
         hosts = {name: pod["status"]["hostIP"] for name, pod in sfu.nodes().items()}
-        assert all(told[name].startswith(f"{host}:") for name, host in hosts.items()), json.dumps([told, hosts])
+        expected = {
+            "HostNetwork": dict.fromkeys(hosts, ""),
+            "LoadBalancer": {name: f"{BALANCED[int(name[-1]) + 1]}:20000" for name in hosts},
+            "HostPort": {name: f"{host}:20000" for name, host in hosts.items()},
+            "NodePort": {name: f"{host}:{30100 + 64 * int(name[-1])}" for name, host in hosts.items()},
+        }
+        assert told == expected[exposure], hosts
 
 
 def seen_by(chromium: Chromium, front: str) -> None:

@@ -27,6 +27,7 @@ GROUPS = {
     "resourcequotas": CORE,
     "limitranges": CORE,
     "namespaces": CORE,
+    "nodes": CORE,
     "statefulsets": "/apis/apps/v1",
     "deployments": "/apis/apps/v1",
     "poddisruptionbudgets": "/apis/policy/v1",

@@ -31,7 +31,7 @@ class Story:
         self.rights_end = False
         """Whether the story takes an operator's rights away, with their namespace."""
         self.over_quota: set[str] = set()
-        """Names of objects that a quota lets nobody make, which is answered like a lack of rights."""
+        """Names of objects that a quota lets nobody make, or that the operator was not given the right to read: both are answered alike."""
         self.kubelet = self.begin(self.namespace)
         give_rights(self.api, self.namespace)
 

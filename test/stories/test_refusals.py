@@ -28,6 +28,10 @@ def external(**fields) -> dict:
     return {"redis": {"external": {"urlSecretRef": FROM} | fields}}
 
 
+def door(**service) -> dict:
+    return {"web": {"service": service}}
+
+
 # Path of the field that the answer names, words that it says, and the spec.
 BOUNDS = [
     ("spec.replicas", "should be greater than or equal to 1", {"replicas": 0}),
@@ -52,6 +56,12 @@ BOUNDS = [
     ("spec.web.service.port", "less than or equal to 65535", {"web": {"service": {"port": 65536}}}),
     ("spec.web.service.type", "supported values", {"web": {"service": {"type": "ExternalName"}}}),
     ("spec.web.service.annotations", "must have at most 64", {"web": {"service": {"annotations": pairs(65)}}}),
+    ("spec.web.service.nodePort", "less than or equal to 65535", door(type="NodePort", nodePort=65536)),
+    ("spec.web.service.loadBalancerClass", "may not be more than 317", door(type="LoadBalancer", loadBalancerClass="c" * 318)),
+    ("spec.web.service.loadBalancerSourceRanges", "must have at most 64", door(type="LoadBalancer", loadBalancerSourceRanges=["::/0"] * 65)),
+    ("spec.web.service.externalTrafficPolicy", "supported values", door(type="NodePort", externalTrafficPolicy="Host")),
+    ("spec.web.tls.secretName", "Required value", {"web": {"tls": {}}}),
+    ("spec.web.tls.secretName", "such as `front-door-tls`", {"web": {"tls": {"secretName": "A_B"}}}),
     ("spec.image", "should be at least 1 chars", {"image": ""}),
     ("spec.image", "may not be more than 512", {"image": "i" * 513}),
     ("spec.imagePullPolicy", "supported values", {"imagePullPolicy": "Sometimes"}),
@@ -147,6 +157,19 @@ RULES = [
             "{number}.example.net",
         )
     ),
+    ("spec.web.service.loadBalancerClass", "set type to `LoadBalancer`", door(loadBalancerClass="example.com/internal")),
+    ("spec.web.service.loadBalancerClass", "such as `tailscale`", door(type="LoadBalancer", loadBalancerClass="a/b/c")),
+    ("spec.web.service.loadBalancerSourceRanges", "set type to `LoadBalancer`", door(type="NodePort", loadBalancerSourceRanges=["203.0.113.0/24"])),
+    *(
+        (
+            "spec.web.service.loadBalancerSourceRanges[1]",
+            "such as `203.0.113.0/24`",
+            door(type="LoadBalancer", loadBalancerSourceRanges=["::/0", network]),
+        )
+        for network in ("203.0.113.7", "203.0.113.0/33", "example.net/24")
+    ),
+    ("spec.web.service.nodePort", "for types NodePort and LoadBalancer only", door(nodePort=30080)),
+    ("spec.web.service.externalTrafficPolicy", "for types NodePort and LoadBalancer only", door(externalTrafficPolicy="Local")),
     ("spec.podLabels", "operator's own", {"podLabels": {"app.kubernetes.io/name": "x"}}),
     ("spec.podLabels", "operator's own", {"podLabels": {"sfumato.dev/x": "x"}}),
     ("spec.podAnnotations", "operator's own", {"podAnnotations": {"sfumato.dev/drain": "true"}}),
@@ -166,7 +189,15 @@ LARGEST = {
     "env": entries(64, value="x" * 1000),
     "podLabels": {f"example.com/{n:060}": "v" * 63 for n in range(64)},
     "podAnnotations": {f"example.com/{n:060}": "v" * 4096 for n in range(64)},
-    "web": {"pods": {"labels": {f"example.com/{n:060}": "v" * 63 for n in range(64)}}},
+    "web": {
+        "pods": {"labels": {f"example.com/{n:060}": "v" * 63 for n in range(64)}},
+        "service": {
+            "type": "LoadBalancer",
+            "loadBalancerClass": "c" * 253 + "/" + "c" * 63,
+            "loadBalancerSourceRanges": ["2001:0db8:0000:0000:0000:0000:0000:0000/128"] * 64,
+        },
+        "tls": {"secretName": "s" * 253},
+    },
     "auth": {"mode": "Jwt", "jwksSecretRef": FROM, "issuer": "i" * 512, "audience": "a" * 512},
     "media": {"iceServers": [{"urls": ["stun:" + "a" * 251] * 8}] * 8},
 }

@@ -13,6 +13,8 @@ REDIS_CA = {"redis": {"external": {"urlSecretRef": {"name": "mine", "key": "url"
 TOKENS = {"auth": {"mode": "Jwt", "secretRef": {"name": "mine", "key": "secret"}}}
 KEYS = {"auth": {"mode": "Jwt", "jwksSecretRef": {"name": "mine", "key": "keys"}}}
 TURN = {"media": {"iceServers": [{"urls": ["turn:a"], "username": "u", "credentialSecretRef": {"name": "mine", "key": "password"}}]}}
+DOOR = {"web": {"tls": {"secretName": "mine"}}}
+CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 TLS_URL = "rediss://127.0.0.1:6379"
 # What the manifest says, what the Secret holds, the reason, and words of the message.
 UNUSABLE = {
@@ -23,6 +25,9 @@ UNUSABLE = {
     "short secret": (TOKENS, {"secret": "short"}, "SecretUnusable", ("spec.auth.secretRef", "at least 32 characters")),
     "no key set": (KEYS, {"keys": "x"}, "SecretUnusable", ("spec.auth.jwksSecretRef", "is no JSON")),
     "no password": (TURN, {"other": "x"}, "SecretMissing", ("spec.media.iceServers[0].credentialSecretRef", "mine has no key password")),
+    "no Secret for HTTPS": (DOOR, None, "SecretMissing", ("spec.web.tls.secretName", "no Secret mine", "with the keys tls.crt and tls.key")),
+    "no key for HTTPS": (DOOR, {"tls.crt": CERTIFICATE}, "SecretMissing", ("spec.web.tls.secretName", "mine has no key tls.key")),
+    "no certificate for HTTPS": (DOOR, {"tls.crt": "x", "tls.key": "x"}, "SecretUnusable", ("key tls.crt of the Secret mine", "no certificate")),
 }
 
 

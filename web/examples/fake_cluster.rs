@@ -59,6 +59,7 @@ async fn main() {
         health: None,
         page,
         ca: None,
+        tls: None,
     };
     let stop = async {
         let _ = tokio::signal::ctrl_c().await;

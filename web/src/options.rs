@@ -54,6 +54,15 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_WEB_INSECURE_ADMIN")]
     pub insecure_admin: bool,
 
+    /// Certificate chain that the listener for everybody shows, PEM; it is then HTTPS. Read again when it changes, as is the key
+    /// [default: none; HTTP]
+    #[arg(long, env = "SFUMATO_WEB_TLS_CERT", value_name = "PATH", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Key of that certificate, PEM, without a passphrase
+    #[arg(long, env = "SFUMATO_WEB_TLS_KEY", value_name = "PATH", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
     /// Address of a listener for `/livez` and `/readyz` alone (HTTP). It answers while the listener for everybody is full
     /// [default: none; that one answers them as well]
     #[arg(long, env = "SFUMATO_WEB_HEALTH_LISTEN", value_name = "IP:PORT", value_parser = socket_address)]
@@ -173,5 +182,15 @@ mod tests {
         assert!(Options::try_parse_from(["sfu-web"]).is_err());
         assert!(Options::try_parse_from(["sfu-web", "--admin-token-file", "t"]).is_ok());
         assert!(Options::try_parse_from(["sfu-web", "--admin-token-file", "t", "--insecure-admin"]).is_err());
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_come_together() {
+        let taken = |options: &[&str]| {
+            let all = ["sfu-web", "--insecure-admin"];
+            Options::try_parse_from(all.iter().chain(options)).is_ok()
+        };
+        assert!(taken(&["--tls-cert=c", "--tls-key=k"]));
+        assert!(!taken(&["--tls-cert=c"]) && !taken(&["--tls-key=k"]));
     }
 }

@@ -11,6 +11,7 @@ use crate::seeds::Seed;
 use crate::view::View;
 use crate::{api, door, page, pass_on, polling};
 use axum::Router;
+use futures::future::Either;
 use sfumato_admin_api::client::HttpNodeAdmin;
 use sfumato_admin_api::files::TlsError;
 use sfumato_admin_api::files::{TokenFile, TokenSource, TrustedCa};
@@ -18,6 +19,7 @@ use sfumato_admin_api::program::task::{self, Fatal};
 use sfumato_admin_api::server::health::{self, Heartbeat};
 use sfumato_admin_api::server::listen;
 use sfumato_admin_api::server::serving::{self, Plain};
+use sfumato_admin_api::server::tls::{KeyFiles, Tls};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,6 +44,9 @@ pub enum ServeError {
     /// No CA.
     #[error(transparent)]
     Ca(#[from] TlsError),
+    /// No certificate of its own.
+    #[error("cannot serve HTTPS: {0}; check --tls-cert and --tls-key")]
+    Tls(String),
     /// No page.
     #[error("cannot read the page from {path}; --page-dir is a directory with an index.html, such as web/ui")]
     Page {
@@ -71,7 +76,7 @@ pub enum ServeError {
 /// Serves until `stop` is ready.
 ///
 /// # Errors
-/// When there is no token, or no listener, and as [`serve`].
+/// When there is no token, certificate or listener, and as [`serve`].
 pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
     let token = match options.admin_token_file {
         Some(path) => match TokenFile::open(&path, Duration::ZERO) {
@@ -89,6 +94,11 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
         path: options.page_dir.clone().unwrap_or_default(),
         source,
     })?;
+    let tls = match (options.tls_cert, options.tls_key) {
+        (Some(cert), Some(key)) => Some(Tls::start(KeyFiles { cert, key }).map_err(ServeError::Tls)?),
+        // Neither comes alone.
+        _ => None,
+    };
     let address = options.listen;
     let listener = listen::bind(address)
         .await
@@ -108,6 +118,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + 'stat
         health,
         page,
         ca,
+        tls,
     };
     serve(listener, site, options.seeds, admin, token, stop).await
 }
@@ -123,6 +134,8 @@ pub struct Site {
     pub page: page::Files,
     /// The CA that certificates of nodes must come from, where requests of clients are passed on by HTTPS.
     pub ca: Option<TrustedCa>,
+    /// What the listener shows clients, where it is for HTTPS.
+    pub tls: Option<Tls>,
 }
 
 /// Serves on this listener, with reports from anywhere: what [`run`] does, without its command line. By the token
@@ -149,6 +162,7 @@ pub async fn serve(
         health,
         page,
         ca,
+        tls,
     } = site;
     let heartbeat = Heartbeat::start();
     let _health = match health {
@@ -180,8 +194,12 @@ pub async fn serve(
         publishing.abort();
         drop(stopping);
     };
+    let served = match tls {
+        Some(tls) => Either::Left(serving::serve(listener, tls, app, serving, until_stop)),
+        None => Either::Right(serving::serve(listener, Plain, app, serving, until_stop)),
+    };
     let result = tokio::select! {
-        () = serving::serve(listener, Plain, app, serving, until_stop) => Ok(()),
+        () = served => Ok(()),
         why = task::given_up(&fatal) => Err(ServeError::Task(why)),
         why = task::given_up(task::process()) => Err(ServeError::Task(why)),
         () = async {

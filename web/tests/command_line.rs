@@ -30,6 +30,7 @@ fn a_wrong_command_line_is_refused_with_the_option_what_is_wanted_and_an_example
             "cannot be used with",
         ),
         (&[], "--admin-token-file", "required"),
+        (&["--insecure-admin", "--tls-cert", "c"], "--tls-key", "required"),
         (&["--no-such-option"], "--no-such-option", "Usage"),
     ] {
         let said = refused(args);
@@ -45,4 +46,23 @@ fn a_failure_that_is_no_fault_of_the_command_line_gives_exit_code_1() {
         .output()
         .unwrap();
     assert_eq!(program.status.code(), Some(1), "{program:?}");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named_with_the_option() {
+    let program = Command::new(env!("CARGO_BIN_EXE_sfu-web"))
+        .args([
+            "--insecure-admin",
+            "--tls-cert=/nonexistent/tls.crt",
+            "--tls-key=/nonexistent/tls.key",
+        ])
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&program.stderr);
+    assert_eq!(program.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("cannot serve HTTPS: /nonexistent/tls.crt: ") && said.contains("check --tls-cert"),
+        "{said}"
+    );
 }

@@ -35,6 +35,7 @@ async fn a_front_door_that_cannot_ask_nodes_any_more_ends_and_says_so() {
         health: None,
         page: Files::default(),
         ca: None,
+        tls: None,
     };
     // Nobody listens there, and nobody is asked.
     let seeds = vec!["http://127.0.0.1:1".parse().unwrap()];

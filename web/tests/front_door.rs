@@ -625,6 +625,7 @@ async fn health_checks_have_a_listener_of_their_own_that_serves_nothing_else() {
         health: Some(health),
         page: Files::default(),
         ca: None,
+        tls: None,
     };
     let seeds = vec![node.peer.admin_url.parse().unwrap()];
     let token = TokenSource::fixed("t");

@@ -35,6 +35,7 @@ impl Door {
             health: None,
             page: Files::default(),
             ca: None,
+            tls: None,
         };
         tokio::spawn(server::serve(
             listener,

@@ -2,54 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod authority;
 mod door;
 mod fake_node;
 
+use authority::Authority;
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse as _;
 use door::{Door, header, refused};
 use fake_node::{Answer, FakeNode, Seen, as_a_node_does, clients, mesh};
 use parking_lot::Mutex;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
-use sfumato_admin_api::files::{ADMIN_SERVER_NAME, TrustedCa};
+use sfumato_admin_api::files::ADMIN_SERVER_NAME;
 use sfumato_admin_api::server::forwarded;
 use sfumato_admin_api::server::serving::{Bounds, Serving, serve};
 use sfumato_admin_api::server::tls::{KeyFiles, Tls};
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-
-/// The CA of a cluster.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn trusted(&self) -> TrustedCa {
-        TrustedCa::from_pem("the CA", self.0.pem().as_bytes()).unwrap()
-    }
-
-    /// A certificate for this name that is valid until the beginning of a year.
-    fn certify(&self, name: &str, until: i32) -> (TempDir, KeyFiles) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_after = rcgen::date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let files = KeyFiles {
-            cert: folder.path().join("tls.crt"),
-            key: folder.path().join("tls.key"),
-        };
-        std::fs::write(&files.cert, params.signed_by(&key, &self.0).unwrap().pem()).unwrap();
-        std::fs::write(&files.key, key.serialize_pem()).unwrap();
-        (folder, files)
-    }
-}
 
 /// A listener for front doors.
 struct Secure {

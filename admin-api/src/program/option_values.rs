@@ -46,7 +46,10 @@ pub fn duration(
 /// When it is no address with a port.
 pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
     let wanted = "use IP:PORT, such as 127.0.0.1:3001, or [::]:3001 for every address";
-    text.parse().map_err(|_| wanted.to_owned())
+    let brackets =
+        |(ip, port): (&str, &str)| Some(SocketAddr::new(ip.strip_prefix('[')?.parse().ok()?, port.parse().ok()?));
+    let parsed = text.parse().ok().or_else(|| text.rsplit_once("]:").and_then(brackets));
+    parsed.ok_or_else(|| wanted.to_owned())
 }
 
 /// Reads an address of a machine.

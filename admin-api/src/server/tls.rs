@@ -75,28 +75,33 @@ impl ResolvesServerCert for Followed {
 
 fn follow(certificate: &Arc<Followed>, files: KeyFiles) {
     let followed = Arc::downgrade(certificate);
-    task::serving(task::process(), "following the admin certificate", async move {
-        let mut complained = false;
+    task::serving(task::process(), "following a certificate", async move {
+        let mut failures = 0_u32;
         loop {
             tokio::time::sleep(REREAD_INTERVAL).await;
             let Some(held) = followed.upgrade() else { return };
-            let outcome = load(&files);
-            match &outcome {
-                Ok(now) if now.cert != held.0.read().cert => {
-                    *held.0.write() = Arc::clone(now);
-                    tracing::info!("the admin certificate has changed");
+            match load(&files) {
+                Ok(now) => {
+                    failures = 0;
+                    if now.cert != held.0.read().cert {
+                        *held.0.write() = now;
+                        tracing::info!(path = %files.cert.display(), "the certificate has changed");
+                    }
                 }
-                Ok(_) => {}
-                Err(error) if !complained => tracing::warn!(%error, "the last good admin certificate stays in use"),
-                Err(_) => {}
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    // Once, and not at the first: a renewal may fall between the reading of certificate and key.
+                    if failures == 2 {
+                        tracing::warn!(%error, "the last good certificate stays in use");
+                    }
+                }
             }
-            complained = outcome.is_err();
         }
     });
 }
 
 fn load(files: &KeyFiles) -> Result<Arc<CertifiedKey>, String> {
-    let at = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let at = |path: &Path, error: &dyn fmt::Display| format!("{}: {error}", path.display());
     let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_file_iter(&files.cert)
         .map_err(|error| at(&files.cert, &error))?
         .collect();
@@ -105,6 +110,13 @@ fn load(files: &KeyFiles) -> Result<Arc<CertifiedKey>, String> {
         return Err(at(&files.cert, &"it holds no certificate"));
     }
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| at(&files.key, &error))?;
-    let key = CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| at(&files.key, &error))?;
+    let key = CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let cert = files.cert.display();
+            at(&files.key, &format!("it is not the key of the certificate in {cert}"))
+        }
+        rustls::Error::InvalidCertificate(_) => at(&files.cert, &error),
+        _ => at(&files.key, &error),
+    })?;
     Ok(Arc::new(key))
 }

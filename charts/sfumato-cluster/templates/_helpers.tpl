@@ -28,3 +28,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "sfumato-cluster.port" -}}
 {{- dig "web" "service" "port" 2020 .Values.spec -}}
 {{- end -}}
+
+{{/* What the front door speaks. */}}
+{{- define "sfumato-cluster.scheme" -}}
+{{- ternary "https" "http" (not (empty (dig "web" "tls" dict .Values.spec))) -}}
+{{- end -}}

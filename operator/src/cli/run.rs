@@ -78,7 +78,11 @@ pub struct RunArgs {
     #[arg(long, env = "SFUMATO_HOST_PATIENCE", value_name = "TIME", default_value = "60s", help_heading = PACE)]
     #[arg(value_parser = duration(Duration::from_secs(1)..=Duration::from_secs(3600), "60s"))]
     pub host_patience: Duration,
-    /// How often Secrets are read again, which no watch tells of. Every 5 s at least while something is not as desired.
+    /// How long the clients of a node may lack an address before Degraded says so, such as while a load balancer is made.
+    #[arg(long, env = "SFUMATO_ADDRESS_PATIENCE", value_name = "TIME", default_value = "2m", help_heading = PACE)]
+    #[arg(value_parser = duration(Duration::from_secs(1)..=Duration::from_secs(3600), "2m"))]
+    pub address_patience: Duration,
+    /// How often Secrets and Kubernetes nodes are read again, which no watch tells of. Every 5 s at least while something is not as desired.
     #[arg(long, env = "SFUMATO_SECRETS_EVERY", value_name = "TIME", default_value = "60s", help_heading = PACE)]
     #[arg(value_parser = duration(Duration::from_secs(1)..=Duration::from_secs(3600), "60s"))]
     pub secrets_every: Duration,
@@ -177,6 +181,10 @@ pub struct ManifestsArgs {
     /// How the operator reaches the nodes' admin API. Only `proxy` needs the right to send requests to pods through the API server.
     #[arg(long, value_enum, default_value = "direct")]
     pub node_access: Access,
+    /// Whether the operator may read Kubernetes nodes: only SfuClusters with `media.announce.from` of NodeExternalIP or
+    /// NodeInternalIP need it.
+    #[arg(long)]
+    pub kubernetes_nodes: bool,
     /// Further options of `sfu-operator run`, such as `--node-image=IMAGE`. Repeatable.
     #[arg(long = "arg", value_name = "OPTION", allow_hyphen_values = true)]
     pub args: Vec<String>,
@@ -203,9 +211,10 @@ mod tests {
                 args.lost_after,
                 args.eviction_patience,
                 args.host_patience,
+                args.address_patience,
                 args.secrets_every
             ],
-            [15, 30, 60, 60, 60].map(Duration::from_secs)
+            [15, 30, 60, 60, 120, 60].map(Duration::from_secs)
         );
     }
 }

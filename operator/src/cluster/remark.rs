@@ -12,6 +12,9 @@ pub const HOST_LOST: &str = "HostLost";
 /// Reason of a number of pods that somebody else sets and that is reverted.
 pub const SCALED_ELSEWHERE: &str = "ScaledElsewhere";
 
+/// Reason of a node whose clients cannot be told where they reach it.
+pub const NO_MEDIA_ADDRESS: &str = "NoMediaAddress";
+
 /// Reason of events that cannot be read.
 pub const EVENTS_REFUSED: &str = "EventsRefused";
 

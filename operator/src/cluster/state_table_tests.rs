@@ -245,6 +245,7 @@ fn facts(mesh: &MeshSnapshot, generation: i64) -> Facts<'_> {
         others: None,
         effort: super::convergence::Effort::default(),
         upgrade: None,
+        unprotected: None,
     }
 }
 

@@ -17,6 +17,8 @@ pub const ANSWER_REFUSED: &str = "AnswerRefused";
 const WEAK: [&str; 3] = [NOT_READY, SCALED_ELSEWHERE, EVENTS_REFUSED];
 /// Conditions that rest upon what nodes say.
 const OF_NODES: [&str; 4] = ["NodesReady", "MeshReady", "FrontDoorReady", "RedisReady"];
+/// Type of the condition of nodes that NetworkPolicies do not find; there is none otherwise.
+const UNPROTECTED: &str = "Unprotected";
 /// Longest message of a condition, in characters. The API server allows 32768.
 const MAX_MESSAGE: usize = 1_000;
 
@@ -41,6 +43,8 @@ pub struct Facts<'a> {
     pub effort: Effort,
     /// The image that nodes would get if they were upgraded.
     pub upgrade: Option<String>,
+    /// What nodes are not protected by, although the manifest asks for it.
+    pub unprotected: Option<Remark>,
 }
 
 /// What the platform knows of the front door.
@@ -202,6 +206,7 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize, bef
         others,
         effort,
         upgrade,
+        unprotected,
     } = facts;
     let nodes_ready = ready == desired && nodes.len() == desired;
     let mesh_ready =
@@ -261,6 +266,11 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize, bef
             ("UpToDate", "the nodes run what they would get if recreated"),
         ),
     ];
+    all.extend(unprotected.clone().map(|remark| Draft {
+        kind: UNPROTECTED,
+        status: "True",
+        remark,
+    }));
     all.extend(open(convergence));
     all
 }

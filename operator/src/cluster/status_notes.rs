@@ -2,7 +2,7 @@
 
 use super::convergence::{NO_PROGRESS, RECONCILING, STALLED};
 use super::note::{Note, Tone};
-use super::remark::{EVENTS_REFUSED, HOST_LOST, NOT_READY, SCALED_ELSEWHERE};
+use super::remark::{EVENTS_REFUSED, HOST_LOST, NO_MEDIA_ADDRESS, NOT_READY, SCALED_ELSEWHERE};
 use super::status::ANSWER_REFUSED;
 use crate::crd::status::SfuClusterStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -123,6 +123,7 @@ fn reason(of_condition: &str) -> &'static str {
         EVENTS_REFUSED => EVENTS_REFUSED,
         SCALED_ELSEWHERE => SCALED_ELSEWHERE,
         HOST_LOST => HOST_LOST,
+        NO_MEDIA_ADDRESS => NO_MEDIA_ADDRESS,
         ANSWER_REFUSED => ANSWER_REFUSED,
         _ => "Degraded",
     })

@@ -18,6 +18,8 @@ pub struct Pace {
     pub eviction_patience: Duration,
     /// How long a pod may be without a Kubernetes node before a person is told.
     pub host_patience: Duration,
+    /// How long clients may lack an address of a node before a person is told.
+    pub address_patience: Duration,
     /// How long what was read of a Secret is believed: there is no watch on Secrets, which would need the right to read all.
     secrets_every: Duration,
 }
@@ -29,6 +31,7 @@ impl Pace {
             lost_after: args.lost_after,
             eviction_patience: args.eviction_patience,
             host_patience: args.host_patience,
+            address_patience: args.address_patience,
             secrets_every: args.secrets_every,
         }
     }
@@ -39,8 +42,15 @@ impl Pace {
             lost_after: Duration::from_secs(30),
             eviction_patience: Duration::from_secs(60),
             host_patience: Duration::from_secs(60),
+            address_patience: Duration::from_secs(120),
             secrets_every: Duration::from_secs(60),
         }
+    }
+
+    /// How long what was read of a Kubernetes node is believed: there is no watch on these either.
+    #[must_use]
+    pub fn read_every(self) -> Duration {
+        self.secrets_every
     }
 
     /// How long what was read of a Secret is believed, and so how soon a cluster is looked at again. `busy`: something is

@@ -18,7 +18,7 @@ use super::secret::Data;
 use super::stages::apply::Applied;
 use super::stages::apply_error::ApplyError;
 use super::stages::dereference::Dereferenced;
-use super::stages::facts::{Desired, facts, written};
+use super::stages::facts::{Desired, facts, unprotected, written};
 use super::stages::installation::{left_alone, of_another};
 use super::stages::validate::Invalid;
 use super::watch::queue::{Key, cluster_key};
@@ -57,7 +57,11 @@ pub async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Res
     context.queue.begun(&key);
     // What changed between the scheduler's look and this moment was asked for when it was already waiting, so nobody asks again: the
     // object that the scheduler has given may be old, and this one is not.
-    let Some(object) = context.caches.clusters.get(&ObjectRef::from_obj_with(&*object, resource())) else {
+    let Some(object) = context
+        .caches
+        .clusters
+        .get(&ObjectRef::from_obj_with(&*object, resource()))
+    else {
         context.forget(&key);
         return Ok(Action::await_change());
     };
@@ -157,7 +161,13 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     } = decision;
 
     let built = build(&wish, &context.settings);
-    let prepared = adjust(built, &wish, replicas, &context.caches, (&secret, &pods));
+    let prepared = adjust(
+        built,
+        &wish,
+        replicas,
+        (&context.caches, &context.settings),
+        (&secret, &pods),
+    );
     let (mut held_up, mut held) = (None, Vec::new());
     let mut redis_is_kept = None;
     let applied = if wish.spec.paused {
@@ -196,11 +206,19 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
         refused,
         waits,
         scaled,
+        lacking,
         unwatched,
+        again_after,
         again,
     } = context
         .applier
-        .announce(&wish, &pods, (&prepared, &context.caches), applied, &mut held)
+        .announce(
+            &wish,
+            &pods,
+            (&prepared, &context.caches),
+            (applied, context.pace),
+            &mut held,
+        )
         .await;
 
     let (held_up, held_up_long) = held_up.map_or((None, None), |held_up| (held_up.under_way, held_up.degraded));
@@ -213,6 +231,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
             held_up_long,
             trouble,
             scaled,
+            lacking,
         ]
         .into_iter()
         .flatten()
@@ -231,6 +250,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
             standstill: Duration::ZERO,
         },
         upgrade,
+        unprotected: unprotected(&wish.spec),
         ..facts(
             object,
             Desired::of(&wish.spec),
@@ -257,7 +277,7 @@ async fn stages(object: &DynamicObject, key: &Key, context: &Context) -> Result<
     match refused {
         Some(error) => Err(error.into()),
         None if again || unwatched => Ok(Action::requeue(SOON)),
-        None => Ok(look_again(&now, is_under_way, context.pace)),
+        None => Ok(look_again(&now, (is_under_way, again_after), context.pace)),
     }
 }
 
@@ -433,8 +453,9 @@ fn is_known(key: &Key, mesh: &MeshSnapshot, pods: &[Arc<Pod>], before: &SfuClust
 
 /// Watches tell of every change. A further look is for what no watch can tell, which is what Secrets hold, and for what is under
 /// way: that a pod is overdue is no change.
-fn look_again(now: &SfuClusterStatus, is_under_way: bool, pace: Pace) -> Action {
-    let pause = pace.believed(is_under_way || is_busy(now));
+fn look_again(now: &SfuClusterStatus, (is_under_way, after): (bool, Option<Duration>), pace: Pace) -> Action {
+    let believed = pace.believed(is_under_way || is_busy(now));
+    let pause = after.map_or(believed, |after| after.min(believed));
     // Counts that were held back are written when they may be.
     let counts = now.streams > 0 || now.nodes.iter().any(|node| node.viewers > 0);
     Action::requeue(if counts { pause.min(COUNTS_EVERY) } else { pause })

@@ -19,7 +19,7 @@ pub mod web;
 use auth::AuthSpec;
 use clap::ValueEnum;
 use duration::GoDuration;
-use exposure::{AnnounceSpec, Exposure};
+use exposure::{AnnounceSpec, Exposure, LoadBalancerSpec, PortsSpec};
 use ice::IceServerSpec;
 use k8s_openapi::api::core::v1::{
     Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
@@ -139,7 +139,11 @@ pub const FIRST_RESERVED_PORT: i32 = 30_000;
     validation = Rule::new(
         "self.replicas > 32 || !has(self.mesh.lanes) || self.mesh.lanes > 64 || (has(self.workersPerNode) && self.workersPerNode <= self.mesh.lanes) || (self.replicas - 1) * self.mesh.lanes <= 100"
     ).message("a node has 100 ports for its links, and needs (replicas - 1) x lanes of them: lower mesh.lanes")
-        .field_path(".mesh.lanes")
+        .field_path(".mesh.lanes"),
+    validation = Rule::new(
+        "[self.ports.client, self.ports.secureClient, self.ports.admin, self.ports.health].all(p, p < self.media.port || p >= self.media.port + 64)"
+    ).message("no listener may have one of the 64 ports from media.port on: choose others")
+        .field_path(".ports")
 )]
 pub struct SfuClusterSpec {
     /// Number of media nodes. A full mesh has N(N-1)/2 node pairs.
@@ -157,6 +161,10 @@ pub struct SfuClusterSpec {
     /// The links between the nodes.
     #[serde(default)]
     pub mesh: MeshSpec,
+    /// TCP ports of the nodes' listeners: with exposure HostNetwork they are those of the host, and two clusters may share hosts
+    /// if all their ports differ. Local mode has options for them.
+    #[serde(default)]
+    pub ports: PortsSpec,
     /// The front door: dashboard, and the HTTP entry for WHIP and WHEP.
     #[serde(default)]
     pub web: WebSpec,
@@ -293,9 +301,20 @@ impl PullPolicy {
 /// How publishers and viewers reach the nodes with their media.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.exposure != 'PodIP' || self.announce.from != 'HostIP'")
-    .message("pods are not reached at their hosts with exposure PodIP: choose `HostPort` or `NodePort`, or leave announce.from out")
-    .field_path(".announce.from"))]
+#[x_kube(
+    validation = Rule::new("self.exposure != 'PodIP' || !(self.announce.from in ['HostIP', 'NodeExternalIP', 'NodeInternalIP', 'Stun'])")
+        .message("pods are not reached at their hosts with exposure PodIP: choose `HostPort` or `NodePort`, or leave announce.from out")
+        .field_path(".announce.from"),
+    validation = Rule::new("self.exposure != 'LoadBalancer' || self.announce.from in ['Auto', 'ServiceIngress', 'Static']")
+        .message("pods are reached at a load balancer with exposure LoadBalancer: choose `ServiceIngress` or `Static`, or leave announce.from out")
+        .field_path(".announce.from"),
+    validation = Rule::new("self.announce.from != 'ServiceIngress' || self.exposure == 'LoadBalancer'")
+        .message("only Services of load balancers have an ingress: choose exposure `LoadBalancer`, or leave announce.from out")
+        .field_path(".announce.from"),
+    validation = Rule::new("!has(self.loadBalancer) || self.exposure == 'LoadBalancer'")
+        .message("there is no load balancer without exposure `LoadBalancer`: choose it, or leave loadBalancer out")
+        .field_path(".loadBalancer")
+)]
 pub struct MediaSpec {
     /// Port on which worker 0 receives WebRTC media; worker w uses `port + w`. In local mode node i (from 0) starts
     /// at `port + 100 i`.
@@ -306,7 +325,8 @@ pub struct MediaSpec {
     #[serde(default = "yes")]
     pub tcp: bool,
     /// How clients reach the media ports: at the addresses of the `PodIP`s, which a network outside of the cluster seldom
-    /// routes to; at a `HostPort`; or at a `NodePort` of a Service for each pod. A change replaces the nodes, one at a time.
+    /// routes to; at a `HostPort`; in the `HostNetwork`; at a `NodePort` of a Service for each pod; or at a `LoadBalancer`. A
+    /// change replaces the nodes, one at a time.
     #[serde(default)]
     pub exposure: Exposure,
     /// Which addresses clients are told.
@@ -317,6 +337,9 @@ pub struct MediaSpec {
     #[serde(default = "default_node_port_base")]
     #[schemars(range(min = 1024, max = 63488))]
     pub node_port_base: i32,
+    /// With exposure LoadBalancer: the Services before the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_balancer: Option<LoadBalancerSpec>,
     /// STUN and TURN servers that publishers and viewers are told of. By default none: nodes need none, only
     /// clients behind networks that block their way to the nodes do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -331,6 +354,7 @@ impl Default for SfuClusterSpec {
             workers_per_node: None,
             media: MediaSpec::default(),
             mesh: MeshSpec::default(),
+            ports: PortsSpec::default(),
             web: WebSpec::default(),
             auth: AuthSpec::default(),
             redis: RedisSpec::default(),
@@ -363,6 +387,7 @@ impl Default for MediaSpec {
             exposure: Exposure::default(),
             announce: AnnounceSpec::default(),
             node_port_base: default_node_port_base(),
+            load_balancer: None,
             ice_servers: Vec::new(),
         }
     }

@@ -198,6 +198,74 @@ fn names_leave_room_for_what_is_made_from_them() {
 }
 
 #[test]
+fn fields_of_the_front_doors_service_go_with_its_type() {
+    let service = |service: Value| broken_rule(json!({ "web": { "service": service } }));
+    let (class, ranges) = ("example.com/internal", ["203.0.113.0/24", "2001:db8::/32"]);
+    let all = json!({
+        "type": "LoadBalancer", "loadBalancerClass": class, "loadBalancerSourceRanges": ranges,
+        "nodePort": 30080, "externalTrafficPolicy": "Local",
+    });
+    assert_eq!(service(all), None);
+    assert_eq!(
+        service(json!({ "type": "NodePort", "nodePort": 30080, "externalTrafficPolicy": "Cluster" })),
+        None
+    );
+    assert_eq!(service(json!({ "nodePort": 0 })), None);
+    for kind in ["ClusterIP", "NodePort"] {
+        for (field, value) in [
+            ("loadBalancerClass", json!(class)),
+            ("loadBalancerSourceRanges", json!(ranges)),
+        ] {
+            let broken = service(json!({ "type": kind, field: value })).unwrap();
+            let wanted = format!("spec.web.service.{field}: {field} is for type LoadBalancer only");
+            assert!(broken.starts_with(&wanted), "{broken}");
+        }
+    }
+    for (field, value) in [("nodePort", json!(30080)), ("externalTrafficPolicy", json!("Local"))] {
+        let broken = service(json!({ field: value })).unwrap();
+        let wanted = format!("spec.web.service.{field}: {field} is for types NodePort and LoadBalancer only");
+        assert!(broken.starts_with(&wanted), "{broken}");
+    }
+}
+
+#[test]
+fn classes_and_networks_of_a_load_balancer_have_a_form() {
+    let service = |field: &str, value: Value| {
+        broken_rule(json!({ "web": { "service": { "type": "LoadBalancer", field: value } } }))
+    };
+    for good in ["tailscale", "service.k8s.aws/nlb", "a/B_1.2-c"] {
+        assert_eq!(service("loadBalancerClass", json!(good)), None, "{good}");
+    }
+    for bad in ["", "-a", "a/b/c", "A.example/b", &"a".repeat(64)] {
+        let broken = service("loadBalancerClass", json!(bad)).unwrap();
+        assert!(
+            broken.starts_with("spec.web.service.loadBalancerClass: must be the name of a class"),
+            "{broken}"
+        );
+    }
+    for bad in ["203.0.113.7", "203.0.113.0/33", "all"] {
+        let broken = service("loadBalancerSourceRanges", json!(["0.0.0.0/0", bad])).unwrap();
+        assert!(
+            broken.starts_with("spec.web.service.loadBalancerSourceRanges[1]: must be a network"),
+            "{broken}"
+        );
+    }
+}
+
+#[test]
+fn https_of_the_front_door_names_a_secret() {
+    let tls = |name: &str| broken_rule(json!({ "web": { "tls": { "secretName": name } } }));
+    assert_eq!(tls("front-door.tls"), None);
+    for bad in ["", "Front_Door"] {
+        let broken = tls(bad).unwrap();
+        assert!(
+            broken.starts_with("spec.web.tls.secretName: must be the name of a Secret"),
+            "{broken}"
+        );
+    }
+}
+
+#[test]
 fn scaling_goes_by_replicas_and_by_a_selector_in_the_status() {
     let scale = schema()
         .pointer("/spec/versions/0/subresources/scale")

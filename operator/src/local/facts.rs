@@ -54,5 +54,6 @@ pub fn facts<'a>(look: &Look<'a>, now: Instant) -> Facts<'a> {
             ..Effort::default()
         },
         upgrade: None,
+        unprotected: None,
     }
 }

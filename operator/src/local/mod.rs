@@ -14,6 +14,7 @@ mod error;
 mod exit;
 mod facts;
 mod follow;
+mod ignored;
 mod keeper;
 mod layout;
 mod log_file;
@@ -77,6 +78,9 @@ async fn run(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
     })?;
     let ready = prepare(args, &cluster).await?;
     warn_of_shown_password(args, terminal);
+    if let Some(told) = ignored::without_effect(&cluster.spec) {
+        terminal.warn(&told);
+    }
     let state = StateDir::create(args.state_dir.as_deref())?;
     state.write_redis(&ready.redis.url, ready.redis.config().as_deref())?;
     let site = ready.site(args, &cluster, &state);

@@ -1,7 +1,7 @@
 //! What clients are told of the media ports, where they reach them at other addresses than those that the node listens on: ports
 //! of a host, of a Service, of a load balancer. Pure.
 
-use mediasoup::types::data_structures::IceCandidate;
+use mediasoup::types::data_structures::{IceCandidate, Protocol};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -19,6 +19,8 @@ pub struct Announced(Vec<Announcement>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Announcement {
+    /// What comes by it, where that is not both.
+    only: Option<Protocol>,
     host: Host,
     /// Port of worker 0, those of the others follow; without one, the ports that the node listens on.
     first_port: Option<u16>,
@@ -28,6 +30,8 @@ struct Announcement {
 enum Host {
     Ip(IpAddr),
     Name(String),
+    /// What this STUN server, as `HOST:PORT`, sees.
+    Stun(String),
 }
 
 impl Announced {
@@ -55,6 +59,31 @@ impl Announced {
         all
     }
 
+    /// The STUN servers that it goes by.
+    pub fn stun_servers(&self) -> Vec<&str> {
+        let servers = self.0.iter().filter_map(|it| match &it.host {
+            Host::Stun(server) => Some(server.as_str()),
+            Host::Ip(_) | Host::Name(_) => None,
+        });
+        servers.collect()
+    }
+
+    /// The same with what STUN servers see instead of them; nothing, where none of it is known.
+    #[must_use]
+    pub fn resolved(&self, seen: impl Fn(&str) -> Vec<IpAddr>) -> Option<Self> {
+        let mut all = Vec::new();
+        for it in &self.0 {
+            match &it.host {
+                Host::Stun(server) => all.extend(seen(server).into_iter().map(|ip| Announcement {
+                    host: Host::Ip(ip),
+                    ..it.clone()
+                })),
+                Host::Ip(_) | Host::Name(_) => all.push(it.clone()),
+            }
+        }
+        (!all.is_empty()).then_some(Self(all))
+    }
+
     /// Checks that each worker has a port.
     ///
     /// # Errors
@@ -75,6 +104,9 @@ impl Announced {
 impl Announcement {
     /// Whether it is this socket that clients reach by the address: one of the same family, if there is any.
     fn is_for(&self, candidate: &IceCandidate, listening: &[IceCandidate]) -> bool {
+        if self.only.is_some_and(|only| only != candidate.protocol) {
+            return false;
+        }
         let Host::Ip(ip) = self.host else { return true };
         let same = |other: &IceCandidate| is_v4(&other.address) == Some(ip.is_ipv4());
         same(candidate) || !listening.iter().any(same)
@@ -85,7 +117,9 @@ fn is_v4(address: &str) -> Option<bool> {
     address.parse::<IpAddr>().ok().map(|ip| ip.is_ipv4())
 }
 
-/// `ADDRESS` or `ADDRESS:PORT`, with commas between; an IPv6 address before a port stands in brackets.
+/// `ADDRESS` or `ADDRESS:PORT`, with commas between; an IPv6 address before a port stands in brackets. One that is for UDP or for
+/// TCP alone has `udp/` or `tcp/` before it. `stun/HOST:PORT`, or `stun/HOST:PORT/FIRSTPORT`, stands for the addresses that a STUN
+/// server sees.
 impl FromStr for Announced {
     type Err = String;
 
@@ -111,7 +145,18 @@ impl FromStr for Announcement {
                 "`{shown}` is no address for clients: use ADDRESS or ADDRESS:PORT, such as 203.0.113.7:30100, [2001:db8::7]:30100 or sfu-0.example.net"
             )
         };
-        let (host, first_port) = if let Ok(address) = text.parse::<SocketAddr>() {
+        let (only, text) = match text.split_once('/') {
+            Some(("udp", rest)) => (Some(Protocol::Udp), rest),
+            Some(("tcp", rest)) => (Some(Protocol::Tcp), rest),
+            _ => (None, text),
+        };
+        let (host, first_port) = if let Some(stun) = text.strip_prefix("stun/") {
+            let (server, port) = match stun.split_once('/') {
+                Some((server, port)) => (server, Some(port.parse().map_err(|_| unusable())?)),
+                None => (stun, None),
+            };
+            (Host::Stun(server.to_ascii_lowercase()), port)
+        } else if let Ok(address) = text.parse::<SocketAddr>() {
             (Host::Ip(address.ip()), Some(address.port()))
         } else if let Ok(ip) = text.parse::<IpAddr>() {
             (Host::Ip(ip), None)
@@ -124,16 +169,26 @@ impl FromStr for Announcement {
         let is_fine = match &host {
             Host::Ip(ip) => !ip.is_unspecified() && !ip.is_multicast(),
             Host::Name(name) => is_host_name(name),
+            Host::Stun(server) => is_server(server),
         };
         if !is_fine || first_port == Some(0) {
             return Err(unusable());
         }
-        Ok(Self { host, first_port })
+        Ok(Self { only, host, first_port })
     }
 }
 
 fn host_name(text: &str) -> Host {
     Host::Name(text.to_ascii_lowercase())
+}
+
+/// `HOST:PORT`.
+fn is_server(text: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
+    let named = text
+        .rsplit_once(':')
+        .is_some_and(|(name, port)| is_host_name(name) && is_port(port));
+    named || text.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0)
 }
 
 /// As in DNS, and not the address of nothing that has four numbers.
@@ -156,16 +211,23 @@ impl fmt::Display for Host {
         match self {
             Self::Ip(ip) => ip.fmt(f),
             Self::Name(name) => f.write_str(name),
+            Self::Stun(server) => write!(f, "stun/{server}"),
         }
     }
 }
 
 impl fmt::Display for Announcement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.only {
+            Some(Protocol::Udp) => f.write_str("udp/")?,
+            Some(Protocol::Tcp) => f.write_str("tcp/")?,
+            None => {}
+        }
         match (&self.host, self.first_port) {
             (host, None) => host.fmt(f),
             (Host::Ip(ip), Some(port)) => SocketAddr::new(*ip, port).fmt(f),
             (Host::Name(name), Some(port)) => write!(f, "{name}:{port}"),
+            (stun @ Host::Stun(_), Some(port)) => write!(f, "{stun}/{port}"),
         }
     }
 }
@@ -233,6 +295,33 @@ mod tests {
     }
 
     #[test]
+    fn an_address_may_be_for_one_protocol_alone() {
+        let expected = [
+            (Protocol::Udp, "203.0.113.7".to_owned(), 30_100),
+            (Protocol::Tcp, "203.0.113.8".to_owned(), 443),
+        ];
+        let listening = listening(&["10.1.0.5"], 20_000);
+        assert_eq!(told("udp/203.0.113.7:30100,tcp/203.0.113.8:443", &listening), expected);
+    }
+
+    #[test]
+    fn what_a_stun_server_sees_takes_its_place() {
+        let announced: Announced = "stun/stun.example.net:3478/30100,203.0.113.9".parse().unwrap();
+        assert_eq!(announced.stun_servers(), ["stun.example.net:3478"]);
+        let resolved = |seen: &[&str]| {
+            let seen: Vec<IpAddr> = seen.iter().map(|ip| ip.parse().unwrap()).collect();
+            announced.resolved(|_| seen.clone()).map(|it| it.to_string())
+        };
+        assert_eq!(
+            resolved(&["203.0.113.7", "2001:db8::7"]).unwrap(),
+            "203.0.113.7:30100,[2001:db8::7]:30100,203.0.113.9"
+        );
+        assert_eq!(resolved(&[]).unwrap(), "203.0.113.9");
+        let alone: Announced = "stun/203.0.113.1:3478".parse().unwrap();
+        assert_eq!(alone.resolved(|_| Vec::new()), None);
+    }
+
+    #[test]
     fn an_address_stands_for_the_socket_of_its_family_and_what_is_not_told_is_not_shown() {
         let both = listening(&["10.1.0.5", "fd00::5"], 20_000);
         let addresses = |announced: &str| -> Vec<String> {
@@ -270,6 +359,8 @@ mod tests {
             "2001:db8::7",
             "sfu-0.example.net:30100",
             "localhost",
+            "udp/203.0.113.7:30100,tcp/[2001:db8::7]:443",
+            "stun/stun.example.net:3478/30100,udp/stun/[2001:db8::1]:3478",
         ] {
             assert_eq!(text.parse::<Announced>().unwrap().to_string(), text);
         }
@@ -293,6 +384,13 @@ mod tests {
             "a=candidate\r\nb",
             "-x.example.net",
             "x..example.net",
+            "udp/",
+            "sctp/203.0.113.7",
+            "stun/",
+            "stun/stun.example.net",
+            "stun/stun.example.net:0",
+            "stun/stun.example.net:3478/",
+            "stun/stun.example.net:3478/30100/1",
         ] {
             let error = text.parse::<Announced>().expect_err(text);
             assert!(error.contains("203.0.113.7:30100"), "{text}: {error}");

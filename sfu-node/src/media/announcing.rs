@@ -1,15 +1,23 @@
 //! Where the node has the addresses from that clients are told, and whether it has them yet.
 
 use super::announced::Announced;
+use super::stun::Seen;
 use crate::options::Options;
 use mediasoup::types::data_structures::IceCandidate;
 use sfumato_admin_api::files::{FollowedFile, Rules};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What clients are told of the media ports.
-pub enum Announcing {
+pub struct Announcing {
+    source: Source,
+    /// By STUN servers.
+    seen: Arc<Seen>,
+}
+
+enum Source {
     /// The addresses that the node listens on.
     Listening,
     /// Others, from its start on.
@@ -24,13 +32,44 @@ impl Announcing {
     /// # Errors
     /// When the file cannot be read.
     pub fn open(options: &Options) -> Result<Self, String> {
-        let Some(path) = &options.media_announced_file else {
-            return Ok(options.media_announced.clone().map_or(Self::Listening, Self::Fixed));
+        let source = match &options.media_announced_file {
+            None => options.media_announced.clone().map_or(Source::Listening, Source::Fixed),
+            Some(path) => Source::of_file(path, options.worker_count())
+                .map_err(|error| format!("--media-announced-file {}: {error}", path.display()))?,
         };
-        Self::of_file(path, options.worker_count())
-            .map_err(|error| format!("--media-announced-file {}: {error}", path.display()))
+        Ok(Self {
+            source,
+            seen: Seen::new(options.media_ip.clone()),
+        })
     }
 
+    /// Whether there is anything to tell clients.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        matches!(self.source, Source::Listening) || self.known().is_some()
+    }
+
+    /// Candidates for a client of a transport with these, whose ports begin at `media_port` for worker 0. Those of a session
+    /// that has begun stay as they are until its ICE restart.
+    #[must_use]
+    pub fn candidates(&self, listening: &[IceCandidate], media_port: u16) -> Vec<IceCandidate> {
+        if matches!(self.source, Source::Listening) {
+            return listening.to_vec();
+        }
+        // A node that does not know them takes no sessions.
+        self.known()
+            .map_or_else(Vec::new, |announced| announced.candidates(listening, media_port))
+    }
+
+    /// Other addresses than those that the node listens on, as far as they are known.
+    fn known(&self) -> Option<Announced> {
+        let announced = self.source.announced()?;
+        self.seen.only(&announced.stun_servers());
+        announced.resolved(|server| self.seen.by(server))
+    }
+}
+
+impl Source {
     fn of_file(path: &Path, workers: u16) -> std::io::Result<Self> {
         let was_known = AtomicBool::new(false);
         // Clients are sent on to where they were sent before while nobody says where else.
@@ -56,26 +95,12 @@ impl Announcing {
         Ok(Self::File(FollowedFile::open(path, rules)?))
     }
 
-    /// Whether there is anything to tell clients.
-    #[must_use]
-    pub fn is_known(&self) -> bool {
+    /// As somebody has said, STUN servers among them.
+    fn announced(&self) -> Option<Announced> {
         match self {
-            Self::Listening | Self::Fixed(_) => true,
-            Self::File(file) => file.versions(Instant::now()).current.is_some(),
-        }
-    }
-
-    /// Candidates for a client of a transport with these, whose ports begin at `media_port` for worker 0. Those of a session
-    /// that has begun stay as they are until its ICE restart.
-    #[must_use]
-    pub fn candidates(&self, listening: &[IceCandidate], media_port: u16) -> Vec<IceCandidate> {
-        match self {
-            Self::Listening => listening.to_vec(),
-            Self::Fixed(announced) => announced.candidates(listening, media_port),
-            // A node that does not know them takes no sessions.
-            Self::File(file) => (*file.versions(Instant::now()).current)
-                .as_ref()
-                .map_or_else(Vec::new, |announced| announced.candidates(listening, media_port)),
+            Self::Listening => None,
+            Self::Fixed(announced) => Some(announced.clone()),
+            Self::File(file) => (*file.versions(Instant::now()).current).clone(),
         }
     }
 }
@@ -92,6 +117,13 @@ mod tests {
     use std::time::Duration;
     use tempfile::NamedTempFile;
 
+    fn of_file(path: &Path) -> Announcing {
+        Announcing {
+            source: Source::of_file(path, 2).unwrap(),
+            seen: Seen::new(Vec::new()),
+        }
+    }
+
     fn eventually(what: &str, holds: impl Fn() -> bool) {
         let end = Instant::now() + Duration::from_secs(30);
         while !holds() {
@@ -102,7 +134,7 @@ mod tests {
 
     /// Waits until it tells these.
     fn follows(announcing: &Announcing, wanted: &str) {
-        let Announcing::File(file) = announcing else {
+        let Source::File(file) = &announcing.source else {
             panic!("it follows no file")
         };
         let told = || {
@@ -116,7 +148,7 @@ mod tests {
     #[test]
     fn a_node_waits_for_its_addresses_and_keeps_them_when_the_file_says_nothing_more() {
         let file = NamedTempFile::new().unwrap();
-        let announcing = Announcing::of_file(file.path(), 2).unwrap();
+        let announcing = of_file(file.path());
         assert!(!announcing.is_known());
         std::fs::write(file.path(), "203.0.113.7:30100\n").unwrap();
         eventually("it is known", || announcing.is_known());
@@ -130,7 +162,7 @@ mod tests {
     fn what_a_file_says_wrongly_is_not_known_and_replaces_nothing() {
         let file = NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "203.0.113.7:65535").unwrap();
-        let announcing = Announcing::of_file(file.path(), 2).unwrap();
+        let announcing = of_file(file.path());
         assert!(!announcing.is_known());
         std::fs::write(file.path(), "203.0.113.7:30100").unwrap();
         eventually("it is known", || announcing.is_known());

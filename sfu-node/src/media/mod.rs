@@ -9,6 +9,7 @@ pub mod libraries;
 pub mod pipe;
 pub mod profiles;
 pub mod rtp;
+mod stun;
 pub mod tcp_connections;
 mod thread_load;
 pub mod uses;

@@ -121,7 +121,8 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_MEDIA_IP", default_value = "127.0.0.1", value_delimiter = ',', value_parser = specific_ip)]
     pub media_ip: Vec<IpAddr>,
     /// Addresses that answers name instead of MEDIA_IP, where clients reach the media ports at others: `ADDRESS` or
-    /// `ADDRESS:PORT`, an IP address or a host name, with commas between. Worker w is at PORT + w, UDP and TCP alike
+    /// `ADDRESS:PORT`, an IP address or a host name, with commas between. Worker w is at PORT + w, UDP and TCP alike, unless
+    /// `udp/` or `tcp/` stands before it. `stun/HOST:PORT` and `stun/HOST:PORT/PORT` stand for what a STUN server sees
     /// [PORT: MEDIA_PORT]
     #[arg(long, env = "SFUMATO_MEDIA_ANNOUNCED", conflicts_with = "media_announced_file")]
     pub media_announced: Option<Announced>,

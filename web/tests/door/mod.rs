@@ -12,7 +12,8 @@ use sfu_web::options::LimitOptions;
 use sfu_web::page::Files;
 use sfu_web::server::{self, Site};
 use sfumato_admin_api::client::HttpNodeAdmin;
-use sfumato_admin_api::files::{TokenSource, TrustedCa};
+use sfumato_admin_api::files::{TokenSource, TrustedCa, http_client};
+use sfumato_admin_api::server::tls::Tls;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -45,8 +46,27 @@ impl Door {
             health: None,
             page,
             ca,
+            tls: None,
         };
-        let base = format!("http://{}", listener.local_addr().unwrap());
+        Self::serving(listener, site, nodes, http_client(None, |options| options)).await
+    }
+
+    /// One that serves HTTPS, and whose clients trust it by this CA.
+    pub async fn secure(nodes: &[FakeNode], tls: Tls, trusted: &TrustedCa) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let site = Site {
+            limits: Limits::of(&LimitOptions::default(), listener.local_addr().unwrap(), &[]),
+            health: None,
+            page: Files::default(),
+            ca: None,
+            tls: Some(tls),
+        };
+        Self::serving(listener, site, nodes, http_client(Some(trusted), |options| options)).await
+    }
+
+    async fn serving(listener: TcpListener, site: Site, nodes: &[FakeNode], client: reqwest::Client) -> Self {
+        let scheme = if site.tls.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{}", listener.local_addr().unwrap());
         let seeds = nodes
             .iter()
             .take(1)
@@ -64,7 +84,6 @@ impl Door {
                 let _ = stopped.await;
             },
         ));
-        let client = sfumato_admin_api::files::http_client(None, |options| options);
         let door = Self {
             base,
             client,

@@ -17,14 +17,14 @@ mod wish;
 mod workers;
 
 pub use budget::web as web_budget;
-pub use exposure::{MEDIA_ADDRESSES, Reached, media_addresses, media_services};
+pub use exposure::{Balancer, MEDIA_ADDRESSES, Place, Reached, Source, carried, media_addresses, media_services};
 pub use labels::{
     Component, INSTANCE, MANAGED_BY, MANAGER, has_labels_of, has_labels_of_pods, labels, selector, selector_text,
 };
-pub use network_policies::{Ports, widen};
+pub use network_policies::policies;
 pub use nodes::REDIS_PASSWORD_VARIABLE;
 pub use pods::AT_ONCE;
-pub use ports::ADMIN_PORT;
+pub use ports::{Made, Ports, admin_port};
 pub use redis::{CLAIMS_GO, CLAIMS_STAY, Redis, RedisWorkload, redis_volume, set_of_the_release_before};
 pub use wish::{ClusterId, Settings, Wish};
 pub use workers::workers;
@@ -69,7 +69,7 @@ pub fn build(wish: &Wish, settings: &Settings) -> Children {
         web_budget: budget::web(wish, web::first_replicas(wish)),
         web_service: services::web(wish),
         redis: redis::redis(wish, settings),
-        policies: network_policies::policies(wish, settings),
+        policies: policies(wish, settings, []),
     }
 }
 

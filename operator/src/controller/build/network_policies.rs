@@ -2,9 +2,8 @@
 //! one for front doors from those that need them.
 
 use super::labels::{Component, MANAGER, selecting, selector};
-use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, SECURE_CLIENT_PORT};
+use super::ports::{Ports, REDIS_PORT};
 use super::wish::{Settings, Wish};
-use crate::crd::{PORTS_PER_NODE, SfuClusterSpec};
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
@@ -15,110 +14,69 @@ use std::collections::BTreeSet;
 /// Label that every namespace has, with its name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
-/// The policies of a cluster; none when the manifest turns them off.
-pub fn policies(wish: &Wish, settings: &Settings) -> Vec<NetworkPolicy> {
+/// The policies of a cluster; none when the manifest turns them off. What nodes need that still run by another manifest is let
+/// in until the last of them is replaced.
+#[must_use]
+pub fn policies(wish: &Wish, settings: &Settings, running: impl IntoIterator<Item = Ports>) -> Vec<NetworkPolicy> {
     if !wish.spec.network_policy.enabled {
         return Vec::new();
     }
-    let mut all = vec![nodes(wish, settings)];
+    let wanted = Ports::wanted(&wish.spec);
+    let others: BTreeSet<Ports> = running.into_iter().filter(|ports| *ports != wanted).collect();
+    // No selector finds a pod that uses the network of its host: whoever must let one in lets in everybody, and keeps the others
+    // away by tokens and TLS.
+    let nodes = if wanted.on_host || others.iter().any(|ports| ports.on_host) {
+        None
+    } else {
+        Some(pods(selector(&wish.id.name, Component::Node)))
+    };
+    let mut all = vec![of_nodes(wish, settings, nodes.as_ref(), (&wanted, &others))];
     if wish.spec.redis.external.is_none() {
-        all.push(redis(wish));
+        all.push(of_redis(wish, nodes));
     }
     all
 }
 
-fn nodes(wish: &Wish, settings: &Settings) -> NetworkPolicy {
-    let own = |component| pods(selector(&wish.id.name, component));
-    let admin = settings.operator_namespace.as_ref().map(|namespace| {
-        vec![
-            own(Component::Node),
-            own(Component::Web),
-            NetworkPolicyPeer {
-                namespace_selector: Some(matching([(NAMESPACE_NAME.to_owned(), namespace.clone())])),
-                pod_selector: Some(matching([("app.kubernetes.io/name".to_owned(), MANAGER.to_owned())])),
-                ..NetworkPolicyPeer::default()
-            },
-        ]
+fn of_nodes(
+    wish: &Wish,
+    settings: &Settings,
+    nodes: Option<&NetworkPolicyPeer>,
+    (wanted, others): (&Ports, &BTreeSet<Ports>),
+) -> NetworkPolicy {
+    let web = pods(selector(&wish.id.name, Component::Web));
+    let operator = settings.operator_namespace.as_ref().map(|namespace| NetworkPolicyPeer {
+        namespace_selector: Some(matching([(NAMESPACE_NAME.to_owned(), namespace.clone())])),
+        pod_selector: Some(matching([("app.kubernetes.io/name".to_owned(), MANAGER.to_owned())])),
+        ..NetworkPolicyPeer::default()
     });
-    let ports = Ports::wanted(&wish.spec);
-    policy(
-        wish,
-        wish.id.nodes(),
-        Component::Node,
-        vec![
-            rule(None, media_ports(&ports)),
-            rule(
-                None,
-                vec![port("TCP", CLIENT_PORT, None), port("TCP", HEALTH_PORT, None)],
-            ),
-            rule(
-                Some(vec![own(Component::Web)]),
-                vec![port("TCP", SECURE_CLIENT_PORT, None)],
-            ),
-            links(wish, ports.pipe),
-            rule(admin, vec![port("TCP", ADMIN_PORT, None)]),
-        ],
-    )
-}
-
-/// The ports of a node that depend on the manifest: the first and the last of each kind.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ports {
-    /// Of media of clients.
-    pub(super) media: (i32, i32),
-    /// Of links.
-    pipe: (i32, i32),
-    /// Whether media comes by TCP as well.
-    tcp: bool,
-}
-
-impl Ports {
-    /// Those that the manifest wants.
-    #[must_use]
-    pub fn wanted(spec: &SfuClusterSpec) -> Self {
-        let (media, pipe) = (spec.media.port, spec.mesh.port_base);
-        Self {
-            media: (media, media + super::workers::workers(spec) - 1),
-            pipe: (pipe, pipe + PORTS_PER_NODE - 1),
-            tcp: spec.media.tcp,
+    let admin = nodes
+        .zip(operator)
+        .map(|(nodes, operator)| vec![nodes.clone(), web.clone(), operator]);
+    let media = |ports: &Ports| rule(None, media_ports(ports));
+    let clients = |ports: &Ports| rule(None, vec![tcp(ports.client), tcp(ports.health)]);
+    let doors = |ports: &Ports| rule(Some(vec![web.clone()]), vec![tcp(ports.secure_client)]);
+    let links = |ports: &Ports| {
+        let (first, last) = ports.pipe;
+        rule(
+            nodes.map(|nodes| vec![nodes.clone()]),
+            vec![port("UDP", first, Some(last))],
+        )
+    };
+    let admin = |ports: &Ports| rule(admin.clone(), vec![tcp(ports.admin)]);
+    let mut ingress = vec![
+        media(wanted),
+        clients(wanted),
+        doors(wanted),
+        links(wanted),
+        admin(wanted),
+    ];
+    for ports in others {
+        ingress.extend([media(ports), links(ports)]);
+        if ports.listeners() != wanted.listeners() {
+            ingress.extend([clients(ports), doors(ports), admin(ports)]);
         }
     }
-
-    /// What media comes by.
-    pub(super) fn protocols(&self) -> &'static [&'static str] {
-        if self.tcp { &["UDP", "TCP"] } else { &["UDP"] }
-    }
-
-    /// Those of a node that was started with these arguments; `None` for one of another release that names them otherwise.
-    #[must_use]
-    pub fn of(argument: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let number = |name: &str| argument(name)?.parse::<i32>().ok();
-        let (media, workers) = (number("media-port")?, number("workers")?);
-        let pipe = argument("pipe-ports")?;
-        let (first, last) = pipe.split_once('-')?;
-        Some(Self {
-            media: (media, media.checked_add(workers)? - 1),
-            pipe: (first.parse().ok()?, last.parse().ok()?),
-            tcp: argument("media-tcp")? == "true",
-        })
-    }
-}
-
-/// Lets in what nodes need that still run by another manifest, until the last of them is replaced.
-pub fn widen(policies: &mut [NetworkPolicy], wish: &Wish, running: impl IntoIterator<Item = Ports>) {
-    let wanted = Ports::wanted(&wish.spec);
-    let others: BTreeSet<Ports> = running.into_iter().filter(|ports| *ports != wanted).collect();
-    let of_nodes = |policy: &&mut NetworkPolicy| policy.metadata.name.as_ref() == Some(&wish.id.nodes());
-    let ingress = policies
-        .iter_mut()
-        .find(of_nodes)
-        .and_then(|policy| policy.spec.as_mut())
-        .map(|spec| spec.ingress.get_or_insert_default());
-    if let Some(ingress) = ingress {
-        for ports in others {
-            ingress.extend([rule(None, media_ports(&ports)), links(wish, ports.pipe)]);
-        }
-    }
+    policy(wish, wish.id.nodes(), Component::Node, ingress)
 }
 
 fn media_ports(ports: &Ports) -> Vec<NetworkPolicyPort> {
@@ -127,18 +85,13 @@ fn media_ports(ports: &Ports) -> Vec<NetworkPolicyPort> {
     protocols.map(|protocol| port(protocol, first, Some(last))).collect()
 }
 
-fn links(wish: &Wish, (first, last): (i32, i32)) -> NetworkPolicyIngressRule {
-    let from = vec![pods(selector(&wish.id.name, Component::Node))];
-    rule(Some(from), vec![port("UDP", first, Some(last))])
-}
-
-fn redis(wish: &Wish) -> NetworkPolicy {
-    let from = vec![pods(selector(&wish.id.name, Component::Node))];
+fn of_redis(wish: &Wish, nodes: Option<NetworkPolicyPeer>) -> NetworkPolicy {
+    let from = nodes.map(|nodes| vec![nodes]);
     policy(
         wish,
         wish.id.redis(),
         Component::Redis,
-        vec![rule(Some(from), vec![port("TCP", REDIS_PORT, None)])],
+        vec![rule(from, vec![tcp(REDIS_PORT)])],
     )
 }
 
@@ -174,6 +127,10 @@ fn matching(labels: impl IntoIterator<Item = (String, String)>) -> LabelSelector
         match_labels: Some(labels.into_iter().collect()),
         ..LabelSelector::default()
     }
+}
+
+fn tcp(number: i32) -> NetworkPolicyPort {
+    port("TCP", number, None)
 }
 
 fn port(protocol: &str, first: i32, last: Option<i32>) -> NetworkPolicyPort {

@@ -4,12 +4,13 @@ use super::access;
 use super::exposure::{self, MEDIA_ADDRESSES};
 use super::labels::{Component, labels, selector};
 use super::pods::{self, container_port, env, env_field, env_secret, http_probe, mount, secret_volume};
-use super::ports::{ADMIN_PORT, CLIENT_PORT, HEALTH_PORT, REDIS_PORT, SECURE_CLIENT_PORT};
+use super::ports::REDIS_PORT;
 use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN, REDIS_PASSWORD, REDIS_PASSWORD_ENCODED, TLS_CERT, TLS_KEY, TOKEN};
 use super::wish::{Settings, Wish};
 use super::workers::workers;
 use crate::cluster::node_arguments::{Place, arguments};
 use crate::crd::SfuClusterSpec;
+use crate::crd::exposure::Exposure;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
     Affinity, ContainerPort, EnvVar, PodSpec, PodTemplateSpec, ServiceAccount, TopologySpreadConstraint,
@@ -20,6 +21,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 const NODE_CONTAINER: &str = "sfu-node";
 /// Variable with the password of Redis, which Kubernetes puts into the URL.
 pub const REDIS_PASSWORD_VARIABLE: &str = "SFUMATO_REDIS_PASSWORD";
+/// The pod's own address, which Kubernetes puts into arguments.
+const OWN_ADDRESS: &str = "[$(SFUMATO_ADVERTISE_IP)]";
 /// Where the addresses are mounted that clients are told.
 const MEDIA_ADDRESSES_DIR: &str = "/etc/sfumato/media-addresses";
 /// What a pod may take beyond the drain's deadline to end, in seconds.
@@ -88,6 +91,9 @@ fn template(wish: &Wish, settings: &Settings) -> PodTemplateSpec {
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
+            host_network: is_on_host(spec).then_some(true),
+            // Else the names of Services would be looked for where the host looks.
+            dns_policy: is_on_host(spec).then(|| "ClusterFirstWithHostNet".to_owned()),
             service_account_name: Some(wish.id.nodes_service()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
@@ -123,10 +129,16 @@ fn placement(wish: &Wish) -> (Vec<TopologySpreadConstraint>, Option<Affinity>) {
 fn args(wish: &Wish) -> Vec<String> {
     let spec = &wish.spec;
     let admin = |key: &str| format!("{}/{key}", pods::ADMIN_DIR);
+    // A host may have further addresses, for the world.
+    let within = if is_on_host(spec) { OWN_ADDRESS } else { "[::]" };
     let place = Place {
         cluster: wish.redis_prefix.clone().unwrap_or_else(|| wish.id.redis_prefix()),
         workers: workers(spec),
-        listen: [CLIENT_PORT, ADMIN_PORT, HEALTH_PORT].map(|port| format!("[::]:{port}")),
+        listen: [
+            format!("[::]:{}", spec.ports.client),
+            format!("{within}:{}", spec.ports.admin),
+            format!("{within}:{}", spec.ports.health),
+        ],
         admin_token_file: admin(TOKEN),
         admin_tls: Some([TLS_CERT, TLS_KEY, CA_CERT].map(admin)),
         media_port: spec.media.port,
@@ -136,8 +148,16 @@ fn args(wish: &Wish) -> Vec<String> {
         keys: access::keys(spec),
     };
     let all = arguments(spec, place).into_iter().chain(access::redis_ca_file(spec));
-    all.map(|(name, value)| format!("--{name}={}", literal(&value)))
-        .collect()
+    all.map(|(name, value)| match name {
+        "admin-listen" | "health-listen" => format!("--{name}={value}"),
+        _ => format!("--{name}={}", literal(&value)),
+    })
+    .collect()
+}
+
+/// Whether nodes use the networks of their hosts.
+fn is_on_host(spec: &SfuClusterSpec) -> bool {
+    spec.media.exposure == Exposure::HostNetwork
 }
 
 /// Kubernetes puts variables into arguments where `$(NAME)` stands; two dollars stand for one.
@@ -158,7 +178,10 @@ fn environment(wish: &Wish) -> Vec<EnvVar> {
             "SFUMATO_FRONT_DOOR_TOKEN_FILE",
             format!("{}/{FRONT_DOOR_TOKEN}", pods::ADMIN_DIR),
         ),
-        env("SFUMATO_SECURE_LISTEN", format!("[::]:{SECURE_CLIENT_PORT}")),
+        env(
+            "SFUMATO_SECURE_LISTEN",
+            format!("[::]:{}", wish.spec.ports.secure_client),
+        ),
         env("SFUMATO_LOG_FIELDS", pods::log_fields(&wish.id)),
     ];
     match &wish.spec.redis.external {
@@ -185,12 +208,17 @@ fn environment(wish: &Wish) -> Vec<EnvVar> {
 }
 
 fn ports(spec: &SfuClusterSpec) -> Vec<ContainerPort> {
-    let mut all = vec![
-        container_port("client", CLIENT_PORT, "TCP"),
-        container_port("client-secure", SECURE_CLIENT_PORT, "TCP"),
-        container_port("admin", ADMIN_PORT, "TCP"),
-        container_port("health", HEALTH_PORT, "TCP"),
+    let listeners = [
+        ("client", spec.ports.client),
+        ("client-secure", spec.ports.secure_client),
+        ("admin", spec.ports.admin),
+        ("health", spec.ports.health),
     ];
-    all.extend(exposure::media_ports(spec));
-    all
+    let listeners = listeners.map(|(name, number)| container_port(name, number, "TCP"));
+    let all = listeners.into_iter().chain(exposure::media_ports(spec));
+    if is_on_host(spec) {
+        all.map(exposure::on_host).collect()
+    } else {
+        all.collect()
+    }
 }

@@ -66,7 +66,7 @@ fn objects(children: Children) -> Vec<Value> {
 
 /// A change of what these hold replaces the pods of every cluster that its owner lets be upgraded. Make it knowingly.
 #[test]
-fn the_children_of_eight_manifests_are_what_they_were() {
+fn the_children_of_manifests_are_what_they_were() {
     let manifests = [
         ("defaults", json!({})),
         (
@@ -115,6 +115,18 @@ fn the_children_of_eight_manifests_are_what_they_were() {
         (
             "node-ports",
             json!({ "replicas": 2, "workersPerNode": 2, "media": { "exposure": "NodePort", "nodePortBase": 31000, "tcp": false },
+                    "redis": { "external": { "urlSecretRef": { "name": "redis", "key": "url" } } } }),
+        ),
+        (
+            "host-network",
+            json!({ "replicas": 1, "media": { "exposure": "HostNetwork", "port": 21000 }, "mesh": { "portBase": 25000 },
+                    "ports": { "client": 3101, "secureClient": 3543, "admin": 4101, "health": 5101 } }),
+        ),
+        (
+            "load-balancers",
+            json!({ "replicas": 2, "media": { "exposure": "LoadBalancer", "loadBalancer": {
+                        "class": "example.net/fast", "annotations": { "example.net/name": "live-{ordinal}" }, "ip": "203.0.113.{ordinal}",
+                        "sourceRanges": ["198.51.100.0/24"], "portBase": 443, "separateProtocols": true } },
                     "redis": { "external": { "urlSecretRef": { "name": "redis", "key": "url" } } } }),
         ),
         (
@@ -260,6 +272,35 @@ fn front_doors_may_be_away_one_at_a_time_where_there_are_several() {
 }
 
 #[test]
+fn a_front_door_with_https_behind_a_load_balancer_is_what_it_was() {
+    let service = json!({
+        "type": "LoadBalancer", "port": 443, "nodePort": 30443, "loadBalancerClass": "example.com/internal",
+        "loadBalancerSourceRanges": ["203.0.113.0/24", "2001:db8::/32"], "externalTrafficPolicy": "Local",
+    });
+    let web = json!({ "service": service, "tls": { "secretName": "door" } });
+    let Children { web, web_service, .. } = build(&wish("live", json!({ "web": web })), &settings());
+    insta::assert_yaml_snapshot!("front-door", [json!(web_service), json!(web)]);
+}
+
+#[test]
+fn a_port_of_the_front_door_is_named_after_what_is_spoken_there_and_reaches_pods_of_before() {
+    let port = |web: Value| {
+        let children = build(&wish("live", json!({ "web": web })), &settings());
+        let service = json!(children.web_service);
+        service["spec"]["ports"][0].clone()
+    };
+    let plain = json!({ "name": "http", "port": 2020, "protocol": "TCP", "targetPort": "http" });
+    assert_eq!(port(json!({})), plain);
+    assert_eq!(
+        port(json!({ "service": { "type": "NodePort", "nodePort": 0 } })),
+        plain,
+        "the API server chooses the port of hosts"
+    );
+    let secure = json!({ "name": "https", "port": 2020, "protocol": "TCP", "targetPort": "http" });
+    assert_eq!(port(json!({ "tls": { "secretName": "door" } })), secure);
+}
+
+#[test]
 fn a_deployment_and_a_stateful_set_of_redis_have_one_service_and_selectors_of_their_own() {
     let redis = |spec: Value| {
         let mut redis = build(&wish("live", spec), &settings()).redis.unwrap();
@@ -308,16 +349,15 @@ fn policies_let_in_what_runs_and_what_is_wanted() {
         "live",
         json!({ "media": { "port": 21_000, "tcp": false }, "workersPerNode": 2 }),
     );
-    let ports = |args: &Value| Ports::of(|name| args[name].as_str().map(str::to_owned));
+    let ports = |args: &Value| Ports::of(&Pod { args, on_host: false });
     let same =
         ports(&json!({ "media-port": "21000", "workers": "2", "media-tcp": "false", "pipe-ports": "24000-24099" }));
-    let before =
-        ports(&json!({ "media-port": "20000", "workers": "1", "media-tcp": "true", "pipe-ports": "30000-30099" }));
+    let of_before = json!({ "media-port": "20000", "workers": "1", "media-tcp": "true", "pipe-ports": "30000-30099", "admin": 4101 });
+    let before = ports(&of_before);
     let unread = ports(&json!({ "media-port": "20000" }));
-    let open = |running: [Option<Ports>; 3]| -> Vec<String> {
-        let mut policies = build(&wish, &settings()).policies;
-        widen(&mut policies, &wish, running.into_iter().flatten());
-        let rules = policies.remove(0).spec.unwrap().ingress.unwrap();
+    let open = |running: [Option<Ports>; 3], policy: usize| -> Vec<String> {
+        let mut policies = policies(&wish, &settings(), running.into_iter().flatten());
+        let rules = policies.remove(policy).spec.unwrap().ingress.unwrap();
         let all = rules.iter().flat_map(|rule| {
             let who = if rule.from.is_some() { "some" } else { "all" };
             rule.ports.iter().flatten().map(move |port| {
@@ -335,7 +375,53 @@ fn policies_let_in_what_runs_and_what_is_wanted() {
         "some UDP 24000-24099",
         "some TCP 4001-0",
     ];
-    assert_eq!(open([same.clone(), None, unread]), wanted);
-    let more = ["all UDP 20000-0", "all TCP 20000-0", "some UDP 30000-30099"];
-    assert_eq!(open([before.clone(), same, before]), [&wanted[..], &more].concat());
+    assert_eq!(open([same.clone(), None, unread], 0), wanted);
+    let more = [
+        "all UDP 20000-0",
+        "all TCP 20000-0",
+        "some UDP 30000-30099",
+        "all TCP 3001-0",
+        "all TCP 5001-0",
+        "some TCP 3443-0",
+        "some TCP 4101-0",
+    ];
+    let both = [&wanted[..], &more].concat();
+    assert_eq!(open([before.clone(), same, before.clone()], 0), both);
+    assert_eq!(open([before, None, None], 1), ["some TCP 6379-0"]);
+
+    // No selector finds a pod in the network of its host.
+    let on_host = Ports::of(&Pod {
+        args: &of_before,
+        on_host: true,
+    });
+    let to_front_doors = |rule: &&&str| **rule == "some TCP 3443-0";
+    let (found, expected): (Vec<String>, _) = (
+        open([on_host.clone(), None, None], 0),
+        both.iter().filter(to_front_doors),
+    );
+    assert_eq!(
+        found.iter().filter(|rule| rule.starts_with("some")).count(),
+        expected.count()
+    );
+    assert_eq!(open([on_host, None, None], 1), ["all TCP 6379-0"]);
+}
+
+/// A pod that was made with such arguments.
+struct Pod<'a> {
+    args: &'a Value,
+    on_host: bool,
+}
+
+impl Made for Pod<'_> {
+    fn argument(&self, name: &str) -> Option<String> {
+        self.args[name].as_str().map(str::to_owned)
+    }
+
+    fn port(&self, name: &str) -> Option<i32> {
+        self.args[name].as_i64().and_then(|port| i32::try_from(port).ok())
+    }
+
+    fn is_on_host(&self) -> bool {
+        self.on_host
+    }
 }

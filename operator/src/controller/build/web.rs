@@ -2,10 +2,10 @@
 
 use super::labels::{Component, labels, selector};
 use super::pods::{self, http_probe, mount, secret_volume};
-use super::ports::{ADMIN_PORT, HEALTH_PORT};
+use super::ports::HEALTH_PORT;
 use super::secret_keys::{CA_CERT, FRONT_DOOR_TOKEN};
 use super::wish::{Settings, Wish};
-use crate::crd::web::FIRST_REPLICAS;
+use crate::crd::web::{FIRST_REPLICAS, TLS_CERT, TLS_KEY};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{Affinity, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -14,6 +14,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub const LISTEN_PORT: i32 = 2020;
 /// How long open requests of a pod that ends may take, in seconds.
 const GRACE_SECONDS: i64 = 15;
+/// Where the certificate that clients are shown is mounted.
+const TLS_DIR: &str = "/etc/sfumato/tls";
 
 /// Pods to begin with.
 pub fn first_replicas(wish: &Wish) -> i32 {
@@ -27,23 +29,35 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
     container.args = Some(vec![
         format!("--listen=[::]:{LISTEN_PORT}"),
         format!(
-            "--seed=https://{}.{}.svc:{ADMIN_PORT}",
+            "--seed=https://{}.{}.svc:{}",
             wish.id.nodes_service(),
-            wish.id.namespace
+            wish.id.namespace,
+            wish.spec.ports.admin
         ),
         format!("--admin-token-file={}/{FRONT_DOOR_TOKEN}", pods::ADMIN_DIR),
         format!("--admin-ca={}/{CA_CERT}", pods::ADMIN_DIR),
         "--log-format=json".to_owned(),
     ]);
     // Variables: a front door of the release before would refuse an option that it does not know.
-    container.env = Some(vec![
+    let mut environment = vec![
         pods::env("SFUMATO_WEB_HEALTH_LISTEN", format!("[::]:{HEALTH_PORT}")),
         pods::env("SFUMATO_WEB_LOG_FIELDS", pods::log_fields(&wish.id)),
-    ]);
+    ];
+    let mut mounts = vec![mount("admin", pods::ADMIN_DIR, true)];
+    let mut volumes = vec![secret_volume("admin", wish.id.secret(), &[FRONT_DOOR_TOKEN, CA_CERT])];
+    if let Some(tls) = &web.tls {
+        environment.extend([
+            pods::env("SFUMATO_WEB_TLS_CERT", format!("{TLS_DIR}/{TLS_CERT}")),
+            pods::env("SFUMATO_WEB_TLS_KEY", format!("{TLS_DIR}/{TLS_KEY}")),
+        ]);
+        mounts.push(mount("tls", TLS_DIR, true));
+        volumes.push(secret_volume("tls", tls.secret_name.clone(), &[TLS_CERT, TLS_KEY]));
+    }
+    container.env = Some(environment);
     let port = |name, number| pods::container_port(name, number, "TCP");
     container.ports = Some(vec![port("http", LISTEN_PORT), port("health", HEALTH_PORT)]);
     container.resources.clone_from(&web.resources);
-    container.volume_mounts = Some(vec![mount("admin", pods::ADMIN_DIR, true)]);
+    container.volume_mounts = Some(mounts);
     container.liveness_probe = Some(http_probe("/livez", "health", 5, 6));
     container.readiness_probe = Some(http_probe("/readyz", "health", 2, 2));
     let selector = selector(&wish.id.name, Component::Web);
@@ -63,11 +77,7 @@ pub fn deployment(wish: &Wish, settings: &Settings) -> Deployment {
                 pod_anti_affinity: Some(pods::zones_apart(&selector)),
                 ..Affinity::default()
             }),
-            volumes: Some(vec![secret_volume(
-                "admin",
-                wish.id.secret(),
-                &[FRONT_DOOR_TOKEN, CA_CERT],
-            )]),
+            volumes: Some(volumes),
             containers: vec![container],
             ..PodSpec::default()
         }),

@@ -81,6 +81,12 @@ impl ClusterId {
         format!("{}-media-{ordinal}", self.name)
     }
 
+    /// The one for TCP, where each protocol has its own.
+    #[must_use]
+    pub fn media_service_of_tcp(&self, ordinal: i32) -> String {
+        format!("{}-tcp", self.media_service(ordinal))
+    }
+
     /// The headless Service of the nodes, and their ServiceAccount.
     #[must_use]
     pub fn nodes_service(&self) -> String {
@@ -90,7 +96,8 @@ impl ClusterId {
     /// All such Services that there may be.
     #[must_use]
     pub fn media_services(&self) -> Vec<String> {
-        (0..MAX_NODES).map(|ordinal| self.media_service(ordinal)).collect()
+        let of = |ordinal| [self.media_service(ordinal), self.media_service_of_tcp(ordinal)];
+        (0..MAX_NODES).flat_map(of).collect()
     }
 
     /// The front door's Deployment and Service.

@@ -1,6 +1,6 @@
 //! From pods to the members of a mesh. Pure.
 
-use crate::controller::build::ADMIN_PORT;
+use crate::controller::build::admin_port;
 use crate::controller::watch::seen::{Pod, is_node};
 use kube::ResourceExt;
 use sfumato_mesh::Target;
@@ -31,10 +31,11 @@ fn target(pod: &Pod, access: NodeAccess) -> Option<Target> {
     let ip: IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
     let name = pod.name_any();
     let namespace = pod.namespace()?;
+    let port = u16::try_from(admin_port(&pod.spec)).ok()?;
     let admin_url = match access {
-        NodeAccess::Direct => format!("https://{}", std::net::SocketAddr::new(ip, admin_port())),
+        NodeAccess::Direct => format!("https://{}", std::net::SocketAddr::new(ip, port)),
         NodeAccess::Proxy => {
-            format!("http://api-server/api/v1/namespaces/{namespace}/pods/https:{name}:{ADMIN_PORT}/proxy")
+            format!("http://api-server/api/v1/namespaces/{namespace}/pods/https:{name}:{port}/proxy")
         }
     };
     Some(Target {
@@ -42,10 +43,6 @@ fn target(pod: &Pod, access: NodeAccess) -> Option<Target> {
         admin_url,
         uid: pod.uid()?,
     })
-}
-
-fn admin_port() -> u16 {
-    u16::try_from(ADMIN_PORT).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -84,6 +81,10 @@ mod tests {
         assert_eq!(urls(&[running], NodeAccess::Direct), ["https://10.1.0.2:4001"]);
         let six = pod("node", json!({ "phase": "Running", "podIP": "fd00::2" }));
         assert_eq!(urls(&[six], NodeAccess::Direct), ["https://[fd00::2]:4001"]);
+        let mut other = Pod::clone(&pod("node", json!({ "phase": "Running", "podIP": "10.1.0.2" })));
+        let ports = json!([{ "ports": [{ "name": "client", "containerPort": 3001 }, { "name": "admin", "containerPort": 4101 }] }]);
+        other.spec.containers = serde_json::from_value(ports).unwrap();
+        assert_eq!(urls(&[Arc::new(other)], NodeAccess::Direct), ["https://10.1.0.2:4101"]);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use super::password;
 use super::upgrade::{PodKind, keep, kept_template};
 use crate::controller::build::{
-    Children, Ports, Reached, Redis, RedisWorkload, Wish, media_services, set_of_the_release_before, web_budget, widen,
+    Children, Ports, Reached, Redis, RedisWorkload, Settings, Wish, media_services, policies,
+    set_of_the_release_before, web_budget,
 };
 use crate::controller::secret::Data;
 use crate::controller::watch::caches::Caches;
@@ -30,7 +31,7 @@ pub fn adjust(
     mut children: Children,
     wish: &Wish,
     replicas: i32,
-    caches: &Caches,
+    (caches, settings): (&Caches, &Settings),
     (secret, pods): (&Data, &[Arc<Pod>]),
 ) -> Prepared {
     if let Some(nodes) = &mut children.nodes.spec {
@@ -38,10 +39,9 @@ pub fn adjust(
     }
     let nodes = || pods.iter().filter(|pod| is_node(pod));
     // What is still emptied, or was made from a former manifest, is still reached.
-    let reached = nodes().filter_map(|pod| Reached::running(wish, &pod.metadata, |name| pod.spec.argument(name)));
+    let reached = nodes().filter_map(|pod| Reached::running(wish, &pod.metadata, &pod.spec));
     children.media_services = media_services(wish, replicas, reached);
-    let running = nodes().filter_map(|pod| Ports::of(|name| pod.spec.argument(name)));
-    widen(&mut children.policies, wish, running);
+    children.policies = policies(wish, settings, nodes().filter_map(|pod| Ports::of(&pod.spec)));
     let door = owned(&caches.deployments, &wish.id, &wish.id.web());
     let doors = front_doors(wish.spec.web.replicas, door.as_deref());
     if let Some(web) = &mut children.web.spec

@@ -16,7 +16,7 @@ const TEMPLATE: &str = "sfumato.dev/template";
 /// Fields of the manifest that are in no pod template of nodes.
 const APART: [&str; 5] = ["replicas", "paused", "upgradePolicy", "networkPolicy", "web"];
 /// Fields of the manifest that are in the front door's pod template.
-const WITH_WEB: [&str; 4] = ["web", "imagePullPolicy", "imagePullSecrets", "userIds"];
+const WITH_WEB: [&str; 5] = ["web", "ports", "imagePullPolicy", "imagePullSecrets", "userIds"];
 /// Fields of the manifest that are in Redis' pod template.
 const WITH_REDIS: [&str; 4] = ["redis", "imagePullPolicy", "imagePullSecrets", "userIds"];
 
@@ -51,7 +51,7 @@ impl PodKind {
                 remove(fields.get_mut("mesh"), &["linkGrace"]);
                 let is_told = fields.get("media").is_some_and(tells_at_pods);
                 // Nodes are told of these while they run.
-                remove(fields.get_mut("media"), &["announce", "nodePortBase"]);
+                remove(fields.get_mut("media"), &["announce", "nodePortBase", "loadBalancer"]);
                 if let Some(media) = fields.get_mut("media").and_then(Value::as_object_mut) {
                     media.extend(is_told.then(|| ("announce".to_owned(), json!({ "from": "Static" }))));
                 }
@@ -81,7 +81,8 @@ impl PodKind {
 fn tells_at_pods(media: &Value) -> bool {
     let exposure = media.get("exposure").and_then(Value::as_str);
     let from = media.pointer("/announce/from").and_then(Value::as_str);
-    exposure.is_none_or(|exposure| exposure == "PodIP") && from == Some("Static")
+    let by_own = exposure.is_none_or(|exposure| matches!(exposure, "PodIP" | "HostNetwork"));
+    by_own && from.is_some_and(|from| !matches!(from, "Auto" | "HostIP"))
 }
 
 /// Lets a child keep the template that its live object was given, where the policy says so, and writes down what it now

@@ -5,6 +5,7 @@ use super::adopt::{Look, look, take_over};
 use super::apply_error::{ApplyError, error_code};
 use super::generations::Generations;
 use super::last_apply::{Compared, LastApply, Name, hash_of};
+use super::places::Places;
 use super::scalers::Scalers;
 use super::stateful_set::{SetUpdate, applicable, classify};
 use crate::cluster::remark::Remark;
@@ -28,7 +29,7 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What has become of a cluster's children.
@@ -43,8 +44,12 @@ pub struct Applied {
     pub waits: Option<Remark>,
     /// Who scales what the manifest says the number of.
     pub scaled: Option<Remark>,
+    /// Whose clients cannot be told where they reach it.
+    pub lacking: Option<Remark>,
     /// Whether it waits for what no watch shows: it is soon looked at again.
     pub unwatched: bool,
+    /// What was looked up is to be looked up again after this time.
+    pub again_after: Option<Duration>,
     /// Whether a child was changed while it was applied: it is soon looked at again.
     pub again: bool,
 }
@@ -76,6 +81,7 @@ pub struct Applier {
     asked: Mutex<HashMap<Key, String>>,
     generations: Generations,
     scalers: Scalers,
+    pub(super) places: Places,
 }
 
 /// So many conflicts in a row are no coincidence: they are told as a refusal.
@@ -85,6 +91,7 @@ impl Applier {
     #[must_use]
     pub fn new(client: Client, turns: Arc<Semaphore>) -> Self {
         Self {
+            places: Places::new(client.clone(), Arc::clone(&turns)),
             client,
             turns,
             applied: Mutex::default(),
@@ -117,6 +124,7 @@ impl Applier {
         self.asked.lock().remove(cluster);
         self.generations.forget(cluster);
         self.scalers.forget(cluster);
+        self.places.forget(cluster);
     }
 
     /// Applies all children of a cluster and removes those that are not wanted any more. Goes on after a refusal, so that

@@ -229,14 +229,14 @@ impl Dereferencer {
         Ok(trouble)
     }
 
-    /// What is wrong with the first Secret that the manifest names and nodes cannot use.
+    /// What is wrong with the first Secret that the manifest names and nodes or front doors cannot use.
     async fn trouble_with_secrets(&self, wish: &Wish) -> Result<Option<Remark>, DereferenceError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &wish.id.namespace);
         let _turn = self.turns.acquire().await;
         for named in named(wish) {
-            let name = &named.reference.name;
+            let name = named.name;
             let live = api.get_opt(name).await.map_err(|source| DereferenceError::Secret {
-                name: name.clone(),
+                name: name.to_owned(),
                 source: source.into(),
             })?;
             if let Some(trouble) = named.trouble(live.as_ref()) {

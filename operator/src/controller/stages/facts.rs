@@ -8,6 +8,7 @@ use crate::controller::build::{ClusterId, Component, selector_text};
 use crate::controller::pace::Pace;
 use crate::controller::watch::seen::{Deployment, Pod, is_node, is_of, is_ready};
 use crate::crd::SfuClusterSpec;
+use crate::crd::exposure::{Exposure, PortsSpec};
 use crate::crd::status::{SfuClusterStatus, UNOBSERVED};
 use crate::crd::web::FIRST_REPLICAS;
 use k8s_openapi::jiff::Timestamp;
@@ -94,7 +95,22 @@ pub fn facts<'a>(
         front_door,
         effort: Effort::default(),
         upgrade: None,
+        unprotected: None,
     }
+}
+
+/// What NetworkPolicies do not do for nodes in the networks of their hosts.
+#[must_use]
+pub fn unprotected(spec: &SfuClusterSpec) -> Option<Remark> {
+    let is_open = spec.network_policy.enabled && spec.media.exposure == Exposure::HostNetwork;
+    let PortsSpec { admin, health, .. } = spec.ports;
+    let message = format!(
+        "the nodes use the networks of their hosts, where no NetworkPolicy finds them: tokens and TLS alone protect their admin API and \
+         links, and managed Redis is open to all pods with its password; let no one from outside reach TCP ports {admin} and {health} and \
+         UDP ports from {} on",
+        spec.mesh.port_base
+    );
+    is_open.then(|| Remark::new("HostNetwork", message))
 }
 
 /// `named` is what the manifest says, and `trouble` that of its pods, which only tells why there are too few.

@@ -13,6 +13,7 @@ mod held;
 pub mod installation;
 mod last_apply;
 mod named_secrets;
+mod places;
 mod pod_events;
 pub mod pod_trouble;
 mod redis_leftovers;

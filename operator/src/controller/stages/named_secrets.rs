@@ -4,17 +4,22 @@ use crate::cluster::remark::Remark;
 use crate::controller::build::Wish;
 use crate::crd::auth::TokenKeys;
 use crate::crd::redis::SecretKeyRef;
+use crate::crd::web::{TLS_CERT, TLS_KEY};
 use k8s_openapi::api::core::v1::Secret;
 
 /// Shortest secret for tokens, in bytes, as nodes demand it (RFC 7518 section 3.2).
 const MIN_TOKEN_SECRET: usize = 32;
+/// First line of a certificate in PEM.
+const BEGIN_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 
 /// A key of a Secret that a manifest names.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Named<'a> {
     /// Path of the field that names it.
     pub field: String,
-    pub reference: &'a SecretKeyRef,
+    /// Name of the Secret.
+    pub name: &'a str,
+    key: &'a str,
     holds: Holds,
 }
 
@@ -25,16 +30,21 @@ enum Holds {
     TokenSecret,
     TokenKeys,
     TurnPassword,
+    Certificate,
+    PrivateKey,
 }
 
 /// All that a manifest names.
 #[must_use]
 pub fn named(wish: &Wish) -> Vec<Named<'_>> {
-    let named = |field: &str, reference, holds| Named {
-        field: field.to_owned(),
-        reference,
-        holds,
-    };
+    fn named<'a>(field: &str, reference: &'a SecretKeyRef, holds: Holds) -> Named<'a> {
+        Named {
+            field: field.to_owned(),
+            name: &reference.name,
+            key: &reference.key,
+            holds,
+        }
+    }
     let mut all = Vec::new();
     if let Some(external) = &wish.spec.redis.external {
         let field = "spec.redis.external.urlSecretRef";
@@ -55,6 +65,15 @@ pub fn named(wish: &Wish) -> Vec<Named<'_>> {
         let password = server.credential_secret_ref.as_ref();
         all.extend(password.map(|from| named(&field, from, Holds::TurnPassword)));
     }
+    if let Some(tls) = &wish.spec.web.tls {
+        let keys = [(TLS_CERT, Holds::Certificate), (TLS_KEY, Holds::PrivateKey)];
+        all.extend(keys.map(|(key, holds)| Named {
+            field: "spec.web.tls.secretName".to_owned(),
+            name: &tls.secret_name,
+            key,
+            holds,
+        }));
+    }
     all
 }
 
@@ -62,19 +81,30 @@ impl Named<'_> {
     /// What is wrong with it, and what to do; `live` is the Secret, if there is one.
     #[must_use]
     pub fn trouble(&self, live: Option<&Secret>) -> Option<Remark> {
-        let (field, name, key) = (&self.field, &self.reference.name, &self.reference.key);
+        let Self {
+            field,
+            name,
+            key,
+            holds,
+        } = self;
         let Some(secret) = live else {
-            let message = format!("{field}: there is no Secret {name} in this namespace: create it with the key {key}");
+            let keys = match holds {
+                Holds::Certificate | Holds::PrivateKey => {
+                    format!("keys {TLS_CERT} and {TLS_KEY} (type kubernetes.io/tls)")
+                }
+                _ => format!("key {key}"),
+            };
+            let message = format!("{field}: there is no Secret {name} in this namespace: create it with the {keys}");
             return Some(Remark::new("SecretMissing", message));
         };
-        let value = secret.data.as_ref().and_then(|data| data.get(key));
+        let value = secret.data.as_ref().and_then(|data| data.get(*key));
         let value = value.map(|value| value.0.trim_ascii()).unwrap_or_default();
         if value.is_empty() {
-            let what = self.holds.what();
+            let what = holds.what();
             let message = format!("{field}: the Secret {name} has no key {key}, or it is empty: put {what} into it");
             return Some(Remark::new("SecretMissing", message));
         }
-        let problem = self.holds.problem(value)?;
+        let problem = holds.problem(value)?;
         Some(Remark::new(
             "SecretUnusable",
             format!("{field}: the key {key} of the Secret {name} {problem}"),
@@ -90,10 +120,12 @@ impl Holds {
             Self::TokenSecret => "the secret that tokens are signed with",
             Self::TokenKeys => "a JSON Web Key Set",
             Self::TurnPassword => "the password of the TURN server",
+            Self::Certificate => "the certificate chain of the front door, PEM,",
+            Self::PrivateKey => "the key of the certificate, PEM,",
         }
     }
 
-    /// What nodes would not start with.
+    /// What nodes or front doors would not start with.
     fn problem(self, value: &[u8]) -> Option<&'static str> {
         let text = std::str::from_utf8(value).unwrap_or_default();
         let is_password = |c: char| c.is_ascii_graphic() && !"\",;<>\\".contains(c);
@@ -101,8 +133,12 @@ impl Holds {
             Self::RedisUrl if !text.starts_with("redis://") && !text.starts_with("rediss://") => {
                 Some("is no URL of Redis: write redis://:PASSWORD@HOST:6379/0, or rediss:// for TLS")
             }
-            Self::RedisCa if !text.contains("-----BEGIN CERTIFICATE-----") => {
-                Some("holds no certificate: put the CA into it, PEM")
+            Self::RedisCa if !text.contains(BEGIN_CERTIFICATE) => Some("holds no certificate: put the CA into it, PEM"),
+            Self::Certificate if !text.contains(BEGIN_CERTIFICATE) => {
+                Some("holds no certificate: put the chain into it, PEM, that of the front door first")
+            }
+            Self::PrivateKey if !has_private_key(text) => {
+                Some("holds no key that the front door can read: put one into it, PEM, without a passphrase")
             }
             Self::TokenSecret if !are_long_enough(text) => Some(
                 "is too short: a secret has at least 32 characters on each line, for example from `openssl rand -hex 32`",
@@ -122,6 +158,13 @@ impl Holds {
 fn are_long_enough(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
     lines.peek().is_some() && lines.all(|line| line.len() >= MIN_TOKEN_SECRET)
+}
+
+/// Whether there is a private key in PEM, of a kind that front doors read.
+fn has_private_key(text: &str) -> bool {
+    let kinds = ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"];
+    let begins = kinds.map(|kind| format!("-----BEGIN {kind}-----"));
+    begins.iter().any(|begin| text.contains(begin))
 }
 
 /// Whether a JSON Web Key Set has a key of a kind that nodes check tokens with. Nodes look closer.
@@ -154,6 +197,7 @@ mod tests {
                     { "urls": ["stun:a"] },
                     { "urls": ["turn:b"], "username": "u", "credentialSecretRef": from("password") },
                 ] },
+                "web": { "tls": { "secretName": "mine" } },
             },
         });
         validate(&serde_json::from_value(object).unwrap(), &Defaults::default()).unwrap()
@@ -174,7 +218,9 @@ mod tests {
                 "spec.redis.external.urlSecretRef",
                 "spec.redis.external.caSecretRef",
                 "spec.auth.jwksSecretRef",
-                "spec.media.iceServers[1].credentialSecretRef"
+                "spec.media.iceServers[1].credentialSecretRef",
+                "spec.web.tls.secretName",
+                "spec.web.tls.secretName"
             ]
         );
     }
@@ -197,6 +243,37 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_for_https_is_asked_for_with_both_of_its_keys() {
+        let wish = wish();
+        let told = |live: Option<&Secret>| {
+            let all = named(&wish);
+            let mut found = all.iter().filter(|named| named.field == "spec.web.tls.secretName");
+            found.find_map(|named| named.trouble(live))
+        };
+        assert_eq!(
+            told(None).unwrap().message,
+            "spec.web.tls.secretName: there is no Secret mine in this namespace: create it with the keys tls.crt and tls.key \
+             (type kubernetes.io/tls)"
+        );
+        let certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t";
+        let half = secret(json!({ "tls.crt": certificate }));
+        assert!(told(Some(&half)).unwrap().message.contains("mine has no key tls.key"));
+        // `-----BEGIN CERTIFICATE-----` and `-----BEGIN PRIVATE KEY-----`.
+        let key = "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t";
+        assert_eq!(
+            told(Some(&secret(json!({ "tls.crt": certificate, "tls.key": key })))),
+            None
+        );
+        let swapped = told(Some(&secret(json!({ "tls.crt": key, "tls.key": certificate })))).unwrap();
+        assert_eq!(swapped.reason, "SecretUnusable");
+        assert!(
+            swapped.message.contains("the key tls.crt of the Secret mine"),
+            "{}",
+            swapped.message
+        );
+    }
+
+    #[test]
     fn what_nodes_would_not_start_with_is_named() {
         let long = "0123456789abcdef0123456789abcdef";
         for (holds, bad, good) in [
@@ -216,6 +293,12 @@ mod tests {
             (Holds::TokenKeys, "{\"keys\": []}", "{\"keys\": [1, {\"kty\": \"EC\"}]}"),
             (Holds::TurnPassword, "a b", "a.b/c+d="),
             (Holds::RedisUrl, "localhost", "rediss://localhost"),
+            (Holds::Certificate, "MII", "-----BEGIN CERTIFICATE-----"),
+            (
+                Holds::PrivateKey,
+                "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+                "-----BEGIN EC PARAMETERS-----\n-----BEGIN EC PRIVATE KEY-----",
+            ),
         ] {
             assert!(holds.problem(bad.as_bytes()).is_some(), "{holds:?}");
             assert_eq!(holds.problem(good.as_bytes()), None, "{holds:?}");

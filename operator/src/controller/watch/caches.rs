@@ -5,12 +5,12 @@ use super::definition::{AGAIN, Definition, is_unknown};
 use super::members::Pods;
 use super::owned_fields::condense;
 use super::queue::{Key, Queue, cluster_key, key_of};
-use super::seen::{Deployment, StatefulSet, owned, resource};
+use super::seen::{Deployment, Service, StatefulSet, owned, resource};
 use crate::controller::build::{ClusterId, MANAGED_BY, MANAGER};
 use crate::controller::words::of_watch;
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::DynamicObject;
@@ -44,8 +44,8 @@ pub struct Caches {
     pub stateful_sets: Store<StatefulSet>,
     /// Front doors, and Redis without storage.
     pub deployments: Store<Deployment>,
-    /// Addresses.
-    pub services: Store<PartialObjectMeta<Service>>,
+    /// Addresses, and where load balancers are reached.
+    pub services: Store<Service>,
     pub accounts: Store<PartialObjectMeta<ServiceAccount>>,
     pub budgets: Store<PartialObjectMeta<PodDisruptionBudget>>,
     pub policies: Store<PartialObjectMeta<NetworkPolicy>>,

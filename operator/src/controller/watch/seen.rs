@@ -2,11 +2,11 @@
 //! them would be most of this program.
 
 use super::ownership::may_have;
-use crate::controller::build::{ClusterId, Component, INSTANCE, selector};
+use crate::controller::build::{ClusterId, Component, INSTANCE, Made, selector};
 use crate::crd::{SfuCluster, quantity};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::{apps, core};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::Resource;
 use kube::core::{ApiResource, ObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -33,6 +33,7 @@ pub struct Pod {
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
     pub node_name: Option<String>,
+    pub host_network: bool,
     pub containers: Vec<Container>,
 }
 
@@ -40,6 +41,14 @@ pub struct PodSpec {
 #[serde(default)]
 pub struct Container {
     pub args: Vec<String>,
+    pub ports: Vec<ContainerPort>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerPort {
+    pub name: Option<String>,
+    pub container_port: i32,
 }
 
 /// What pods are made from.
@@ -247,6 +256,22 @@ impl PodSpec {
     }
 }
 
+impl Made for PodSpec {
+    fn argument(&self, name: &str) -> Option<String> {
+        Self::argument(self, name)
+    }
+
+    fn port(&self, name: &str) -> Option<i32> {
+        let ports = &self.containers.first()?.ports;
+        let found = ports.iter().find(|port| port.name.as_deref() == Some(name))?;
+        Some(found.container_port)
+    }
+
+    fn is_on_host(&self) -> bool {
+        self.host_network
+    }
+}
+
 impl StatefulSet {
     /// The same view of an object that is to be applied.
     ///
@@ -282,6 +307,56 @@ pub struct DeploymentStatus {
     pub ready_replicas: i32,
     /// `ReplicaFailure` and others.
     pub conditions: Vec<PodCondition>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(default)]
+pub struct Service {
+    pub metadata: ObjectMeta,
+    pub status: ServiceStatus,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceStatus {
+    pub load_balancer: LoadBalancerStatus,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct LoadBalancerStatus {
+    /// Where the load balancer is reached, when there is one.
+    pub ingress: Vec<Ingress>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct Ingress {
+    pub ip: Option<String>,
+    pub hostname: Option<String>,
+}
+
+/// A Kubernetes node.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(default)]
+pub struct Host {
+    pub metadata: ObjectMeta,
+    pub status: HostStatus,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct HostStatus {
+    pub addresses: Vec<HostAddress>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub struct HostAddress {
+    /// `ExternalIP`, `InternalIP`, `Hostname` and others.
+    #[serde(rename = "type")]
+    pub type_: String,
+    pub address: String,
 }
 
 /// The live object of this name in memory, if it is this cluster's.
@@ -321,9 +396,12 @@ pub fn is_ready(pod: &Pod) -> bool {
 /// Makes a view a resource of the kind that it is a view of.
 macro_rules! view_of {
     ($view:ty, $kind:ty) => {
+        view_of!($view, $kind, NamespaceResourceScope);
+    };
+    ($view:ty, $kind:ty, $scope:ty) => {
         impl Resource for $view {
             type DynamicType = ();
-            type Scope = NamespaceResourceScope;
+            type Scope = $scope;
 
             fn kind(_: &()) -> Cow<'_, str> {
                 <$kind as Resource>::kind(&())
@@ -351,6 +429,8 @@ view_of!(Pod, core::v1::Pod);
 view_of!(StatefulSet, apps::v1::StatefulSet);
 view_of!(Deployment, apps::v1::Deployment);
 view_of!(VolumeClaim, core::v1::PersistentVolumeClaim);
+view_of!(Service, core::v1::Service);
+view_of!(Host, core::v1::Node, ClusterResourceScope);
 
 /// An answer that nobody looks into.
 #[derive(Deserialize, Serialize, Clone, Debug)]

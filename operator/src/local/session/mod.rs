@@ -13,6 +13,7 @@ use crate::crd::status::SfuClusterStatus;
 use crate::local::drain_progress::DrainProgress;
 use crate::local::error::LocalError;
 use crate::local::follow::{FileChange, Follower};
+use crate::local::ignored;
 use crate::local::keeper::{Host, Keeper, Order, Phase};
 use crate::local::layout::{self, Site};
 use crate::local::mesh_progress::MeshProgress;
@@ -278,6 +279,10 @@ impl<'a> Session<'a> {
         wish::check_change(path, &self.cluster, &new)?;
         let told = difference(&self.cluster, &new);
         self.processes.apply(&new)?;
+        let ignored = ignored::without_effect(&new.spec);
+        if ignored != ignored::without_effect(&self.cluster.spec) {
+            ignored.iter().for_each(|told| self.terminal.warn(told));
+        }
         self.cluster = new;
         self.link();
         Ok(told)
