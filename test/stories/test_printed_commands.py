@@ -40,6 +40,8 @@ VALUES = {
     # Only that of Redis is named in a command.
     "statefulset {set}": "statefulset live-redis",
     "{me}": "NAMESPACE/sfu-operator",
+    # One before a media node has the same shape.
+    "service {service}": "service live-nodes",
 }
 # Those that wait for more: it is enough that they show what is there.
 WATCHES = re.compile(r" --watch$")

@@ -89,7 +89,10 @@ pub fn main(args: &RunArgs) -> Result<(), RunError> {
             what: "start the runtime",
             source,
         })?;
-    runtime.block_on(run(args))
+    let outcome = runtime.block_on(run(args));
+    // The process ends now, and its tasks were told to. In a runtime that is taken down while one of them is polled, timers panic.
+    std::mem::forget(runtime);
+    outcome
 }
 
 async fn run(args: &RunArgs) -> Result<(), RunError> {
