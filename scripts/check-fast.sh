@@ -51,16 +51,36 @@ step() {
   summary+=("$(printf '  %-8s %3d s  %s' "$result" $((SECONDS - start)) "$1")")
 }
 # shellcheck disable=SC2329 # step calls it
-stories() { scripts/cargo.sh build --workspace --locked --bin sfu-operator && env -u PYTEST_ARGS scripts/stories.sh; }
-# shellcheck disable=SC2329 # step calls it
 charts() { scripts/cargo.sh build --workspace --locked --bin sfu-operator && scripts/charts.sh; }
+chosen=()
+# The stories that the change concerns. It says itself what is missing in test/stories/areas.toml, and chooses all the same.
+# shellcheck disable=SC2329 # step calls it
+choose() {
+  local code=0 found
+  found=$(scripts/story_choice.py "${files[@]}") || code=1
+  if [ -n "$found" ]; then mapfile -t chosen <<<"$found"; fi
+  return "$code"
+}
+# shellcheck disable=SC2329 # step calls it
+stories() {
+  local programs=(--bin sfu-operator)
+  # One story asks every program for its help.
+  if [[ " ${chosen[*]} " =~ test_printed_commands\.py(\ |::test_every_example) ]]; then programs=(--bins); fi
+  scripts/cargo.sh build --workspace --locked "${programs[@]}" && env -u PYTEST_ARGS scripts/stories.sh "${chosen[@]}"
+}
 
 step formatting scripts/format.sh --check
 step "lints: ${kinds[*]}" scripts/lints.sh "${kinds[@]}"
-if changed "$rust|^sfu-node/tests/|^web/ui/"; then step "unit tests" scripts/unit-tests.py "${files[@]}"; fi
+# Documents and others that unit tests of a crate read. What stands for them is a file of the crate.
+tested=("${files[@]}")
+if changed '^(README\.md|docs/(kubernetes|sfucluster|whip-whep)\.md)$|^(crds|examples)/'; then tested+=(operator/src/lib.rs); fi
+if changed '^docs/(metrics|whip-whep)\.md$'; then tested+=(sfu-node/src/lib.rs); fi
+if [ ${#tested[@]} != ${#files[@]} ] || changed "$rust|^sfu-node/tests/|^web/ui/"; then step "unit tests" scripts/unit-tests.py "${tested[@]}"; fi
 if changed '^web/(ui|tests/ui)/'; then step "tests of the page" scripts/page-tests.sh; fi
-if changed '^(charts|test/charts|crds)/|^operator/src/(manifests|crds)\.rs$'; then step charts charts; fi
-if [ -x scripts/stories.sh ] && changed '^(admin-api|mesh|operator|crds|test/stories)/'; then step stories stories; fi
+of_charts='^(charts|test/charts|crds|examples)/|^docs/(kubernetes|metrics)\.md$|^operator/src/(manifests|crds|cli/own_pods)\.rs$'
+if changed "$of_charts"; then step charts charts; fi
+step "choice of stories" choose
+if [ ${#chosen[@]} -gt 0 ]; then step stories stories; fi
 
 printf '\n== summary, %s s in all\n' "$SECONDS"
 printf '%s\n' "${summary[@]}"
