@@ -22,7 +22,7 @@ AREAS = f"{STORIES}/areas.toml"
 # Those that the operator is built from. Stories run no other program of ours, but for its help.
 CRATES = ("admin-api", "mesh", "operator")
 # Seconds that the stories of a change may take.
-BUDGET = 60.0
+BUDGET = 30.0
 # Until the API server and its clients are there.
 START = 8.0
 # How many run side by side, unless somebody says otherwise to scripts/stories.sh.
