@@ -38,4 +38,5 @@ mod streams;
 mod tests;
 
 pub use media::libraries::versions as libraries;
+pub use media::worker_threads::have_ended as workers_have_ended;
 pub use serve::run;

@@ -7,6 +7,11 @@ use sfumato_admin_api::program::log;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// How long tasks may take to end.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(1);
+/// How long the threads of media workers may take to end.
+const WORKERS_END_WITHIN: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
     // `sfu-node openapi` prints the admin API; it is for this project's own documents, so it is no flag.
     if std::env::args_os().nth(1).is_some_and(|word| word == "openapi") {
@@ -40,9 +45,16 @@ fn main() -> ExitCode {
         }
     };
     let outcome = runtime.block_on(sfu_node::run(options));
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(SHUTDOWN_DEADLINE);
+    let in_order = sfu_node::workers_have_ended(WORKERS_END_WITHIN);
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            if !in_order {
+                tracing::warn!("a media worker has not ended; the process ends without it");
+            }
+            ExitCode::SUCCESS
+        }
+        // The last line says why.
         Err(message) => {
             log::ended("sfu-node", &message);
             ExitCode::FAILURE

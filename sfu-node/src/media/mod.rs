@@ -14,4 +14,5 @@ pub mod tcp_connections;
 mod thread_load;
 pub mod uses;
 pub mod worker;
+pub mod worker_threads;
 pub mod workers;

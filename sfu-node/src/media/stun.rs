@@ -117,7 +117,12 @@ impl Seen {
         }
         server.complained = false;
         if found != server.addresses {
-            tracing::info!(server = name, addresses = ?found, "the STUN server sees this node at");
+            let addresses = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            tracing::info!(
+                server = name,
+                addresses,
+                "a STUN server sees this node at other addresses than before"
+            );
             server.addresses = found;
         }
     }
