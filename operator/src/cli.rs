@@ -125,7 +125,7 @@ pub struct LocalArgs {
     #[arg(long, env = "SFUMATO_WORKERS", value_name = "N", value_parser = whole_number::<i32>(1..=64, 2))]
     pub workers: Option<i32>,
     /// Further address of this machine on which browsers reach the nodes' media ports, besides 127.0.0.1: its address in
-    /// the local network. Firefox needs one, since it does not use loopback for media.
+    /// the local network. Firefox needs one unless the page may use the camera: without that it does not use loopback for media.
     #[arg(long, env = "SFUMATO_MEDIA_IP", value_name = "IP", value_delimiter = ',', value_parser = ip_address)]
     pub media_ip: Vec<std::net::IpAddr>,
     /// How long publishers may stay on a node that is scaled away or replaced, 0s to 24h; its viewers move to other nodes at

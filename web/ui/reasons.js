@@ -23,11 +23,12 @@ const EXPOSE =
  * `{ what, why }`: what goes on after "cannot reach the media addresses of NODE: ", and what to do. `addresses` and `own` are those
  * of an `Unreachable`, `pageHost` is the host of the page's own URL.
  */
-export function reason({ addresses, own, pageHost }) {
+export function reason({ addresses, own, pageHost, isFirefox }) {
   const seen = {
     addresses,
     own,
     pageHost,
+    isFirefox,
     isTried: addresses.some(({ tries }) => tries.some(({ tried }) => tried)),
     pageIsHere: kindOf(pageHost) === "loopback",
     beyond: addresses.filter(({ host }) => kindOf(host) !== "loopback"),
@@ -82,12 +83,14 @@ function relayed({ addresses, own }) {
   };
 }
 
-function onLoopback({ addresses, beyond, pageIsHere }) {
+function onLoopback({ addresses, beyond, pageIsHere, isFirefox }) {
   if (pageIsHere && beyond.length < addresses.length) {
     return {
       what: silence(addresses),
       why:
-        "Firefox uses such an address only if the page may use the camera: allow that once. " +
+        (isFirefox
+          ? "Firefox uses such an address only if the page may use the camera: allow that once. "
+          : "Nothing of the media node answers on this machine: see whether it still runs here. ") +
         "If the page comes through a tunnel, that transports no media.",
     };
   }

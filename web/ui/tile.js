@@ -115,7 +115,7 @@ function unreachableNote() {
   const show = (error) => {
     element.hidden = !error;
     if (!error) return;
-    const told = explain(error, location.hostname);
+    const told = explain(error, location.hostname, navigator.userAgent.includes("Firefox/"));
     setText(what, told.what);
     setText(why, told.why);
     keyed(list, told.addresses, ({ key }) => key, makeItem);

@@ -64,8 +64,8 @@ function withTries(addresses, checks) {
  * What a person is told, all text: `what` and `why`, a sentence or two each, and `addresses`, `[{ key, text }]`, for those who
  * look closer. `pageHost` is the host of the page's own URL.
  */
-export function explain({ node, addresses, own }, pageHost) {
-  const { what, why } = reason({ addresses, own, pageHost });
+export function explain({ node, addresses, own }, pageHost, isFirefox = false) {
+  const { what, why } = reason({ addresses, own, pageHost, isFirefox });
   const listed = addresses.slice(0, MOST_LISTED).map(described);
   const more = addresses.length - listed.length;
   if (more > 0) listed.push({ key: "more", text: `and ${more} more` });

@@ -1,5 +1,6 @@
 //! How clients outside of the pod network reach the media ports, in a manifest.
 
+use super::web::ExternalTrafficPolicy;
 use super::{pods, rules};
 use kube::KubeSchema;
 use kube::core::Rule;
@@ -12,8 +13,6 @@ use std::collections::BTreeMap;
 pub const OUTER_PORTS_PER_NODE: i32 = 64;
 /// Most addresses of one node.
 const MAX_ADDRESSES: u32 = 4;
-/// Most networks that a load balancer lets in.
-const MAX_SOURCE_RANGES: u32 = 64;
 
 /// How clients reach the media ports.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,7 +154,7 @@ pub enum AnnounceFrom {
 }
 
 /// The Services of type LoadBalancer, one for each pod. In texts, `{ordinal}` stands for the number of the pod.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancerSpec {
     /// Which load balancer looks after the Services (`loadBalancerClass`). By default the platform's. Kubernetes changes that of no
@@ -163,36 +162,49 @@ pub struct LoadBalancerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 253))]
     pub class: Option<String>,
-    /// Annotations of the Services, for load balancers that are configured by them.
+    /// Annotations of the Services, for load balancers that are configured by them. `{ordinal}` in a value stands for the number of
+    /// the pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "pods::map_schema")]
     pub annotations: BTreeMap<String, String>,
-    /// The address to ask for (`loadBalancerIP`), where the load balancer heeds it.
+    /// The address to ask for (`loadBalancerIP`), where the load balancer heeds it. `{ordinal}` stands for the number of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 64))]
     pub ip: Option<String>,
     /// Networks from which clients may come (`loadBalancerSourceRanges`). By default all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "source_ranges_schema")]
+    #[schemars(schema_with = "rules::source_ranges_schema")]
     pub source_ranges: Vec<String>,
     /// First of 64 ports of pod 0 at the load balancer; pod i has those from `portBase + 64 i` on: for pods that share one
     /// address. Without it, each pod has an address of its own, and its ports there are those from `media.port` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = 1, max = 63488))]
     pub port_base: Option<i32>,
+    /// Which hosts the load balancer may send to: that of the pod (`Local`), or any (`Cluster`), which hides the addresses of
+    /// clients. Some load balancers let Services share an address with `Cluster` only.
+    #[serde(default = "local")]
+    pub external_traffic_policy: ExternalTrafficPolicy,
     /// Whether UDP and TCP have a Service each, for load balancers that cannot have both at one.
     #[serde(default)]
     pub separate_protocols: bool,
 }
 
-/// Networks in CIDR notation.
-pub fn source_ranges_schema(_: &mut SchemaGenerator) -> Schema {
-    let rule = Rule::new("isCIDR(self)").message("must be a network, such as `203.0.113.0/24` or `2001:db8::/32`");
-    json_schema!({
-        "type": "array",
-        "maxItems": MAX_SOURCE_RANGES,
-        "items": { "type": "string", "minLength": 1, "maxLength": 64, "x-kubernetes-validations": [rule] },
-    })
+impl Default for LoadBalancerSpec {
+    fn default() -> Self {
+        Self {
+            class: None,
+            annotations: BTreeMap::new(),
+            ip: None,
+            source_ranges: Vec::new(),
+            port_base: None,
+            external_traffic_policy: local(),
+            separate_protocols: false,
+        }
+    }
+}
+
+fn local() -> ExternalTrafficPolicy {
+    ExternalTrafficPolicy::Local
 }
 
 fn addresses_schema(_: &mut SchemaGenerator) -> Schema {

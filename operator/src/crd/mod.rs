@@ -143,7 +143,11 @@ pub const FIRST_RESERVED_PORT: i32 = 30_000;
     validation = Rule::new(
         "[self.ports.client, self.ports.secureClient, self.ports.admin, self.ports.health].all(p, p < self.media.port || p >= self.media.port + 64)"
     ).message("no listener may have one of the 64 ports from media.port on: choose others")
-        .field_path(".ports")
+        .field_path(".ports"),
+    validation = Rule::new(
+        "self.media.exposure != 'NodePort' || !has(self.web.service.nodePort) || self.web.service.nodePort < self.media.nodePortBase || self.web.service.nodePort >= self.media.nodePortBase + 64 * self.replicas"
+    ).message("the front door's port is one of those of the media nodes, which have 64 for every replica from media.nodePortBase on: choose another")
+        .field_path(".web.service.nodePort")
 )]
 pub struct SfuClusterSpec {
     /// Number of media nodes. A full mesh has N(N-1)/2 node pairs.
@@ -151,7 +155,7 @@ pub struct SfuClusterSpec {
     #[schemars(range(min = 1, max = 32))]
     pub replicas: i32,
     /// mediasoup workers of each node: threads, each with a core's worth of media. By default one for each core
-    /// that the node may use, in local mode at most 4.
+    /// of `resources` (the limit, else the request), and one without these; in local mode one for each core, at most 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = 1, max = 64))]
     pub workers_per_node: Option<i32>,
@@ -340,7 +344,7 @@ pub struct MediaSpec {
     /// With exposure LoadBalancer: the Services before the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_balancer: Option<LoadBalancerSpec>,
-    /// STUN and TURN servers that publishers and viewers are told of. By default none: nodes need none, only
+    /// STUN and TURN servers that publishers and viewers are told of by `Link` headers; the page uses none. By default none: nodes need none, only
     /// clients behind networks that block their way to the nodes do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

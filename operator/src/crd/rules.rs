@@ -3,7 +3,11 @@
 
 use super::duration::PATTERN;
 use kube::core::Rule;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
+
+/// Most networks that a load balancer lets in.
+const MAX_SOURCE_RANGES: u32 = 64;
 
 /// A duration of at least `least` and at most `most`. One rule for its form and its bounds, so that one slip is one complaint.
 pub fn duration(least: &str, most: &str, example: &str) -> Rule {
@@ -48,5 +52,15 @@ pub fn quantity() -> Value {
             "rule": "isQuantity(string(self)) && !string(self).startsWith('-')",
             "message": "must be a quantity of 0 or more, such as `500m` or `2` of cpu, and `512Mi` or `2Gi` of memory",
         }],
+    })
+}
+
+/// Networks in CIDR notation.
+pub fn source_ranges_schema(_: &mut SchemaGenerator) -> Schema {
+    let rule = Rule::new("isCIDR(self)").message("must be a network, such as `203.0.113.0/24` or `2001:db8::/32`");
+    json_schema!({
+        "type": "array",
+        "maxItems": MAX_SOURCE_RANGES,
+        "items": { "type": "string", "minLength": 1, "maxLength": 64, "x-kubernetes-validations": [rule] },
     })
 }

@@ -47,7 +47,8 @@ pub struct SfuClusterStatus {
     pub nodes: Vec<NodeStatus>,
     /// `Ready` (the manifest is carried out, and what it asks for works), and what it is made of: `NodesReady`, `MeshReady` and
     /// `FrontDoorReady`. Besides `RedisReady`, `Paused`, `Degraded` (something needs a person) and `UpgradeAvailable`.
-    /// `Reconciling` is there while the manifest is being carried out, and `Stalled` while that gets nowhere.
+    /// `Reconciling` is there while the manifest is being carried out, and `Stalled` while that gets nowhere. `Unprotected` is
+    /// there while NetworkPolicies do not find the nodes (exposure HostNetwork).
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }

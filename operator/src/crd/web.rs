@@ -1,6 +1,5 @@
 //! The front door in a manifest.
 
-use super::exposure::source_ranges_schema;
 use super::pods::{self, PodOptions};
 use super::rules;
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -94,7 +93,7 @@ pub struct WebServiceSpec {
     pub load_balancer_class: Option<String>,
     /// Networks from which clients may come, with type LoadBalancer, where the load balancer heeds it. By default all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "source_ranges_schema")]
+    #[schemars(schema_with = "rules::source_ranges_schema")]
     pub load_balancer_source_ranges: Vec<String>,
     /// Which front doors are reached at a Kubernetes node, with types NodePort and LoadBalancer: those of the whole `Cluster`, or
     /// its own (`Local`). Only with `Local` do limits see the addresses of clients. By default as Kubernetes does: `Cluster`.

@@ -293,6 +293,7 @@ fn balance(service: &mut Service, wish: &Wish, pod: &Reached) {
     let spec = service.spec.get_or_insert_default();
     spec.type_ = Some("LoadBalancer".to_owned());
     spec.load_balancer_class = said.class;
+    spec.external_traffic_policy = Some(said.external_traffic_policy.as_str().to_owned());
     spec.load_balancer_ip = said.ip.map(|text| pod.filled_in(&text));
     spec.load_balancer_source_ranges = (!said.source_ranges.is_empty()).then_some(said.source_ranges);
 }
