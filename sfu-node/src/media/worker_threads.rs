@@ -36,9 +36,16 @@ mod tests {
 
     #[test]
     fn it_waits_for_threads_of_this_name() {
+        let (begun, begins) = std::sync::mpsc::channel::<()>();
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let worker = Builder::new().name("mediasoup-worker-x".to_owned());
-        let worker = worker.spawn(move || ended.recv()).unwrap();
+        let worker = worker.spawn(move || {
+            begun.send(()).unwrap();
+            ended.recv()
+        });
+        let worker = worker.unwrap();
+        // A thread takes its name itself, before it runs what it is given.
+        begins.recv().unwrap();
         // Other tests of this program may run workers meanwhile, so that only this can be told.
         assert!(!have_ended(Duration::from_millis(20)));
         drop(end);
