@@ -90,6 +90,12 @@ fn within_bounds(report: &NodeReport) {
     assert!(u64::from(report.viewers) <= MAX_SESSIONS && u64::from(report.publishers) <= MAX_SESSIONS);
     assert!(report.version.len() <= MAX_WORD);
     assert!(report.redis_problem.as_ref().is_none_or(|text| text.len() <= MAX_TEXT));
+    assert!(
+        report
+            .address_problem
+            .as_ref()
+            .is_none_or(|text| text.len() <= MAX_TEXT)
+    );
     assert!(report.peers.len() <= MAX_PEERS && report.links.len() <= MAX_LINKS);
     assert!(report.publications.len() <= MAX_REPORTED && report.carried.len() <= MAX_REPORTED);
     for peer in report.peers.iter().chain([&report.node]) {

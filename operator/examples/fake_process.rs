@@ -99,6 +99,7 @@ async fn node(options: &BTreeMap<String, String>) -> Result<()> {
         drain: DrainState::default(),
         redis: true,
         redis_problem: None,
+        address_problem: None,
         tokens_required: None,
         secure_client_url: None,
         pid,

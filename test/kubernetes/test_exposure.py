@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from aioice import stun
 
 from harness.browsers import Chromium
 from harness.growth import grows
@@ -36,6 +37,10 @@ ON_HOST = {"media": {"port": 21000}, "mesh": {"portBase": 25000}, "ports": {"cli
 BALANCER = {"portBase": 40000, "separateProtocols": True}
 # Where a load balancer has its addresses: for benchmarks of networks (RFC 2544), so nobody's.
 BALANCED = ipaddress.ip_network("198.18.0.0/24")
+BALANCED_V6 = ipaddress.ip_network("2001:2::/64")
+# Of the pod whose load balancer has a host name: what it is first, and then.
+NAMED = (str(BALANCED[201]), str(BALANCED[202]))
+STUN_PORT = 3478
 
 PUBLISH = "async (stream, node) => { window.e2e = { publisher: await sfumato.publish({ stream, node, width: 320, height: 180 }) }; }"
 WATCH = "async (stream, node) => { e2e.viewer = await sfumato.watch({ stream, node }); }"
@@ -46,9 +51,11 @@ VIEWER = "async () => await e2e.viewer.stats()"
 class Outside:
     """A cluster as its users reach it from outside."""
 
-    def __init__(self, sfu: SfuCluster, peers: Peers):
+    def __init__(self, sfu: SfuCluster, peers: Peers, peers_v6: Peers, balancer: "Balancer | None"):
         self.sfu = sfu
         self.peers = peers
+        self.balancer = balancer
+        self._peers_v6 = peers_v6
         port = sfu.get("service", f"{sfu.name}-web")["spec"]["ports"][0]["nodePort"]
         self.front = f"http://{Host(1).address.v4}:{port}"
         eventually("the front door answers", lambda: urllib.request.urlopen(f"{self.front}/readyz", timeout=5).close() or True, within=30)
@@ -58,8 +65,15 @@ class Outside:
 
     def plays(self, stream: str, *options: str, on: str = "live-2") -> None:
         """What is published on pod 0 is watched on pod 2, or on another."""
-        publisher = self.peers.publish(self.url("whip", stream, "live-0"), *options)
-        grows(self.peers.count(self.url("whep", stream, on)))
+        self._plays_by(self.peers, stream, *options, on=on)
+
+    def plays_by_ipv6(self, stream: str) -> None:
+        """The same for clients that have addresses of IPv6 only."""
+        self._plays_by(self._peers_v6, stream, on="live-2")
+
+    def _plays_by(self, peers: Peers, stream: str, *options: str, on: str) -> None:
+        publisher = peers.publish(self.url("whip", stream, f"{self.sfu.name}-0"), *options)
+        grows(peers.count(self.url("whep", stream, on)))
         publisher.stop()
 
     def plays_everywhere(self, chromium: Chromium, stream: str) -> None:
@@ -120,6 +134,51 @@ class NeverSilent:
                 self._sent += self._socket.send(bytes([0x80]) + bytes(39))
 
 
+class StunServer:
+    """Says where requests come from (RFC 8489), beyond the pod network."""
+
+    def __init__(self):
+        self._over = threading.Event()
+        self.answered = 0
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.settimeout(0.2)
+        self._socket.bind((OUTSIDE_ADDRESS.v4, STUN_PORT))
+        self._thread = threading.Thread(target=self._answer, name="STUN server", daemon=True)
+
+    def __enter__(self) -> "StunServer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._over.set()
+        self._thread.join(timeout=10)
+        self._socket.close()
+
+    def _answer(self) -> None:
+        while not self._over.is_set():
+            with contextlib.suppress(TimeoutError, ValueError):
+                data, sender = self._socket.recvfrom(1500)
+                request = stun.parse_message(data)
+                answer = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
+                answer.attributes["XOR-MAPPED-ADDRESS"] = sender
+                self._socket.sendto(bytes(answer), sender)
+                self.answered += 1
+
+
+@contextlib.contextmanager
+def translated(layout) -> Iterator[None]:
+    """What pods ask the STUN server comes from their hosts, as networks of Kubernetes do it with all that leaves the cluster."""
+    rule = f"POSTROUTING --source 10.244.0.0/16 --destination {OUTSIDE_ADDRESS.v4} --protocol udp --dport {STUN_PORT} --jump MASQUERADE"
+    hosts = [Machine(layout, Host(number).name) for number in (1, 2, 3)]
+    for host in hosts:
+        host.script(f"iptables --wait --table nat --append {rule}")
+    try:
+        yield
+    finally:
+        for host in hosts:
+            host.script(f"iptables --wait --table nat --delete {rule}")
+
+
 class Balancer:
     """Gives each Service an address, and routes it to the host of the pod behind it, as load balancers that heed health checks do."""
 
@@ -133,7 +192,7 @@ class Balancer:
         self._thread = threading.Thread(target=self._run, name="balancer", daemon=True)
 
     def __enter__(self) -> "Balancer":
-        self._outside.script(f"ip route replace {BALANCED} via {ROUTER_ADDRESS.v4}")
+        self._outside.script(f"ip route replace {BALANCED} via {ROUTER_ADDRESS.v4}\nip route replace {BALANCED_V6} via {ROUTER_ADDRESS.v6}")
         self._thread.start()
         return self
 
@@ -141,7 +200,7 @@ class Balancer:
         self._over.set()
         self._thread.join(timeout=30)
         self._router.script("\n".join(f"ip route del {address}" for address in self._routes) or "true")
-        self._outside.script(f"ip route del {BALANCED}")
+        self._outside.script(f"ip route del {BALANCED}\nip route del {BALANCED_V6}")
         assert self._failure is None, self._failure
 
     def _run(self) -> None:
@@ -157,33 +216,64 @@ class Balancer:
                 continue
             name = service["metadata"]["name"]
             number = int(name.removesuffix("-tcp").rpartition("-")[2])
-            address = str(BALANCED[number + (101 if name.endswith("-tcp") else 1)])
+            place = number + (101 if name.endswith("-tcp") else 1)
             if not service["status"].get("loadBalancer"):
-                status = {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}}
-                self._sfu.run("patch", "service", name, "--subresource=status", "--type=merge", "--patch", json.dumps(status))
-            host = self._sfu.nodes().get(f"live-{number}", {}).get("status", {}).get("hostIP")
-            if host and self._routes.get(address) != host:
-                self._router.script(f"ip route replace {address} via {host}")
-                self._routes[address] = host
+                self.give(name, {"ip": str(BALANCED[place])}, {"ip": str(BALANCED_V6[place])})
+            host = self._sfu.nodes().get(f"live-{number}", {}).get("status", {})
+            if host.get("hostIPs"):
+                self._route(str(BALANCED[place]), host["hostIPs"][0]["ip"])
+                self._route(str(BALANCED_V6[place]), host["hostIPs"][1]["ip"])
+
+    def give(self, service: str, *ingress: dict) -> None:
+        status = {"status": {"loadBalancer": {"ingress": ingress}}}
+        self._sfu.run("patch", "service", service, "--subresource=status", "--type=merge", "--patch", json.dumps(status))
+
+    def _route(self, address: str, host: str) -> None:
+        if self._routes.get(address) != host:
+            self._router.script(f"ip route replace {address} via {host}")
+            self._routes[address] = host
+
+
+def named(sfu: SfuCluster, name: str, address: str) -> None:
+    """The host name NAME.NAMESPACE.svc.cluster.local has this address from now on."""
+    about = {"name": name, "namespace": sfu.namespace}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": about,
+        "spec": {"clusterIP": "None", "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"], "ports": [{"port": 80}]},
+    }
+    belongs = {"labels": {"kubernetes.io/service-name": name}}
+    endpoints = {"addressType": "IPv4", "ports": [{"port": 80}], "endpoints": [{"addresses": [address]}]}
+    slice_ = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {**about, **belongs}, **endpoints}
+    for manifest in (service, slice_):
+        sfu.kubectl.apply(json.dumps(manifest))
 
 
 @contextlib.contextmanager
-def exposed(exposure: str, kubectl, layout, directory) -> Iterator[Outside]:
+def exposed(exposure: str, kubectl, layout, directory, **media) -> Iterator[Outside]:
     # Pod security knows the ports and the network of hosts as privileges.
     level = "privileged" if exposure in ("HostPort", "HostNetwork") else "restricted"
     with new_namespace(kubectl, f"exposure-{exposure}", level) as namespace, contextlib.ExitStack() as around:
         sfu = SfuCluster(kubectl, namespace)
-        if exposure == "LoadBalancer":
-            around.enter_context(Balancer(sfu, layout))
+        balancer = around.enter_context(Balancer(sfu, layout)) if exposure == "LoadBalancer" else None
         own = {"HostNetwork": ON_HOST, "LoadBalancer": {"media": {"loadBalancer": BALANCER}}}.get(exposure, {})
-        sfu.apply(**merged(own, {"media": {"exposure": exposure}, "web": {"service": {"type": "NodePort"}}}))
+        sfu.apply(**merged(own, {"media": {"exposure": exposure, **media}, "web": {"service": {"type": "NodePort"}}}))
         sfu.whole(3)
-        with Machine(layout, OUTSIDE).network():
-            peers = Peers(program("sfu-bench").parent, directory, OUTSIDE_ADDRESS.v4)
-            try:
-                yield Outside(sfu, peers)
-            finally:
-                peers.stop()
+        around.enter_context(Machine(layout, OUTSIDE).network())
+        peers = around.enter_context(peers_at(OUTSIDE_ADDRESS.v4, directory))
+        peers_v6 = around.enter_context(peers_at(OUTSIDE_ADDRESS.v6, directory / "v6"))
+        yield Outside(sfu, peers, peers_v6, balancer)
+
+
+@contextlib.contextmanager
+def peers_at(address: str, directory) -> Iterator[Peers]:
+    directory.mkdir(exist_ok=True)
+    peers = Peers(program("sfu-bench").parent, directory, address)
+    try:
+        yield peers
+    finally:
+        peers.stop()
 
 
 @pytest.mark.usefixtures("chromium", "operator")
@@ -194,6 +284,16 @@ def test_what_is_published_from_outside_on_one_pod_is_watched_there_on_another(e
         chromium = outside.peers.browser(Host(1).address.v4)
         outside.plays_everywhere(chromium, "first")
         outside.checked()
+        outside.plays_by_ipv6("by-ipv6")
+        if outside.balancer:
+            # The operator follows it meanwhile.
+            named(sfu, "balanced", NAMED[0])
+            for service in ("live-media-1", "live-media-1-tcp"):
+                outside.balancer.give(service, {"hostname": f"balanced.{sfu.namespace}.svc.cluster.local"})
+            eventually("the address of its name is told", lambda: outside.told()["live-1"] == f"udp/{NAMED[0]}:40064", within=60)
+            named(sfu, "balanced", NAMED[1])
+        if exposure == "HostNetwork":
+            beside(sfu, outside.peers)
 
         # The second one goes on to the end.
         with NeverSilent(outside.media_of("live-0")):
@@ -215,15 +315,40 @@ def test_what_is_published_from_outside_on_one_pod_is_watched_there_on_another(e
                 sfu.whole(3)
             outside.plays("rolled", "--port", str(peer.port))
             outside.plays_everywhere(chromium, "again")
+        if outside.balancer:
+            eventually("the new address of its name is told", lambda: outside.told()["live-1"] == f"udp/{NAMED[1]}:40064", within=60)
         told = outside.told()
         hosts = {name: pod["status"]["hostIP"] for name, pod in sfu.nodes().items()}
         expected = {
             "HostNetwork": dict.fromkeys(hosts, ""),
-            "LoadBalancer": {name: f"udp/{BALANCED[int(name[-1]) + 1]}:{40000 + 64 * int(name[-1])}" for name in hosts},
+            "LoadBalancer": {
+                **{name: f"udp/{BALANCED[int(name[-1]) + 1]}:{40000 + 64 * int(name[-1])}" for name in hosts},
+                "live-1": f"udp/{NAMED[1]}:40064",
+            },
             "HostPort": {name: f"{host}:20000" for name, host in hosts.items()},
             "NodePort": {name: f"{host}:{30100 + 64 * int(name[-1])}" for name, host in hosts.items()},
         }
         assert told == expected[exposure], hosts
+
+
+def beside(sfu: SfuCluster, peers: Peers) -> None:
+    """A second cluster has ports of its own on the same hosts; one with the ports of the first finds no host."""
+    other = SfuCluster(sfu.kubectl, sfu.namespace, "other")
+    other.apply(media={"exposure": "HostNetwork"}, web={"service": {"type": "NodePort"}})
+    other.whole(3)
+    hosts = [{pod["spec"]["nodeName"] for pod in cluster.nodes().values()} for cluster in (sfu, other)]
+    assert hosts[0] == hosts[1], "they share their hosts"
+    Outside(other, peers, peers, None).plays("beside", on="other-2")
+    other.run("delete", "sfu", other.name, "--wait=false")
+    third = SfuCluster(sfu.kubectl, sfu.namespace, "third")
+    third.apply(**merged(ON_HOST, {"media": {"exposure": "HostNetwork"}, "replicas": 1}))
+
+    def told():
+        conditions = {it["type"]: it for it in third.get("sfu", third.name).get("status", {}).get("conditions", [])}
+        return conditions.get("NodesReady", {}).get("message", "")
+
+    eventually("it is said that ports are taken", lambda: "ports" in told() or print(told()), within=30)
+    third.run("delete", "sfu", third.name, "--wait=false")
 
 
 def seen_by(chromium: Chromium, front: str, stream: str) -> None:
@@ -236,6 +361,32 @@ def seen_by(chromium: Chromium, front: str, stream: str) -> None:
     chromium.run(WATCH, stream, "live-2")
     eventually("frames from live-2", lambda: chromium.run(VIEWER)["framesDecoded"] > 30, within=PLAYS_WITHIN)
     print(f"published on live-0, decoded from live-2 after {time.monotonic() - began:.1f} s")
+
+
+@pytest.mark.usefixtures("operator")
+def test_clients_are_sent_to_where_a_stun_server_outside_sees_the_host(kubectl, layout, tmp_path):
+    with contextlib.ExitStack() as around:
+        with Machine(layout, OUTSIDE).network():
+            server = around.enter_context(StunServer())
+        around.enter_context(translated(layout))
+        named_server = f"{OUTSIDE_ADDRESS.v4}:{STUN_PORT}"
+        outside = around.enter_context(exposed("HostPort", kubectl, layout, tmp_path, announce={"from": "Stun", "stunServer": named_server}))
+        assert set(outside.told().values()) == {f"stun/{named_server}/20000"}
+        assert server.answered >= 3, "each node has asked"
+        outside.plays("by-stun")
+
+        # Nobody answers there: that is said, and clients are sent to where they were sent before.
+        silent = f"{OUTSIDE_ADDRESS.v4}:{STUN_PORT + 1}"
+        outside.sfu.patch(media={"announce": {"stunServer": silent}})
+
+        def told():
+            conditions = {it["type"]: it for it in outside.sfu.get("sfu", "live")["status"]["conditions"]}
+            degraded = conditions["Degraded"]
+            assert degraded["reason"] == "NoMediaAddress" and silent in degraded["message"], degraded
+            return True
+
+        eventually("it is said that the server does not answer", told, within=60)
+        outside.plays("by-stun-before")
 
 
 @pytest.mark.usefixtures("chromium")

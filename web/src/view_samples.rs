@@ -34,6 +34,7 @@ pub fn report(node: &str) -> NodeReport {
         drain: sfumato_admin_api::types::DrainState::default(),
         redis: true,
         redis_problem: None,
+        address_problem: None,
         tokens_required: None,
         secure_client_url: None,
         pid: 4711,

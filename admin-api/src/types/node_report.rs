@@ -57,6 +57,13 @@ pub struct NodeReport {
         deserialize_with = "bounds::optional_text::<_, { bounds::MAX_TEXT }>"
     )]
     pub redis_problem: Option<String>,
+    /// Why the node does not find out at which addresses clients reach it, for people. It takes no sessions if it never knew.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounds::optional_text::<_, { bounds::MAX_TEXT }>"
+    )]
+    pub address_problem: Option<String>,
     /// Whether clients need tokens. Absent from nodes of a release that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_required: Option<bool>,

@@ -99,6 +99,7 @@ impl FakeNode {
             drain: DrainState::default(),
             redis: true,
             redis_problem: None,
+            address_problem: None,
             tokens_required: None,
             secure_client_url: None,
             pid: 0,

@@ -1,7 +1,7 @@
 //! What is told of a cluster. Pure: the same facts give the same status, so that nothing is written when nothing changed.
 
 use super::convergence::{Convergence, Effort, RECONCILING, STALLED, Standstill, judge};
-use super::remark::{EVENTS_REFUSED, NOT_READY, Remark, SCALED_ELSEWHERE};
+use super::remark::{EVENTS_REFUSED, NO_MEDIA_ADDRESS, NOT_READY, Remark, SCALED_ELSEWHERE};
 use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -219,7 +219,7 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize, bef
         trouble.clone().unwrap_or_else(count)
     };
     let (door_ready, about_door) = door(front_door);
-    let others = [others.clone(), refused(mesh), trouble];
+    let others = [others.clone(), refused(mesh), unaddressed(mesh), trouble];
     let degraded = weightiest(degraded.iter().cloned().chain(others.into_iter().flatten()));
     let mesh_message = format!(
         "{} of {pairs} node pairs are linked{}",
@@ -433,6 +433,17 @@ fn refused(mesh: &MeshSnapshot) -> Option<Remark> {
         names.join(", ")
     );
     Some(Remark::new(ANSWER_REFUSED, message))
+}
+
+/// A node that does not find out where its clients reach it.
+fn unaddressed(mesh: &MeshSnapshot) -> Option<Remark> {
+    let all = mesh.members.iter();
+    let mut lacking = all.filter_map(|it| Some((&it.name, it.current()?.address_problem.as_ref()?)));
+    let (name, why) = lacking.next()?;
+    let message = format!(
+        "{name} does not find out where clients reach it: {why}; see spec.media.announce, and whether the node may send there"
+    );
+    Some(Remark::new(NO_MEDIA_ADDRESS, message))
 }
 
 fn because(why: Option<&String>) -> String {

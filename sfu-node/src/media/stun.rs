@@ -47,8 +47,8 @@ pub struct Seen {
 struct Server {
     addresses: Vec<IpAddr>,
     asked: Option<Instant>,
-    /// Whether it was told that it does not answer.
-    complained: bool,
+    /// What was told when it did not answer.
+    complaint: Option<String>,
 }
 
 impl Seen {
@@ -74,6 +74,13 @@ impl Seen {
         }
         servers.insert(server.to_owned(), Server::default());
         Vec::new()
+    }
+
+    /// What a server was told of that does not answer, for people.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let servers = self.servers.lock();
+        servers.values().find_map(|server| server.complaint.clone())
     }
 
     /// Asks no server any more but these.
@@ -109,13 +116,15 @@ impl Seen {
         }
         if found.is_empty() {
             // Clients are sent on to where they were sent before.
-            if let Some(error) = problem.filter(|_| !server.complained) {
+            if let Some(error) = problem.filter(|_| server.complaint.is_none()) {
                 tracing::warn!(server = name, %error, "the STUN server does not say where clients reach this node");
-                server.complained = true;
+                server.complaint = Some(format!(
+                    "the STUN server {name} does not say where clients reach this node ({error})"
+                ));
             }
             return;
         }
-        server.complained = false;
+        server.complaint = None;
         if found != server.addresses {
             let addresses = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             tracing::info!(
@@ -306,6 +315,12 @@ mod tests {
         }
         assert_eq!(seen.by(&server), ["203.0.113.7".parse::<IpAddr>().unwrap()]);
         assert!(seen.by("127.0.0.1:9").is_empty());
+        assert_eq!(seen.problem(), None);
+        let end = Instant::now() + Duration::from_secs(30);
+        while seen.problem().is_none_or(|problem| !problem.contains("127.0.0.1:9")) {
+            assert!(Instant::now() < end, "not told of within 30 s");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         seen.only(&[&server]);
         assert_eq!(seen.servers.lock().len(), 1);
     }

@@ -31,6 +31,7 @@ impl Node {
             drain: self.drain_state(),
             redis: self.names.claims.healthy(),
             redis_problem: self.names.claims.problem().as_deref().map(fitting_text),
+            address_problem: self.state.address_problem().as_deref().map(fitting_text),
             tokens_required: Some(self.gate.is_closed()),
             secure_client_url: self.options.secure_client_url(),
             pid: std::process::id(),

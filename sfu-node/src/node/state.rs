@@ -38,6 +38,8 @@ pub struct State {
     started: AtomicBool,
     /// Whether the node knows what to tell clients of its addresses.
     addressed: AtomicBool,
+    /// Why it does not, for people.
+    address_problem: Mutex<Option<String>>,
     report: watch::Sender<u64>,
     publications: watch::Sender<PublicationLog>,
 }
@@ -50,6 +52,7 @@ impl State {
             fatal,
             started: AtomicBool::new(false),
             addressed: AtomicBool::new(false),
+            address_problem: Mutex::default(),
             report: watch::Sender::new(1),
             publications: watch::Sender::default(),
         }
@@ -119,6 +122,19 @@ impl State {
             self.touch_readiness();
         }
         is_new
+    }
+
+    /// Why it does not know that, for people.
+    pub fn address_problem(&self) -> Option<String> {
+        self.address_problem.lock().clone()
+    }
+
+    /// Why it does not know that, if it does not.
+    pub fn set_address_problem(&self, problem: Option<String>) {
+        let before = std::mem::replace(&mut *self.address_problem.lock(), problem.clone());
+        if before != problem {
+            self.touch();
+        }
     }
 
     /// The listeners are open.

@@ -68,7 +68,7 @@ pub fn start(node: &Arc<Node>, inbox: Inbox) {
         });
         match told.await {}
     });
-    if node.options.media_announced_file.is_some() {
+    if !node.announcing.is_of_listeners() {
         let look = async |node: &Arc<Node>| node.look_for_addresses();
         let looking = every(ADDRESSES_EVERY, Arc::clone(node), look);
         task::vital(fatal, "addresses for clients", looking);
@@ -99,6 +99,7 @@ impl Node {
         if self.state.set_addressed(self.announcing.is_known()) {
             tracing::info!("known at which addresses clients reach this node: it takes sessions");
         }
+        self.state.set_address_problem(self.announcing.problem());
     }
 }
 

@@ -180,6 +180,7 @@ fn healthy(peer: &Peer) -> NodeReport {
         drain: sfumato_admin_api::types::DrainState::default(),
         redis: true,
         redis_problem: None,
+        address_problem: None,
         tokens_required: None,
         secure_client_url: None,
         pid: std::process::id(),

@@ -250,6 +250,26 @@ fn why_redis_is_not_reached_is_told() {
 }
 
 #[test]
+fn a_node_that_cannot_tell_its_clients_where_they_reach_it_is_told_of_with_why() {
+    let degraded = |problem: Option<&str>| {
+        let mut mesh = mesh(1, 0);
+        let mut said = (*report(None)).clone();
+        said.address_problem = problem.map(str::to_owned);
+        mesh.members[0].report = Some(Arc::new(said));
+        condition(&told(&facts(&[pod(0, ready())], &mesh)), "Degraded")
+    };
+    assert_eq!(degraded(None), "False AsExpected: nothing needs a person");
+    let told = degraded(Some("the STUN server stun.example.net:3478 does not say"));
+    assert!(
+        told.starts_with("True NoMediaAddress: live-0 does not find out"),
+        "{told}"
+    );
+    for word in ["stun.example.net:3478", "spec.media.announce"] {
+        assert!(told.contains(word), "{told}");
+    }
+}
+
+#[test]
 fn nothing_is_written_when_nothing_changed_and_counts_wait() {
     let pods: Vec<_> = (0..3).map(|n| pod(n, ready())).collect();
     let whole = mesh(3, 3);
