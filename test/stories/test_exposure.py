@@ -194,13 +194,13 @@ def test_a_load_balancer_that_gives_no_address_is_told(hasty):
 
 
 def test_pods_share_an_address_and_protocols_have_one_each(hasty):
-    live, balancer = hasty, {"portBase": 443, "separateProtocols": True, "externalTrafficPolicy": "Cluster"}
+    live, balancer = hasty, {"portBase": 443, "separateProtocols": True, "externalTrafficPolicy": "Cluster", "healthPort": 9000}
     live.create(replicas=2, workersPerNode=2, media={"exposure": "LoadBalancer", "loadBalancer": balancer})
     ports = lambda name: [(it["port"], it["protocol"], it["targetPort"]) for it in balancers(live)[name]["spec"]["ports"]]  # noqa: E731
     eventually("a Service for each protocol", lambda: len(balancers(live)) == 4, within=20)
     assert ports("live-media-1") == [(507, "UDP", 20000), (508, "UDP", 20001)]
     assert {it["spec"]["externalTrafficPolicy"] for it in balancers(live).values()} == {"Cluster"}
-    assert ports("live-media-1-tcp") == [(507, "TCP", 20000), (508, "TCP", 20001)]
+    assert ports("live-media-1-tcp") == [(507, "TCP", 20000), (508, "TCP", 20001), (9001, "TCP", 5001)]
     for number in range(2):
         give(live, f"live-media-{number}", {"ip": "203.0.113.50"})
     eventually("half of it is no address", lambda: "live-media-0-tcp" in live.condition("Degraded").get("message", ""), within=30)
@@ -303,6 +303,14 @@ WRONG = {
     "a front door at a port of media": (
         {"media": {"exposure": "NodePort"}, "web": {"service": {"type": "NodePort", "nodePort": 30291}}},
         "choose another",
+    ),
+    "health among the ports of media": (
+        {"media": {"exposure": "LoadBalancer", "loadBalancer": {"healthPort": 20063}}},
+        "healthPort is one of the media ports",
+    ),
+    "health among the ports of media at an address of several pods": (
+        {"media": {"exposure": "LoadBalancer", "loadBalancer": {"healthPort": 415, "portBase": 443}}},
+        "choose one outside of them",
     ),
     "no network": ({"media": {"exposure": "LoadBalancer", "loadBalancer": {"sourceRanges": ["everybody"]}}}, "203.0.113.0/24"),
 }

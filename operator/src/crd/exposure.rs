@@ -156,6 +156,10 @@ pub enum AnnounceFrom {
 /// The Services of type LoadBalancer, one for each pod. In texts, `{ordinal}` stands for the number of the pod.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+        "!has(self.healthPort) || !has(self.portBase) || self.healthPort + 31 < self.portBase || self.healthPort >= self.portBase + 2048")
+    .message("healthPort lies among the media ports: pods have 64 each from portBase on; choose one outside of them")
+    .field_path(".healthPort"))]
 pub struct LoadBalancerSpec {
     /// Which load balancer looks after the Services (`loadBalancerClass`). By default the platform's. Kubernetes changes that of no
     /// Service which there is.
@@ -180,6 +184,12 @@ pub struct LoadBalancerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = 1, max = 63488))]
     pub port_base: Option<i32>,
+    /// TCP port at the load balancer that leads to the health port of the node (`/readyz`, and `/metrics`), for load balancers that
+    /// judge a pod by a TCP port of its Service. For pods that share one address (`portBase`) it is that of pod 0; pod i has
+    /// `healthPort + i`. With `separateProtocols` the Service for TCP has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i32", range(min = 1, max = 65504))]
+    pub health_port: Option<i32>,
     /// Which hosts the load balancer may send to: that of the pod (`Local`), or any (`Cluster`), which hides the addresses of
     /// clients. Some load balancers let Services share an address with `Cluster` only.
     #[serde(default = "local")]
@@ -197,6 +207,7 @@ impl Default for LoadBalancerSpec {
             ip: None,
             source_ranges: Vec::new(),
             port_base: None,
+            health_port: None,
             external_traffic_policy: local(),
             separate_protocols: false,
         }

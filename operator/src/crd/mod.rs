@@ -317,7 +317,10 @@ impl PullPolicy {
         .field_path(".announce.from"),
     validation = Rule::new("!has(self.loadBalancer) || self.exposure == 'LoadBalancer'")
         .message("there is no load balancer without exposure `LoadBalancer`: choose it, or leave loadBalancer out")
-        .field_path(".loadBalancer")
+        .field_path(".loadBalancer"),
+    validation = Rule::new("!has(self.loadBalancer) || !has(self.loadBalancer.healthPort) || has(self.loadBalancer.portBase) || self.loadBalancer.healthPort < self.port || self.loadBalancer.healthPort >= self.port + 64")
+        .message("healthPort is one of the media ports, 64 from media.port on: choose another")
+        .field_path(".loadBalancer.healthPort")
 )]
 pub struct MediaSpec {
     /// Port on which worker 0 receives WebRTC media; worker w uses `port + w`. In local mode node i (from 0) starts

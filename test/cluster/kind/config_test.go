@@ -98,3 +98,61 @@ func TestThreeWorkersPublishPortsOfTheirOwn(t *testing.T) {
 		}
 	}
 }
+
+// What a pod is reached at by default, as the definition has it (media.nodePortBase): 64 ports a pod.
+func TestEachWorkerPublishesThePortsOfOnePod(t *testing.T) {
+	cluster, err := load(t, read(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := defaultNodePortBase(t)
+	pod := int32(0)
+	for _, node := range cluster.Nodes {
+		if node.Role != v1alpha4.WorkerRole {
+			continue
+		}
+		first := base + 64*pod
+		pod++
+		if len(node.ExtraPortMappings) == 0 || node.ExtraPortMappings[0].HostPort != first {
+			t.Errorf("the ports of worker %d do not begin at %d, where those of pod %d do", pod, first, pod-1)
+		}
+		for _, mapping := range node.ExtraPortMappings {
+			if mapping.HostPort < first || mapping.HostPort >= first+64 {
+				t.Errorf("%d is no port of pod %d, which has %d to %d", mapping.HostPort, pod-1, first, first+63)
+			}
+		}
+	}
+}
+
+func defaultNodePortBase(t *testing.T) int32 {
+	t.Helper()
+	content, err := os.ReadFile("../../../crds/sfuclusters.sfumato.dev.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type schema struct {
+		Default    any               `yaml:"default"`
+		Properties map[string]schema `yaml:"properties"`
+	}
+	var definition struct {
+		Spec struct {
+			Versions []struct {
+				Schema struct {
+					OpenAPIV3Schema schema `yaml:"openAPIV3Schema"`
+				} `yaml:"schema"`
+			} `yaml:"versions"`
+		} `yaml:"spec"`
+	}
+	if err := yaml.Unmarshal(content, &definition); err != nil {
+		t.Fatal(err)
+	}
+	field := definition.Spec.Versions[0].Schema.OpenAPIV3Schema
+	for _, name := range []string{"spec", "media", "nodePortBase"} {
+		field = field.Properties[name]
+	}
+	base, ok := field.Default.(int)
+	if !ok {
+		t.Fatalf("the definition's default of nodePortBase is %v", field.Default)
+	}
+	return int32(base)
+}

@@ -247,6 +247,9 @@ fn services(wish: &Wish, pod: &Reached, next: Exposure) -> Vec<Service> {
     let balanced = |balancer: Balancer| {
         let mut service = service(wish, pod, &balancer, (first, node_ports));
         balance(&mut service, wish, pod);
+        if balancer.protocol != Some("UDP") {
+            judge(&mut service, wish, pod);
+        }
         service
     };
     let all = balancers(&wish.id, &wish.spec, pod.ordinal, &pod.ports);
@@ -296,6 +299,21 @@ fn balance(service: &mut Service, wish: &Wish, pod: &Reached) {
     spec.external_traffic_policy = Some(said.external_traffic_policy.as_str().to_owned());
     spec.load_balancer_ip = said.ip.map(|text| pod.filled_in(&text));
     spec.load_balancer_source_ranges = (!said.source_ranges.is_empty()).then_some(said.source_ranges);
+}
+
+/// Adds the port by which a load balancer judges the pod.
+fn judge(service: &mut Service, wish: &Wish, pod: &Reached) {
+    let said = balancing(&wish.spec);
+    let Some(first) = said.health_port else { return };
+    let port = first + said.port_base.map_or(0, |_| pod.ordinal);
+    let ports = service.spec.get_or_insert_default().ports.get_or_insert_default();
+    ports.push(ServicePort {
+        name: Some("health".to_owned()),
+        port,
+        target_port: Some(IntOrString::Int(pod.ports.health)),
+        protocol: Some("TCP".to_owned()),
+        ..ServicePort::default()
+    });
 }
 
 /// A Service before a pod, of type NodePort: with the first of its own ports, and of those of its host if these are chosen.
@@ -497,6 +515,28 @@ mod tests {
             ["live-media-0 LoadBalancer 20000 None"]
         );
         assert_eq!(services(&json!({ "exposure": "PodIP" }), &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_load_balancer_may_judge_a_pod_by_a_port_of_its_service() {
+        let of = |mut balancer: serde_json::Value| -> Vec<String> {
+            balancer["healthPort"] = json!(9000);
+            let media = json!({ "exposure": "LoadBalancer", "loadBalancer": balancer });
+            let all = media_services(&wish(&media), 2, []).into_iter();
+            let judged = all.filter_map(|service| {
+                let ports = service.spec?.ports?;
+                let port = ports.into_iter().find(|port| port.name.as_deref() == Some("health"))?;
+                Some(format!("{} {} {:?}", service.metadata.name?, port.port, port.target_port?))
+            });
+            judged.collect()
+        };
+        assert_eq!(of(json!({})), ["live-media-0 9000 Int(5001)", "live-media-1 9000 Int(5001)"]);
+        let shared = ["live-media-0 9000 Int(5001)", "live-media-1 9001 Int(5001)"];
+        assert_eq!(of(json!({ "portBase": 443 })), shared);
+        assert_eq!(
+            of(json!({ "separateProtocols": true })),
+            ["live-media-0-tcp 9000 Int(5001)", "live-media-1-tcp 9000 Int(5001)"]
+        );
     }
 
     #[test]
