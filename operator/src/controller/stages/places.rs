@@ -169,14 +169,18 @@ impl Places {
         for Balancer { service, protocol } in services {
             let live = owned(&caches.services, &wish.id, &service);
             let ingress = live.iter().flat_map(|live| &live.status.load_balancer.ingress);
-            let mut addresses = Vec::new();
-            for Ingress { ip, hostname } in ingress.take(MAX_PLACES) {
-                addresses.extend(ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()));
-                if let Some(name) = hostname.as_deref().filter(|_| ip.is_none()) {
-                    all.again_after = Some(NAME_BELIEVED);
-                    addresses.extend(self.resolve(name).await);
-                }
+            let ingress: Vec<_> = ingress.take(MAX_PLACES).collect();
+            if ingress.iter().any(|it| it.ip.is_none() && it.hostname.is_some()) {
+                all.again_after = Some(NAME_BELIEVED);
             }
+            let looked = ingress.into_iter().map(|Ingress { ip, hostname }| async move {
+                match (ip, hostname) {
+                    (Some(ip), _) => ip.parse().into_iter().collect(),
+                    (None, Some(name)) => self.resolve(name).await,
+                    (None, None) => Vec::new(),
+                }
+            });
+            let addresses: Vec<IpAddr> = futures::future::join_all(looked).await.concat();
             let found = at(carried(&addresses, own), protocol);
             match found {
                 Some(found) => all.places.extend(found.places),
@@ -197,7 +201,8 @@ impl Places {
         all
     }
 
-    /// Addresses of a host name; those of before where it cannot be asked now.
+    /// Addresses of a host name; those of before where it cannot be asked now. Whoever waits for a name server waits again only
+    /// after some time.
     async fn resolve(&self, name: &str) -> Vec<IpAddr> {
         let now = Instant::now();
         if let Some(known) = fresh(&self.names, name, NAME_BELIEVED, now) {
@@ -211,7 +216,11 @@ impl Places {
                 remember(&self.names, name, found.clone(), now);
                 found
             }
-            Ok(Err(_)) | Err(_) => fresh(&self.names, name, FORGOTTEN_AFTER, now).unwrap_or_default(),
+            Ok(Err(_)) | Err(_) => {
+                let before = fresh(&self.names, name, FORGOTTEN_AFTER, now).unwrap_or_default();
+                remember(&self.names, name, before.clone(), Instant::now());
+                before
+            }
         }
     }
 }
@@ -314,6 +323,23 @@ mod tests {
         assert_eq!(of(&plain, "InternalIP"), ["10.0.0.7"]);
         let named = host(json!({ MEDIA_ADDRESSES: "198.51.100.9, nonsense,2001:db8::9" }));
         assert_eq!(of(&named, "ExternalIP"), ["198.51.100.9", "2001:db8::9"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_not_resolved_is_not_asked_for_again_at_once_and_keeps_what_it_had() {
+        let client = Client::new(
+            tower::service_fn(|_: http::Request<kube::client::Body>| async {
+                Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("not asked"))
+            }),
+            "media",
+        );
+        let places = Places::new(client, Arc::new(Semaphore::new(1)));
+        let (name, ip) = ("balancer.invalid", IpAddr::from([203, 0, 113, 7]));
+        assert!(places.resolve(name).await.is_empty());
+        assert!(fresh(&places.names, name, NAME_BELIEVED, Instant::now()).is_some());
+        let long_ago = Instant::now().checked_sub(NAME_BELIEVED).unwrap();
+        remember(&places.names, name, vec![ip], long_ago);
+        assert_eq!(places.resolve(name).await, [ip]);
     }
 
     #[test]
