@@ -128,6 +128,23 @@ pub struct LocalArgs {
     /// the local network. Firefox needs one unless the page may use the camera: without that it does not use loopback for media.
     #[arg(long, env = "SFUMATO_MEDIA_IP", value_name = "IP", value_delimiter = ',', value_parser = ip_address)]
     pub media_ip: Vec<std::net::IpAddr>,
+    /// Address that the front door listens on; 0.0.0.0 and :: stand for all that this machine has. Beyond loopback, publishers and
+    /// viewers need tokens unless --open says otherwise. Nodes' other listeners, links and Redis stay on loopback.
+    #[arg(long, env = "SFUMATO_LISTEN", value_name = "IP", default_value = "127.0.0.1", value_parser = ip_address, help_heading = OUTSIDE)]
+    pub listen: std::net::IpAddr,
+    /// Where clients on other machines reach this one: IP addresses or host names, the preferred one first. They are told to send
+    /// media there. Default: an address of this machine, if --listen is beyond loopback.
+    #[arg(long, env = "SFUMATO_PUBLIC_ADDRESS", value_name = "ADDRESS", value_delimiter = ',', value_parser = public_address, help_heading = OUTSIDE)]
+    pub public_address: Vec<String>,
+    /// Certificate chain of the front door, PEM: it then speaks HTTPS. Read again when it changes, as is the key.
+    #[arg(long, env = "SFUMATO_TLS_CERT", value_name = "FILE", requires = "tls_key", help_heading = OUTSIDE)]
+    pub tls_cert: Option<PathBuf>,
+    /// Key of that certificate, PEM, without a passphrase.
+    #[arg(long, env = "SFUMATO_TLS_KEY", value_name = "FILE", requires = "tls_cert", help_heading = OUTSIDE)]
+    pub tls_key: Option<PathBuf>,
+    /// Let everybody publish and watch who reaches the front door, also from other machines.
+    #[arg(long, env = "SFUMATO_OPEN", conflicts_with_all = ["auth_secret_file", "auth_jwks_file"], help_heading = OUTSIDE)]
+    pub open: bool,
     /// How long publishers may stay on a node that is scaled away or replaced, 0s to 24h; its viewers move to other nodes at
     /// once. Ctrl-C waits for nobody.
     #[arg(long, env = "SFUMATO_DRAIN_DEADLINE", value_name = "TIME", default_value = "10s", value_parser = drain_deadline)]
@@ -154,7 +171,7 @@ pub struct LocalArgs {
     pub admin_port_base: u16,
     /// Health and metrics port of sfu-1.
     #[arg(long, env = "SFUMATO_HEALTH_PORT_BASE", value_name = "PORT", default_value_t = 5001, help_heading = PORTS)]
-    #[arg(value_parser = whole_number::<u16>(1..=65_504, 5001))]
+    #[arg(value_parser = whole_number::<u16>(1..=65_503, 5001))]
     pub health_port_base: u16,
     /// Port of the redis-server that is started.
     #[arg(long, env = "SFUMATO_REDIS_PORT", value_name = "PORT", default_value_t = 6377, help_heading = PORTS)]
@@ -210,6 +227,26 @@ fn drain_deadline(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn public_address(text: &str) -> Result<String, String> {
+    let labels = || text.split('.').all(|label| !label.is_empty() && label.len() <= 63);
+    let is_name = text.len() <= 253
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c))
+        && text
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic()))
+        && labels();
+    let ip = text.parse::<std::net::IpAddr>();
+    if is_name || ip.is_ok_and(|ip| !ip.is_unspecified() && !ip.is_multicast()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(
+            "use an IP address or a host name without scheme and port, such as 203.0.113.7 or live.example.net"
+                .to_owned(),
+        )
+    }
+}
+
 fn expires(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if !time.is_zero() && time <= LONGEST_TOKEN => Ok(time),
@@ -228,6 +265,7 @@ Examples:
   A token to publish `demo` and to watch everything, for a day:
       sfu-operator token --secret-file secret --publish demo --play '*' --expires 1day";
 const ACCESS: &str = "Authentication";
+const OUTSIDE: &str = "Clients on other machines";
 const PORTS: &str = "Ports";
 const FILES: &str = "Files";
 const EXAMPLES: &str = "\
@@ -239,6 +277,10 @@ Examples:
   A cluster from a manifest; edit `replicas` in the file and save, and the cluster follows:
       sfu-operator local -f examples/three-nodes.yaml
 
+  One that other machines reach, by HTTPS, with tokens:
+      sfu-operator local --listen 0.0.0.0 --web-port 443 --public-address live.example.net \\
+          --tls-cert fullchain.pem --tls-key privkey.pem --state-dir /var/lib/sfumato
+
   A second cluster beside the first:
       sfu-operator local --web-port 2120 --client-port-base 3101 --admin-port-base 4101 \\
           --health-port-base 5101 --redis-port 6477 --media-port-base 21000 --pipe-port-base 25000
@@ -249,9 +291,39 @@ Examples:
 Exit codes: 0 after Ctrl-C, 2 for a wrong option or manifest, 1 for anything else.";
 
 #[cfg(test)]
-mod tests {
+#[allow(clippy::unwrap_used)]
+pub mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    /// What these options of `local` mean.
+    pub fn local(options: &[&str]) -> LocalArgs {
+        let line = ["sfu-operator", "local"].iter().chain(options);
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Local(args) => *args,
+            other => unreachable!("the command is `local`, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_public_address_is_an_address_or_a_name_and_nothing_more() {
+        for good in ["203.0.113.7", "2001:db8::7", "Live.example.net", "box"] {
+            assert_eq!(public_address(good).as_deref(), Ok(good.to_lowercase().as_str()));
+        }
+        for bad in [
+            "",
+            "https://live.example.net",
+            "live.example.net:443",
+            "0.0.0.0",
+            "::",
+            "1.2.3",
+            "a..b",
+            "a b",
+            "ä.example",
+        ] {
+            assert!(public_address(bad).unwrap_err().contains("203.0.113.7"), "{bad}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

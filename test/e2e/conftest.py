@@ -136,8 +136,8 @@ class Peers:
         self._numbers = itertools.count(1)
         self._started = []
 
-    def generate(self, url: str) -> Generator:
-        return self._start(Generator, self._binaries(), url, name=self._name("generator", url))
+    def generate(self, url: str, *options: str) -> Generator:
+        return self._start(Generator, self._binaries(), url, name=self._name("generator", url), options=options)
 
     def count(self, url: str, *options: str) -> Counter:
         return self._start(Counter, self._binaries(), url, name=self._name("counter", url), options=options)

@@ -1,39 +1,19 @@
 """Tokens of publishers and viewers: who may do what, with real peers and through the front door."""
 
-import base64
-import hashlib
-import hmac
 import json
 import secrets
 import subprocess
-import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.offers import offer
 from harness.page import HELPERS
+from harness.tokens import claims_in, encoded, signed_by_secret
 from harness.waiting import eventually
 
 SDP = {"Content-Type": "application/sdp"}
-
-
-def encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def claims_in(header: dict, claims: dict) -> str:
-    """What a token's signature is made over."""
-    claims = {"exp": int(time.time()) + 60, **claims}
-    return ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
-
-
-def signed_by_secret(secret: Path, **claims) -> str:
-    """A token by the first line of a file (RFC 7518 section 3.2)."""
-    text = claims_in({"alg": "HS256"}, claims)
-    return f"{text}.{encoded(hmac.digest(secret.read_text().split()[0].encode(), text.encode(), hashlib.sha256))}"
 
 
 @pytest.fixture(scope="module")

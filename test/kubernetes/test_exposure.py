@@ -382,7 +382,8 @@ def test_clients_are_sent_to_where_a_stun_server_outside_sees_the_host(kubectl, 
         def told():
             conditions = {it["type"]: it for it in outside.sfu.get("sfu", "live")["status"]["conditions"]}
             degraded = conditions["Degraded"]
-            assert degraded["reason"] == "NoMediaAddress" and silent in degraded["message"], degraded
+            assert degraded["reason"] == "NoMediaAddress", degraded
+            assert silent in degraded["message"]
             return True
 
         eventually("it is said that the server does not answer", told, within=60)

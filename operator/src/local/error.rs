@@ -2,6 +2,7 @@
 
 use super::ports::PortError;
 use super::programs::MissingProgram;
+use super::reach::NoAddress;
 use super::state_dir::StateDirError;
 use super::wish::WishError;
 
@@ -15,6 +16,8 @@ pub enum LocalError {
     Program(#[from] MissingProgram),
     #[error(transparent)]
     Port(#[from] PortError),
+    #[error(transparent)]
+    Address(#[from] NoAddress),
     #[error(transparent)]
     StateDir(#[from] StateDirError),
     /// `--redis-url` is no URL of a Redis.
@@ -53,6 +56,7 @@ impl LocalError {
             Self::Wish(_) | Self::RedisUrl(_) | Self::Port(PortError::Twice { .. }) => 2,
             Self::Program(_)
             | Self::Port(_)
+            | Self::Address(_)
             | Self::StateDir(_)
             | Self::RedisAway { .. }
             | Self::RedisNotUp { .. }

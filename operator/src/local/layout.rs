@@ -2,6 +2,7 @@
 
 use super::child::Program;
 use super::client_keys::ClientKeys;
+use super::reach::Reach;
 use crate::cluster::node_arguments::{self, Argument, Place, arguments};
 use crate::crd::{MAX_NODES, PORTS_PER_NODE, SfuCluster};
 use sfumato_admin_api::program::log::LogFormat;
@@ -33,8 +34,8 @@ pub struct Site {
     pub log_format: LogFormat,
     /// Tells this run's keys in Redis from those of other runs.
     pub uid: String,
-    /// Further addresses for WebRTC clients.
-    pub media_ips: Vec<IpAddr>,
+    /// Where clients reach it.
+    pub reach: Reach,
     /// What publishers' and viewers' tokens are checked with; nothing lets everybody in.
     pub client_keys: Option<ClientKeys>,
     /// How long publishers may stay on a node that is drained.
@@ -55,6 +56,8 @@ pub struct NodePlan {
     pub admin: SocketAddr,
     /// Health and metrics.
     pub health: SocketAddr,
+    /// Addresses of the media ports.
+    pub media_ips: Vec<IpAddr>,
     /// First media port; worker w has this plus w.
     pub media_port: u16,
     pub workers: u16,
@@ -70,6 +73,12 @@ pub struct NodePlan {
 pub struct WebPlan {
     /// Dashboard, WHIP and WHEP.
     pub listen: SocketAddr,
+    /// Health, where that has a listener of its own.
+    pub health: Option<SocketAddr>,
+    /// Where it is asked whether it is ready.
+    pub probe: SocketAddr,
+    /// Its URL for people.
+    pub page: String,
     pub program: Program,
 }
 
@@ -124,7 +133,7 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         ("name", name.clone()),
         ("client-url", format!("http://{client}")),
         ("admin-url", format!("http://{admin}")),
-        ("media-ip", media_ips(site)),
+        ("media-ip", listed(&site.reach.media)),
         ("pipe-ip", IP.to_string()),
         ("redis-url-file", site.redis_url_file.display().to_string()),
         (
@@ -145,6 +154,8 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         keys: site.client_keys.as_ref().map(keys),
     };
     args.extend(flags(arguments(spec, place)));
+    let announced = site.reach.announced.join(",");
+    args.extend(flags((!announced.is_empty()).then_some(("media-announced", announced))));
     let stun = spec.media.ice_servers.iter().flat_map(|server| &server.urls);
     args.extend(flags(stun.map(|url| ("ice-server", url.clone()))));
     let program = Program {
@@ -158,6 +169,7 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         client,
         admin,
         health,
+        media_ips: site.reach.media.clone(),
         media_port,
         workers,
         tcp: spec.media.tcp,
@@ -166,17 +178,18 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
     }
 }
 
-/// Addresses of the client ports: loopback first, since that is what most clients of a local cluster try.
-fn media_ips(site: &Site) -> String {
-    let mut all = vec![IpAddr::from(IP)];
-    all.extend(site.media_ips.iter().filter(|ip| **ip != IpAddr::from(IP)));
-    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+fn listed(ips: &[IpAddr]) -> String {
+    ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The front door's seeds are the nodes of the start. It follows the peers by itself, and the first node is never scaled
 /// away, so it is not restarted when the number of nodes changes.
 fn web(cluster: &SfuCluster, site: &Site) -> WebPlan {
-    let listen = SocketAddr::from((IP, port(cluster.spec.web.service.port)));
+    let reach = &site.reach;
+    let listen = SocketAddr::from((reach.listen, port(cluster.spec.web.service.port)));
+    // The nodes have those below.
+    let health = SocketAddr::from((IP, site.health_port_base.saturating_add(port(MAX_NODES))));
+    let health = reach.tls.as_ref().map(|_| health);
     let mut args = flags([
         ("listen", listen.to_string()),
         ("admin-token-file", site.front_door_token_file.display().to_string()),
@@ -188,8 +201,20 @@ fn web(cluster: &SfuCluster, site: &Site) -> WebPlan {
             format!("http://{IP}:{}", site.admin_port_base + ordinal),
         )]));
     }
+    args.extend(flags(health.map(|address| ("health-listen", address.to_string()))));
+    if let Some((cert, key)) = &reach.tls {
+        let files = [("tls-cert", cert), ("tls-key", key)];
+        args.extend(flags(files.map(|(name, path)| (name, path.display().to_string()))));
+    }
+    // Those of a proxy on this machine that passes its own name on.
+    if listen.ip().is_loopback() {
+        args.extend(flags(reach.announced.iter().map(|name| ("allowed-host", name.clone()))));
+    }
     WebPlan {
         listen,
+        health,
+        probe: reach.probe(listen.port()).or(health).unwrap_or(listen),
+        page: reach.page(listen.port()),
         program: Program {
             name: "web".to_owned(),
             bin: site.web_bin.clone(),

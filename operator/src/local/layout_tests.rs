@@ -1,7 +1,9 @@
 use super::*;
+use crate::cli::tests::local;
 use crate::cluster::node_arguments::most_lanes;
 use crate::crd::SfuClusterSpec;
 use crate::crd::mesh::FanOut;
+use crate::local::reach::own_address;
 use std::collections::BTreeSet;
 
 fn site() -> Site {
@@ -16,7 +18,7 @@ fn site() -> Site {
         front_door_token_file: "/s/front-door-token".into(),
         log_format: LogFormat::Human,
         uid: "u".into(),
-        media_ips: Vec::new(),
+        reach: Reach::of(&local(&[]), own_address).unwrap(),
         client_keys: None,
         drain_deadline: Duration::from_secs(10),
         cores: 2,

@@ -26,6 +26,7 @@ mod ports;
 mod probe;
 mod processes;
 mod programs;
+mod reach;
 mod redis_server;
 mod report;
 mod session;
@@ -43,6 +44,7 @@ use client_keys::ClientKeys;
 pub use error::LocalError;
 use layout::{Layout, Site};
 use rand::RngExt;
+use reach::Reach;
 use redis_server::Redis;
 use session::Session;
 use sfumato_admin_api::program::log;
@@ -76,14 +78,19 @@ async fn run(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
         what: "listen for Ctrl-C",
         source,
     })?;
-    let ready = prepare(args, &cluster).await?;
+    let reach = Reach::of(args, reach::own_address)?;
+    let ready = prepare(args, &cluster, &reach).await?;
     warn_of_shown_password(args, terminal);
     if let Some(told) = ignored::without_effect(&cluster.spec) {
         terminal.warn(&told);
     }
     let state = StateDir::create(args.state_dir.as_deref())?;
     state.write_redis(&ready.redis.url, ready.redis.config().as_deref())?;
-    let site = ready.site(args, &cluster, &state);
+    let keys = client_keys(args, &state)?;
+    for note in reach.notes(args) {
+        terminal.warn(&note);
+    }
+    let site = ready.site(args, &cluster, &state, (reach, keys));
     let mut session = Session::new(args, terminal, &state, site, ready.redis, cluster);
     let outcome = session.run(&mut signals).await;
     session.end(&mut signals).await;
@@ -93,6 +100,15 @@ async fn run(args: &LocalArgs, terminal: &Terminal) -> Result<(), LocalError> {
         terminal.say(&format!("logs are kept in {}", state.logs().display()));
     }
     outcome
+}
+
+/// What tokens are checked with: if other machines get here, nobody gets in without one unless somebody says so.
+fn client_keys(args: &LocalArgs, state: &StateDir) -> Result<Option<ClientKeys>, LocalError> {
+    let given = ClientKeys::of(args);
+    if given.is_some() || args.open || !reach::is_beyond(args) {
+        return Ok(given);
+    }
+    Ok(Some(ClientKeys::Secret(state.auth_secret()?)))
 }
 
 /// What everybody may see who may list processes is no secret.
@@ -123,7 +139,7 @@ struct Ready {
     redis: Redis,
 }
 
-async fn prepare(args: &LocalArgs, cluster: &SfuCluster) -> Result<Ready, LocalError> {
+async fn prepare(args: &LocalArgs, cluster: &SfuCluster, reach: &Reach) -> Result<Ready, LocalError> {
     let node_bin = programs::sibling(args.node_bin.as_deref(), "sfu-node", "--node-bin")?;
     let web_bin = programs::sibling(args.web_bin.as_deref(), "sfu-web", "--web-bin")?;
     let own_redis = args.own_redis();
@@ -138,7 +154,10 @@ async fn prepare(args: &LocalArgs, cluster: &SfuCluster) -> Result<Ready, LocalE
     };
     // The ports do not depend on the state directory, which is made last: a refusal leaves nothing behind.
     let uses = ports::wanted(
-        &Layout::new(cluster, &ready.site_in(args, cluster, SecretFiles::default())),
+        &Layout::new(
+            cluster,
+            &ready.site_in(args, cluster, (SecretFiles::default(), reach.clone(), None)),
+        ),
         own_redis,
     );
     ports::check_disjoint(&uses)?;
@@ -147,16 +166,27 @@ async fn prepare(args: &LocalArgs, cluster: &SfuCluster) -> Result<Ready, LocalE
 }
 
 impl Ready {
-    fn site(&self, args: &LocalArgs, cluster: &SfuCluster, state: &StateDir) -> Site {
+    fn site(
+        &self,
+        args: &LocalArgs,
+        cluster: &SfuCluster,
+        state: &StateDir,
+        (reach, keys): (Reach, Option<ClientKeys>),
+    ) -> Site {
         let files = SecretFiles {
             token: state.token_file(),
             front_door_token: state.front_door_token_file(),
             redis_url: state.redis_url_file(),
         };
-        self.site_in(args, cluster, files)
+        self.site_in(args, cluster, (files, reach, keys))
     }
 
-    fn site_in(&self, args: &LocalArgs, cluster: &SfuCluster, files: SecretFiles) -> Site {
+    fn site_in(
+        &self,
+        args: &LocalArgs,
+        cluster: &SfuCluster,
+        (files, reach, client_keys): (SecretFiles, Reach, Option<ClientKeys>),
+    ) -> Site {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Site {
             node_bin: self.node_bin.clone(),
@@ -169,8 +199,8 @@ impl Ready {
             front_door_token_file: files.front_door_token,
             log_format: args.log_format,
             uid: format!("{:016x}", rand::rng().random::<u64>()),
-            media_ips: args.media_ip.clone(),
-            client_keys: ClientKeys::of(args),
+            reach,
+            client_keys,
             drain_deadline: args.drain_deadline,
             cores: i32::try_from(cores).unwrap_or(i32::MAX),
             seeds: layout::replicas(cluster),

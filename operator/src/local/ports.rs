@@ -5,11 +5,12 @@ use super::layout::{IP, Layout};
 use super::port_holder::{Protocol, holder};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 /// A port that a process will listen on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortUse {
+    pub ips: Vec<IpAddr>,
     pub port: u16,
     pub protocol: Protocol,
     pub who: String,
@@ -55,6 +56,16 @@ pub enum PortError {
         option: &'static str,
         why: String,
     },
+    /// Only addresses of this machine can be listened on.
+    #[error(
+        "{ip} is no address of this machine, so that {who} cannot listen there for {what}: give --listen one that it has, or 0.0.0.0 \
+         for all, and name where clients reach it with --public-address"
+    )]
+    NotOurs {
+        ip: IpAddr,
+        who: String,
+        what: &'static str,
+    },
 }
 
 /// Every port that the processes of a layout listen on, and Redis. Ports of links are left out: a node takes any that
@@ -62,6 +73,7 @@ pub enum PortError {
 #[must_use]
 pub fn wanted(layout: &Layout, redis: Option<SocketAddr>) -> Vec<PortUse> {
     let tcp = |address: SocketAddr, who: &str, what, option| PortUse {
+        ips: vec![address.ip()],
         port: address.port(),
         protocol: Protocol::Tcp,
         who: who.to_owned(),
@@ -77,7 +89,10 @@ pub fn wanted(layout: &Layout, redis: Option<SocketAddr>) -> Vec<PortUse> {
         uses.push(tcp(node.health, who, "health and metrics", "--health-port-base"));
         for worker in 0..node.workers {
             let address = SocketAddr::from((IP, node.media_port + worker));
-            let media = tcp(address, who, "media", "--media-port-base");
+            let media = PortUse {
+                ips: node.media_ips.clone(),
+                ..tcp(address, who, "media", "--media-port-base")
+            };
             uses.push(PortUse {
                 protocol: Protocol::Udp,
                 ..media.clone()
@@ -86,6 +101,8 @@ pub fn wanted(layout: &Layout, redis: Option<SocketAddr>) -> Vec<PortUse> {
         }
     }
     uses.push(tcp(layout.web.listen, "web", "the front door", "--web-port"));
+    let health = layout.web.health.into_iter();
+    uses.extend(health.map(|address| tcp(address, "web", "health", "--health-port-base")));
     uses
 }
 
@@ -116,13 +133,15 @@ pub fn check_disjoint(uses: &[PortUse]) -> Result<(), PortError> {
 /// # Errors
 /// The first that is not.
 pub fn check_free(uses: &[PortUse]) -> Result<(), PortError> {
-    uses.iter().try_for_each(|it| {
-        let address = SocketAddr::from((IP, it.port));
+    let each = uses.iter().flat_map(|it| it.ips.iter().map(move |ip| (it, *ip)));
+    each.into_iter().try_for_each(|(it, ip)| {
+        let address = SocketAddr::from((ip, it.port));
         let bound = match it.protocol {
             Protocol::Tcp => TcpListener::bind(address).map(drop),
             Protocol::Udp => UdpSocket::bind(address).map(drop),
         };
         let PortUse {
+            ips: _,
             port,
             protocol,
             who,
@@ -131,6 +150,7 @@ pub fn check_free(uses: &[PortUse]) -> Result<(), PortError> {
         } = it.clone();
         match bound {
             Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Err(PortError::NotOurs { ip, who, what }),
             Err(error) if error.kind() == ErrorKind::AddrInUse => Err(PortError::InUse {
                 port,
                 protocol,
@@ -158,6 +178,7 @@ mod tests {
 
     fn a_use(port: u16, protocol: Protocol) -> PortUse {
         PortUse {
+            ips: vec![IP.into()],
             port,
             protocol,
             who: "sfu-1".into(),
@@ -198,6 +219,16 @@ mod tests {
         check_free(&[a_use(port, Protocol::Tcp)]).unwrap();
         check_disjoint(&[a_use(port, Protocol::Udp), a_use(port, Protocol::Tcp)]).unwrap();
         drop(taken);
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_named_with_what_to_give_instead() {
+        let elsewhere = PortUse {
+            ips: vec![IP.into(), "192.0.2.1".parse().unwrap()],
+            ..a_use(0, Protocol::Tcp)
+        };
+        let error = check_free(&[elsewhere]).unwrap_err().to_string();
+        assert!(error.starts_with("192.0.2.1 is no address of this machine"), "{error}");
     }
 
     #[test]

@@ -367,7 +367,7 @@ impl Processes {
             _ => {}
         }
         if self.web.is_none() {
-            let probe = Probe::Http(format!("http://{}/readyz", wanted.listen));
+            let probe = Probe::Http(format!("http://{}/readyz", wanted.probe));
             let keeper = Keeper::start(wanted.program.clone(), probe, Arc::clone(&self.host));
             self.web = Some(Web { plan: wanted, keeper });
         }

@@ -92,6 +92,23 @@ impl StateDir {
         self.root.join("redis-url")
     }
 
+    /// What tokens of publishers and viewers are signed with, if nobody names another: that of a run before is used again, so that
+    /// its tokens stay good.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn auth_secret(&self) -> Result<PathBuf, StateDirError> {
+        let path = self.root.join("auth-secret");
+        let is_there = std::fs::read_to_string(&path).is_ok_and(|text| !text.trim().is_empty());
+        if !is_there {
+            write_secret(&path, &format!("{}\n", random_text(TOKEN_LENGTH))).map_err(|source| StateDirError {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        Ok(path)
+    }
+
     /// What a Redis of ours is started with.
     #[must_use]
     pub fn redis_config(&self) -> PathBuf {
@@ -186,6 +203,13 @@ mod tests {
             state.remove_if_temporary();
             assert!(wanted.join("admin-token").exists());
         }
+        let secret = || {
+            let path = StateDir::create(Some(&wanted)).unwrap().auth_secret().unwrap();
+            (mode(&path), std::fs::read_to_string(path).unwrap())
+        };
+        let (mode, first) = secret();
+        assert_eq!((mode, first.trim().len()), (0o600, TOKEN_LENGTH));
+        assert_eq!(secret().1, first);
         parent.remove_if_temporary();
     }
 }

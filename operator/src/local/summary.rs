@@ -23,7 +23,7 @@ pub struct Summary<'a> {
 #[must_use]
 pub fn text(summary: &Summary<'_>) -> String {
     let nodes = &summary.layout.nodes;
-    let page = format!("http://{}", summary.layout.web.listen);
+    let page = &summary.layout.web.page;
     let pid = |name: &str| {
         summary
             .pids
@@ -64,6 +64,17 @@ pub fn text(summary: &Summary<'_>) -> String {
             format!("{page}/?publish=demo&node={first}"),
         ),
         (format!("Watch it on {last}"), format!("{page}/?watch=demo&node={last}")),
+        (
+            "Publish with OBS (Settings, Stream, Service: WHIP)".to_owned(),
+            format!(
+                "Server {page}/whip/from-obs{}",
+                summary
+                    .layout
+                    .client_keys
+                    .as_ref()
+                    .map_or("", |_| "   Bearer Token as above")
+            ),
+        ),
         (
             "Publish with FFmpeg 9 (8.0 cannot connect)".to_owned(),
             ffmpeg(&format!("{page}/whip/from-ffmpeg")),

@@ -123,19 +123,10 @@ fn check_secrets(args: &LocalArgs, origin: &str, spec: &SfuClusterSpec) -> Resul
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Command};
-    use clap::Parser;
+    use crate::cli::tests::local as args;
 
     const MANIFEST: &[u8] = b"{apiVersion: sfumato.dev/v1alpha1, kind: SfuCluster, metadata: {name: a}, \
         spec: {replicas: 5, workersPerNode: 2, media: {port: 21000}}}";
-
-    fn args(options: &[&str]) -> LocalArgs {
-        let line = ["sfu-operator", "local"].iter().chain(options);
-        match Cli::try_parse_from(line).unwrap().command {
-            Command::Local(args) => *args,
-            other => unreachable!("the command is `local`, not {other:?}"),
-        }
-    }
 
     #[test]
     fn options_win_over_the_manifest_and_leave_the_rest() {

@@ -131,8 +131,8 @@ impl State {
 
     /// Why it does not know that, if it does not.
     pub fn set_address_problem(&self, problem: Option<String>) {
-        let before = std::mem::replace(&mut *self.address_problem.lock(), problem.clone());
-        if before != problem {
+        let before = std::mem::replace(&mut *self.address_problem.lock(), problem);
+        if before != self.address_problem() {
             self.touch();
         }
     }

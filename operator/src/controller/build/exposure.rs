@@ -526,11 +526,17 @@ mod tests {
             let judged = all.filter_map(|service| {
                 let ports = service.spec?.ports?;
                 let port = ports.into_iter().find(|port| port.name.as_deref() == Some("health"))?;
-                Some(format!("{} {} {:?}", service.metadata.name?, port.port, port.target_port?))
+                Some(format!(
+                    "{} {} {:?}",
+                    service.metadata.name?, port.port, port.target_port?
+                ))
             });
             judged.collect()
         };
-        assert_eq!(of(json!({})), ["live-media-0 9000 Int(5001)", "live-media-1 9000 Int(5001)"]);
+        assert_eq!(
+            of(json!({})),
+            ["live-media-0 9000 Int(5001)", "live-media-1 9000 Int(5001)"]
+        );
         let shared = ["live-media-0 9000 Int(5001)", "live-media-1 9001 Int(5001)"];
         assert_eq!(of(json!({ "portBase": 443 })), shared);
         assert_eq!(

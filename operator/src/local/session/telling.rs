@@ -70,10 +70,8 @@ impl Session<'_> {
         let Some(layout) = self.processes.layout() else {
             return;
         };
-        self.terminal.say(&format!(
-            "everything is up (after {after}): http://{}",
-            layout.web.listen
-        ));
+        self.terminal
+            .say(&format!("everything is up (after {after}): {}", layout.web.page));
         let pids: BTreeMap<String, i32> = self
             .views()
             .into_iter()
@@ -135,11 +133,11 @@ impl Session<'_> {
 
     fn write_status_file(&mut self) {
         let views = self.views();
-        let page = format!("http://{}:{}", layout::IP, self.cluster.spec.web.service.port);
+        let page = self.processes.layout().map(|layout| layout.web.page.clone());
         let Some(file) = &mut self.status_file else {
             return;
         };
-        if let Err(error) = file.write(&page, &self.state.logs(), &views, &self.status) {
+        if let Err(error) = file.write(&page.unwrap_or_default(), &self.state.logs(), &views, &self.status) {
             self.terminal
                 .warn(&format!("cannot write the --status-json file: {error}; it is given up"));
             self.status_file = None;
