@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the distribution's packages that are missing.
-#   apt.sh build | test | browsers | peers | proxy | page | cluster | rust
+#   apt.sh build | test | browsers | peers | proxy | turn | page | cluster | rust
 # SFUMATO_PACKAGES=present trusts that all are there (for systems other than Debian and Ubuntu).
 . "$(dirname "$0")/env.sh"
 
@@ -18,13 +18,14 @@ case ${1:-} in
     if ! command -v npm >/dev/null; then packages+=(nodejs npm); fi
     ;;
   proxy) packages=(nginx) ;;
+  turn) packages=(coturn) ;;
   page)
     packages=()
     if ! command -v node >/dev/null; then packages+=(nodejs); fi
     ;;
   cluster) packages=(containerd runc containernetworking-plugins iproute2 iptables nftables procps util-linux openssl binutils redis-server ca-certificates) ;;
   rust) packages=(rustup) ;;
-  *) usage "usage: apt.sh build | test | browsers | peers | proxy | page | cluster | rust" ;;
+  *) usage "usage: apt.sh build | test | browsers | peers | proxy | turn | page | cluster | rust" ;;
 esac
 
 if [ "${SFUMATO_PACKAGES:-}" = present ]; then exit 0; fi
@@ -70,6 +71,9 @@ if ! install && ! install_with_fresh_lists; then
 fi
 case " ${missing[*]} " in
   *' redis-server '*) say "  the package's own Redis service (port 6379) is not used; Sfumato starts its own redis-server, on port 6377" ;;
+esac
+case " ${missing[*]} " in
+  *' coturn '*) say "  the package's own TURN service (port 3478) is not used; tests start their own turnserver, on machines of the test cluster" ;;
 esac
 case " ${missing[*]} " in
   *' nginx '*) say "  the package's own nginx service (port 80) is not used; tests start their own nginx, on loopback" ;;

@@ -3,14 +3,24 @@
 import contextlib
 import itertools
 import json
+import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.browsers import Chromium
 from harness.peers import AiortcPeer, Counter, Flock, Generator
 from sfucluster import SfuCluster
-from testcluster.layout import CLIENT_ADDRESS
+from testcluster.layout import CLIENT_ADDRESS, CONTROL_PLANE, OUTSIDE_ADDRESS
+from testcluster.machines import Machine
 from testcluster.waiting import eventually
+
+# From the call to the first frames in a browser on a busy computer.
+PLAYS_WITHIN = 30
+PUBLISH = "async (stream, node) => { window.e2e = { publisher: await sfumato.publish({ stream, node, width: 320, height: 180 }) }; }"
+WATCH = "async (stream, node) => { e2e.viewer = await sfumato.watch({ stream, node }); }"
+PUBLISHER = "async () => await e2e.publisher.stats()"
+VIEWER = "async () => await e2e.viewer.stats()"
 
 
 def front_door(cluster: SfuCluster) -> str:
@@ -42,6 +52,36 @@ def cluster_json(cluster: SfuCluster) -> dict:
 def draining(cluster: SfuCluster) -> set[str]:
     """Nodes that are being emptied, as the front door knows, which is sooner than the operator's status."""
     return {node["name"] for node in cluster_json(cluster)["nodes"] if node["draining"]}
+
+
+@contextlib.contextmanager
+def without_udp(layout) -> Iterator[None]:
+    """No datagram from outside passes the router, as in networks that let the web through and nothing else."""
+    router = Machine(layout, CONTROL_PLANE)
+    chain = "add chain inet no-udp passing '{ type filter hook forward priority 0; }'"
+    rule = f"add rule inet no-udp passing ip saddr {OUTSIDE_ADDRESS.v4} meta l4proto udp drop"
+    router.script("\n".join(f"nft {line}" for line in ("add table inet no-udp", chain, rule)))
+    try:
+        yield
+    finally:
+        router.script("nft delete table inet no-udp")
+
+
+def seen_by(chromium: Chromium, front: str, stream: str, nodes: int = 3) -> None:
+    """What a browser publishes on the first pod by the front door's page it watches on the last."""
+    last = f"live-{nodes - 1}"
+    chromium.open(f"{front}/")
+    eventually(
+        "the page knows the mesh",
+        lambda: f"{nodes * (nodes - 1) // 2}/{nodes * (nodes - 1) // 2}" in chromium.run("() => document.getElementById('mesh-value').textContent"),
+        within=15,
+    )
+    began = time.monotonic()
+    chromium.run(PUBLISH, stream, "live-0")
+    eventually("the page publishes", lambda: chromium.run(PUBLISHER)["state"] == "live", within=PLAYS_WITHIN)
+    chromium.run(WATCH, stream, last)
+    eventually(f"frames from {last}", lambda: chromium.run(VIEWER)["framesDecoded"] > 30, within=PLAYS_WITHIN)
+    print(f"published on live-0, decoded from {last} after {time.monotonic() - began:.1f} s")
 
 
 class Peers:

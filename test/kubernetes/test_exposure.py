@@ -16,7 +16,7 @@ from aioice import stun
 from harness.browsers import Chromium
 from harness.growth import grows
 from installation import program
-from media import Peers
+from media import PLAYS_WITHIN, Peers, seen_by, without_udp
 from nodes import kill
 from sfucluster import SfuCluster, merged
 from testcluster.fixtures import new_namespace
@@ -26,8 +26,6 @@ from testcluster.waiting import eventually
 
 pytestmark = pytest.mark.testcluster
 
-# From the call to the first frames in a browser on a busy computer.
-PLAYS_WITHIN = 30
 # Three nodes that are replaced one after the other, each drained for the shortest time that publishers get.
 ROLLED_WITHIN = 180
 ADDRESSES = "sfumato.dev/media-addresses"
@@ -41,11 +39,6 @@ BALANCED_V6 = ipaddress.ip_network("2001:2::/64")
 # Of the pod whose load balancer has a host name: what it is first, and then.
 NAMED = (str(BALANCED[201]), str(BALANCED[202]))
 STUN_PORT = 3478
-
-PUBLISH = "async (stream, node) => { window.e2e = { publisher: await sfumato.publish({ stream, node, width: 320, height: 180 }) }; }"
-WATCH = "async (stream, node) => { e2e.viewer = await sfumato.watch({ stream, node }); }"
-PUBLISHER = "async () => await e2e.publisher.stats()"
-VIEWER = "async () => await e2e.viewer.stats()"
 
 
 class Outside:
@@ -351,19 +344,7 @@ def beside(sfu: SfuCluster, peers: Peers) -> None:
     third.run("delete", "sfu", third.name, "--wait=false")
 
 
-def seen_by(chromium: Chromium, front: str, stream: str) -> None:
-    """What a browser publishes on pod 0 it watches on pod 2."""
-    chromium.open(f"{front}/")
-    eventually("the page knows the mesh", lambda: "3/3" in chromium.run("() => document.getElementById('mesh-value').textContent"), within=15)
-    began = time.monotonic()
-    chromium.run(PUBLISH, stream, "live-0")
-    eventually("the page publishes", lambda: chromium.run(PUBLISHER)["state"] == "live", within=PLAYS_WITHIN)
-    chromium.run(WATCH, stream, "live-2")
-    eventually("frames from live-2", lambda: chromium.run(VIEWER)["framesDecoded"] > 30, within=PLAYS_WITHIN)
-    print(f"published on live-0, decoded from live-2 after {time.monotonic() - began:.1f} s")
-
-
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("chromium", "operator")
 def test_clients_are_sent_to_where_a_stun_server_outside_sees_the_host(kubectl, layout, tmp_path):
     with contextlib.ExitStack() as around:
         with Machine(layout, OUTSIDE).network():
@@ -374,6 +355,8 @@ def test_clients_are_sent_to_where_a_stun_server_outside_sees_the_host(kubectl, 
         assert set(outside.told().values()) == {f"stun/{named_server}/20000"}
         assert server.answered >= 3, "each node has asked"
         outside.plays("by-stun")
+        with without_udp(layout):
+            seen_by(outside.peers.browser("172.31.250.*"), outside.front, "by-tcp")
 
         # Nobody answers there: that is said, and clients are sent to where they were sent before.
         silent = f"{OUTSIDE_ADDRESS.v4}:{STUN_PORT + 1}"

@@ -1,9 +1,10 @@
 // WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) for browsers: one POST opens a session, one DELETE ends it.
 //
-// The offer is sent at once, without candidates: the server is ICE lite and learns our addresses from our checks, so
-// there is nothing to gather and nothing to trickle.
+// The offer is sent at once, without candidates: the server is ICE lite and learns our addresses from our checks, so there is
+// nothing to trickle. Only then it becomes the local description, so that gathering knows the servers that the answer names.
 
 import { Checks, LOOK_EVERY_MS } from "./checks.js";
+import { iceServers, use } from "./ice-servers.js";
 import { extensionLinks } from "./layers.js";
 import { Unreachable } from "./unreachable.js";
 
@@ -42,10 +43,11 @@ export async function openSession({ endpoint, makePeer, token, signal, takeOffer
   try {
     let response = takeOffer ? await askForOffer(endpoint, headers, signal) : null;
     let offered = response !== null;
+    let offer = null;
     if (!offered) {
       pc = session.pc = makePeer();
-      await pc.setLocalDescription(await pc.createOffer());
-      response = await post(endpoint, headers, pc.localDescription.sdp, signal);
+      offer = await pc.createOffer();
+      response = await post(endpoint, headers, offer.sdp, signal);
       offered = response.status === 406;
     }
     const sdp = await response.text();
@@ -53,15 +55,19 @@ export async function openSession({ endpoint, makePeer, token, signal, takeOffer
     session.url = location && new URL(location, response.url).href;
     session.etag = response.headers.get("etag");
     session.links = extensionLinks(response.headers.get("link"), response.url);
+    const servers = iceServers(response.headers.get("link"));
     if (!session.url) throw new Error("the server gave no session URL (Location)");
     if (offered) {
       pc?.close();
       pc = session.pc = makePeer({ answering: true });
+      use(pc, servers);
       await pc.setRemoteDescription({ type: "offer", sdp });
       await pc.setLocalDescription(await pc.createAnswer());
       refuseHalves(sdp, pc.localDescription.sdp);
       await patch(session, headers, SDP, pc.localDescription.sdp, signal);
     } else {
+      use(pc, servers);
+      await pc.setLocalDescription(offer);
       await pc.setRemoteDescription({ type: "answer", sdp });
     }
     await connected(pc, { node: nodeOf(session.url), sdp, signal });

@@ -1,5 +1,6 @@
 //! STUN and TURN servers in a manifest.
 
+use super::duration::GoDuration;
 use super::redis::SecretKeyRef;
 use super::rules;
 use kube::KubeSchema;
@@ -12,8 +13,12 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("has(self.username) == has(self.credentialSecretRef)")
         .message("username and credentialSecretRef come together"),
-    validation = Rule::new("has(self.username) || has(self.credentialSecretRef) || !self.urls.exists(u, u.startsWith('turn'))")
-        .message("a TURN server needs username and credentialSecretRef")
+    validation = Rule::new("has(self.username) || has(self.credentialSecretRef) || has(self.sharedSecretRef) || !self.urls.exists(u, u.startsWith('turn'))")
+        .message("a TURN server needs username and credentialSecretRef, or sharedSecretRef"),
+    validation = Rule::new("!has(self.sharedSecretRef) || !has(self.username)")
+        .message("media nodes make user names and passwords of a sharedSecretRef: leave username and credentialSecretRef out"),
+    validation = Rule::new("has(self.sharedSecretRef) || !has(self.credentialTtl)")
+        .message("credentialTtl is for passwords of a sharedSecretRef: name it, or leave credentialTtl out")
 )]
 pub struct IceServerSpec {
     /// Its URLs, such as `stun:stun.example.net:3478` or `turn:turn.example.net:3478?transport=udp`.
@@ -28,6 +33,14 @@ pub struct IceServerSpec {
     /// `\`. Nodes read it when they start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_secret_ref: Option<SecretKeyRef>,
+    /// Key of a Secret with the secret that media nodes share with a TURN server (coturn: `use-auth-secret`): each client gets a
+    /// user name and a password of its own, which are good for `credentialTtl`. The same characters as for a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_secret_ref: Option<SecretKeyRef>,
+    /// How long a password of the shared secret is good. A client that came before goes on. Default: 12h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::duration("1m", "168h", "12h"))]
+    pub credential_ttl: Option<GoDuration>,
 }
 
 /// The rule is that of each entry, so that a complaint names which.

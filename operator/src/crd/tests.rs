@@ -121,7 +121,7 @@ fn a_turn_server_has_a_user_name_and_a_password() {
     let broken = server(json!({ "urls": ["stun:a", "turn:a"] })).unwrap();
     assert_eq!(
         broken,
-        "spec.media.iceServers[0]: a TURN server needs username and credentialSecretRef"
+        "spec.media.iceServers[0]: a TURN server needs username and credentialSecretRef, or sharedSecretRef"
     );
     for bad in [
         json!({ "urls": ["stun:a"], "username": "u" }),

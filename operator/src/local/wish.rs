@@ -109,11 +109,15 @@ fn check_secrets(args: &LocalArgs, origin: &str, spec: &SfuClusterSpec) -> Resul
             );
         }
     }
-    let with_password = |server: &IceServerSpec| server.credential_secret_ref.is_some();
-    match spec.media.ice_servers.iter().position(with_password) {
+    let with_secret = |(index, server): (usize, &IceServerSpec)| {
+        let password = server.credential_secret_ref.as_ref().map(|_| "credentialSecretRef");
+        let shared = server.shared_secret_ref.as_ref().map(|_| "sharedSecretRef");
+        Some((index, password.or(shared)?))
+    };
+    match spec.media.ice_servers.iter().enumerate().find_map(with_secret) {
         None => Ok(()),
-        Some(index) => refuse(
-            format!("spec.media.iceServers[{index}].credentialSecretRef"),
+        Some((index, field)) => refuse(
+            format!("spec.media.iceServers[{index}].{field}"),
             "take this server out, and name it in the environment variable SFUMATO_ICE_SERVERS",
         ),
     }

@@ -134,7 +134,9 @@ pub struct Options {
     #[arg(long, env = "SFUMATO_STRICT_WHIP")]
     pub strict_whip: bool,
     /// STUN or TURN server that answers name, once for each: `stun:HOST:PORT` or
-    /// `turn:HOST:PORT?transport=udp username=NAME credential=SECRET` (each becomes one `Link: <...>; rel="ice-server"`)
+    /// `turn:HOST:PORT?transport=udp username=NAME credential=SECRET` (each becomes one `Link: <...>; rel="ice-server"`). With
+    /// `secret=SECRET ttl=12h` instead, shared with the TURN server (coturn: use-auth-secret), each client gets a password of its
+    /// own, which is good for that time
     #[arg(
         long = "ice-server",
         env = "SFUMATO_ICE_SERVERS",
@@ -313,10 +315,10 @@ impl Options {
                 "--redis-url has a password, and everybody who may list processes sees it: use --redis-url-file or SFUMATO_REDIS_URL",
             );
         }
-        let mut credentials = self.ice_servers.iter().filter_map(IceServer::credential);
-        if credentials.any(|credential| shown(&format!("credential={credential}"))) {
+        let mut secrets = self.ice_servers.iter().filter_map(IceServer::secret);
+        if secrets.any(|secret| shown(&format!("={secret}"))) {
             told.push(
-                "--ice-server has a credential, and everybody who may list processes sees it: use SFUMATO_ICE_SERVERS",
+                "--ice-server has a secret, and everybody who may list processes sees it: use SFUMATO_ICE_SERVERS",
             );
         }
         told

@@ -161,7 +161,7 @@ class Browser:
 
 
 class Chromium(Browser):
-    """`host` is where its pages come from; nothing else resolves."""
+    """`host` is where its pages and its media by TCP come from, with `*` for any characters; it connects to nothing else by TCP."""
 
     name = "chromium"
     program = "chromium"

@@ -9,7 +9,9 @@ import { load } from "./modules.mjs";
 class Connection extends EventTarget {
   connectionState = "connected";
   localDescription = { type: "offer", sdp: "v=0" };
-  createOffer() {}
+  createOffer() {
+    return this.localDescription;
+  }
   setLocalDescription() {}
   setRemoteDescription() {}
   getTransceivers() {

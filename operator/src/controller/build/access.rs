@@ -48,7 +48,13 @@ pub fn ice_environment(servers: &[IceServerSpec]) -> Vec<EnvVar> {
             passwords.push(env_secret(&name, from.name.clone(), &from.key));
             format!(" username={username} credential=$({name})")
         });
-        let login = login.unwrap_or_default();
+        let shared = server.shared_secret_ref.as_ref().map(|from| {
+            let name = format!("SFUMATO_ICE_SECRET_{index}");
+            passwords.push(env_secret(&name, from.name.clone(), &from.key));
+            let ttl = server.credential_ttl.map(|ttl| format!(" ttl={}s", ttl.0.as_secs()));
+            format!(" secret=$({name}){}", ttl.unwrap_or_default())
+        });
+        let login = login.or(shared).unwrap_or_default();
         texts.extend(server.urls.iter().map(|url| format!("{url}{login}")));
     }
     if !texts.is_empty() {

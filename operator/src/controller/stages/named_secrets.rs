@@ -30,6 +30,7 @@ enum Holds {
     TokenSecret,
     TokenKeys,
     TurnPassword,
+    TurnSecret,
     Certificate,
     PrivateKey,
 }
@@ -64,6 +65,9 @@ pub fn named(wish: &Wish) -> Vec<Named<'_>> {
         let field = format!("spec.media.iceServers[{index}].credentialSecretRef");
         let password = server.credential_secret_ref.as_ref();
         all.extend(password.map(|from| named(&field, from, Holds::TurnPassword)));
+        let field = format!("spec.media.iceServers[{index}].sharedSecretRef");
+        let shared = server.shared_secret_ref.as_ref();
+        all.extend(shared.map(|from| named(&field, from, Holds::TurnSecret)));
     }
     if let Some(tls) = &wish.spec.web.tls {
         let keys = [(TLS_CERT, Holds::Certificate), (TLS_KEY, Holds::PrivateKey)];
@@ -120,6 +124,7 @@ impl Holds {
             Self::TokenSecret => "the secret that tokens are signed with",
             Self::TokenKeys => "a JSON Web Key Set",
             Self::TurnPassword => "the password of the TURN server",
+            Self::TurnSecret => "the secret that is shared with the TURN server",
             Self::Certificate => "the certificate chain of the front door, PEM,",
             Self::PrivateKey => "the key of the certificate, PEM,",
         }
@@ -146,7 +151,7 @@ impl Holds {
             Self::TokenKeys if !has_public_key(text) => Some(
                 "is no JSON Web Key Set with a key for RS256, ES256 or EdDSA: write {\"keys\": [...]} with the public keys of whoever signs the tokens",
             ),
-            Self::TurnPassword if !text.chars().all(is_password) => Some(
+            Self::TurnPassword | Self::TurnSecret if !text.chars().all(is_password) => Some(
                 "has a character that clients would misread: use printable ASCII without spaces, quotes, `,`, `;`, `<`, `>` and `\\`",
             ),
             _ => None,
@@ -196,6 +201,7 @@ mod tests {
                 "media": { "iceServers": [
                     { "urls": ["stun:a"] },
                     { "urls": ["turn:b"], "username": "u", "credentialSecretRef": from("password") },
+                    { "urls": ["turn:c"], "sharedSecretRef": from("secret") },
                 ] },
                 "web": { "tls": { "secretName": "mine" } },
             },
@@ -219,6 +225,7 @@ mod tests {
                 "spec.redis.external.caSecretRef",
                 "spec.auth.jwksSecretRef",
                 "spec.media.iceServers[1].credentialSecretRef",
+                "spec.media.iceServers[2].sharedSecretRef",
                 "spec.web.tls.secretName",
                 "spec.web.tls.secretName"
             ]
@@ -292,6 +299,7 @@ mod tests {
             ),
             (Holds::TokenKeys, "{\"keys\": []}", "{\"keys\": [1, {\"kty\": \"EC\"}]}"),
             (Holds::TurnPassword, "a b", "a.b/c+d="),
+            (Holds::TurnSecret, "a,b", "a.b/c+d="),
             (Holds::RedisUrl, "localhost", "rediss://localhost"),
             (Holds::Certificate, "MII", "-----BEGIN CERTIFICATE-----"),
             (
