@@ -37,7 +37,8 @@ pub struct IceServerSpec {
     /// user name and a password of its own, which are good for `credentialTtl`. The same characters as for a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_secret_ref: Option<SecretKeyRef>,
-    /// How long a password of the shared secret is good. A client that came before goes on. Default: 12h.
+    /// How long a password of the shared secret is good. Choose more than sessions last: some TURN servers end a relay after that
+    /// time. Default: 12h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::duration("1m", "168h", "12h"))]
     pub credential_ttl: Option<GoDuration>,

@@ -347,7 +347,7 @@ pub struct MediaSpec {
     /// With exposure LoadBalancer: the Services before the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_balancer: Option<LoadBalancerSpec>,
-    /// STUN and TURN servers that publishers and viewers are told of by `Link` headers; the page uses none. By default none: nodes need none, only
+    /// STUN and TURN servers that publishers and viewers are told of by `Link` headers. By default none: nodes need none, only
     /// clients behind networks that block their way to the nodes do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

@@ -10,8 +10,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long a password of a shared secret is good unless somebody says otherwise: longer than most sessions last, and coturn goes
-/// on with what was allocated before.
+/// How long a password of a shared secret is good unless somebody says otherwise: longer than most sessions last, since some
+/// servers do not refresh an allocation after that time.
 const DEFAULT_TTL: Duration = Duration::from_secs(12 * 3600);
 /// How long it may be good: a session takes some time to begin, and who has one may use the relay for anything.
 const TTL: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(7 * 24 * 3600);
