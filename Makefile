@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. What they do is in scripts/, one file a job.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check-fast hooks setup build fmt lint generate unit media charts stories e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench bench-kubernetes sbom images releases clean clean-all
+.PHONY: help run test check-fast hooks setup build fmt lint generate unit media charts stories e2e cluster-up cluster-run cluster-down kind-up kind-down deny bench bench-kubernetes sbom images package releases clean clean-all
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -73,6 +73,9 @@ bench: build ## benchmarks (BENCH_ARGS=--help lists them)
 
 bench-kubernetes: build ## figures of Sfumato on the test cluster: times, requests, memory, sizes (8 min)
 	@exec scripts/bench-kubernetes.sh
+
+package: build ## an archive and a Debian package of the programs: package/
+	@exec scripts/package.sh
 
 releases: ## by hand before a release: what the charts make, read as each supported Kubernetes would
 	@exec scripts/releases.sh
