@@ -22,7 +22,8 @@ umask 022
 say "programs without symbols, and the licences of what they are made of"
 mkdir "$work/bin"
 for program in "${programs[@]}"; do strip -o "$work/bin/$program" "$bin/$program"; done
-docs=(docs/public-server.md docs/obs.md docs/troubleshooting.md docs/access.md)
+# All of them, since the guides link to most of the others.
+docs=(docs/*.md docs/*.yaml docs/decisions)
 licences() {
   python3 scripts/licences.py sfu-operator
   python3 scripts/licences.py sfu-node
@@ -40,7 +41,7 @@ mkdir -p "$archive/docs" "$archive/systemd"
 cp "$work"/bin/* "$work/THIRD-PARTY-LICENSES.gz" LICENSE "$archive"
 cp packaging/systemd/sfumato.service "$archive/systemd"
 cp packaging/sfumato.env packaging/README.md "$archive"
-cp "${docs[@]}" "$archive/docs"
+cp -r "${docs[@]}" "$archive/docs"
 tar --create --directory "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" "$name" | gzip --no-name --best >"$folder/$name.tar.gz"
 
 say "Debian package: needs glibc $glibc and later"
@@ -49,7 +50,7 @@ mkdir -p "$root_of/DEBIAN" "$root_of/usr/bin" "$root_of/usr/lib/systemd/system" 
 cp "$work"/bin/* "$root_of/usr/bin"
 cp packaging/systemd/sfumato.service "$root_of/usr/lib/systemd/system"
 cp packaging/sfumato.env "$root_of/etc/sfumato"
-cp "${docs[@]}" "$work/THIRD-PARTY-LICENSES.gz" "$root_of/usr/share/doc/sfumato"
+cp -r "${docs[@]}" "$work/THIRD-PARTY-LICENSES.gz" "$root_of/usr/share/doc/sfumato"
 cp LICENSE "$root_of/usr/share/doc/sfumato/copyright"
 size=$(du --summarize --apparent-size --block-size=1024 "$root_of" | cut -f1)
 sed -e "s/@VERSION@/$version/" -e "s/@ARCH@/$architecture/" -e "s/@SIZE@/$size/" -e "s/@GLIBC@/$glibc/" packaging/debian/control.in >"$root_of/DEBIAN/control"
