@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the distribution's packages that are missing.
-#   apt.sh build | test | browsers | peers | proxy | turn | page | cluster | rust
+#   apt.sh build | test | browsers | peers | proxy | turn | firewall | page | cluster | rust
 # SFUMATO_PACKAGES=present trusts that all are there (for systems other than Debian and Ubuntu).
 . "$(dirname "$0")/env.sh"
 
@@ -19,13 +19,14 @@ case ${1:-} in
     ;;
   proxy) packages=(nginx) ;;
   turn) packages=(coturn) ;;
+  firewall) packages=(ipset iptables) ;;
   page)
     packages=()
     if ! command -v node >/dev/null; then packages+=(nodejs); fi
     ;;
   cluster) packages=(containerd runc containernetworking-plugins iproute2 iptables nftables procps util-linux openssl binutils redis-server ca-certificates) ;;
   rust) packages=(rustup) ;;
-  *) usage "usage: apt.sh build | test | browsers | peers | proxy | turn | page | cluster | rust" ;;
+  *) usage "usage: apt.sh build | test | browsers | peers | proxy | turn | firewall | page | cluster | rust" ;;
 esac
 
 if [ "${SFUMATO_PACKAGES:-}" = present ]; then exit 0; fi

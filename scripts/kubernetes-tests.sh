@@ -12,7 +12,7 @@ read -ra arguments <<<"${PYTEST_ARGS:-}"
 paths=("$@")
 if [ $# = 0 ]; then paths=(test/cluster test/kubernetes); fi
 
-# What the tests need beyond the cluster and the programs: `browsers`, `helm`, `turn` (test/cluster/testcluster/needs.py).
+# What the tests need beyond the cluster and the programs: `browsers`, `firewall`, `helm`, `turn` (test/cluster/testcluster/needs.py).
 needs=$cache/kubernetes-needs log=$cache/kubernetes-collected.log
 : >"$needs"
 for path in "${paths[@]}"; do
@@ -30,6 +30,10 @@ while read -r need; do
     browsers) scripts/apt.sh browsers ;;
     helm) scripts/tools.sh helm ;;
     turn) scripts/apt.sh turn ;;
+    firewall)
+      scripts/apt.sh firewall
+      scripts/tools.sh firewall
+      ;;
     *) fail "the tests need $need, and what that is nobody has said here" ;;
   esac
 done < <(sort -u "$needs")

