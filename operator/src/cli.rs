@@ -1,6 +1,7 @@
 //! The command line. Every option of `local` is also an environment variable; the option wins.
 
 mod cluster_selector;
+mod examples;
 mod own_pods;
 mod run;
 
@@ -11,6 +12,7 @@ use crate::crd::duration::GoDuration;
 use clap::{Args, Parser, Subcommand};
 use sfumato_admin_api::program::log::{LogFilter, LogFormat};
 use sfumato_admin_api::program::option_values::{ip_address, whole_number};
+use sfumato_admin_api::server::client_address::Networks;
 use sfumato_admin_api::server::client_token::StreamPattern;
 use sfumato_admin_api::types::MAX_DRAIN_SECONDS;
 use std::net::SocketAddr;
@@ -70,7 +72,7 @@ pub struct CrdsArgs {
     long_about = "Makes a token for publishers or viewers and prints it. Media nodes that were given the same secret \
         (--auth-secret-file) accept it in `Authorization: Bearer TOKEN`, or in the URL as `?access_token=TOKEN`.\n\n\
         STREAM is a name, or a pattern in which * stands for any characters.",
-    after_help = TOKEN_EXAMPLES
+    after_help = examples::TOKEN
 )]
 pub struct TokenArgs {
     /// File with the secret, on its first line.
@@ -108,7 +110,7 @@ pub struct TokenArgs {
     long_about = "Runs a cluster on this machine: Redis, media nodes, the mesh between them and the front door, as processes.\n\n\
         It takes the same SfuCluster manifest as Kubernetes. What dies is restarted, and the reason is shown; when the file \
         changes, the cluster follows. Ctrl-C ends everything that was started, and nothing else.",
-    after_help = EXAMPLES
+    after_help = examples::LOCAL
 )]
 pub struct LocalArgs {
     /// Number of media nodes, 1 to 32. Wins over `spec.replicas` of the file, also when the file changes. Default 3.
@@ -142,8 +144,14 @@ pub struct LocalArgs {
     /// Key of that certificate, PEM, without a passphrase.
     #[arg(long, env = "SFUMATO_TLS_KEY", value_name = "FILE", requires = "tls_cert", help_heading = OUTSIDE)]
     pub tls_key: Option<PathBuf>,
-    /// Let everybody publish and watch who reaches the front door, also from other machines.
-    #[arg(long, env = "SFUMATO_OPEN", conflicts_with_all = ["auth_secret_file", "auth_jwks_file"], help_heading = OUTSIDE)]
+    /// Proxies before the front door whose X-Forwarded-For is trusted: addresses or networks, comma separated; 127.0.0.1,::1 for one
+    /// on this machine. All clients of another proxy count as one [none: `-`]
+    #[arg(long, env = "SFUMATO_TRUSTED_PROXY", value_name = "NETWORK,...", value_parser = networks, help_heading = OUTSIDE)]
+    pub trusted_proxy: Option<String>,
+    /// Let everybody publish and watch who reaches the front door, also from other machines. Not with --auth-secret-file or
+    /// --auth-jwks-file.
+    // For clap, SFUMATO_OPEN=false would contradict these as well.
+    #[arg(long, env = "SFUMATO_OPEN", help_heading = OUTSIDE)]
     pub open: bool,
     /// How long publishers may stay on a node that is scaled away or replaced, 0s to 24h; its viewers move to other nodes at
     /// once. Ctrl-C waits for nobody.
@@ -247,6 +255,11 @@ fn public_address(text: &str) -> Result<String, String> {
     }
 }
 
+/// Networks as they were written, for the programs that are started.
+fn networks(text: &str) -> Result<String, String> {
+    text.parse::<Networks>().map(|_| text.to_owned())
+}
+
 fn expires(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if !time.is_zero() && time <= LONGEST_TOKEN => Ok(time),
@@ -256,39 +269,10 @@ fn expires(text: &str) -> Result<Duration, String> {
 
 /// Longest life of a token: beyond it a limit means nothing, and times end somewhere.
 const LONGEST_TOKEN: Duration = Duration::from_secs(10 * 31_557_600);
-const TOKEN_EXAMPLES: &str = "\
-Examples:
-  A secret, and a cluster that asks for tokens:
-      openssl rand -hex 32 > secret
-      sfu-operator local --auth-secret-file secret
-
-  A token to publish `demo` and to watch everything, for a day:
-      sfu-operator token --secret-file secret --publish demo --play '*' --expires 1day";
 const ACCESS: &str = "Authentication";
 const OUTSIDE: &str = "Clients on other machines";
 const PORTS: &str = "Ports";
 const FILES: &str = "Files";
-const EXAMPLES: &str = "\
-Examples:
-  Three nodes, with everything that they need:
-      sfu-operator local
-  Then open http://127.0.0.1:2020, press Publish, and watch on another node.
-
-  A cluster from a manifest; edit `replicas` in the file and save, and the cluster follows:
-      sfu-operator local -f examples/three-nodes.yaml
-
-  One that other machines reach, by HTTPS, with tokens:
-      sfu-operator local --listen 0.0.0.0 --web-port 443 --public-address live.example.net \\
-          --tls-cert fullchain.pem --tls-key privkey.pem --state-dir /var/lib/sfumato
-
-  A second cluster beside the first:
-      sfu-operator local --web-port 2120 --client-port-base 3101 --admin-port-base 4101 \\
-          --health-port-base 5101 --redis-port 6477 --media-port-base 21000 --pipe-port-base 25000
-
-  See the mesh heal:
-      kill -9 PID-of-a-node
-
-Exit codes: 0 after Ctrl-C, 2 for a wrong option or manifest, 1 for anything else.";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -323,6 +307,32 @@ pub mod tests {
         ] {
             assert!(public_address(bad).unwrap_err().contains("203.0.113.7"), "{bad}");
         }
+    }
+
+    /// The commands of a help text, with the lines that go on joined.
+    fn commands(text: &str) -> Vec<String> {
+        let text = text.replace("\\\n", " ");
+        let indented = text.lines().filter_map(|line| line.strip_prefix("      "));
+        indented.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_example_of_the_help_texts_can_be_copied() {
+        let readme = include_str!("../../README.md");
+        let mut parsed = 0;
+        for command in [examples::LOCAL, examples::TOKEN].into_iter().flat_map(commands) {
+            if command.starts_with("sfu-operator ") {
+                let words = command.split_whitespace().map(|word| word.trim_matches('\''));
+                let wrong = Cli::try_parse_from(words).err().map(|error| error.to_string());
+                assert_eq!(wrong, None, "{command}");
+                parsed += 1;
+            } else if command.starts_with("kill ") {
+                assert!(readme.contains(&command), "README has another one than {command}");
+            } else {
+                assert_eq!(command, "openssl rand -hex 32 > secret");
+            }
+        }
+        assert_eq!(parsed, 7, "the others were not found");
     }
 
     #[test]

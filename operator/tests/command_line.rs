@@ -39,6 +39,29 @@ fn a_wrong_command_line_is_refused_with_the_option_what_is_wanted_and_an_example
             "--redis-url",
             "such as redis://127.0.0.1:6379",
         ),
+        (&["local", "--listen", "here"], "--listen", "such as 192.168.1.20"),
+        (
+            &["local", "--public-address", "https://live.example.net"],
+            "--public-address",
+            "such as 203.0.113.7 or live.example.net",
+        ),
+        (&["local", "--tls-cert", "c"], "--tls-key", "required"),
+        (&["local", "--tls-key", "k"], "--tls-cert", "required"),
+        (
+            &["local", "--trusted-proxy", "nginx"],
+            "--trusted-proxy",
+            "such as 10.0.0.0/8",
+        ),
+        (
+            &["local", "--open", "--auth-secret-file", "s"],
+            "--auth-secret-file",
+            "leave one of them out",
+        ),
+        (
+            &["local", "--open", "--auth-jwks-file", "k"],
+            "--auth-jwks-file",
+            "leave one of them out",
+        ),
         (&["run", "--listen", "8080"], "--listen", "such as 127.0.0.1:3001"),
         (
             &["run", "--log", "info,kube=loud"],
@@ -76,6 +99,24 @@ fn a_wrong_command_line_is_refused_with_the_option_what_is_wanted_and_an_example
         let said = refused(args);
         assert!(said.contains(option) && said.contains(example), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn a_variable_that_switches_open_off_contradicts_nothing() {
+    let start = |open: &str| {
+        let program = Command::new(env!("CARGO_BIN_EXE_sfu-operator"))
+            .args(["local", "--auth-secret-file", "s", "--node-bin", "/nonexistent"])
+            .env_clear()
+            .env("SFUMATO_OPEN", open)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (program.status.code(), String::from_utf8(program.stderr).unwrap())
+    };
+    let (code, said) = start("false");
+    assert!(code == Some(1) && said.contains("/nonexistent"), "{said}");
+    let (code, said) = start("true");
+    assert!(code == Some(2) && said.contains("leave one of them out"), "{said}");
 }
 
 #[test]

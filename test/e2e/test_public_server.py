@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import shlex
 import socket
 import ssl
 import subprocess
@@ -45,11 +46,16 @@ def public(binaries, directory, front: str, *options: str) -> Iterator[Cluster]:
         yield cluster
 
 
-def allowed(binaries, cluster: Cluster, *options: str) -> str:
-    """A token, by the command that the cluster printed."""
-    [printed] = [line.split() for line in cluster.child.log.read_text().splitlines() if "sfu-operator token --secret-file" in line]
-    command = [binaries / "sfu-operator", *printed[1 : printed.index("--publish")], *options]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+def printed_tokens(binaries, cluster: Cluster) -> list[str]:
+    """Of a publisher, of viewers, and of whoever runs it: by the commands that the cluster printed, as they are."""
+    said = cluster.child.log.read_text().splitlines()
+    commands = [shlex.split(line) for line in said if line.strip().startswith("sfu-operator token ")]
+
+    def made(command: list[str]) -> str:
+        it = [binaries / command[0], *command[1:]]
+        return subprocess.run(it, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+
+    return [made(command) for command in commands]
 
 
 def test_others_publish_and_watch_with_a_token_and_nobody_without(binaries, address, peers, stream, tmp_path):
@@ -72,9 +78,18 @@ def test_others_publish_and_watch_with_a_token_and_nobody_without(binaries, addr
             assert answer.status_code == 401, answer.text
         assert cluster.http.get(f"{cluster.front}/api/v1/cluster").status_code == 401
 
-        token = allowed(binaries, cluster, "--publish", stream, "--play", stream)
-        peers.generate(f"{cluster.whip(stream, 'sfu-1')}&access_token={token}", "--bind", address)
-        grows(peers.count(f"{cluster.whep(stream, 'sfu-2')}&access_token={token}", "--bind", address))
+        publisher, viewer, observer = printed_tokens(binaries, cluster)
+        for action, wrong in (("whip", viewer), ("whep", publisher)):
+            url = f"{cluster.front}/{action}/{stream}"
+            headers = {**SDP, "Authorization": f"Bearer {wrong}"}
+            answer = cluster.http.post(url, content=offer(direction=DIRECTION[action]), headers=headers)
+            assert answer.status_code == 403, answer.text
+        for token, expected in ((publisher, 403), (viewer, 403), (observer, 200)):
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = cluster.http.get(f"{cluster.front}/api/v1/cluster", headers=headers)
+            assert answer.status_code == expected, answer.text
+        peers.generate(f"{cluster.whip(stream, 'sfu-1')}&access_token={publisher}", "--bind", address)
+        grows(peers.count(f"{cluster.whep(stream, 'sfu-2')}&access_token={viewer}", "--bind", address))
         sessions = cluster.admin("GET", "sfu-1", "sessions", params={"stream": stream}).json()["sessions"]
         assert {it["address"] for it in sessions[0]["ice"]["candidates"]} == {address}
 
@@ -90,7 +105,8 @@ def test_others_publish_and_watch_with_a_token_and_nobody_without(binaries, addr
     with public(binaries, tmp_path, "http://127.0.0.1:{port}", "--public-address", address) as cluster:
         cluster.started()
         assert (cluster.state / "auth-secret").read_text() == kept
-        peers.generate(f"{cluster.whip(stream, 'sfu-1')}&access_token={token}", "--bind", address)
+        assert "--trusted-proxy" in cluster.child.log.read_text(), "that all clients of the proxy count as one is said"
+        peers.generate(f"{cluster.whip(stream, 'sfu-1')}&access_token={publisher}", "--bind", address)
 
 
 def trusts(directory) -> httpx.Client:

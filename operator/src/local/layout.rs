@@ -156,6 +156,7 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
     args.extend(flags(arguments(spec, place)));
     let announced = site.reach.announced.join(",");
     args.extend(flags((!announced.is_empty()).then_some(("media-announced", announced))));
+    args.extend(flags(trusted(&site.reach)));
     let stun = spec.media.ice_servers.iter().flat_map(|server| &server.urls);
     args.extend(flags(stun.map(|url| ("ice-server", url.clone()))));
     let program = Program {
@@ -176,6 +177,12 @@ fn node(cluster: &SfuCluster, site: &Site, ordinal: u16) -> NodePlan {
         drain_deadline: site.drain_deadline,
         program,
     }
+}
+
+/// Both the front door and the nodes behind it look for the client's address.
+fn trusted(reach: &Reach) -> Option<Argument> {
+    let proxies = reach.proxies.clone();
+    proxies.map(|proxies| ("trusted-proxy", proxies))
 }
 
 fn listed(ips: &[IpAddr]) -> String {
@@ -210,6 +217,7 @@ fn web(cluster: &SfuCluster, site: &Site) -> WebPlan {
     if listen.ip().is_loopback() {
         args.extend(flags(reach.announced.iter().map(|name| ("allowed-host", name.clone()))));
     }
+    args.extend(flags(trusted(reach)));
     WebPlan {
         listen,
         health,

@@ -73,6 +73,20 @@ fn what_tokens_must_say_and_stun_servers_are_passed_on() {
 }
 
 #[test]
+fn a_trusted_proxy_is_named_to_the_front_door_and_to_every_node() {
+    let site = Site {
+        reach: Reach::of(&local(&["--trusted-proxy", "127.0.0.1,::1"]), own_address).unwrap(),
+        ..site()
+    };
+    let layout = Layout::new(&cluster(|_| {}), &site);
+    let nodes = layout.nodes.iter().map(|node| &node.program);
+    for program in nodes.chain([&layout.web.program]) {
+        let args = program.args.join(" ");
+        assert!(args.contains("--trusted-proxy 127.0.0.1,::1"), "{args}");
+    }
+}
+
+#[test]
 fn the_front_door_is_the_same_for_any_number_of_nodes() {
     let web = |replicas| Layout::new(&cluster(|spec| spec.replicas = replicas), &site()).web;
     assert_eq!(web(1), web(32));

@@ -26,6 +26,8 @@ pub struct Reach {
     host: String,
     /// Certificate and key of the front door, which then speaks HTTPS.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Proxies before the front door that are trusted, as the option names them.
+    pub proxies: Option<String>,
     /// The address that was found, where nobody named one.
     found: Option<IpAddr>,
 }
@@ -48,6 +50,7 @@ impl Reach {
             announced: Vec::new(),
             host: args.listen.to_string(),
             tls: args.tls_cert.clone().zip(args.tls_key.clone()),
+            proxies: args.trusted_proxy.clone(),
             found: None,
         };
         if !is_beyond(args) {
@@ -133,6 +136,13 @@ impl Reach {
             all.push(
                 "the front door speaks HTTP: browsers give a page camera and microphone with HTTPS only, and others on the way read \
                  tokens; give it a certificate with --tls-cert and --tls-key, or put a proxy before it (docs/public-server.md)"
+                    .to_owned(),
+            );
+        }
+        if self.listen.is_loopback() && is_beyond(args) && self.proxies.is_none() {
+            all.push(
+                "no proxy before the front door is trusted, so that all its clients count as one: name it with --trusted-proxy, such as \
+                 --trusted-proxy 127.0.0.1,::1"
                     .to_owned(),
             );
         }
@@ -295,6 +305,12 @@ mod tests {
             "k",
         ];
         assert_eq!(notes(&secure), [""; 0]);
+        let proxied = ["--state-dir", "s", "--public-address", "live.example.net"];
+        let untrusted = notes(&proxied);
+        assert!(untrusted[0].contains("--trusted-proxy 127.0.0.1,::1"), "{untrusted:?}");
+        assert_eq!(untrusted.len(), 1);
+        let trusted = [&proxied[..], &["--trusted-proxy", "127.0.0.1,::1"]].concat();
+        assert_eq!(notes(&trusted), [""; 0]);
         assert!(notes(&[&secure[..], &["--open"]].concat())[0].contains("--open"));
     }
 }

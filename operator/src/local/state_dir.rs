@@ -96,15 +96,17 @@ impl StateDir {
     /// its tokens stay good.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or what is there cannot be read: it is not replaced then, since tokens would end with it.
     pub fn auth_secret(&self) -> Result<PathBuf, StateDirError> {
         let path = self.root.join("auth-secret");
-        let is_there = std::fs::read_to_string(&path).is_ok_and(|text| !text.trim().is_empty());
-        if !is_there {
-            write_secret(&path, &format!("{}\n", random_text(TOKEN_LENGTH))).map_err(|source| StateDirError {
-                path: path.clone(),
-                source,
-            })?;
+        let failed = |source| StateDirError {
+            path: path.clone(),
+            source,
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => {}
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(source)),
+            _ => write_secret(&path, &format!("{}\n", random_text(TOKEN_LENGTH))).map_err(failed)?,
         }
         Ok(path)
     }
@@ -210,6 +212,11 @@ mod tests {
         let (mode, first) = secret();
         assert_eq!((mode, first.trim().len()), (0o600, TOKEN_LENGTH));
         assert_eq!(secret().1, first);
+        let unreadable = [0xff_u8; TOKEN_LENGTH];
+        std::fs::write(wanted.join("auth-secret"), unreadable).unwrap();
+        let error = StateDir::create(Some(&wanted)).unwrap().auth_secret().unwrap_err();
+        assert!(error.to_string().contains("auth-secret"), "{error}");
+        assert_eq!(std::fs::read(wanted.join("auth-secret")).unwrap(), unreadable);
         parent.remove_if_temporary();
     }
 }

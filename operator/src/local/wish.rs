@@ -16,6 +16,9 @@ pub enum WishError {
     /// The manifest is wrong, or does not go with the options.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// Options that contradict each other.
+    #[error("--open lets everybody in, and {option} asks for tokens: leave one of them out")]
+    OpenWithKeys { option: &'static str },
     /// A field that cannot follow a change.
     #[error("{origin}: {path}: cannot change while the cluster runs (it is {now}): end the cluster and start it again")]
     Fixed {
@@ -29,8 +32,9 @@ pub enum WishError {
 /// Reads the manifest that the options name, and lays the options over it.
 ///
 /// # Errors
-/// When the file cannot be read, or what it says is wrong.
+/// When the file cannot be read, what it says is wrong, or options contradict each other.
 pub fn read(args: &LocalArgs) -> Result<SfuCluster, WishError> {
+    check_open(args)?;
     let Some(path) = &args.file else {
         return with_options(args, "command line", SfuCluster::new("live", SfuClusterSpec::default()));
     };
@@ -82,6 +86,19 @@ fn with_options(args: &LocalArgs, origin: &str, mut cluster: SfuCluster) -> Resu
     manifest::check_rules(&format!("{origin}, with the options given"), &cluster)?;
     check_secrets(args, origin, &cluster.spec)?;
     Ok(cluster)
+}
+
+/// Nobody can be let in without a token and asked for one.
+fn check_open(args: &LocalArgs) -> Result<(), WishError> {
+    let option = match ClientKeys::of(args) {
+        Some(ClientKeys::Secret(_)) => "--auth-secret-file",
+        Some(ClientKeys::Jwks(_)) => "--auth-jwks-file",
+        None => return Ok(()),
+    };
+    if args.open {
+        return Err(WishError::OpenWithKeys { option });
+    }
+    Ok(())
 }
 
 /// Local mode has no Secrets: what the manifest wants from one must be given otherwise, since it is about who may do what.
