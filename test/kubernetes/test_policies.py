@@ -44,8 +44,10 @@ done
 ipset list -name | grep KUBE- | xargs --no-run-if-empty --max-args=1 ipset destroy
 if iptables-save --table filter | grep -E 'KUBE-(ROUTER|POD-FW|NWPLCY)'; then exit 1; fi
 """
-BRIDGED = "net.bridge.bridge-nf-call-iptables={0} net.bridge.bridge-nf-call-ip6tables={0}"
-UNLIMITED = "net.ipv4.icmp_ratelimit={1} net.ipv6.icmp.ratelimit={1}"
+# Refusals [ms between two]: 0 is as many as there are, so that each is heard.
+RATES = "net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"
+# What a firewall may set on a host; the tests that follow need it as it was.
+SETTINGS = "^net.bridge|icmp|ip_forward$|forwarding$|rp_filter$"
 
 # In the network of a process: tries each of `[protocol, address, port]` and prints which are open. What is refused is shut, and so is TCP
 # that gets no answer. A datagram that gets none went through: who listens for media answers no stranger.
@@ -103,10 +105,16 @@ def firewall(layout) -> Iterator[None]:
     machines = [Machine(layout, Host(number).name) for number in HOSTS]
     with contextlib.ExitStack() as stack:
         for machine in machines:
-            # Pods of one host see each other over its bridge. And each refusal is to be heard.
-            machine.script(f"sysctl -qw {BRIDGED} {UNLIMITED}".format(1, 0))
-            stack.callback(off, machine)
+            before = settings(machine)
+            machine.run("sysctl", "-qw", *(f"{rate}=0" for rate in RATES))
+            stack.callback(off, machine, before)
         yield
+
+
+def settings(machine: Machine) -> dict[str, str]:
+    lines = machine.run("sysctl", "--all", "--pattern", SETTINGS).splitlines()
+    # A pod's network interface comes and goes.
+    return {name: value for name, _, value in (line.partition(" = ") for line in lines) if ".veth" not in name}
 
 
 def on(layout) -> None:
@@ -116,9 +124,12 @@ def on(layout) -> None:
         Machine(layout, host.name).start("kube-router", *FIREWALL, *ranges, f"--kubeconfig={layout.kubeconfig}", f"--hostname-override={host.name}")
 
 
-def off(machine: Machine) -> None:
+def off(machine: Machine, before: dict[str, str]) -> None:
+    """As it was: the tests that follow on this cluster know of no firewall."""
     machine.stop("kube-router")
-    machine.script(f"{OFF}\nsysctl -qw {BRIDGED} {UNLIMITED}".format(0, 1000))
+    machine.script(OFF)
+    machine.run("sysctl", "-qw", *(f"{rate}={before[rate]}" for rate in RATES))
+    assert settings(machine) == before, f"{machine} is not as it was"
 
 
 class Tries:

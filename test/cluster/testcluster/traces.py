@@ -24,6 +24,8 @@ QUESTIONS = (
     ("get", "sfuclusters", "--all-namespaces", "--output=yaml"),
 )
 NAMES = ("sfumato", "sfu-operator")
+# Of the cluster itself: its DNS.
+SYSTEM = "kube-system"
 
 
 def keep(item, report) -> None:
@@ -48,7 +50,7 @@ def cluster(kubectl: Kubectl) -> list[str]:
         return [str(error)]
     for pod in pods:
         about = pod["metadata"]
-        if about.get("labels", {}).get("app.kubernetes.io/name") in NAMES:
+        if about["namespace"] == SYSTEM or about.get("labels", {}).get("app.kubernetes.io/name") in NAMES:
             log = ("logs", "--namespace", about["namespace"], about["name"], "--all-containers", f"--tail={LINES}")
             questions.append(log)
             if any(it["restartCount"] for it in pod.get("status", {}).get("containerStatuses", [])):
