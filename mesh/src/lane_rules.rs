@@ -163,6 +163,7 @@ mod tests {
             since_ms,
             rtt_us: None,
             beats_received: 0,
+            large_packets: None,
             packets_lost: 0,
             packets_received: 0,
             bytes_sent: 0,

@@ -274,6 +274,7 @@ fn wild_world(seed: u64) -> Vec<Observed> {
                 since_ms: random.random_range(0..20_000),
                 rtt_us: None,
                 beats_received: 0,
+                large_packets: None,
                 packets_lost: 0,
                 packets_received: 0,
                 bytes_sent: 0,

@@ -247,6 +247,7 @@ fn new_link(
         since_ms: 0,
         rtt_us: None,
         beats_received: 0,
+        large_packets: None,
         packets_lost: 0,
         packets_received: 0,
         bytes_sent: 0,

@@ -121,6 +121,31 @@ def test_media_crosses_a_path_that_loses_every_tenth_packet(trio, peers, faults)
     assert trio.lives() == lives
 
 
+def test_a_path_that_loses_large_packets_alone_is_no_whole_mesh_and_everybody_is_told(trio, peers, faults):
+    pods, hosts = pods_and_hosts(trio)
+    nodes, lives = Nodes(trio), trio.lives()
+    narrow, other = playing(peers, pods, "live-0", "live-1"), peers.count(client_url(pods["live-2"], "whep/demo"))
+    before = nodes.link_ids()
+    with faults.large_packets_lost(hosts["live-0"], hosts["live-1"], over=1000) as loss:
+        began = time.monotonic()
+        words = "between live-0 and live-1, links carry no packets of 1250 bytes", "set the MTU"
+        trio.degraded("LargePacketsLost", *words, within=30)
+        print(f"large packets lost: told after {time.monotonic() - began:.1f} s")
+        mesh = trio.condition("MeshReady")
+        assert (mesh["status"], mesh["reason"]) == ("False", "LargePacketsLost") and "3 of 3 node pairs are linked" in mesh["message"], mesh
+        assert trio.condition("Ready")["status"] == "False"
+        assert nodes.states("live-0", "live-1") == {"fresh"}, "its heartbeats come through"
+        plays_on("large packets of two others lost", other, WATCHED)
+        assert loss.dropped() > 0
+    began = time.monotonic()
+    trio.whole(3, within=HEALED)
+    print(f"large packets pass: whole after {time.monotonic() - began:.1f} s")
+    assert trio.condition("Degraded")["status"] == "False"
+    grows(narrow)
+    assert nodes.link_ids() == before, "no link is replaced for it"
+    assert trio.lives() == lives
+
+
 def test_nothing_that_plays_stops_while_the_api_server_is_away(sfu, operator, peers, faults):
     # By default nodes stay on a host that is called lost for so long as its kubelet may need until it says again that it is well.
     sfu.apply()

@@ -72,6 +72,8 @@ pub struct Node {
 pub enum State {
     /// Beats come, and echo ours.
     Fresh,
+    /// Beats come, and packets as large as those of pictures do not.
+    Narrow,
     /// No beat has come back yet.
     Connecting,
     /// Three beats missed.

@@ -60,6 +60,7 @@ pub fn end(from: &str, to: &str, lane: u16, state: LinkState, rtt_us: u64) -> Li
         since_ms: 1_000,
         rtt_us: Some(rtt_us),
         beats_received: 10,
+        large_packets: None,
         packets_lost: 1,
         packets_received: 100,
         bytes_sent: 0,

@@ -8,6 +8,7 @@ const byId = (id) => document.getElementById(id);
 /** Every link state has a mark of its own shape, a word and a tone. From best to worst. */
 const LINK_STATES = {
   fresh: { mark: "●", tone: "good", word: "up", meaning: "relays media both ways" },
+  narrow: { mark: "◔", tone: "warn", word: "narrow", meaning: "loses large packets: sound passes, pictures do not; check the MTU" },
   connecting: { mark: "◌", tone: "busy", word: "connecting", meaning: "no heartbeat has come back yet" },
   stale: { mark: "◐", tone: "warn", word: "lost", meaning: "its heartbeats are missing" },
   dead: { mark: "✕", tone: "bad", word: "failed", meaning: "its transport has failed" },

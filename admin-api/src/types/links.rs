@@ -87,6 +87,9 @@ pub struct LinkReport {
     /// Beats received.
     #[serde(default, deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub beats_received: u64,
+    /// Whether packets as large as those of pictures come through to this end; absent until that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_packets: Option<LargePackets>,
     /// RTP packets that media pipes of this link, as seen by the receiving end, lost since it was made.
     #[serde(default, deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub packets_lost: u64,
@@ -99,6 +102,16 @@ pub struct LinkReport {
     /// Bytes received by this end.
     #[serde(default, deserialize_with = "bounds::whole::<_, u64, { bounds::MAX_WHOLE }>")]
     pub bytes_received: u64,
+}
+
+/// What an end of a link knows of large packets, by beats that are padded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LargePackets {
+    /// Their size in bytes, as RTP packets; SRTP, UDP and IP come on top.
+    pub bytes: u16,
+    /// Whether they come through. If not, the path drops them and lets small ones pass: sound plays and pictures do not.
+    pub carried: bool,
 }
 
 /// `PUT /admin/v1/links/{peer}`: make or connect links with one peer, all lanes in one call. The node answers [`Links`].

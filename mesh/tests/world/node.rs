@@ -81,6 +81,7 @@ impl FakeNode {
             since_ms: u64::try_from(now.saturating_duration_since(link.since).as_millis()).unwrap(),
             rtt_us: None,
             beats_received: 0,
+            large_packets: None,
             packets_lost: 0,
             packets_received: 0,
             bytes_sent: 0,

@@ -5,9 +5,11 @@
 //! - [`convergence`]: whether a manifest is carried out
 //! - [`status`]: the status with its conditions; [`status_notes`]: which changes of it are worth an event
 //! - [`node_arguments`]: workers, lanes, and the arguments that a node is started with
+//! - [`large_packets`]: links that carry small packets only
 //! - [`remark`], [`note`]: reason and message of a condition, and of an event
 
 pub mod convergence;
+pub mod large_packets;
 pub mod node_arguments;
 pub mod note;
 pub mod remark;

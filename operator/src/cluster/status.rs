@@ -1,6 +1,7 @@
 //! What is told of a cluster. Pure: the same facts give the same status, so that nothing is written when nothing changed.
 
 use super::convergence::{Convergence, Effort, RECONCILING, STALLED, Standstill, judge};
+use super::large_packets::{self, LARGE_PACKETS_LOST};
 use super::remark::{EVENTS_REFUSED, NO_MEDIA_ADDRESS, NOT_READY, Remark, SCALED_ELSEWHERE};
 use crate::crd::status::{MeshStatus, NodeStatus, SfuClusterStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -209,8 +210,10 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize, bef
         unprotected,
     } = facts;
     let nodes_ready = ready == desired && nodes.len() == desired;
-    let mesh_ready =
+    let all_linked =
         mesh.is_whole() && mesh.members.len() == desired && usize::try_from(mesh.established_pairs) == Ok(pairs);
+    let narrow = large_packets::lost(mesh);
+    let mesh_ready = all_linked && narrow.is_none();
     let trouble = nodes.iter().find_map(|node| trouble(node, mesh));
     let about_nodes = if nodes_ready {
         Remark::new("AllReady", format!("all {desired} nodes are ready"))
@@ -219,13 +222,19 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize, bef
         trouble.clone().unwrap_or_else(count)
     };
     let (door_ready, about_door) = door(front_door);
-    let others = [others.clone(), refused(mesh), unaddressed(mesh), trouble];
+    let narrow_links = narrow.as_ref().map(large_packets::Lost::remark);
+    let others = [others.clone(), refused(mesh), unaddressed(mesh), narrow_links, trouble];
     let degraded = weightiest(degraded.iter().cloned().chain(others.into_iter().flatten()));
     let mesh_message = format!(
-        "{} of {pairs} node pairs are linked{}",
+        "{} of {pairs} node pairs are linked{}{}",
         mesh.established_pairs,
-        silent(mesh)
+        silent(mesh),
+        narrow.map_or_else(String::new, |lost| format!(
+            "; {}, large packets are lost",
+            lost.place()
+        ))
     );
+    let not_linked = if all_linked { LARGE_PACKETS_LOST } else { "NotAllLinked" };
     let lacks = if !nodes_ready {
         Some(about_nodes.message.clone())
     } else if !mesh_ready {
@@ -250,7 +259,7 @@ fn conditions(facts: &Facts<'_>, ready: usize, desired: usize, pairs: usize, bef
             (about_nodes.reason, about_nodes.reason),
             about_nodes.message,
         ),
-        yes_or_no("MeshReady", mesh_ready, ("AllLinked", "NotAllLinked"), mesh_message),
+        yes_or_no("MeshReady", mesh_ready, ("AllLinked", not_linked), mesh_message),
         yes_or_no(
             "FrontDoorReady",
             door_ready,

@@ -1,6 +1,7 @@
 //! Which changes of a status are worth an event. Pure.
 
 use super::convergence::{NO_PROGRESS, RECONCILING, STALLED};
+use super::large_packets::LARGE_PACKETS_LOST;
 use super::note::{Note, Tone};
 use super::remark::{EVENTS_REFUSED, HOST_LOST, NO_MEDIA_ADDRESS, NOT_READY, SCALED_ELSEWHERE};
 use super::status::ANSWER_REFUSED;
@@ -49,7 +50,9 @@ pub fn changes(before: &SfuClusterStatus, now: &SfuClusterStatus) -> Vec<Note> {
     }
     // What we do ourselves is no warning: links that are to come, nodes that are replaced, and a Redis that starts with them.
     let ours = |status: &SfuClusterStatus| condition(status, RECONCILING).is_some();
-    if let Some(mesh) = turned("MeshReady", "False").filter(|_| !first && !ours(now)) {
+    // Of large packets, Degraded tells.
+    let broken = turned("MeshReady", "False").filter(|c| c.reason != LARGE_PACKETS_LOST);
+    if let Some(mesh) = broken.filter(|_| !first && !ours(now)) {
         note(Tone::Warning, "MeshBroken", "Linking", &mesh.message);
     }
     let away = condition(now, "RedisReady").filter(|c| c.status == "False" && !ours(now));
@@ -124,6 +127,7 @@ fn reason(of_condition: &str) -> &'static str {
         SCALED_ELSEWHERE => SCALED_ELSEWHERE,
         HOST_LOST => HOST_LOST,
         NO_MEDIA_ADDRESS => NO_MEDIA_ADDRESS,
+        LARGE_PACKETS_LOST => LARGE_PACKETS_LOST,
         ANSWER_REFUSED => ANSWER_REFUSED,
         _ => "Degraded",
     })

@@ -4,6 +4,7 @@
 //! SCTP or HTTP would not do: SCTP on a pipe travels outside SRTP, so a link with wrong keys passes every SCTP probe and
 //! no media. One producer a worker serves all links of its lane, so a beat lists what was heard on each of them.
 
+use crate::links::large::{Large, LargeMonitor};
 use sfumato_admin_api::types::{Lane, LinkId, LinkState};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub struct Beat {
     pub lane: Lane,
     /// What was heard, one entry a link.
     pub echoes: Vec<Echo>,
+    /// What it says of padded beats; absent from a node that sends none.
+    pub large: Option<Large>,
 }
 
 /// "On the link whose your end is `link`, I heard your beat `sequence` this long ago."
@@ -64,6 +67,9 @@ impl Beat {
             out.extend_from_slice(&echo.sequence.to_be_bytes());
             out.extend_from_slice(&echo.held_us.to_be_bytes());
         }
+        if let Some(large) = &self.large {
+            large.encode(&mut out);
+        }
         out
     }
 
@@ -96,6 +102,7 @@ impl Beat {
             sequence: u32::from_be_bytes(*sequence),
             lane: Lane(u16::from_be_bytes(*lane)),
             echoes,
+            large: Large::decode(rest, payload.len()),
         })
     }
 }
@@ -145,6 +152,7 @@ pub struct BeatMonitor {
     proven: Option<Instant>,
     rtt: Option<Duration>,
     received: u64,
+    large: LargeMonitor,
     state: LinkState,
     since: Instant,
 }
@@ -167,6 +175,7 @@ impl BeatMonitor {
             proven: None,
             rtt: None,
             received: 0,
+            large: LargeMonitor::default(),
             state: LinkState::Connecting,
             since: now,
         }
@@ -195,6 +204,16 @@ impl BeatMonitor {
         } else {
             AfterBeat::Nothing
         }
+    }
+
+    /// A beat said this of padded ones; true when it changed whether large packets come through.
+    pub fn on_large(&mut self, sequence: u32, large: Large) -> bool {
+        self.large.on_beat(sequence, large)
+    }
+
+    /// Size of large packets in bytes, and whether they come through; `None` until that is known.
+    pub fn large_seen(&self) -> Option<(u16, bool)> {
+        self.large.seen()
     }
 
     /// Brings the state up to date; true when it changed.
@@ -253,6 +272,7 @@ impl BeatMonitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::links::large::LARGE_BYTES;
     use crate::media::rtp::rtp_payload;
     use crate::tests::fuzz;
     use proptest::prelude::*;
@@ -338,13 +358,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_beat_survives_the_wire(sequence: u32, lane: u16, echoes in prop::collection::vec((any::<u64>(), any::<u32>(), any::<u32>()), 0..MAX_ECHOES)) {
+        fn a_beat_survives_the_wire(sequence: u32, lane: u16, sent: Option<u32>, echoes in prop::collection::vec((any::<u64>(), any::<u32>(), any::<u32>()), 0..MAX_ECHOES)) {
             let beat = Beat {
                 sequence,
                 lane: Lane(lane),
                 echoes: echoes.into_iter().map(|(link, sequence, held_us)| Echo { link, sequence, held_us }).collect(),
+                large: sent.map(|sent| Large { sent, bytes: LARGE_BYTES, is_this: sent % 2 == 0 }),
             };
             let packet = rtp_packet(111, sequence, 7, &beat.encode());
+            prop_assert!(packet.len() <= usize::from(LARGE_BYTES));
             prop_assert_eq!(Beat::decode(rtp_payload(&packet).unwrap()), Some(beat));
         }
 
@@ -367,8 +389,9 @@ mod tests {
             cut in any::<prop::sample::Index>(),
             times in prop::collection::vec(0..u64::from(u32::MAX), 1..20),
         ) {
-            let echoes = echoes.into_iter().map(|(link, sequence, held_us)| Echo { link, sequence, held_us }).collect();
-            let beat = Beat { sequence: u32::MAX, lane: Lane(1), echoes };
+            let echoes: Vec<Echo> = echoes.into_iter().map(|(link, sequence, held_us)| Echo { link, sequence, held_us }).collect();
+            let large = Some(Large { sent: 9, bytes: LARGE_BYTES, is_this: echoes.len() % 2 == 0 });
+            let beat = Beat { sequence: u32::MAX, lane: Lane(1), echoes, large };
             let mut packet = rtp_packet(111, 1, 7, &beat.encode());
             for (at, byte) in damage {
                 let at = at.index(packet.len());
@@ -381,6 +404,9 @@ mod tests {
                 for (echo, time) in beat.echoes.iter().zip(times.iter().cycle()) {
                     let (sent, now) = (start + Duration::from_micros(*time), start + Duration::from_micros(*time / 2));
                     monitor.on_beat(beat.sequence, Some((sent, Duration::from_micros(u64::from(echo.held_us)))), now);
+                    if let Some(large) = beat.large {
+                        monitor.on_large(beat.sequence, large);
+                    }
                     monitor.refresh(now);
                 }
             }

@@ -2,6 +2,7 @@
 //! producer at the peer -> `DirectTransport` consumer there.
 
 use crate::links::beat::{BEAT_SSRC, Beat, Echo, SentBeats, rtp_packet};
+use crate::links::large::{LARGE_BYTES, LARGE_EVERY, Large};
 use crate::media::deadline::{MediaError, within};
 use crate::media::worker::MediaWorker;
 use mediasoup::prelude::*;
@@ -109,6 +110,11 @@ impl BeatSender {
             sequence,
             lane: self.lane,
             echoes,
+            large: Some(Large {
+                sent: sequence / LARGE_EVERY,
+                bytes: LARGE_BYTES,
+                is_this: sequence.is_multiple_of(LARGE_EVERY),
+            }),
         };
         self.sent.lock().sent(sequence, now);
         // 20 ms of opus a packet, as any player would expect of the timestamps.

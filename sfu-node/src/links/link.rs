@@ -13,8 +13,8 @@ use mediasoup::prelude::*;
 use mediasoup::types::rtp_parameters::{MediaKind, RtpParameters};
 use parking_lot::Mutex;
 use sfumato_admin_api::types::{
-    Incarnation, Lane, LinkEnd, LinkId, LinkReport, LinkState, NodeName, Peer, PublicationId, RenewSubscriptions,
-    SubscribedTrack,
+    Incarnation, Lane, LargePackets, LinkEnd, LinkId, LinkReport, LinkState, NodeName, Peer, PublicationId,
+    RenewSubscriptions, SubscribedTrack,
 };
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -232,12 +232,31 @@ impl Link {
         let mut monitor = self.monitor.lock();
         let before = monitor.state();
         let change = monitor.on_beat(beat.sequence, echoed, now);
-        let changed = before != monitor.state();
+        let large_before = monitor.large_seen();
+        let of_large = beat.large.is_some_and(|large| monitor.on_large(beat.sequence, large));
+        let changed = before != monitor.state() || of_large;
+        let large = monitor.large_seen().filter(|_| of_large);
         drop(monitor);
+        // What everybody expects is told only after it was otherwise.
+        if let Some((bytes, carried)) = large.filter(|(_, carried)| !carried || large_before.is_some()) {
+            self.tell_of_large(bytes, carried);
+        }
         if change == AfterBeat::AnswerSoon {
             self.beats.soon();
         }
         changed
+    }
+
+    fn tell_of_large(&self, bytes: u16, carried: bool) {
+        let (peer, lane) = (&self.peer.name, self.lane);
+        if carried {
+            tracing::info!(%peer, %lane, bytes, "the link carries large packets");
+        } else {
+            tracing::warn!(
+                %peer, %lane, bytes,
+                "the link carries small packets only: sound passes, pictures do not; check the MTU of the path from this peer"
+            );
+        }
     }
 
     /// The other end, once connected.
@@ -303,6 +322,9 @@ impl Link {
                 .rtt()
                 .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             beats_received: monitor.received(),
+            large_packets: monitor
+                .large_seen()
+                .map(|(bytes, carried)| LargePackets { bytes, carried }),
             packets_lost: self.counters.lost.load(Ordering::Relaxed),
             packets_received: self.counters.packets.load(Ordering::Relaxed),
             bytes_sent: self.counters.sent.load(Ordering::Relaxed),

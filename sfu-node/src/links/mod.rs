@@ -2,6 +2,7 @@
 
 pub mod beat;
 pub mod beat_sender;
+pub mod large;
 pub mod link;
 mod listed_map;
 pub mod table;

@@ -119,6 +119,13 @@ class Faults:
         with self._dropping("loss", one, other, f"numgen random mod 100 < {percent} counter drop") as table:
             yield Loss(self.layout, table)
 
+    @contextlib.contextmanager
+    def large_packets_lost(self, one: str, other: str, over: int) -> Iterator["Loss"]:
+        """Between two hosts or their pods, datagrams of UDP with more than so many bytes are lost, its header included: as on a path whose MTU
+        is smaller than that of its ends, and where nobody is told so."""
+        with self._dropping("narrow", one, other, f"udp length > {over} counter drop") as table:
+            yield Loss(self.layout, table)
+
     # Undoing
 
     def heal(self) -> None:

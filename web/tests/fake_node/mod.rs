@@ -144,6 +144,7 @@ fn end(me: &Peer, other: &Peer, lane: u16) -> LinkReport {
         since_ms: 0,
         rtt_us: Some(310),
         beats_received: 100,
+        large_packets: None,
         packets_lost: 0,
         packets_received: 0,
         bytes_sent: 0,

@@ -3,7 +3,7 @@ use super::*;
 use crate::cluster::convergence::Refusal;
 use crate::cluster::status::{COUNTS_EVERY, is_due, status};
 use serde_json::{Value, json};
-use sfumato_admin_api::types::NodeReport;
+use sfumato_admin_api::types::{Incarnation, NodeReport};
 use sfumato_mesh::MemberSnapshot;
 use std::time::Duration;
 
@@ -267,6 +267,49 @@ fn a_node_that_cannot_tell_its_clients_where_they_reach_it_is_told_of_with_why()
     for word in ["stun.example.net:3478", "spec.media.announce"] {
         assert!(told.contains(word), "{told}");
     }
+}
+
+#[test]
+fn links_that_carry_small_packets_only_are_no_whole_mesh_and_say_what_to_change() {
+    let status = |carried: bool| {
+        let mut mesh = mesh(3, 3);
+        for (at, member) in mesh.members.iter_mut().enumerate() {
+            let incarnation: Incarnation = format!("u.{at}").parse().unwrap();
+            let mut said = (*report(None)).clone();
+            said.node.incarnation = incarnation.clone();
+            member.incarnation = Some(incarnation);
+            member.report = Some(Arc::new(said));
+        }
+        let link = json!({
+            "id": "l", "peer": "live-2", "peerIncarnation": "u.2", "lane": 0, "remote": "r", "state": "fresh", "sinceMs": 5,
+            "largePackets": { "bytes": 1250, "carried": carried },
+        });
+        let mut said = (**mesh.members[1].report.as_ref().unwrap()).clone();
+        said.links = vec![serde_json::from_value(link).unwrap()];
+        mesh.members[1].report = Some(Arc::new(said));
+        let pods: Vec<_> = (0..3).map(|n| pod(n, ready())).collect();
+        let status = told(&facts(&pods, &mesh));
+        // Whoever lived at the other end before has nothing to say of it.
+        let mut replaced = mesh.clone();
+        replaced.members[2].incarnation = Some("u.9".parse().unwrap());
+        assert_eq!(
+            condition(&told(&facts(&pods, &replaced)), "MeshReady"),
+            "True AllLinked: 3 of 3 node pairs are linked"
+        );
+        ["MeshReady", "Degraded", "Ready"].map(|kind| condition(&status, kind))
+    };
+    let [mesh, degraded, _] = status(true);
+    assert_eq!(mesh, "True AllLinked: 3 of 3 node pairs are linked");
+    assert_eq!(degraded, "False AsExpected: nothing needs a person");
+    let [mesh, degraded, ready] = status(false);
+    let message = "3 of 3 node pairs are linked; between live-1 and live-2, large packets are lost";
+    assert_eq!(mesh, format!("False LargePacketsLost: {message}"));
+    assert!(ready.starts_with("False") && ready.ends_with(message), "{ready}");
+    assert!(
+        degraded.starts_with("True LargePacketsLost: between live-1 and live-2, links carry no packets of 1250 bytes"),
+        "{degraded}"
+    );
+    assert!(degraded.contains("MTU"), "{degraded}");
 }
 
 #[test]
