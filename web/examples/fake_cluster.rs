@@ -75,6 +75,7 @@ fn publish(nodes: &[FakeNode], stream: &str, origin: usize, carried: &[(usize, u
     let track = |kind, codec: &str| TrackReport {
         kind,
         codec: codec.to_owned(),
+        state: None,
         layers: Vec::new(),
     };
     nodes[origin].change(|report| {

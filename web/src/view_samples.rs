@@ -92,11 +92,13 @@ pub fn publication(stream: &str, id: &str, viewers: u32) -> PublicationReport {
             TrackReport {
                 kind: TrackKind::Audio,
                 codec: "opus".into(),
+                state: None,
                 layers: Vec::new(),
             },
             TrackReport {
                 kind: TrackKind::Video,
                 codec: "VP8".into(),
+                state: None,
                 layers: Vec::new(),
             },
         ],

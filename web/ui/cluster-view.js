@@ -2,6 +2,7 @@
 
 import { el, keyed, setData, setText } from "./dom.js";
 import { count, roundTrip } from "./format.js";
+import { trouble } from "./track-states.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -182,7 +183,7 @@ function makeStream({ name }, onWatch) {
       tracks,
       stream.tracks,
       (track) => track.kind,
-      chip((track) => `${track.kind} ${track.codec}`),
+      chip(trackWords, (track) => trouble(track)?.why ?? "", (track) => (trouble(track) ? "warn" : "")),
     );
     const away = stream.perNode.filter((each) => each.node !== stream.origin);
     keyed(
@@ -197,16 +198,23 @@ function makeStream({ name }, onWatch) {
   return { element, update };
 }
 
+function trackWords(track) {
+  const name = `${track.kind} ${track.codec}`;
+  const found = trouble(track);
+  return found ? `${name}: ${found.word}` : name;
+}
+
 function carrierTitle({ viewers, packetsReceived, packetsLost }) {
   return `${count(viewers, "viewer")} here; ${packetsReceived} packets came over the link, ${packetsLost} were lost`;
 }
 
-function chip(textOf, titleOf = () => "") {
+function chip(textOf, titleOf = () => "", toneOf = () => "") {
   return () => {
     const element = el("span", { class: "chip" });
     const update = (item) => {
       setText(element, textOf(item));
       element.title = titleOf(item);
+      setData(element, "tone", toneOf(item));
     };
     return { element, update };
   };

@@ -12,8 +12,10 @@ import { wishes } from "./parameters.js";
 import { Session } from "./session.js";
 import { startTestPicture } from "./test-picture.js";
 import { makeTile } from "./tile.js";
+import { troubles } from "./track-states.js";
 
 const sessions = [];
+const tileOf = new Map();
 const forms = { publish: document.getElementById("publish"), watch: document.getElementById("watch") };
 const observe = document.getElementById("observe");
 const stage = document.getElementById("stage");
@@ -33,9 +35,11 @@ async function watch({ stream, node = "", token = "", sound = false }) {
 function add(session) {
   sessions.push(session);
   const tile = makeTile(session, () => session.stop());
+  tileOf.set(session, tile);
   session.addEventListener("change", () => {
     if (session.state !== "stopped") return;
     sessions.splice(sessions.indexOf(session), 1);
+    tileOf.delete(session);
     tile.remove();
     stage.hidden = sessions.length === 0;
   });
@@ -136,6 +140,9 @@ function onCluster(json) {
   });
   for (const form of Object.values(forms)) offerNodes(form.elements.node, json.nodes, "");
   offerStreams(json.streams);
+  for (const [session, tile] of tileOf) {
+    tile.tell(troubles(json.streams.find(({ name }) => name === session.stream)));
+  }
 }
 
 // Since a refusal, until the cluster is shown again: however the front door fails meanwhile, nothing that was seen before is shown.

@@ -30,6 +30,7 @@ export function makeTile(session, onClose) {
   const state = el("span", { class: "state", role: "status", data: { testid: "session-state" } });
   const figures = el("p", { class: "figures", data: { testid: "session-figures" } });
   const error = el("p", { class: "error", role: "alert", hidden: true, data: { testid: "session-error" } });
+  const trouble = el("p", { class: "error", role: "alert", hidden: true, data: { testid: "session-trouble" } });
   const unreachable = unreachableNote();
   const sound = el("button", { type: "button", data: { testid: "session-sound" } });
   const picker = el("select", { data: { testid: "session-layer" } });
@@ -55,6 +56,7 @@ export function makeTile(session, onClose) {
     ),
     figures,
     error,
+    trouble,
     unreachable.element,
     el("div", { class: "buttons" }, sound, quality, close),
   );
@@ -96,7 +98,13 @@ export function makeTile(session, onClose) {
     video.srcObject = null;
     element.remove();
   };
-  return { element, remove };
+  // What the cluster says is wrong with the stream, while it is shown here.
+  const tell = (words) => {
+    const shown = session.state === "live" ? words : "";
+    trouble.hidden = shown === "";
+    setText(trouble, shown);
+  };
+  return { element, remove, tell };
 }
 
 /** Why no media passes, and what to do; it stays as it is while the session tries again. */

@@ -16,6 +16,56 @@ pub enum TrackKind {
     Video,
 }
 
+impl TrackKind {
+    /// As JSON writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Video => "video",
+        }
+    }
+}
+
+/// What arrives of a track at its origin, and why nothing can be shown of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TrackState {
+    /// Too early to tell: the publisher has just connected, or has not sent its first key frame yet.
+    Waiting,
+    /// RTP comes, of a video after a key frame.
+    Flowing,
+    /// No RTP of it has come for 5 s.
+    Nothing,
+    /// RTP of a video comes, and no key frame came within 5 s. Of H264, key frames are those with SPS.
+    NoKeyFrame,
+    /// It is silent while RTP comes with an SSRC that no track of the offer has. The session is ended.
+    StrangeSsrc,
+}
+
+impl TrackState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Waiting,
+        Self::Flowing,
+        Self::Nothing,
+        Self::NoKeyFrame,
+        Self::StrangeSsrc,
+    ];
+
+    /// As JSON writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Flowing => "flowing",
+            Self::Nothing => "nothing",
+            Self::NoKeyFrame => "noKeyFrame",
+            Self::StrangeSsrc => "strangeSsrc",
+        }
+    }
+}
+
 /// One track of a publication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +75,9 @@ pub struct TrackReport {
     /// Codec as in SDP: `opus`, `VP8`, `H264`.
     #[serde(deserialize_with = "bounds::text::<_, { bounds::MAX_WORD }>")]
     pub codec: String,
+    /// What arrives of it at its origin; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<TrackState>,
     /// Simulcast layers from the lowest to the highest; none when there is only one.
     #[serde(
         default,

@@ -10,8 +10,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use sfumato_admin_api::types::SessionRole;
 use sfumato_admin_api::types::{LinkState, NodeReport};
+use sfumato_admin_api::types::{SessionRole, TrackKind, TrackState};
 use std::fmt::Error;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -50,6 +50,7 @@ impl Collector for NodeCollector {
         let report = node.report();
         own_state(&mut out, &node, &report)?;
         sessions(&mut out, &node)?;
+        tracks(&mut out, &report)?;
         workers(&mut out, &node)?;
         links(&mut out, &node, &report)
     }
@@ -137,6 +138,18 @@ fn sessions(out: &mut Writer<'_>, node: &Node) -> Result<(), Error> {
         "offers of this node that wait for a player's answer",
         node.offers.count() as f64,
     )
+}
+
+fn tracks(out: &mut Writer<'_>, report: &NodeReport) -> Result<(), Error> {
+    let values = [TrackKind::Audio, TrackKind::Video].into_iter().flat_map(|kind| {
+        let all = || report.publications.iter().flat_map(|publication| &publication.tracks);
+        TrackState::ALL.map(|state| {
+            let these = all().filter(|track| track.kind == kind && track.state == Some(state));
+            let labels = [("kind", kind.as_str()), ("state", state.as_str())];
+            (labels, these.count() as f64)
+        })
+    });
+    out.gauges("tracks", "tracks published here, by what arrives of them", values)
 }
 
 fn workers(out: &mut Writer<'_>, node: &Node) -> Result<(), Error> {

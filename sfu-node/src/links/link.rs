@@ -5,6 +5,7 @@ use crate::links::beat::{AfterBeat, Beat, BeatMonitor, link_key};
 use crate::links::beat_sender::BeatSender;
 use crate::links::listed_map::ListedMap;
 use crate::media::deadline::{MediaError, within};
+use crate::media::first_picture::FirstPicture;
 use crate::media::pipe::{PipeAddress, PipeEnd, PipeListen};
 use crate::media::rtp::rtp_payload;
 use crate::media::uses::UseGuard;
@@ -54,6 +55,8 @@ struct Connected {
 pub struct Outgoing {
     /// One consumer a track.
     pub tracks: Vec<Consumer>,
+    /// Whether something of its video was sent.
+    pub first: Arc<FirstPicture>,
     /// Keeps the copy on the link's worker, where the publication entered on another one.
     pub _copy_use: Option<UseGuard>,
     /// When the subscriber last asked for it.
@@ -269,6 +272,15 @@ impl Link {
         self.peer.name == *name && self.peer.incarnation == *incarnation
     }
 
+    /// What it sends of publications whose first picture has not been sent.
+    pub async fn without_picture(&self) -> Vec<(Vec<Consumer>, Arc<FirstPicture>)> {
+        let all = self.outgoing.lock().await;
+        let waiting = all.values().filter(|sent| !sent.first.was_sent());
+        waiting
+            .map(|sent| (sent.tracks.clone(), Arc::clone(&sent.first)))
+            .collect()
+    }
+
     /// What to echo to the peer.
     pub fn echo(&self, now: Instant) -> Option<(u32, Duration)> {
         self.monitor.lock().echo(now)
@@ -347,6 +359,7 @@ mod tests {
     fn a_renewal_that_was_written_before_a_subscription_does_not_end_it() {
         let sent = Outgoing {
             tracks: Vec::new(),
+            first: Arc::default(),
             _copy_use: None,
             renewed: Instant::now(),
             order: 5,

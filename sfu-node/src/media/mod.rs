@@ -4,6 +4,7 @@ pub mod announced;
 pub mod announcing;
 pub mod counts;
 pub mod deadline;
+pub mod first_picture;
 pub mod inner_addresses;
 pub mod libraries;
 pub mod pipe;

@@ -6,12 +6,14 @@
 //! Here every hop has new ids, everything closes when it is dropped, and ports come from a range of their own.
 
 use crate::media::deadline::{MediaError, within};
+use crate::media::first_picture::FirstPicture;
 use mediasoup::prelude::*;
 use mediasoup::types::data_structures::{ListenInfo, Protocol};
 use mediasoup::types::rtp_parameters::{MediaKind, RtpCapabilities, RtpParameters};
 use mediasoup::types::srtp_parameters::SrtpParameters;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// Where one end of a pipe listens.
 #[derive(Debug, Clone)]
@@ -139,7 +141,12 @@ impl InnerPipe {
             .far
             .receive(consumer.kind(), consumer.rtp_parameters().clone())
             .await?;
-        Ok(Hop { consumer, producer })
+        let first = Arc::default();
+        Ok(Hop {
+            consumer,
+            first,
+            producer,
+        })
     }
 }
 
@@ -147,11 +154,18 @@ impl InnerPipe {
 #[derive(Debug)]
 pub struct Hop {
     consumer: Consumer,
+    first: Arc<FirstPicture>,
     /// The producer on the far router.
     pub producer: Producer,
 }
 
 impl Hop {
+    /// What is sent over it, if it is video and its first picture has not been sent.
+    pub fn without_picture(&self) -> Option<(Vec<Consumer>, Arc<FirstPicture>)> {
+        let waits = self.consumer.kind() == MediaKind::Video && !self.first.was_sent();
+        waits.then(|| (vec![self.consumer.clone()], Arc::clone(&self.first)))
+    }
+
     /// Lets media through, which asks for a key frame.
     pub async fn resume(&self) -> Result<(), MediaError> {
         if self.consumer.paused() {

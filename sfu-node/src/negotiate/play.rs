@@ -7,6 +7,7 @@ use crate::layers::request::MediaId;
 use crate::layers::viewer::{ViewerLayers, estimates_bandwidth};
 use crate::limits::SessionPlace;
 use crate::media::deadline::within;
+use crate::media::first_picture::FirstPicture;
 use crate::media::worker::MediaWorker;
 use crate::node::{Descriptions, Node, RelayError};
 use crate::sdp::capabilities::viewer_capabilities;
@@ -218,6 +219,7 @@ impl Node {
             layers,
             seat: viewer.seat,
             consumers: viewer.consumers.into_iter().map(|(_, consumer)| consumer).collect(),
+            first: FirstPicture::default(),
         };
         let descriptions = Descriptions {
             client: viewer.client,

@@ -11,6 +11,7 @@ use crate::sdp::offer::Offer;
 use crate::sdp::publish::{Publish, publish};
 use crate::sdp::{SdpError, answer};
 use crate::sessions::session::{Held, Role};
+use crate::streams::incoming::Incoming;
 use crate::streams::local_stream::LocalStream;
 use crate::streams::published::Published;
 use mediasoup::prelude::*;
@@ -97,12 +98,14 @@ impl Node {
         let local = LocalStream::new(id.clone(), stream.clone(), worker.index, producers.clone());
         let local = Arc::new(local);
         self.probe_layers(&local).await;
+        let incoming = Incoming::watch(&producers).await?;
         let session = new_session_id();
         let published = Published {
             local,
             generation,
             session: session.clone(),
             last_rtp: LastRtp::new(Instant::now()),
+            incoming: Some(Arc::new(incoming)),
         };
         self.streams.published.insert(published);
         // Before there is a session that could end: a publication begins before it ends.

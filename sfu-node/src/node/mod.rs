@@ -15,6 +15,7 @@ mod link_requests;
 mod objects;
 mod parts;
 mod peer_sync;
+mod pictures;
 mod report;
 mod session_life;
 mod session_reports;

@@ -95,7 +95,7 @@ fn first_that_fit<T>(mut list: Vec<T>, bytes: usize, bytes_of: impl Fn(&T) -> us
 fn bytes_of(report: &PublicationReport) -> usize {
     let subscribers: usize = report.subscribers.iter().map(|name| name.as_str().len() + 3).sum();
     let layer = |rid: Option<&String>| 60 + rid.map_or(0, String::len);
-    let track = |codec: &str| 60 + codec.len();
+    let track = |codec: &str| 90 + codec.len();
     let tracks: usize = report.tracks.iter().map(|it| track(&it.codec)).sum();
     let layers = report.tracks.iter().flat_map(|it| &it.layers);
     let layers: usize = layers.map(|it| layer(it.rid.as_ref())).sum();

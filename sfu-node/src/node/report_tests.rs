@@ -14,6 +14,7 @@ fn publication(n: usize, subscribers: usize) -> PublicationReport {
     let track = |kind| TrackReport {
         kind,
         codec: "multiopus".to_owned(),
+        state: None,
         layers: (0..4).map(|_| layer()).collect(),
     };
     PublicationReport {

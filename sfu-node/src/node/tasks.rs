@@ -6,6 +6,7 @@ use super::fanout::RENEW_EVERY;
 use super::inbox::{Inbox, TransportNews};
 use super::keep_names::RTP_SAMPLE_EVERY;
 use super::layer_rounds;
+use super::pictures;
 use super::strangers;
 use crate::media::deadline::within;
 use crate::sessions::end_reason::EndReason;
@@ -59,6 +60,8 @@ pub fn start(node: &Arc<Node>, inbox: Inbox) {
         "looking at publishers",
         every(RTP_SAMPLE_EVERY, Arc::clone(node), sample),
     );
+    let pictures = every(pictures::EVERY, Arc::clone(node), pictures::round);
+    task::vital(fatal, "looking for pictures", pictures);
     let layers = every(layer_rounds::EVERY, Arc::clone(node), layer_rounds::round);
     task::vital(fatal, "choosing layers", layers);
     let sizes = Arc::clone(node);

@@ -19,6 +19,8 @@ pub enum EndReason {
     Silent,
     /// A publisher sent more than it may.
     SentTooMuch,
+    /// A publisher sent RTP with an SSRC that no track of its offer has.
+    StrangeSsrc,
     /// What a viewer watched has ended, or is carried here no more.
     StreamEnded,
     /// A publisher's name went to another one.
@@ -35,7 +37,7 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ClientAsked,
         Self::ClientClosed,
         Self::HandshakeFailed,
@@ -43,6 +45,7 @@ impl EndReason {
         Self::Evicted,
         Self::Silent,
         Self::SentTooMuch,
+        Self::StrangeSsrc,
         Self::StreamEnded,
         Self::NameLost,
         Self::Drained,
@@ -61,6 +64,7 @@ impl EndReason {
             Self::Evicted => "evicted",
             Self::Silent => "silent",
             Self::SentTooMuch => "sent_too_much",
+            Self::StrangeSsrc => "strange_ssrc",
             Self::StreamEnded => "stream_ended",
             Self::NameLost => "name_lost",
             Self::Drained => "drained",
@@ -81,6 +85,7 @@ impl fmt::Display for EndReason {
             Self::Evicted => "it had not connected when other viewers needed its router",
             Self::Silent => "nothing was received",
             Self::SentTooMuch => "it sent more than a publisher may (--max-publisher-bitrate)",
+            Self::StrangeSsrc => "it sent RTP with an SSRC that no track of its offer has",
             Self::StreamEnded => "the stream ended",
             Self::NameLost => "another publisher took the name over",
             Self::Drained => "this node is drained, others take viewers",

@@ -8,6 +8,7 @@ use crate::layers::viewer::ViewerLayers;
 use crate::limits::SessionPlace;
 use crate::limits::bitrate::Sending;
 use crate::media::counts::Counts;
+use crate::media::first_picture::FirstPicture;
 use crate::media::worker::MediaWorker;
 use crate::sdp::fragment::BundleTag;
 use crate::sessions::end_reason::EndReason;
@@ -47,6 +48,8 @@ pub enum Role {
         seat: Seat,
         /// What it is sent, one consumer a track; held, since dropping one ends it.
         consumers: Vec<Consumer>,
+        /// Whether the first picture was sent.
+        first: FirstPicture,
         /// The layers of its video, where there are several.
         layers: Option<Box<ViewerLayers>>,
     },
@@ -176,6 +179,14 @@ impl Session {
     /// Whether the DTLS handshake is done.
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is looked at for pictures: publishers always are, viewers until the first was sent.
+    pub fn waits_for_pictures(&self) -> bool {
+        match &self.role {
+            Role::Publisher { .. } => true,
+            Role::Viewer { first, .. } => !first.was_sent(),
+        }
     }
 
     /// What is published or watched.

@@ -4,6 +4,7 @@
 use crate::events::status::{Activity, Status};
 use crate::layers::probe::SizeProbe;
 use crate::media::deadline::{MediaError, within};
+use crate::media::first_picture::FirstPicture;
 use crate::media::inner_addresses::InnerAddresses;
 use crate::media::pipe::{Hop, InnerPipe};
 use crate::media::profiles::{Profile, ProfileUse};
@@ -108,6 +109,13 @@ impl LocalStream {
         let _ = self.probe.set(probe);
     }
 
+    /// What its copies are fed with, of which the first picture has not been sent.
+    pub async fn without_picture(&self) -> Vec<(Vec<Consumer>, Arc<FirstPicture>)> {
+        let copies = self.copies.lock().await;
+        let hops = copies.values().flat_map(|copy| &copy.hops);
+        hops.filter_map(Hop::without_picture).collect()
+    }
+
     /// Follows what viewers are told.
     pub fn follow(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
@@ -175,6 +183,7 @@ impl LocalStream {
         let of = |(producer, codec): &(Producer, StreamCodec)| TrackReport {
             kind: track_kind(producer.kind()),
             codec: codec.name().to_owned(),
+            state: None,
             layers: match producer.kind() {
                 MediaKind::Video => self.layer_reports(),
                 MediaKind::Audio => Vec::new(),

@@ -1,7 +1,9 @@
 //! Publications: whose origin is this node, carried here from others, and known of the peers.
 
+pub mod arrival;
 pub mod carried;
 mod flights;
+pub mod incoming;
 pub mod local_stream;
 pub mod peers;
 pub mod publication_log;

@@ -15,6 +15,7 @@ fn publication(id: &str, version: u32) -> PublicationReport {
         tracks: vec![TrackReport {
             kind: TrackKind::Video,
             codec: "VP8".to_owned(),
+            state: None,
             layers: vec![LayerReport {
                 width: Some(version),
                 ..LayerReport::default()
@@ -85,6 +86,7 @@ fn a_peer_keeps_no_more_memory_than_the_most_streams_of_an_honest_one_take() {
     one.tracks.push(TrackReport {
         kind: TrackKind::Audio,
         codec: "opus".to_owned(),
+        state: None,
         layers: Vec::new(),
     });
     let most = answer(vec![one.clone(); MAX_PUBLICATIONS], None, &[]);

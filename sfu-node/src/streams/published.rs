@@ -1,10 +1,11 @@
 //! Publications whose origin is this node.
 
+use super::incoming::Incoming;
 use super::local_stream::LocalStream;
 use crate::ids::SessionId;
 use crate::names::rights::{LastRtp, Right};
 use parking_lot::Mutex;
-use sfumato_admin_api::types::{NameHolder, NodeName, PublicationId, PublicationReport, StreamName};
+use sfumato_admin_api::types::{NameHolder, NodeName, PublicationId, PublicationReport, StreamName, TrackReport};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +20,8 @@ pub struct Published {
     pub session: SessionId,
     /// When RTP last came.
     pub last_rtp: LastRtp,
+    /// What arrives of each track.
+    pub incoming: Option<Arc<Incoming>>,
 }
 
 impl Published {
@@ -28,6 +31,14 @@ impl Published {
             generation: self.generation,
             publication: self.local.publication.clone(),
         }
+    }
+
+    fn track_reports(&self) -> Vec<TrackReport> {
+        let mut reports = self.local.track_reports();
+        for report in &mut reports {
+            report.state = self.incoming.as_ref().and_then(|incoming| incoming.state(report.kind));
+        }
+        reports
     }
 }
 
@@ -88,6 +99,11 @@ impl PublishedStreams {
     /// The session that sends a publication.
     pub fn session_of(&self, id: &PublicationId) -> Option<SessionId> {
         self.0.lock().get(id).map(|published| published.session.clone())
+    }
+
+    /// What is looked at of a publication's tracks.
+    pub fn incoming(&self, id: &PublicationId) -> Option<Arc<Incoming>> {
+        self.0.lock().get(id)?.incoming.clone()
     }
 
     /// Sessions that publish, those of one stream or all.
@@ -160,7 +176,7 @@ impl PublishedStreams {
                 stream: published.local.stream.clone(),
                 generation: published.generation,
                 worker: published.local.root_worker,
-                tracks: published.local.track_reports(),
+                tracks: published.track_reports(),
                 viewers: published.local.viewers(),
                 subscribers: subscribers.get(id).cloned().unwrap_or_default(),
             })

@@ -115,6 +115,7 @@ async fn players_of_a_stream_that_is_published_anew_are_asked_to_reconnect() {
         generation: 9,
         session: "second".to_owned(),
         last_rtp: LastRtp::new(Instant::now()),
+        incoming: None,
     };
     site.node.streams.published.insert(second);
     let heard = heard_at_the_end(&site, &viewer).await;

@@ -1,8 +1,10 @@
-"""A WHIP or WHEP client on aiortc, as a process of its own: `python aiortc_peer.py publish|watch URL [AUTHORITY]`.
+"""A WHIP or WHEP client on aiortc, as a process of its own: `python aiortc_peer.py publish|publish-without-sps|watch URL [AUTHORITY]`.
+Without SPS: H264 as of cameras that say SPS and PPS in SDP only.
 An https URL must show a certificate of the file AUTHORITY. Media comes from the address in PEER_ADDRESS, or from 127.0.0.1.
 
 Prints one JSON line each 200 ms: {"video": frames, "audio": frames, "height": of the newest picture, "state": connectionState}.
 While it has had SIGUSR1 and not SIGUSR2 after that, it loses most of the packets that arrive.
+On SIGHUP, its pictures go on with another SSRC than its offer says.
 Ends its session and itself on SIGTERM.
 """
 
@@ -28,6 +30,7 @@ from aiortc import (
     RTCSessionDescription,
     VideoStreamTrack,
 )
+from aiortc.codecs.h264 import H264Encoder
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from av import AudioFrame, VideoFrame
@@ -59,6 +62,22 @@ def lose_packets():
 def lose(value):
     global losing
     losing = value
+
+
+def leave_out_sps():
+    packetize = H264Encoder._packetize
+    SPS, PPS = 7, 8
+
+    def rest(packages):
+        return packetize(nal for nal in packages if nal[0] & 0x1F not in (SPS, PPS))
+
+    H264Encoder._packetize = staticmethod(rest)
+
+
+def take_other_ssrc(pc):
+    for sender in pc.getSenders():
+        if sender.kind == "video":
+            sender._ssrc = (sender._ssrc + 1) % 2**32
 
 
 class Picture(VideoStreamTrack):
@@ -143,6 +162,7 @@ async def main(role, url, authority=None):
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
     pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, take_other_ssrc, pc)
     tasks = set()
 
     @pc.on("track")
@@ -151,11 +171,15 @@ async def main(role, url, authority=None):
 
     verify = ssl.create_default_context(cafile=authority) if authority else True
     async with httpx.AsyncClient(trust_env=False, timeout=20, verify=verify) as http:
-        if role == "publish":
+        if role.startswith("publish"):
             pc.addTransceiver(Tone(), direction="sendonly")
             video = pc.addTransceiver(Picture(), direction="sendonly")
+            wanted = ("video/VP8", "video/rtx")
+            if role == "publish-without-sps":
+                leave_out_sps()
+                wanted = ("video/H264", "video/rtx")
             codecs = RTCRtpSender.getCapabilities("video").codecs
-            video.setCodecPreferences([c for c in codecs if c.mimeType in ("video/VP8", "video/rtx")])
+            video.setCodecPreferences([c for c in codecs if c.mimeType in wanted])
             session = await negotiate(pc, http, url, 0)
         else:
             pc.addTransceiver("audio", direction="recvonly")

@@ -129,7 +129,7 @@ class ProcessPeer:
 
 
 class AiortcPeer(ProcessPeer):
-    """aiortc as publisher (VP8 and Opus) or viewer."""
+    """aiortc as publisher (VP8 and Opus; H264 in the role `publish-without-sps`) or viewer."""
 
     def __init__(
         self, role: str, url: str, name: str, directory: Path, *, authority: Path | None = None, address: str | None = None
@@ -153,6 +153,10 @@ class AiortcPeer(ProcessPeer):
     def lose_packets(self, on: bool) -> None:
         """Begins, or stops, to lose most packets that arrive."""
         self.child.process.send_signal(signal.SIGUSR1 if on else signal.SIGUSR2)
+
+    def take_other_ssrc(self) -> None:
+        """Its pictures go on with another SSRC than its offer says."""
+        self.child.process.send_signal(signal.SIGHUP)
 
     def closed(self) -> str:
         state = self.last().get("state", "")

@@ -8,6 +8,7 @@ use sfumato_admin_api::types::{
     Incarnation, LinkId, NodeName, PublicationId, RenewSubscriptions, RenewedSubscriptions, Subscribe, Subscribed,
 };
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The origin drops what was not renewed for this time.
@@ -90,6 +91,7 @@ impl Node {
         tracing::info!(stream = %local.stream, peer = %link.peer.name, lane = %link.lane, "fan-out starts");
         Ok(Outgoing {
             tracks,
+            first: Arc::default(),
             _copy_use: copy_use,
             renewed: Instant::now(),
             order,
