@@ -49,7 +49,7 @@ fn choose<'a>(
     codec: &StreamCodec,
 ) -> Result<Choice<'a>, SdpError> {
     let offered = codec.choose(section).ok_or_else(|| {
-        let names = section.codec_names().join(", ");
+        let names = section.offered();
         SdpError::unsupported(
             section.field(),
             format!(

@@ -26,10 +26,17 @@ pub(super) fn first<'a>(attributes: &'a [Attribute], name: &'a str) -> Option<&'
 
 /// All of one type. An attribute without a value reads as the empty text.
 pub(super) fn typed<T: TypedAttribute>(attributes: &[Attribute]) -> impl Iterator<Item = Result<T, AttributeError>> {
+    read(attributes).map(|(_, parsed)| parsed)
+}
+
+/// The same, each with its text.
+pub(super) fn read<T: TypedAttribute>(
+    attributes: &[Attribute],
+) -> impl Iterator<Item = (&str, Result<T, AttributeError>)> {
     named(attributes, T::NAME).map(|attribute| {
         let value = attribute.value.as_deref().unwrap_or_default();
         // The crate reads a value once from its beginning to its end.
         steps::add(value.len());
-        T::from_str(value)
+        (value, T::from_str(value))
     })
 }

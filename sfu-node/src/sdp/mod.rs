@@ -7,6 +7,7 @@ pub mod bounds;
 pub mod capabilities;
 pub mod codec;
 pub mod credentials;
+mod extension_ids;
 pub mod fragment;
 pub mod lines;
 pub mod offer;

@@ -6,7 +6,7 @@ pub use super::section::Section;
 
 use super::attributes::{has, values};
 use super::peer_transport::{credentials, fingerprints, first_value};
-use super::section::section;
+use super::section::{Defaults, section};
 use super::steps::{self, Walk};
 use super::{SdpError, bounds};
 use crate::sdp::credentials::Credentials;
@@ -54,9 +54,10 @@ impl Offer {
                 ));
             }
         };
+        let defaults = Defaults::of(&session.attributes);
         let mut sections: Vec<Section> = Vec::with_capacity(session.medias.len());
         for (index, media) in session.medias.iter().enumerate() {
-            let section = section(media, index)?;
+            let section = section(media, index, &defaults)?;
             if sections.iter().walked().any(|other: &Section| other.mid == section.mid) {
                 return Err(SdpError::malformed(
                     format!("a=mid:{}", section.mid),

@@ -1,7 +1,7 @@
 //! Payload types of an m-section: what its `a=rtpmap`, `a=fmtp` and `a=rtcp-fb` lines say of each.
 
 use super::SdpError;
-use super::attributes::typed;
+use super::attributes::{read, typed};
 use super::steps::Walk;
 use super::text::clip;
 use mediasoup::types::rtp_parameters::RtcpFeedback;
@@ -39,16 +39,29 @@ impl OfferedCodec {
 /// Feedback with the number of its line, since wildcards stand between those of one payload type.
 type Feedback = Vec<(usize, RtcpFeedback)>;
 
+/// The payload types of an m-section.
+pub(super) struct Listed {
+    /// In the client's order, those that its lines describe.
+    pub(super) codecs: Vec<OfferedCodec>,
+    /// The first `a=rtpmap` that cannot be read, if a payload type of the m-line may be missing for it.
+    pub(super) unread: Option<String>,
+}
+
 /// What the lines of a section say, by payload type: they are read once each, in whatever order they come.
+#[derive(Default)]
 struct Said {
     map: Option<RtpMap>,
+    /// An `a=rtpmap` that cannot be read. It costs its payload type, which is then as if it were not listed.
+    unread: Option<String>,
     fmtp: Vec<(String, String)>,
     feedback: Feedback,
 }
 
-/// The payload types of an m-section in the client's order.
-pub(super) fn codecs(media: &Media, field: &str) -> Result<Vec<OfferedCodec>, SdpError> {
-    let (mut said, wildcards) = said(media, field)?;
+/// The payload types of an m-section.
+pub(super) fn listed(media: &Media, field: &str) -> Result<Listed, SdpError> {
+    let (mut said, wildcards) = said(media);
+    let of_no_type = rtpmaps(media, &mut said);
+    let mut unread = None;
     let mut codecs: Vec<OfferedCodec> = Vec::new();
     let mut place_of = [None; PAYLOAD_TYPES as usize];
     let mut repairs: Vec<(u8, u8)> = Vec::new();
@@ -65,9 +78,17 @@ pub(super) fn codecs(media: &Media, field: &str) -> Result<Vec<OfferedCodec>, Sd
                 format!("payload type {payload_type} is listed twice"),
             ));
         }
-        let Said { map, fmtp, feedback } = &mut said[index];
+        let Said {
+            map,
+            unread: of_format,
+            fmtp,
+            feedback,
+        } = &mut said[index];
         // Taken out: an RTX codec that is listed again repairs nothing more.
-        let Some(map) = map.take() else { continue };
+        let Some(map) = map.take() else {
+            unread = unread.or_else(|| of_format.take());
+            continue;
+        };
         let fmtp = std::mem::take(fmtp);
         if map.encoding_name.eq_ignore_ascii_case("rtx") {
             let apt = fmtp.iter().find(|(k, _)| k == "apt").and_then(|(_, v)| v.parse().ok());
@@ -92,23 +113,34 @@ pub(super) fn codecs(media: &Media, field: &str) -> Result<Vec<OfferedCodec>, Sd
             codecs[place].rtx = Some(payload_type);
         }
     }
-    Ok(codecs)
+    Ok(Listed {
+        codecs,
+        unread: unread.or(of_no_type),
+    })
 }
 
-/// What is said of each payload type, and the feedback of `*`.
-fn said(media: &Media, field: &str) -> Result<(Vec<Said>, Feedback), SdpError> {
-    let nothing = || Said {
-        map: None,
-        fmtp: Vec::new(),
-        feedback: Vec::new(),
-    };
-    let mut said: Vec<Said> = (0..PAYLOAD_TYPES).map(|_| nothing()).collect();
-    for map in typed::<RtpMap>(&media.attributes) {
-        let map = map.map_err(|error| SdpError::malformed(field, format!("a=rtpmap: {error}")))?;
+/// Files each `a=rtpmap` under its payload type, also those that cannot be read. Answers the first of these that has no
+/// payload type either.
+fn rtpmaps(media: &Media, said: &mut [Said]) -> Option<String> {
+    let mut of_no_type = None;
+    for (text, map) in read::<RtpMap>(&media.attributes) {
+        let Ok(map) = map else {
+            let payload_type = text.split(' ').next().and_then(|word| word.parse::<usize>().ok());
+            let place = payload_type.and_then(|payload_type| said.get_mut(payload_type));
+            let unread = place.map_or(&mut of_no_type, |said| &mut said.unread);
+            unread.get_or_insert_with(|| format!("a=rtpmap:{}", clip(text)));
+            continue;
+        };
         if let Some(said) = said.get_mut(usize::from(map.payload_type)) {
             said.map.get_or_insert(map);
         }
     }
+    of_no_type
+}
+
+/// What is said of each payload type besides its name, and the feedback of `*`.
+fn said(media: &Media) -> (Vec<Said>, Feedback) {
+    let mut said: Vec<Said> = (0..PAYLOAD_TYPES).map(|_| Said::default()).collect();
     // Some clients write parameters that the typed parser refuses; such a line only loses its parameters.
     for fmtp in typed::<Fmtp>(&media.attributes).flatten() {
         let Some(said) = said.get_mut(usize::from(fmtp.fmt)) else {
@@ -138,7 +170,7 @@ fn said(media: &Media, field: &str) -> Result<(Vec<Said>, Feedback), SdpError> {
             of.push((line, known));
         }
     }
-    Ok((said, wildcards))
+    (said, wildcards)
 }
 
 fn known_feedback(feedback: &RtcpFb) -> Option<RtcpFeedback> {

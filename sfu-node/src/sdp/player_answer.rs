@@ -3,7 +3,7 @@
 use super::SdpError;
 use super::offer::{self, Section};
 use super::peer_transport::{credentials, fingerprints, first_value};
-use super::section::section;
+use super::section::{Defaults, section};
 use super::text::clip;
 use crate::sdp::credentials::Credentials;
 use mediasoup::types::data_structures::{DtlsFingerprint, DtlsParameters, DtlsRole};
@@ -51,6 +51,7 @@ impl PlayerAnswer {
                 ));
             }
         };
+        let defaults = Defaults::of(&session.attributes);
         let mut sections = Vec::with_capacity(offered.len());
         for (index, (media, (mid, kind))) in session.medias.iter().zip(offered).enumerate() {
             // A section that is refused needs nothing but its place.
@@ -58,7 +59,7 @@ impl PlayerAnswer {
                 sections.push(None);
                 continue;
             }
-            let section = section(media, index)?;
+            let section = section(media, index, &defaults)?;
             if section.kind != *kind || section.mid != *mid {
                 let detail = format!(
                     "the offer has a=mid:{mid} here, the answer a=mid:{}",
@@ -126,7 +127,10 @@ pub fn taken(section: &Section, offered: &RtpParameters) -> Result<Taken, SdpErr
         .iter()
         .find(|codec| codec.payload_type == payload_type)
         .ok_or_else(|| {
-            let detail = format!("the answer does not take payload type {payload_type}, the only one on offer");
+            let answered = section.offered();
+            let detail = format!(
+                "the answer does not take payload type {payload_type}, the only one on offer: it takes {answered}"
+            );
             SdpError::malformed(&field, detail)
         })?;
     let feedback: Vec<RtcpFeedback> = media

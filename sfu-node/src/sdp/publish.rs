@@ -37,7 +37,7 @@ pub fn publish(section: &Section, user_agent: &str) -> Result<Publish, SdpError>
             TrackKind::Video => producible(codec),
         })
         .ok_or_else(|| {
-            let offered = section.codec_names().join(", ");
+            let offered = section.offered();
             SdpError::unsupported(
                 &field,
                 format!("no codec in common: offered {offered}, supported {SUPPORTED}"),

@@ -2,13 +2,24 @@
 
 use super::SdpError;
 use super::attributes::{first, has, typed, values};
-use super::offered_codec::{OfferedCodec, codecs};
+use super::extension_ids::Extensions;
+use super::offered_codec::{Listed, OfferedCodec, listed};
 use super::simulcast::{Layer, layers};
-use super::steps::Walk;
 use super::text::clip;
 use mediasoup::types::rtp_parameters::RtpHeaderExtensionUri;
-use sdp_types::{Direction, ExtMap, Media, SsrcGroup};
+use sdp_types::{Attribute, Direction, Media, SsrcGroup};
 use sfumato_admin_api::types::TrackKind;
+
+/// Protocols of an m-line that mean SRTP with keys by DTLS (RFC 9429 section 5.1.2): which of them a client writes changes
+/// nothing, and the answer repeats it. That section also has plain RTP, which is refused here: who offers it may well mean it.
+const PROFILES: [&str; 6] = [
+    "UDP/TLS/RTP/SAVPF",
+    "UDP/TLS/RTP/SAVP",
+    "TCP/DTLS/RTP/SAVPF",
+    "TCP/DTLS/RTP/SAVP",
+    "RTP/SAVPF",
+    "RTP/SAVP",
+];
 
 /// One m-section.
 #[derive(Debug, Clone)]
@@ -19,11 +30,13 @@ pub struct Section {
     pub kind: TrackKind,
     /// Protocol of the m-line, echoed in the answer.
     pub proto: String,
-    /// What the client wants to do; `sendrecv` when absent (RFC 8866 section 6.7).
+    /// What the client wants to do, as the section or the session says; else `sendrecv` (RFC 8866 section 6.7).
     pub direction: Direction,
     /// Media codecs in the client's order; RTX is folded into [`OfferedCodec::rtx`].
     pub codecs: Vec<OfferedCodec>,
-    /// Extensions that mediasoup knows, with the client's ids.
+    /// The first `a=rtpmap` that cannot be read and may be why a codec is missing.
+    pub unread_rtpmap: Option<String>,
+    /// Extensions that mediasoup knows, with the client's ids, of the section or of the session.
     pub extensions: Vec<(u16, RtpHeaderExtensionUri)>,
     /// First SSRC and its RTX SSRC, if the section names them.
     pub ssrc: Option<(u32, Option<u32>)>,
@@ -45,13 +58,52 @@ impl Section {
         format!("m={kind} (mid {})", self.mid)
     }
 
-    /// The first few names of its codecs, for messages.
-    pub fn codec_names(&self) -> Vec<String> {
-        self.codecs.iter().take(8).map(|codec| clip(&codec.name)).collect()
+    /// What it offers, for messages: the first few names of its codecs, and the line that may have cost it one.
+    pub fn offered(&self) -> String {
+        let names: Vec<String> = self.codecs.iter().take(8).map(|codec| clip(&codec.name)).collect();
+        let names = if names.is_empty() {
+            "no codec that is known".to_owned()
+        } else {
+            names.join(", ")
+        };
+        match &self.unread_rtpmap {
+            None => names,
+            Some(line) => format!("{names} (`{line}` was left out: it is not a=rtpmap:PAYLOAD_TYPE NAME/CLOCK_RATE)"),
+        }
     }
 }
 
-pub(super) fn section(media: &Media, index: usize) -> Result<Section, SdpError> {
+/// What the session says for all its m-sections; what a section says for itself wins.
+#[derive(Debug, Default)]
+pub(super) struct Defaults {
+    /// RFC 8866 section 6.7.
+    direction: Option<Direction>,
+    /// RFC 8285 section 5.
+    extensions: Extensions,
+}
+
+impl Defaults {
+    /// Reads them from the attributes of the session.
+    pub(super) fn of(session: &[Attribute]) -> Self {
+        Self {
+            direction: direction(session),
+            extensions: Extensions::read(session),
+        }
+    }
+}
+
+fn direction(attributes: &[Attribute]) -> Option<Direction> {
+    let known = [
+        ("sendonly", Direction::SendOnly),
+        ("recvonly", Direction::RecvOnly),
+        ("inactive", Direction::Inactive),
+        ("sendrecv", Direction::SendRecv),
+    ];
+    let said = known.into_iter().find(|(name, _)| has(attributes, name));
+    said.map(|(_, direction)| direction)
+}
+
+pub(super) fn section(media: &Media, index: usize, defaults: &Defaults) -> Result<Section, SdpError> {
     let kind = match media.media.as_str() {
         "audio" => TrackKind::Audio,
         "video" => TrackKind::Video,
@@ -67,7 +119,7 @@ pub(super) fn section(media: &Media, index: usize) -> Result<Section, SdpError> 
     if mid.is_empty() || mid.len() > 64 || !mid.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(SdpError::malformed(field, "a=mid must be 1 to 64 visible characters"));
     }
-    if !media.proto.ends_with("RTP/SAVPF") {
+    if !PROFILES.contains(&media.proto.as_str()) {
         return Err(SdpError::unsupported(
             field,
             format!(
@@ -76,22 +128,13 @@ pub(super) fn section(media: &Media, index: usize) -> Result<Section, SdpError> 
             ),
         ));
     }
-    let mut direction = Direction::SendRecv;
-    for (name, value) in [
-        ("sendonly", Direction::SendOnly),
-        ("recvonly", Direction::RecvOnly),
-        ("inactive", Direction::Inactive),
-        ("sendrecv", Direction::SendRecv),
-    ] {
-        if has(&media.attributes, name) {
-            direction = value;
-            break;
-        }
-    }
+    let direction = direction(&media.attributes).or(defaults.direction);
     let ssrcs = Ssrcs::parse(media, &field)?;
+    let Listed { codecs, unread } = listed(media, &field)?;
     Ok(Section {
-        codecs: codecs(media, &field)?,
-        extensions: extensions(media, &field)?,
+        codecs,
+        unread_rtpmap: unread,
+        extensions: Extensions::read(&media.attributes).or(&defaults.extensions),
         layers: layers(media, &field)?,
         ssrc: ssrcs.primary,
         cname: ssrcs.cname,
@@ -99,29 +142,8 @@ pub(super) fn section(media: &Media, index: usize) -> Result<Section, SdpError> 
         proto: media.proto.clone(),
         mid,
         kind,
-        direction,
+        direction: direction.unwrap_or(Direction::SendRecv),
     })
-}
-
-fn extensions(media: &Media, field: &str) -> Result<Vec<(u16, RtpHeaderExtensionUri)>, SdpError> {
-    let mut found: Vec<(u16, RtpHeaderExtensionUri)> = Vec::new();
-    for map in typed::<ExtMap>(&media.attributes) {
-        let map = map.map_err(|error| SdpError::malformed(field, format!("a=extmap: {error}")))?;
-        if map.id == 0 {
-            return Err(SdpError::malformed(
-                field,
-                "a=extmap:0 is not allowed (RFC 8285 section 5)",
-            ));
-        }
-        let Ok(uri) = map.uri.parse::<RtpHeaderExtensionUri>() else {
-            continue;
-        };
-        // There are few that mediasoup knows, so the list stays short.
-        if !found.iter().walked().any(|(_, known)| *known == uri) {
-            found.push((u16::from(map.id), uri));
-        }
-    }
-    Ok(found)
 }
 
 #[derive(Default)]
@@ -157,3 +179,7 @@ impl Ssrcs {
         Ok(out)
     }
 }
+
+#[cfg(test)]
+#[path = "section_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 /// Lines that are read for what they say, and parts of them.
-const LINES: [&str; 24] = [
+const LINES: [&str; 30] = [
     "v=0\r\n",
     "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n",
     "m=audio 0 UDP/TLS/RTP/SAVPF 111\r\n",
@@ -30,6 +30,12 @@ const LINES: [&str; 24] = [
     "a=group:BUNDLE 0 1\r\n",
     "a=setup:actpass\r\n",
     "a=sendonly\r\n",
+    "a=recvonly\r\n",
+    "a=bundle-only\r\n",
+    "a=rtpmap:96 VP8\r\n",
+    "a=rtpmap:111 opus\r\n",
+    "a=extmap:3 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n",
+    "a=extmap:4097 urn:ietf:params:rtp-hdrext:sdes:mid\r\n",
     ";a=1 97",
     "\r\n",
 ];

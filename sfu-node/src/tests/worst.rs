@@ -1,6 +1,7 @@
 //! The descriptions that cost the most: what they cost grows with their length and with nothing else. Steps are counted,
 //! since times would say more of the machine. `--nocapture` prints what each takes here as an offer, in milliseconds, the best of three.
 
+use super::clients::values;
 use super::offers::captured;
 use crate::sdp::codec::StreamCodec;
 use crate::sdp::fragment::Fragment;
@@ -49,6 +50,7 @@ const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-ufr
     a=ice-pwd:0123456789abcdef012345\r\na=fingerprint:sha-1 \
     00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13\r\n";
 const VIDEO: &str = "m=video 9 UDP/TLS/RTP/SAVPF";
+const BUNDLE: &str = "a=group:BUNDLE 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15\r\n";
 
 /// A description with as much of `line(0)`, `line(1)`, ... as a body may hold.
 fn filled(before: &str, line: impl Fn(usize) -> String) -> Vec<u8> {
@@ -140,8 +142,7 @@ fn within() -> Vec<(&'static str, Vec<u8>)> {
     let uris = ["urn:ietf:params:rtp-hdrext:sdes:mid", "urn:3gpp:video-orientation"];
     let sections = |lines: &dyn Fn(usize) -> String| {
         let of = |n: usize| format!("{VIDEO} 96\r\na=mid:{n}\r\na=rtpmap:96 VP8/90000\r\n{}", lines(n));
-        let mids: Vec<String> = (0..16).map(|n| n.to_string()).collect();
-        bounded(&format!("{HEAD}a=group:BUNDLE {}\r\n", mids.join(" ")), 16, of)
+        bounded(&format!("{HEAD}{BUNDLE}"), 16, of)
     };
     vec![
         (
@@ -173,6 +174,16 @@ fn within() -> Vec<(&'static str, Vec<u8>)> {
             bounded(&video(""), 64, |n| {
                 format!("a=extmap:{} {}\r\n", 1 + n % 14, uris[n % 2])
             }),
+        ),
+        (
+            "extensions of the session and of all sections",
+            bounded(&format!("{HEAD}{BUNDLE}{}", extensions()), 16, |n| {
+                format!("{VIDEO} 96\r\na=mid:{n}\r\n{}", extensions())
+            }),
+        ),
+        (
+            "rtpmaps that cannot be read",
+            bounded(&all_formats("VP8"), 64, |_| "a=fmtp:1 a=1\r\n".to_owned()),
         ),
         ("sources", sections(&|_| "a=ssrc:1 cname:x\r\n".repeat(100))),
         (
@@ -206,6 +217,20 @@ fn within() -> Vec<(&'static str, Vec<u8>)> {
             bounded(&video(""), 15, |_| format!("a=x:{}\r\n", "y".repeat(4_080))),
         ),
     ]
+}
+
+/// As many header extensions as a section may have, those that mediasoup knows among them.
+fn extensions() -> String {
+    let known = values(captured("chromium-whip"), "extmap");
+    let uris = known
+        .iter()
+        .filter_map(|value| value.split(' ').nth(1))
+        .cycle()
+        .take(64);
+    let lines = uris
+        .enumerate()
+        .map(|(n, uri)| format!("a=extmap:{} {uri}\r\n", 255 - n));
+    lines.collect()
 }
 
 /// A fingerprint of its own for each number.
