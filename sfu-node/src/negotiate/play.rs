@@ -175,7 +175,8 @@ impl Node {
         let consumers = consumers
             .into_iter()
             .map(|(index, consumer)| {
-                let mid = offer.sections[index].mid.clone();
+                let Section { index, mid, .. } = &offer.sections[index];
+                let (index, mid) = (*index, mid.clone());
                 (MediaId { index, mid }, consumer)
             })
             .collect();

@@ -27,12 +27,17 @@ pub enum Reply<'a> {
     Inactive,
 }
 
-/// Writes the answer; `replies` has one entry for each section of the offer.
+/// Writes the answer; `replies` has one entry for each section of the offer that its client does not reject.
 pub fn write(offer: &Offer, replies: &[Reply<'_>], transport: &Transport<'_>, session_id: u64) -> String {
     let mids: Vec<&str> = offer.sections.iter().map(|section| section.mid.as_str()).collect();
     let mut session = lines::session(session_id, &mids, offer.extmap_allow_mixed);
-    for (section, reply) in offer.sections.iter().zip(replies) {
-        session.add_media(media(offer, section, reply, transport));
+    let rejected = offer.rejected.iter().map(|section| (section.index, section.answer()));
+    let answered = offer.sections.iter().zip(replies);
+    let answered = answered.map(|(section, reply)| (section.index, media(offer, section, reply, transport)));
+    let mut sections: Vec<(usize, Media)> = rejected.chain(answered).collect();
+    sections.sort_by_key(|(index, _)| *index);
+    for (_, section) in sections {
+        session.add_media(section);
     }
     session.to_string()
 }
@@ -44,7 +49,8 @@ fn media(offer: &Offer, section: &Section, reply: &Reply<'_>, transport: &Transp
         Reply::Inactive => section
             .codecs
             .first()
-            .map_or_else(|| "0".to_owned(), |c| c.payload_type.to_string()),
+            .map_or(section.first_format, |codec| codec.payload_type)
+            .to_string(),
     };
     let setup = if offer.client_is_dtls_server {
         "active"

@@ -121,7 +121,7 @@ fn candidate(value: &str) -> Result<(), SdpError> {
 /// What a fragment of ours repeats of the description that the session began with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleTag {
-    /// The first m-section's line, whole: the bundle is named by it (RFC 8843 section 7.2).
+    /// The line of the first m-section in the bundle, whole: the bundle is named by it (RFC 9143 section 7.2).
     media: String,
     mid: String,
     mids: String,
@@ -130,18 +130,23 @@ pub struct BundleTag {
 impl BundleTag {
     /// Reads it from a description that this server wrote.
     pub fn of(description: &str) -> Self {
-        let find = |prefix| line_of(description, prefix);
+        let lines = || description.lines();
+        let or = |line: Option<&str>, prefix: &str| line.unwrap_or(prefix).to_owned();
+        let mut from_media = lines().skip_while(|line| !is_in_bundle(line));
         Self {
-            media: find("m="),
-            mid: find("a=mid:"),
-            mids: find("a=group:BUNDLE"),
+            media: or(from_media.next(), "m="),
+            mid: or(from_media.find(|line| line.starts_with("a=mid:")), "a=mid:"),
+            mids: or(lines().find(|line| line.starts_with(BUNDLE)), BUNDLE),
         }
     }
 }
 
-fn line_of(description: &str, prefix: &str) -> String {
-    let line = description.lines().find(|line| line.starts_with(prefix));
-    line.unwrap_or(prefix).to_owned()
+const BUNDLE: &str = "a=group:BUNDLE";
+
+/// Whether this is the line of an m-section that is not rejected by port 0.
+fn is_in_bundle(line: &str) -> bool {
+    let media = line.strip_prefix("m=");
+    media.is_some_and(|media| media.split(' ').nth(1) != Some("0"))
 }
 
 /// The answer to an ICE restart: the same ICE options as in the answer to the offer, new credentials, all candidates.

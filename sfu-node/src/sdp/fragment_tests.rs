@@ -61,6 +61,24 @@ fn what_is_no_fragment_is_400_and_the_line_is_named() {
     assert_eq!(Fragment::parse(b"\xff\xfe").unwrap_err().fault, SdpFault::Malformed);
 }
 
+#[test]
+fn a_fragment_repeats_the_first_section_that_is_in_the_bundle() {
+    for (rejected, mid) in [
+        ("", "0"),
+        ("m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:a\r\na=inactive\r\n", "1"),
+    ] {
+        let text = format!(
+            "v=0\r\na=group:BUNDLE {mid} x\r\n{rejected}m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:{mid}\r\nm=audio 9 x\r\na=mid:x\r\n"
+        );
+        let tag = BundleTag {
+            media: "m=video 9 UDP/TLS/RTP/SAVPF 96".to_owned(),
+            mid: format!("a=mid:{mid}"),
+            mids: format!("a=group:BUNDLE {mid} x"),
+        };
+        assert_eq!(BundleTag::of(&text), tag);
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {

@@ -15,6 +15,7 @@ mod offered_codec;
 mod peer_transport;
 pub mod player_answer;
 pub mod publish;
+mod rejected;
 mod section;
 pub mod server_offer;
 pub mod simulcast;

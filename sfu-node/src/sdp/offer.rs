@@ -2,13 +2,14 @@
 //! payload types and extension ids), strict where a wrong guess would send media nowhere.
 
 pub use super::offered_codec::OfferedCodec;
+pub use super::rejected::Rejected;
 pub use super::section::Section;
 
 use super::attributes::{has, values};
 use super::peer_transport::{credentials, fingerprints, first_value};
 use super::section::{Defaults, section};
 use super::steps::{self, Walk};
-use super::{SdpError, bounds};
+use super::{SdpError, bounds, rejected};
 use crate::sdp::credentials::Credentials;
 use mediasoup::types::data_structures::{DtlsFingerprint, DtlsParameters, DtlsRole};
 use sdp_types::{Session, Setup};
@@ -27,20 +28,23 @@ pub struct Offer {
     pub extmap_allow_mixed: bool,
     /// It offers an extension that only the WebRTC library of browsers has.
     pub is_libwebrtc: bool,
-    /// m-sections in order.
+    /// m-sections in order, without those that the client rejects.
     pub sections: Vec<Section>,
+    /// m-sections that the client rejects, in order.
+    pub rejected: Vec<Rejected>,
 }
 
 impl Offer {
     /// Parses the body of a POST.
     pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
-        let session = session(body)?;
+        let mut session = session(body)?;
         if session.medias.is_empty() {
             return Err(SdpError::malformed(
                 "m=",
                 "the offer has no m-section: offer audio, video or both",
             ));
         }
+        let (rejected, places) = rejected::take(&mut session)?;
         let ice = credentials(&session)?;
         let fingerprints = fingerprints(&session)?;
         let client_is_dtls_server = match first_value(&session, "setup").map(|v| Setup::from_str(&v)) {
@@ -56,7 +60,7 @@ impl Offer {
         };
         let defaults = Defaults::of(&session.attributes);
         let mut sections: Vec<Section> = Vec::with_capacity(session.medias.len());
-        for (index, media) in session.medias.iter().enumerate() {
+        for (media, index) in session.medias.iter().zip(places) {
             let section = section(media, index, &defaults)?;
             if sections.iter().walked().any(|other: &Section| other.mid == section.mid) {
                 return Err(SdpError::malformed(
@@ -76,6 +80,7 @@ impl Offer {
             extmap_allow_mixed: has(&session.attributes, "extmap-allow-mixed"),
             is_libwebrtc: is_libwebrtc(&session),
             sections,
+            rejected,
         })
     }
 

@@ -43,6 +43,8 @@ type Feedback = Vec<(usize, RtcpFeedback)>;
 pub(super) struct Listed {
     /// In the client's order, those that its lines describe.
     pub(super) codecs: Vec<OfferedCodec>,
+    /// The first of the m-line, described or not.
+    pub(super) first_format: u8,
     /// The first `a=rtpmap` that cannot be read, if a payload type of the m-line may be missing for it.
     pub(super) unread: Option<String>,
 }
@@ -61,7 +63,7 @@ struct Said {
 pub(super) fn listed(media: &Media, field: &str) -> Result<Listed, SdpError> {
     let (mut said, wildcards) = said(media);
     let of_no_type = rtpmaps(media, &mut said);
-    let mut unread = None;
+    let (mut first_format, mut unread) = (None, None);
     let mut codecs: Vec<OfferedCodec> = Vec::new();
     let mut place_of = [None; PAYLOAD_TYPES as usize];
     let mut repairs: Vec<(u8, u8)> = Vec::new();
@@ -71,6 +73,7 @@ pub(super) fn listed(media: &Media, field: &str) -> Result<Listed, SdpError> {
             format.parse().ok().filter(|pt| *pt < PAYLOAD_TYPES).ok_or_else(|| {
                 SdpError::malformed(field, format!("payload type `{}` is not 0 to 127", clip(format)))
             })?;
+        first_format.get_or_insert(payload_type);
         let index = usize::from(payload_type);
         if place_of[index].is_some() {
             return Err(SdpError::malformed(
@@ -115,6 +118,7 @@ pub(super) fn listed(media: &Media, field: &str) -> Result<Listed, SdpError> {
     }
     Ok(Listed {
         codecs,
+        first_format: first_format.ok_or_else(|| SdpError::malformed(field, "the m-line lists no payload type"))?,
         unread: unread.or(of_no_type),
     })
 }

@@ -30,7 +30,7 @@ pub struct PlayerAnswer {
 impl PlayerAnswer {
     /// Parses the body of a PATCH that answers an offer with these m-sections.
     pub fn parse(body: &[u8], offered: &[(&str, TrackKind)]) -> Result<Self, SdpError> {
-        let session = offer::session(body)?;
+        let mut session = offer::session(body)?;
         if session.medias.len() != offered.len() {
             let detail = format!(
                 "the answer has {} m-sections, the offer {}: answer each, in the same order",
@@ -38,6 +38,12 @@ impl PlayerAnswer {
                 offered.len()
             );
             return Err(SdpError::malformed("m=", detail));
+        }
+        // A section that is refused by port 0 needs nothing but its place, and nothing that it says counts.
+        let refused: Vec<bool> = session.medias.iter().map(|media| media.port == 0).collect();
+        session.medias.retain(|media| media.port != 0);
+        if session.medias.is_empty() {
+            return Err(nothing_taken());
         }
         let ice = credentials(&session)?;
         let fingerprints = fingerprints(&session)?;
@@ -53,12 +59,12 @@ impl PlayerAnswer {
         };
         let defaults = Defaults::of(&session.attributes);
         let mut sections = Vec::with_capacity(offered.len());
-        for (index, (media, (mid, kind))) in session.medias.iter().zip(offered).enumerate() {
-            // A section that is refused needs nothing but its place.
-            if media.port == 0 {
+        let mut medias = session.medias.iter();
+        for (index, (refused, (mid, kind))) in refused.into_iter().zip(offered).enumerate() {
+            let Some(media) = (!refused).then(|| medias.next()).flatten() else {
                 sections.push(None);
                 continue;
-            }
+            };
             let section = section(media, index, &defaults)?;
             if section.kind != *kind || section.mid != *mid {
                 let detail = format!(
@@ -77,10 +83,7 @@ impl PlayerAnswer {
             });
         }
         if sections.iter().all(Option::is_none) {
-            return Err(SdpError::unsupported(
-                "m=",
-                "the answer takes no track: there is nothing to play",
-            ));
+            return Err(nothing_taken());
         }
         Ok(Self {
             ice,
@@ -101,6 +104,10 @@ impl PlayerAnswer {
             fingerprints: self.fingerprints.clone(),
         }
     }
+}
+
+fn nothing_taken() -> SdpError {
+    SdpError::unsupported("m=", "the answer takes no track: there is nothing to play")
 }
 
 /// What a player takes of a track that was offered.

@@ -24,7 +24,9 @@ const PROFILES: [&str; 6] = [
 /// One m-section.
 #[derive(Debug, Clone)]
 pub struct Section {
-    /// `a=mid`.
+    /// Its place among all m-sections, from 0.
+    pub index: usize,
+    /// `a=mid`, or its place if it has none.
     pub mid: String,
     /// Audio or video.
     pub kind: TrackKind,
@@ -34,6 +36,8 @@ pub struct Section {
     pub direction: Direction,
     /// Media codecs in the client's order; RTX is folded into [`OfferedCodec::rtx`].
     pub codecs: Vec<OfferedCodec>,
+    /// First format of the m-line, described or not.
+    pub first_format: u8,
     /// The first `a=rtpmap` that cannot be read and may be why a codec is missing.
     pub unread_rtpmap: Option<String>,
     /// Extensions that mediasoup knows, with the client's ids, of the section or of the session.
@@ -130,8 +134,14 @@ pub(super) fn section(media: &Media, index: usize, defaults: &Defaults) -> Resul
     }
     let direction = direction(&media.attributes).or(defaults.direction);
     let ssrcs = Ssrcs::parse(media, &field)?;
-    let Listed { codecs, unread } = listed(media, &field)?;
+    let Listed {
+        codecs,
+        first_format,
+        unread,
+    } = listed(media, &field)?;
     Ok(Section {
+        index,
+        first_format,
         codecs,
         unread_rtpmap: unread,
         extensions: Extensions::read(&media.attributes).or(&defaults.extensions),

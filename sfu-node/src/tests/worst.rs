@@ -185,6 +185,14 @@ fn within() -> Vec<(&'static str, Vec<u8>)> {
             "rtpmaps that cannot be read",
             bounded(&all_formats("VP8"), 64, |_| "a=fmtp:1 a=1\r\n".to_owned()),
         ),
+        (
+            "rejected sections",
+            bounded(&video(""), 15, |n| {
+                let formats: String = (0..128).map(|format| format!(" {format}")).collect();
+                let lines = "a=x\n".repeat(130);
+                format!("m=video 0 UDP/TLS/RTP/SAVPF{formats}\r\na=mid:{n}\r\n{lines}")
+            }),
+        ),
         ("sources", sections(&|_| "a=ssrc:1 cname:x\r\n".repeat(100))),
         (
             "groups of sources",
