@@ -1,5 +1,6 @@
 //! Writes SDP answers (RFC 9725 section 4.4, RFC 8829 section 5.3): ICE lite, one bundle, all candidates at once.
 
+use super::fmtp;
 use super::lines::{self, Transport, candidate_lines, codec_lines, extension_lines, payload_types, ssrc_lines};
 use super::offer::{Offer, OfferedCodec, Section};
 use mediasoup::types::rtp_parameters::{RtpCodecParameters, RtpParameters};
@@ -60,7 +61,7 @@ fn media(offer: &Offer, section: &Section, reply: &Reply<'_>, transport: &Transp
     let mut media = lines::media(section.kind, &section.proto, formats, &section.mid, setup, transport);
     match reply {
         Reply::Receive { codec, rtp } => {
-            codec_lines(&mut media, codec, codec.rtx, &codec.feedback);
+            codec_lines(&mut media, codec, &fmtp::received(codec), codec.rtx, &codec.feedback);
             extension_lines(&mut media, rtp);
             media.add_attribute(Attribute::new("recvonly"));
             if !section.layers.is_empty() {
@@ -78,14 +79,15 @@ fn media(offer: &Offer, section: &Section, reply: &Reply<'_>, transport: &Transp
                 .first()
                 .map(|c| c.rtcp_feedback().to_vec())
                 .unwrap_or_default();
-            codec_lines(&mut media, codec, agreed_rtx(codec, rtp), &feedback);
+            let fmtp = fmtp::sent(codec, rtp);
+            codec_lines(&mut media, codec, &fmtp, agreed_rtx(codec, rtp), &feedback);
             extension_lines(&mut media, rtp);
             media.add_attribute(Attribute::new("sendonly"));
             ssrc_lines(&mut media, &section.mid, rtp, stream);
         }
         Reply::Inactive => {
             if let Some(codec) = section.codecs.first() {
-                codec_lines(&mut media, codec, None, &[]);
+                codec_lines(&mut media, codec, &fmtp::unused(codec), None, &[]);
             }
             media.add_attribute(Attribute::new("inactive"));
         }

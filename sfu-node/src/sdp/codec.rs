@@ -145,7 +145,7 @@ pub(super) fn parameters(fmtp: &[(String, String)]) -> RtpCodecParametersParamet
     out
 }
 
-fn h264_profile(parameters: &RtpCodecParametersParameters) -> Option<&str> {
+pub(super) fn h264_profile(parameters: &RtpCodecParametersParameters) -> Option<&str> {
     match parameters.get("profile-level-id") {
         Some(RtpCodecParametersParametersValue::String(text)) => Some(text),
         _ => None,

@@ -115,7 +115,14 @@ pub(super) fn payload_types(codec: &OfferedCodec, rtx: Option<u8>) -> String {
     }
 }
 
-pub(super) fn codec_lines(media: &mut Media, codec: &OfferedCodec, rtx: Option<u8>, feedback: &[RtcpFeedback]) {
+/// What an m-section says of its codec: the codec as the client lists it, but with what this server says of its own end.
+pub(super) fn codec_lines(
+    media: &mut Media,
+    codec: &OfferedCodec,
+    fmtp: &[(String, String)],
+    rtx: Option<u8>,
+    feedback: &[RtcpFeedback],
+) {
     let pt = codec.payload_type;
     let channels = if codec.channels > 1 {
         format!("/{}", codec.channels)
@@ -124,9 +131,8 @@ pub(super) fn codec_lines(media: &mut Media, codec: &OfferedCodec, rtx: Option<u
     };
     let mut line = |name: &str, value: String| media.add_attribute(Attribute::with_value(name, value));
     line("rtpmap", format!("{pt} {}/{}{channels}", codec.name, codec.clock_rate));
-    if !codec.fmtp.is_empty() {
-        let parameters: Vec<String> = codec
-            .fmtp
+    if !fmtp.is_empty() {
+        let parameters: Vec<String> = fmtp
             .iter()
             .map(|(key, value)| {
                 if value.is_empty() {

@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod codec;
 pub mod credentials;
 mod extension_ids;
+mod fmtp;
 pub mod fragment;
 pub mod lines;
 pub mod offer;

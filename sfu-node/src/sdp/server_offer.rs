@@ -1,15 +1,12 @@
 //! Writes the offers of this server (draft-ietf-wish-whep, counter-offer): mediasoup's own payload types and extension
 //! ids, RTX and transport-wide congestion control, everything that an answer to a player's own offer may have to leave out.
 
+use super::fmtp;
 use super::lines::{self, Transport, candidate_lines, codec_lines, extension_lines, payload_types, ssrc_lines};
 use super::offer::OfferedCodec;
-use mediasoup::types::rtp_parameters::{RtpCodecParameters, RtpCodecParametersParametersValue, RtpParameters};
+use mediasoup::types::rtp_parameters::{RtpCodecParameters, RtpParameters};
 use sdp_types::{Attribute, Media};
 use sfumato_admin_api::types::TrackKind;
-
-/// Constrained baseline, level 3.1: the H264 profile that every player takes. A stream of another profile is offered as
-/// this one, since decoders in use take it and a player refuses an entry whose profile it does not list.
-const H264_FOR_ALL: &str = "42e01f";
 
 /// One track on offer.
 pub struct Track<'a> {
@@ -40,7 +37,7 @@ fn media(track: &Track<'_>, stream: &str, transport: &Transport<'_>) -> Media {
     let proto = "UDP/TLS/RTP/SAVPF";
     let mut media = lines::media(track.kind, proto, formats, track.mid, "actpass", transport);
     if let Some(codec) = &codec {
-        codec_lines(&mut media, codec, rtx, &codec.feedback);
+        codec_lines(&mut media, codec, &codec.fmtp, rtx, &codec.feedback);
     }
     extension_lines(&mut media, track.rtp);
     media.add_attribute(Attribute::new("sendonly"));
@@ -64,20 +61,6 @@ fn codec(rtp: &RtpParameters, rtx: Option<u8>) -> Option<OfferedCodec> {
         RtpCodecParameters::Video { mime_type, .. } => mime_type.as_str(),
     };
     let name = name.rsplit('/').next().unwrap_or(name);
-    let is_h264 = name.eq_ignore_ascii_case("H264");
-    let mut fmtp: Vec<(String, String)> = codec
-        .parameters()
-        .iter()
-        .map(|(key, value)| {
-            let value = match value {
-                _ if is_h264 && key.as_ref() == "profile-level-id" => H264_FOR_ALL.to_owned(),
-                RtpCodecParametersParametersValue::String(text) => text.to_string(),
-                RtpCodecParametersParametersValue::Number(number) => number.to_string(),
-            };
-            (key.to_string(), value)
-        })
-        .collect();
-    fmtp.sort();
     let channels = match codec {
         RtpCodecParameters::Audio { channels, .. } => channels.get(),
         RtpCodecParameters::Video { .. } => 1,
@@ -87,7 +70,7 @@ fn codec(rtp: &RtpParameters, rtx: Option<u8>) -> Option<OfferedCodec> {
         name: name.to_owned(),
         clock_rate: codec.clock_rate().get(),
         channels,
-        fmtp,
+        fmtp: fmtp::offered(rtp),
         feedback: codec.rtcp_feedback().to_vec(),
         rtx,
     })

@@ -308,3 +308,59 @@ async fn a_section_without_a_track_is_answered_with_a_format_that_it_offers() {
         assert!(reply.sections()[0].starts_with(&expected), "{}", reply.body);
     }
 }
+
+/// Parameters of the first codec of this kind in a description.
+fn parameters<'a>(description: &'a str, kind: &str) -> &'a str {
+    let section = description
+        .split("\r\nm=")
+        .find(|section| section.starts_with(kind))
+        .unwrap();
+    let first = values(section, "fmtp").first().copied();
+    first.map_or("", |fmtp| fmtp.split_once(' ').unwrap().1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opus_is_asked_for_in_stereo_and_its_players_are_told_of_it() {
+    let site = Site::start(&[]).await;
+    for (offer, received, sent) in [
+        (PUBLISHER, "minptime=10;stereo=1;useinbandfec=1", "sprop-stereo=1"),
+        ("obs-whip", "minptime=10;stereo=1;useinbandfec=1", "sprop-stereo=1"),
+        ("whipclientsink-whip", "stereo=1", "sprop-maxcapturerate=48000"),
+    ] {
+        let published = site.open(&format!("/whip/{offer}"), offer).await;
+        assert_eq!(parameters(&published.body, "audio"), received, "{offer}");
+        let path = format!("/whep/{offer}");
+        let audio = rejecting(captured(VIEWER), "video");
+        let answered = site.post(&path, &audio).await;
+        assert_eq!(answered.status, 201, "{}", answered.body);
+        assert_eq!(parameters(&answered.body, "audio"), sent, "{offer}");
+        let offered = site.post(&path, "").await;
+        assert_eq!(parameters(&offered.body, "audio"), sent, "{offer}");
+        let reply = site.patch(&offered.location(), &[SDP], &answer_to(&offered.body)).await;
+        assert_eq!(reply.status, 204, "{}", reply.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameter_sets_of_h264_go_from_the_publisher_to_its_players() {
+    let site = Site::start(&[]).await;
+    let offer = captured("gstreamer-whip-h264");
+    let sets = offer
+        .split(';')
+        .find(|part| part.starts_with("sprop-parameter-sets="))
+        .unwrap();
+    let published = site.open("/whip/demo", "gstreamer-whip-h264").await;
+    assert!(!published.body.contains("sprop-parameter-sets"), "{}", published.body);
+    let answered = site.open("/whep/demo", VIEWER).await;
+    assert!(
+        parameters(&answered.body, "video").split(';').any(|part| part == sets),
+        "{}",
+        answered.body
+    );
+    let offered = site.post("/whep/demo", "").await;
+    assert!(
+        parameters(&offered.body, "video").split(';').any(|part| part == sets),
+        "{}",
+        offered.body
+    );
+}
