@@ -24,6 +24,7 @@ mod names;
 mod offers;
 mod quirks;
 mod redis_refusals;
+mod rejected_sections;
 mod sessions;
 mod shares;
 mod whep;
