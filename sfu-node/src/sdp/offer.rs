@@ -44,6 +44,8 @@ impl Offer {
                 "the offer has no m-section: offer audio, video or both",
             ));
         }
+        // Before anything is taken out: what an engine writes tells it, wherever that stands.
+        let is_libwebrtc = is_libwebrtc(&session);
         let (rejected, places) = rejected::take(&mut session)?;
         let ice = credentials(&session)?;
         let fingerprints = fingerprints(&session)?;
@@ -78,7 +80,7 @@ impl Offer {
             fingerprints,
             client_is_dtls_server,
             extmap_allow_mixed: has(&session.attributes, "extmap-allow-mixed"),
-            is_libwebrtc: is_libwebrtc(&session),
+            is_libwebrtc,
             sections,
             rejected,
         })
@@ -106,10 +108,10 @@ pub(super) fn session(body: &[u8]) -> Result<Session, SdpError> {
 }
 
 fn is_libwebrtc(session: &Session) -> bool {
-    let mut extensions = session
-        .medias
-        .iter()
-        .flat_map(|media| values(&media.attributes, "extmap"));
+    let of_medias = session.medias.iter().map(|media| &media.attributes);
+    let mut extensions = std::iter::once(&session.attributes)
+        .chain(of_medias)
+        .flat_map(|attributes| values(attributes, "extmap"));
     extensions.any(|value| value.contains("/rtp-hdrext/video-timing"))
 }
 

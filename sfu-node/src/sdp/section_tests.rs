@@ -193,3 +193,21 @@ fn a_refusal_for_want_of_a_codec_names_the_first_line_that_could_not_be_read() {
     }
     assert!(refused(&["rtpmap:96 H265/90000"]).contains("offered H265, supported"));
 }
+
+#[test]
+fn an_engine_is_known_by_its_extension_wherever_that_stands() {
+    let timing = "a=extmap:7 http://www.webrtc.org/experiments/rtp-hdrext/video-timing\r\n";
+    let (audio, video) = (
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n",
+        "m=video 0 UDP/TLS/RTP/SAVPF 96\r\n",
+    );
+    for (lines, known) in [
+        (format!("{audio}{video}"), false),
+        (format!("{timing}{audio}"), true),
+        (format!("{audio}{timing}"), true),
+        (format!("{audio}{video}{timing}"), true),
+    ] {
+        let offer = Offer::parse(format!("{HEAD}{lines}").as_bytes()).unwrap();
+        assert_eq!(offer.is_libwebrtc, known, "{lines}");
+    }
+}
