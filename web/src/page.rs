@@ -1,6 +1,7 @@
 //! The page: files that are part of the program, so that a front door needs no directory beside it. For those who work on
 //! the page, they can be read from a directory instead.
 
+use crate::cors;
 use crate::problem::Refusal;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -83,7 +84,8 @@ fn read(directory: &Path, path: &Path) -> Option<File> {
     })
 }
 
-/// Serves a file of the page; `/` is `index.html`.
+/// Serves a file of the page; `/` is `index.html`. A web page of another origin can read that a path is wrong, also after a
+/// preflight; files of the page are for this origin.
 ///
 /// # Errors
 /// 404 for any other path, 405 for any other method.
@@ -98,8 +100,12 @@ pub async fn serve(
         path => path.trim_start_matches('/'),
     };
     let Some(File { data, tag }) = files.get(path).await else {
+        if method == Method::OPTIONS {
+            return Ok(cors::readable((StatusCode::NO_CONTENT, cors::preflight())));
+        }
         let detail = "there is nothing here: see / for the page, /api/v1/cluster, /whip/{stream} and /whep/{stream}";
-        return Err(Refusal::new(StatusCode::NOT_FOUND, "Not found", detail).field("path"));
+        let refusal = Refusal::new(StatusCode::NOT_FOUND, "Not found", detail).field("path");
+        return Ok(cors::readable(refusal));
     };
     if !matches!(method, Method::GET | Method::HEAD) {
         let detail = "files of the page can only be read";

@@ -54,6 +54,30 @@ async fn from_one_seed_the_whole_mesh_becomes_visible_and_a_lost_node_stays_list
 }
 
 #[tokio::test]
+async fn a_web_page_of_another_origin_reads_that_a_path_is_wrong() {
+    let door = Door::before(&three_nodes().await).await;
+    for path in ["/whip", "/whip/a/b/c", "/nothing/here"] {
+        let answer = door.send(Method::OPTIONS, path, "").await;
+        assert!(
+            answer.status().is_success(),
+            "{path}: the browser sends nothing after a preflight that fails"
+        );
+        assert!(
+            header(&answer, "access-control-allow-headers").contains("Authorization"),
+            "{path}"
+        );
+        for method in [Method::POST, Method::GET] {
+            let answer = door.send(method, path, "").await;
+            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(header(&answer, "access-control-allow-origin"), "*", "{path}");
+        }
+    }
+    // The page itself is for its own origin.
+    let page = door.send(Method::GET, "/", "").await;
+    assert!(page.headers().get("access-control-allow-origin").is_none());
+}
+
+#[tokio::test]
 async fn a_session_is_opened_on_the_forced_node_and_its_url_finds_that_node_again() {
     let nodes = three_nodes().await;
     let door = Door::before(&nodes).await;

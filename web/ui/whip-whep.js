@@ -47,6 +47,7 @@ export async function openSession({ endpoint, makePeer, token, signal, takeOffer
     if (!offered) {
       pc = session.pc = makePeer();
       offer = await pc.createOffer();
+      offer = { type: "offer", sdp: withStereo(offer.sdp) };
       response = await post(endpoint, headers, offer.sdp, signal);
       offered = response.status === 406;
     }
@@ -62,7 +63,8 @@ export async function openSession({ endpoint, makePeer, token, signal, takeOffer
       pc = session.pc = makePeer({ answering: true });
       use(pc, servers);
       await pc.setRemoteDescription({ type: "offer", sdp });
-      await pc.setLocalDescription(await pc.createAnswer());
+      const answer = await pc.createAnswer();
+      await pc.setLocalDescription({ type: "answer", sdp: withStereo(answer.sdp) });
       refuseHalves(sdp, pc.localDescription.sdp);
       await patch(session, headers, SDP, pc.localDescription.sdp, signal);
     } else {
@@ -76,6 +78,13 @@ export async function openSession({ endpoint, makePeer, token, signal, takeOffer
     session.end();
     throw error;
   }
+}
+
+/** Says that this side plays two channels (RFC 7587 section 7): without that, browsers decode Opus as one. */
+export function withStereo(sdp) {
+  const type = sdp.match(/^a=rtpmap:(\d+) opus\/48000\/2/m)?.[1];
+  const fmtp = new RegExp(`^(a=fmtp:${type} (?!(?:[^\\r\\n]*;)? *stereo=)[^\r\n]*)`, "m");
+  return type ? sdp.replace(fmtp, "$1;stereo=1") : sdp;
 }
 
 /** The server's answer with its offer, or null when it makes none. */

@@ -36,6 +36,8 @@ impl Publisher {
             self.now += TICK;
             self.came[0].packets += what.audio;
             self.came[1].packets += what.video;
+            self.came[0].bytes += what.audio * 100;
+            self.came[1].bytes += what.video * 1_000;
             self.came[1].key_frame |= what.key_frame;
             let rtp = what.audio * 100 + what.video * 1_000;
             self.received.rtp += rtp;
@@ -88,7 +90,7 @@ fn a_video_without_a_key_frame_is_told_until_one_comes() {
 
 #[test]
 fn rtp_that_no_track_takes_is_told_of_the_silent_track() {
-    let strange = Sends { strange: 30, ..AUDIO };
+    let strange = Sends { strange: 200, ..AUDIO };
     let mut never = Publisher::new();
     assert_eq!(never.sends(3, strange), [Flowing, Waiting]);
     assert_eq!(never.sends(1, strange), [Flowing, StrangeSsrc]);
@@ -96,6 +98,26 @@ fn rtp_that_no_track_takes_is_told_of_the_silent_track() {
     changed.sends(10, BOTH);
     assert_eq!(changed.sends(2, strange), [Flowing, Flowing]);
     assert_eq!(changed.sends(1, strange), [Flowing, StrangeSsrc]);
+}
+
+#[test]
+fn a_picture_that_is_switched_off_is_missing_whatever_padding_the_browser_sends() {
+    let mut publisher = Publisher::new();
+    publisher.sends(10, BOTH);
+    let probing = Sends { strange: 100, ..AUDIO };
+    assert_eq!(
+        publisher.sends(30, probing),
+        [Flowing, Nothing],
+        "far less than its pictures"
+    );
+    publisher.sends(10, BOTH);
+    let burst = Sends { strange: 400, ..AUDIO };
+    for _ in 0..10 {
+        let states = publisher.sends(2, burst);
+        assert!(!states.contains(&StrangeSsrc), "a burst");
+        publisher.sends(1, AUDIO);
+    }
+    assert_eq!(publisher.sends(1, BOTH), [Flowing, Flowing]);
 }
 
 #[test]

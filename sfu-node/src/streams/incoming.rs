@@ -92,6 +92,7 @@ impl Track {
         }
         Ok(Came {
             packets: stats.iter().map(|stat| stat.packet_count).sum(),
+            bytes: stats.iter().map(|stat| stat.byte_count).sum(),
             key_frame,
         })
     }

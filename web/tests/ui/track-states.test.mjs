@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { trouble, troubles } from "../../ui/track-states.js";
+import { load } from "./modules.mjs";
+
+const { trouble, troubles } = await load("track-states.js");
 
 const track = (kind, codec, state) => ({ kind, codec, state });
 
