@@ -1,4 +1,4 @@
-"""A WHIP or WHEP client on aiortc, as a process of its own: `python aiortc_peer.py publish|publish-without-sps|watch URL [AUTHORITY]`.
+"""A WHIP or WHEP client on aiortc, as a process of its own: `aiortc_peer.py publish|publish-without-sps|watch URL [AUTHORITY]`.
 Without SPS: H264 as of cameras that say SPS and PPS in SDP only.
 An https URL must show a certificate of the file AUTHORITY. Media comes from the address in PEER_ADDRESS, or from 127.0.0.1.
 
