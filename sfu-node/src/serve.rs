@@ -2,6 +2,7 @@
 
 use crate::http;
 use crate::listeners;
+use crate::media::socket_buffers;
 use crate::node::{self, Node};
 use crate::options::Options;
 use crate::sessions::end_reason::EndReason;
@@ -55,6 +56,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         }
         None => HttpNodeAdmin::new(source),
     };
+    socket_buffers::tell();
     let (node, inbox) = Node::start(options, peers).await.map_err(|error| error.to_string())?;
     node::start_tasks(&node, inbox);
     let (stop, stopped) = tokio::sync::watch::channel(false);

@@ -117,3 +117,39 @@ def test_whoever_wants_the_page_gets_it_too(outside):
     client = outside(ingress("", page=True))
     assert "<html" in client.get("/").text
     assert client.get("/api/v1/cluster").json()["mesh"]["establishedPairs"] == 3
+
+
+# Publishes and watches on the product's own page, and answers what it has seen.
+USE = """async stream => {
+    const states = (session) => new Promise((resolve) => {
+        const look = () => ["live", "failed"].includes(session.state) && resolve([session.state, session.error?.message ?? "", session.node]);
+        session.addEventListener("change", look);
+        look();
+    });
+    const publisher = await sfumato.publish({ stream, node: "sfu-1", width: 320, height: 180 });
+    const published = await states(publisher);
+    const viewer = await sfumato.watch({ stream, node: "sfu-2" });
+    const watched = await states(viewer);
+    const shown = ["whip-url", "whep-url"].map((id) => document.getElementById(id).textContent);
+    return { published, watched, shown, feed: document.getElementById("feed-state").textContent };
+}"""
+
+
+def test_the_page_publishes_and_plays_below_a_path_of_a_proxy(nginx, cluster, browser, ports, stream, tmp_path):
+    parents = [{"name": "public", "namespace": "gateways"}]
+    wanted = {"enabled": True, "parentRefs": parents, "hostnames": [HOST], "pathPrefix": "/studio/a", "page": True}
+    site = of_route(rendered("HTTPRoute", httpRoute=wanted), None)
+    folder, base = tmp_path / "nginx", f"http://{HOST}:{ports.web}"
+    proxy = Nginx(configuration(site, ports.web, {("live-web", 2020): cluster.front}, {}, folder), folder)
+    try:
+        proxy.started(cluster.http, f"{base}/-")
+        tab = browser("chromium")
+        tab.open(f"{base}/studio/a/")
+        eventually("the page has its script", lambda: tab.run("() => !!window.sfumato?.publish"), within=5)
+        seen = tab.run(USE, stream)
+        assert seen["published"] == ["live", "", "sfu-1"]
+        assert seen["watched"] == ["live", "", "sfu-2"]
+        assert seen["shown"] == [f"{base}/studio/a/whip/demo", f"{base}/studio/a/whep/{{stream}}"]
+        assert seen["feed"] == "live"
+    finally:
+        proxy.stop()

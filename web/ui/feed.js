@@ -55,7 +55,7 @@ async function attempt({ onCluster, onState, token, signal }) {
   try {
     alive();
     const headers = { accept: "text/event-stream", ...(token ? { authorization: `Bearer ${token}` } : {}) };
-    const response = await fetch("/api/v1/events", { headers, cache: "no-store", signal: lost.signal });
+    const response = await fetch("api/v1/events", { headers, cache: "no-store", signal: lost.signal });
     if (REFUSED.has(response.status)) return await sentence(response);
     if (!response.ok) return null;
     onState("live");

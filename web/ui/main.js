@@ -97,8 +97,13 @@ for (const [role, form] of Object.entries(forms)) {
 
 function showUrls() {
   const { publish: from, watch: to } = forms;
-  setText(document.getElementById("whip-url"), `${location.origin}/whip/${from.elements.stream.value || "{stream}"}`);
-  setText(document.getElementById("whep-url"), `${location.origin}/whep/${to.elements.stream.value || "{stream}"}`);
+  setText(document.getElementById("whip-url"), here(`whip/${from.elements.stream.value || "{stream}"}`));
+  setText(document.getElementById("whep-url"), here(`whep/${to.elements.stream.value || "{stream}"}`));
+}
+
+/** A URL beside the page: a proxy may offer it below a path. The braces of a place to fill in stay readable. */
+function here(path) {
+  return new URL(".", location.href).href.replace(/\/$/, "") + `/${path}`;
 }
 
 /** Fills a list of nodes without touching what is chosen, even if that node is not known (yet, or any more). */

@@ -126,7 +126,7 @@ export class Session extends EventTarget {
   endpoint() {
     const kind = this.role === "publish" ? "whip" : "whep";
     const node = this.wantedNode && !this.elsewhere ? `?node=${encodeURIComponent(this.wantedNode)}` : "";
-    return new URL(`/${kind}/${encodeURIComponent(this.stream)}${node}`, location.href).href;
+    return new URL(`${kind}/${encodeURIComponent(this.stream)}${node}`, location.href).href;
   }
 
   makePeer({ answering = false } = {}) {

@@ -153,9 +153,9 @@ async function refusal(response) {
   return new Refused(response.status, problem, Number.isFinite(wait) ? wait : null);
 }
 
-/** `/nodes/{node}/whep/...` names the node. */
+/** `/nodes/{node}/whep/...` names the node; a proxy may offer it below a path. */
 export function nodeOf(url) {
-  return new URL(url).pathname.match(/^\/nodes\/([^/]+)\//)?.[1] ?? null;
+  return new URL(url).pathname.match(/\/nodes\/([^/]+)\/wh[ie]p\//)?.[1] ?? null;
 }
 
 /** Why a connection failed, or did not come in time: addresses that nothing answers from are told from all else. */

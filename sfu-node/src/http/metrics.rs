@@ -1,5 +1,6 @@
 //! `/metrics` in the OpenMetrics text format. What there is, is told in docs/metrics.md; a test compares.
 
+use crate::media::socket_buffers::Lost;
 use crate::node::Node;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -100,6 +101,17 @@ fn own_state(out: &mut Writer<'_>, node: &Node, report: &NodeReport) -> Result<(
         "redis_corrupt_claims",
         "values in Redis that were no claims and were overwritten",
         node.names.claims.corrupt(),
+    )?;
+    let lost = Lost::counted();
+    out.counter(
+        "udp_receive_buffer_errors",
+        "datagrams that found a full receive buffer, in the network namespace of this node",
+        lost.received,
+    )?;
+    out.counter(
+        "udp_send_buffer_errors",
+        "datagrams that found a full send buffer, in the network namespace of this node",
+        lost.sent,
     )?;
     out.gauge(
         "publications",

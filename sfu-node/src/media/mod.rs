@@ -10,6 +10,7 @@ pub mod libraries;
 pub mod pipe;
 pub mod profiles;
 pub mod rtp;
+pub mod socket_buffers;
 mod stun;
 pub mod tcp_connections;
 mod thread_load;

@@ -7,6 +7,7 @@
 
 use crate::media::deadline::{MediaError, within};
 use crate::media::first_picture::FirstPicture;
+use crate::media::socket_buffers;
 use mediasoup::prelude::*;
 use mediasoup::types::data_structures::{ListenInfo, Protocol};
 use mediasoup::types::rtp_parameters::{MediaKind, RtpCapabilities, RtpParameters};
@@ -53,8 +54,8 @@ impl PipeEnd {
             port: None,
             port_range: Some(listen.ports.clone()),
             flags: None,
-            send_buffer_size: Some(PIPE_SOCKET_BUFFER),
-            recv_buffer_size: Some(PIPE_SOCKET_BUFFER),
+            send_buffer_size: Some(socket_buffers::WANTED),
+            recv_buffer_size: Some(socket_buffers::WANTED),
         });
         options.enable_rtx = true;
         options.enable_srtp = listen.encrypted;
@@ -114,10 +115,6 @@ impl PipeEnd {
 
 /// What mediasoup says when each port of a range is taken (`RTC/PortManager.cpp`).
 const NO_PORT: &str = "no more available ports";
-
-/// Socket buffer of a pipe in bytes: a second of 30 Mbit/s, so that a burst of key frames is not lost in the kernel
-/// (the kernel caps it at net.core.rmem_max).
-const PIPE_SOCKET_BUFFER: u32 = 4_000_000;
 
 /// A connected pipe between two routers of this process.
 #[derive(Debug)]

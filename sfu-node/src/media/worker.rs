@@ -6,6 +6,7 @@ use crate::media::deadline::{MediaError, within};
 use crate::media::inner_addresses::{End, InnerAddresses};
 use crate::media::pipe::InnerPipe;
 use crate::media::profiles::{MAX_PROFILES, NoRoom, ProfileUse, Profiles};
+use crate::media::socket_buffers;
 use crate::media::thread_load::ThreadLoad;
 use crate::options::Options;
 use crate::sdp::codec::main_router_codecs;
@@ -288,8 +289,8 @@ fn server_options(options: &Options, port: u16) -> WebRtcServerOptions {
         port: Some(port),
         port_range: None,
         flags: None,
-        send_buffer_size: (protocol == Protocol::Udp).then_some(CLIENT_SOCKET_BUFFER),
-        recv_buffer_size: (protocol == Protocol::Udp).then_some(CLIENT_SOCKET_BUFFER),
+        send_buffer_size: (protocol == Protocol::Udp).then_some(socket_buffers::WANTED),
+        recv_buffer_size: (protocol == Protocol::Udp).then_some(socket_buffers::WANTED),
     };
     let mut all = Vec::new();
     for protocol in protocols {
@@ -301,6 +302,3 @@ fn server_options(options: &Options, port: u16) -> WebRtcServerOptions {
             .fold(WebRtcServerListenInfos::new(first), WebRtcServerListenInfos::insert),
     )
 }
-
-/// Socket buffer of the client port in bytes; the kernel caps it at net.core.rmem_max.
-const CLIENT_SOCKET_BUFFER: u32 = 4_000_000;

@@ -67,7 +67,7 @@ test("a refused page says why, asks for nothing by itself, and shows the cluster
   });
   await until(1);
   assert.deepEqual(told, [["refused", "a token that allows to observe is needed"]]);
-  assert.deepEqual(asked, [["/api/v1/events", undefined]]);
+  assert.deepEqual(asked, [["api/v1/events", undefined]]);
   token = "wrong";
   feed.retry();
   await until(2);
