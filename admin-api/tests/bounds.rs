@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use sfumato_admin_api::types::bounds::{MAX_LINKS, MAX_PEERS, MAX_REPORTED, MAX_TEXT, fitting_text};
-use sfumato_admin_api::types::{NodeReport, Publications};
+use sfumato_admin_api::types::{NodeReport, Publications, TrackState};
 
 fn peer(n: usize) -> Value {
     json!({ "name": format!("n{n}"), "incarnation": "0.b", "adminUrl": "http://a", "clientUrl": "https://c" })
@@ -13,12 +13,12 @@ fn peer(n: usize) -> Value {
 fn link(n: usize) -> Value {
     json!({ "id": format!("l{n}"), "peer": "sfu-2", "peerIncarnation": "0.b", "lane": n % 64, "remote": null,
             "state": "fresh", "sinceMs": 1, "rttUs": null, "beatsReceived": 1, "packetsLost": 1, "packetsReceived": 1,
-            "bytesSent": 1, "bytesReceived": 1 })
+            "bytesSent": 1, "bytesReceived": 1, "largePackets": { "bytes": 1250, "carried": true } })
 }
 
 fn publication(n: usize) -> Value {
     let layer = json!({ "rid": "h", "width": 1280, "height": 720 });
-    let track = json!({ "kind": "video", "codec": "VP8", "layers": [layer] });
+    let track = json!({ "kind": "video", "codec": "VP8", "state": "flowing", "layers": [layer] });
     json!({ "id": format!("p{n}"), "stream": "demo", "generation": 1, "worker": 0, "tracks": [track], "viewers": 1,
             "subscribers": ["sfu-2"] })
 }
@@ -99,6 +99,8 @@ fn table() -> Vec<(&'static str, Value, Value)> {
         ("/publications/0/subscribers", names(MAX_PEERS), names(MAX_PEERS + 1)),
         ("/publications/0/tracks", tracks(4), tracks(5)),
         ("/publications/0/tracks/0/codec", text(100), text(101)),
+        ("/publications/0/tracks/0/state", text(100), text(101)),
+        ("/links/0/largePackets/bytes", json!(65_535), json!(65_536)),
         ("/publications/0/tracks/0/layers", layers(8), layers(9)),
         ("/publications/0/tracks/0/layers/0/rid", text(100), text(101)),
         ("/publications/0/tracks/0/layers/0/width", json!(65_535), json!(65_536)),
@@ -155,6 +157,19 @@ fn of_more_publications_than_a_reader_takes_the_first_are_read_and_the_report_co
     beyond[MAX_REPORTED] = json!("x".repeat(100_000));
     assert!(read(many(publication, 0), beyond).is_ok());
     assert!(read(many(publication, 0), json!({})).is_err());
+}
+
+#[test]
+fn a_state_of_a_track_that_a_later_release_may_have_is_not_known() {
+    let state = |word: &str| {
+        let mut report = report();
+        *report.pointer_mut("/publications/0/tracks/0/state").unwrap() = json!(word);
+        serde_json::from_value::<NodeReport>(report).unwrap().publications[0].tracks[0].state
+    };
+    for known in TrackState::ALL {
+        assert_eq!(state(known.as_str()), Some(known));
+    }
+    assert_eq!(state("sparkling"), None);
 }
 
 #[test]

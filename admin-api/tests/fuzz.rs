@@ -18,7 +18,7 @@ use sfumato_admin_api::types::{Links, NameReport, NodeReport, Problem, Publicati
 /// A report with everything in it.
 fn report() -> Value {
     let layer = json!({ "rid": "h", "width": 1280, "height": 720 });
-    let track = json!({ "kind": "video", "codec": "VP8", "layers": [layer] });
+    let track = json!({ "kind": "video", "codec": "VP8", "state": "noKeyFrame", "layers": [layer] });
     json!({
         "apiVersion": 1, "version": "0.1.0", "name": "sfu-1", "incarnation": "0.a", "revision": 7, "workers": 2, "lanes": 1,
         "adminUrl": "http://127.0.0.1:4001", "clientUrl": "http://127.0.0.1:3001", "linkEncryption": true, "ready": true,
@@ -27,7 +27,7 @@ fn report() -> Value {
         "peers": [{ "name": "sfu-2", "incarnation": "0.b", "adminUrl": "http://a", "clientUrl": "http://c" }],
         "links": [{ "id": "l1", "peer": "sfu-2", "peerIncarnation": "0.b", "lane": 0, "remote": "l2", "state": "fresh",
                     "sinceMs": 1, "rttUs": 300, "beatsReceived": 1, "packetsLost": 1, "packetsReceived": 1, "bytesSent": 1,
-                    "bytesReceived": 1 }],
+                    "bytesReceived": 1, "largePackets": { "bytes": 1250, "carried": false } }],
         "publications": [{ "id": "p1", "stream": "demo", "generation": 1, "worker": 0, "tracks": [track], "viewers": 1,
                            "subscribers": ["sfu-2"] }],
         "carried": [{ "publication": "p2", "stream": "other", "origin": "sfu-2", "viewers": 1, "lane": 0, "packetsLost": 0,

@@ -52,6 +52,10 @@ def test_h264_without_sps_is_told_everywhere_with_what_to_change(cluster, browse
     def requests() -> int:
         return next(it for it in admin.sessions(stream) if it["role"] == "publisher")["media"]["keyFrameRequests"]
 
+    (black,) = Admin(cluster, "sfu-3").sessions(stream)
+    assert (black["role"], black["state"]) == ("viewer", "noKeyFrame"), black
+    assert Admin(cluster, "sfu-3").metrics()["sfu_node_viewers_without_picture"] >= 1
+    eventually("its node logs it", lambda: lines(cluster, "sfu-3", stream, "no picture could be sent"), within=TOLD)
     before = requests()
     eventually("key frames are asked for again", lambda: requests() >= before + 3, within=TOLD)
     assert publisher.closed() == "", "it is not ended: sound plays"

@@ -3,7 +3,7 @@
 use super::bounds;
 use super::links::Lane;
 use super::names::{Incarnation, LinkId, NodeName, PublicationId, StreamName};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// Kind of a track.
@@ -53,6 +53,12 @@ impl TrackState {
         Self::StrangeSsrc,
     ];
 
+    /// Whether nothing can be shown, and somebody has to change something.
+    #[must_use]
+    pub fn is_trouble(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Flowing)
+    }
+
     /// As JSON writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -66,6 +72,12 @@ impl TrackState {
     }
 }
 
+/// A state that this release knows.
+pub(super) fn known_state<'de, D: Deserializer<'de>>(from: D) -> Result<Option<TrackState>, D::Error> {
+    let word = bounds::optional_text::<_, { bounds::MAX_WORD }>(from)?;
+    Ok(word.and_then(|word| TrackState::ALL.into_iter().find(|state| state.as_str() == word)))
+}
+
 /// One track of a publication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -75,8 +87,8 @@ pub struct TrackReport {
     /// Codec as in SDP: `opus`, `VP8`, `H264`.
     #[serde(deserialize_with = "bounds::text::<_, { bounds::MAX_WORD }>")]
     pub codec: String,
-    /// What arrives of it at its origin; absent where that is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What arrives of it at its origin; absent where that is not known. A state of a later release counts as not known.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_state")]
     pub state: Option<TrackState>,
     /// Simulcast layers from the lowest to the highest; none when there is only one.
     #[serde(

@@ -2,6 +2,7 @@
 
 use super::bounds;
 use super::names::{PublicationId, SessionHandle, StreamName};
+use super::publications::{TrackState, known_state};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use utoipa::ToSchema;
@@ -65,6 +66,10 @@ pub struct SessionReport {
     /// What was measured; absent while the client has not connected, and when the worker did not answer in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<SessionMedia>,
+    /// How its media goes: of a publisher the track that goes worst, of a viewer what it is sent. Absent before the client has connected.
+    /// `waiting` of a viewer: no picture has been sent to it yet, and nothing is known to be wrong with the publication.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_state")]
+    pub state: Option<TrackState>,
     /// Layer that a viewer of a simulcast stream is sent at present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<SessionLayer>,

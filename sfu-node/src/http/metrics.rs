@@ -145,6 +145,14 @@ fn sessions(out: &mut Writer<'_>, node: &Node) -> Result<(), Error> {
             })
         });
     out.gauges("sessions", "open sessions", values)?;
+    let black = all
+        .iter()
+        .filter(|session| session.is_connected() && session.awaits_picture());
+    out.gauge(
+        "viewers_without_picture",
+        "connected viewers to whom no picture could be sent yet",
+        black.count() as f64,
+    )?;
     out.gauge(
         "offers_waiting",
         "offers of this node that wait for a player's answer",

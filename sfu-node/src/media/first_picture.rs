@@ -8,12 +8,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether consumers of one publication have sent something of its video. The worker holds everything back before a key frame.
 #[derive(Debug, Default)]
-pub struct FirstPicture(AtomicBool);
+pub struct FirstPicture {
+    sent: AtomicBool,
+    told: AtomicBool,
+}
 
 impl FirstPicture {
     /// Whether they have.
     pub fn was_sent(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// True once: who waits for it is told of once.
+    pub fn is_news(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether these consumers still have to send it: there is video among them.
+    pub fn is_awaited(&self, consumers: &[Consumer]) -> bool {
+        !self.was_sent() && consumers.iter().any(|it| it.kind() == MediaKind::Video && !it.paused())
     }
 
     /// Looks, and asks for a key frame if they have not. The worker itself asks twice, a second apart, and no more.
@@ -31,7 +44,7 @@ impl FirstPicture {
                 ConsumerRtpStreamStat::Inbound(_) => false,
             });
             if is_sent {
-                self.0.store(true, Ordering::Relaxed);
+                self.sent.store(true, Ordering::Relaxed);
             } else {
                 within("asking for a key frame", consumer.request_key_frame()).await?;
             }

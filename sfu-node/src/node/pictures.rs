@@ -9,12 +9,17 @@ use crate::sessions::session::{Role, Session};
 use crate::streams::arrival::{Change, Received, advice};
 use futures::StreamExt;
 use mediasoup::prelude::*;
-use sfumato_admin_api::types::TrackState;
+use rand::seq::IteratorRandom;
+use sfumato_admin_api::types::{PublicationId, TrackKind, TrackState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often everything is looked at. A key frame is asked for as often, until the first picture has been sent.
 pub const EVERY: Duration = Duration::from_secs(1);
+/// Viewers that are looked at in a round. All that wait for one publication ask the same publisher, so that some are enough.
+const MOST_VIEWERS: usize = 256;
+/// A viewer that has had no picture for this time is told of, once.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 /// Questions to the workers at a time.
 const AT_ONCE: usize = 16;
 
@@ -25,7 +30,11 @@ pub async fn round(node: &Arc<Node>) {
     let looked_at = all
         .iter()
         .filter(|session| session.is_connected() && session.waits_for_pictures());
-    let ids: Vec<SessionId> = looked_at.map(|session| session.id.clone()).collect();
+    let (publishers, viewers): (Vec<_>, Vec<_>) = looked_at.partition(|it| matches!(it.role, Role::Publisher { .. }));
+    let mut ids: Vec<SessionId> = publishers.into_iter().map(|session| session.id.clone()).collect();
+    // Of many that wait, others have their turn in the next round.
+    let some = viewers.into_iter().sample(&mut rand::rng(), MOST_VIEWERS);
+    ids.extend(some.into_iter().map(|session| session.id.clone()));
     // Nothing is held over the round: a session that ends meanwhile is closed at once.
     drop(all);
     futures::stream::iter(&ids)
@@ -33,7 +42,14 @@ pub async fn round(node: &Arc<Node>) {
             let Some(session) = node.sessions.get(id) else { return };
             let looked = match &session.role {
                 Role::Publisher { .. } => node.look_at_publisher(&session, now).await,
-                Role::Viewer { consumers, first, .. } => first.ask(consumers).await,
+                Role::Viewer { consumers, first, .. } => {
+                    let asked = first.ask(consumers).await;
+                    let late = session.age(now) >= TOLD_AFTER && first.is_awaited(consumers);
+                    if late && first.is_news() {
+                        node.tell_of_viewer(&session);
+                    }
+                    asked
+                }
             };
             // Of a session that ends meanwhile, or a worker that does not answer: the next look says more.
             if let Err(error) = looked {
@@ -61,6 +77,47 @@ async fn ask_on_the_way(waiting: Vec<(Vec<Consumer>, Arc<FirstPicture>)>) {
 }
 
 impl Node {
+    /// How the media of a session goes, given what is sent to a viewer now, in bit/s.
+    pub fn media_state(&self, session: &Session, bitrate: u64) -> Option<TrackState> {
+        if !session.is_connected() {
+            return None;
+        }
+        let states = self.states_of(session.publication());
+        let worst = |of: Option<TrackKind>| {
+            let fitting = states.iter().filter(|(kind, _)| of.is_none_or(|of| of == *kind));
+            let mut states = fitting.map(|(_, state)| *state);
+            let first = states.clone().next();
+            states.find(|state| state.is_trouble()).or(first)
+        };
+        let Role::Viewer { consumers, first, .. } = &session.role else {
+            return worst(None);
+        };
+        if first.is_awaited(consumers) {
+            let of_video = worst(Some(TrackKind::Video)).filter(|state| state.is_trouble());
+            return Some(of_video.unwrap_or(TrackState::Waiting));
+        }
+        Some(if bitrate == 0 {
+            TrackState::Nothing
+        } else {
+            TrackState::Flowing
+        })
+    }
+
+    fn states_of(&self, publication: &PublicationId) -> Vec<(TrackKind, TrackState)> {
+        let Some(incoming) = self.streams.published.incoming(publication) else {
+            return self.streams.peers.states_of(publication);
+        };
+        let kinds = [TrackKind::Audio, TrackKind::Video];
+        let states = kinds.map(|kind| Some((kind, incoming.state(kind)?)));
+        states.into_iter().flatten().collect()
+    }
+
+    fn tell_of_viewer(&self, session: &Session) {
+        let (stream, id) = (&session.stream, short(&session.id));
+        let state = self.media_state(session, 0).unwrap_or(TrackState::Waiting).as_str();
+        tracing::info!(%stream, session = %id, state, "no picture could be sent to this viewer yet: see what arrives of the publication");
+    }
+
     async fn look_at_publisher(self: &Arc<Self>, session: &Session, now: Instant) -> Result<(), MediaError> {
         let Some(incoming) = self.streams.published.incoming(session.publication()) else {
             return Ok(());

@@ -7,7 +7,7 @@ use crate::media::deadline::{MediaError, within};
 use crate::sessions::session::{Role, Session};
 use futures::StreamExt;
 use mediasoup::consumer::ConsumerRtpStreamStat;
-use sfumato_admin_api::types::{SessionLayer, SessionReport, SessionRole, Sessions, StreamName};
+use sfumato_admin_api::types::{SessionLayer, SessionReport, SessionRole, Sessions, StreamName, TrackState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,10 @@ impl Node {
         Sessions {
             total,
             sessions: sessions
-                .filter_map(|(session, look)| report(session, look, now))
+                .filter_map(|(session, look)| {
+                    let state = look.and_then(|look| self.media_state(session, look.report().bitrate));
+                    report(session, look, state, now)
+                })
                 .collect(),
         }
     }
@@ -111,7 +114,7 @@ impl Node {
     }
 }
 
-fn report(session: &Session, look: Option<Look>, now: Instant) -> Option<SessionReport> {
+fn report(session: &Session, look: Option<Look>, state: Option<TrackState>, now: Instant) -> Option<SessionReport> {
     Some(SessionReport {
         id: handle(&session.id)?,
         stream: session.stream.clone(),
@@ -121,6 +124,7 @@ fn report(session: &Session, look: Option<Look>, now: Instant) -> Option<Session
         age_ms: u64::try_from(session.age(now).as_millis()).unwrap_or(u64::MAX),
         worker: session.worker(),
         media: look.map(|look| look.report()),
+        state,
         layer: layer(session),
         ice: Some(session.ice_report()),
     })

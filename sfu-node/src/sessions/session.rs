@@ -189,6 +189,14 @@ impl Session {
         }
     }
 
+    /// Whether it is a viewer of video to whom no picture was sent yet.
+    pub fn awaits_picture(&self) -> bool {
+        match &self.role {
+            Role::Publisher { .. } => false,
+            Role::Viewer { consumers, first, .. } => first.is_awaited(consumers),
+        }
+    }
+
     /// What is published or watched.
     pub fn publication(&self) -> &PublicationId {
         match &self.role {

@@ -5,7 +5,7 @@ use crate::names::rights::Right;
 use parking_lot::Mutex;
 use sfumato_admin_api::types::bounds::MAX_PUBLICATIONS;
 use sfumato_admin_api::types::{
-    LayerReport, NodeName, Peer, PublicationId, PublicationReport, Publications, StreamName,
+    LayerReport, NodeName, Peer, PublicationId, PublicationReport, Publications, StreamName, TrackKind, TrackState,
 };
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -246,6 +246,16 @@ impl Peers {
             .find(|track| !track.layers.is_empty())
             .map(|track| track.layers.clone())
             .unwrap_or_default()
+    }
+
+    /// What arrives of the tracks of a publication at its origin, as far as that says it.
+    pub fn states_of(&self, publication: &PublicationId) -> Vec<(TrackKind, TrackState)> {
+        let known = self.known.lock();
+        let reports = known.values().flat_map(|known| &known.publications);
+        let tracks = reports
+            .filter(|report| report.id == *publication)
+            .flat_map(|report| &report.tracks);
+        tracks.filter_map(|track| Some((track.kind, track.state?))).collect()
     }
 
     /// What one incarnation of a peer publishes.
