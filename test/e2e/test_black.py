@@ -52,6 +52,8 @@ def test_h264_without_sps_is_told_everywhere_with_what_to_change(cluster, browse
     def requests() -> int:
         return next(it for it in admin.sessions(stream) if it["role"] == "publisher")["media"]["keyFrameRequests"]
 
+    state = """() => document.querySelector('[data-testid="session-state"]').textContent"""
+    eventually("its state says so", lambda: tab.run(state) == "live on sfu-3, no picture", within=TOLD)
     (black,) = Admin(cluster, "sfu-3").sessions(stream)
     assert (black["role"], black["state"]) == ("viewer", "noKeyFrame"), black
     assert Admin(cluster, "sfu-3").metrics()["sfu_node_viewers_without_picture"] >= 1

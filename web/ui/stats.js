@@ -32,9 +32,12 @@ export async function readStats(pc) {
     roundTripTime: null,
     videoCodec: null,
     audioCodec: null,
+    // What the connection is to bring: `["audio", "video"]`.
+    kinds: [],
     timestamp: performance.timeOrigin + performance.now(),
   };
   if (!pc || pc.connectionState === "closed") return figures;
+  figures.kinds = pc.getTransceivers().filter(brings).map(({ receiver }) => receiver.track.kind);
   const report = await pc.getStats();
   for (const entry of report.values()) {
     if (entry.type === "inbound-rtp") addInbound(figures, entry, report);
@@ -45,6 +48,10 @@ export async function readStats(pc) {
     }
   }
   return figures;
+}
+
+function brings({ currentDirection }) {
+  return currentDirection === "recvonly" || currentDirection === "sendrecv";
 }
 
 function addInbound(figures, entry, report) {

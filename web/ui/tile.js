@@ -3,6 +3,7 @@
 import { el, keyed, setData, setText } from "./dom.js";
 import { bitrate } from "./format.js";
 import { layerName } from "./layers.js";
+import { Missing, withoutWords } from "./missing.js";
 import { Unreachable, explain } from "./unreachable.js";
 
 const FIGURES_MS = 1_000;
@@ -74,12 +75,14 @@ export function makeTile(session, onClose) {
     const still = !isPlayer && session.source?.isTest && matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (!still && video.paused) play(video);
   };
+  let missing = [];
   const update = () => {
     const { mark, tone, word } = STATES[shownState(session)];
+    const without = session.state === "live" ? withoutWords(missing) : "";
     setData(element, "state", session.state);
     setData(state, "mark", mark);
-    setData(state, "tone", tone);
-    setText(state, session.state === "live" && session.node ? `live on ${session.node}` : word);
+    setData(state, "tone", without ? "warn" : tone);
+    setText(state, (session.state === "live" && session.node ? `live on ${session.node}` : word) + without);
     veil.hidden = (session.state === "live" && session.layers?.active !== false) || (!isPlayer && session.state !== "failed");
     setText(veil, veilText(session));
     error.hidden = session.state !== "failed";
@@ -92,7 +95,12 @@ export function makeTile(session, onClose) {
   session.addEventListener("change", update);
   session.addEventListener("track", show);
   update();
-  const stopFigures = followFigures(session, figures);
+  const watched = new Missing();
+  const stopFigures = followFigures(session, figures, (now) => {
+    // What the publisher does not send is told as that.
+    missing = isPlayer && session.state === "live" && session.layers?.active !== false ? watched.look(now) : [];
+    update();
+  });
   const remove = () => {
     stopFigures();
     video.srcObject = null;
@@ -167,7 +175,7 @@ export function veilText(session) {
   return "";
 }
 
-function followFigures(session, element) {
+function followFigures(session, element, onFigures) {
   let last = null;
   const timer = setInterval(async () => {
     const now = await session.stats();
@@ -175,6 +183,7 @@ function followFigures(session, element) {
     const seconds = last ? (now.timestamp - last.timestamp) / 1000 : 0;
     const rate = seconds > 0 && bytes >= last.bytes ? (8 * (bytes - last.bytes)) / seconds : 0;
     last = { bytes, timestamp: now.timestamp };
+    onFigures(now);
     if (session.state !== "live") {
       setText(element, "");
       return;
