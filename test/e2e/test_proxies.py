@@ -122,7 +122,9 @@ def test_whoever_wants_the_page_gets_it_too(outside):
 # Publishes and watches on the product's own page, and answers what it has seen.
 USE = """async stream => {
     const states = (session) => new Promise((resolve) => {
-        const look = () => ["live", "failed"].includes(session.state) && resolve([session.state, session.error?.message ?? "", session.node]);
+        const look = () => {
+            if (["live", "failed"].includes(session.state)) resolve([session.state, session.error?.message ?? "", session.node]);
+        };
         session.addEventListener("change", look);
         look();
     });
