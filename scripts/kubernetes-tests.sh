@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests that need Kubernetes (test/cluster, test/kubernetes), or what is named: `kubernetes-tests.sh test/kubernetes/figures.py`.
-#   nothing named            all of them, by a queue of files over three test clusters
+#   nothing named            all of them, by a queue of files over two test clusters
 #   PYTEST_ARGS='-k name'    those with this name, on one
 #   FRESH=1                  also the test cluster's own tests, where nothing of it has changed since they passed
 #   SFUMATO_KUBECONFIG=FILE  on that cluster, which must have the images (`make kind-up` loads them)

@@ -35,7 +35,8 @@ from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from av import AudioFrame, VideoFrame
 
-RETRY_SECONDS = 5
+# A link that a busy machine has let go stale is up again within seconds.
+RETRY_SECONDS = 12
 FRAME_RATE = 15
 # Most of what is lost is asked for again and may arrive then: this leaves far more than a tenth.
 LOST_SHARE = 0.6

@@ -222,7 +222,7 @@ class Counter(ProcessPeer):
     """`sfu-bench watch`: counts RTP packets and decodes nothing; a line a second, and one at once when its session is closed."""
 
     def __init__(self, binaries: Path, url: str, name: str, directory: Path, options: Sequence[str] = ()):
-        super().__init__(name, [binaries / "sfu-bench", "watch", url, "--json", "--retry-seconds", "5", *options], directory)
+        super().__init__(name, [binaries / "sfu-bench", "watch", url, "--json", "--retry-seconds", "12", *options], directory)
         self.started(lambda line: line.get("packets", 0) > 0)
 
     def count(self) -> int:
