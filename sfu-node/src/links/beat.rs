@@ -390,7 +390,7 @@ mod tests {
             times in prop::collection::vec(0..u64::from(u32::MAX), 1..20),
         ) {
             let echoes: Vec<Echo> = echoes.into_iter().map(|(link, sequence, held_us)| Echo { link, sequence, held_us }).collect();
-            let large = Some(Large { sent: 9, bytes: LARGE_BYTES, is_this: echoes.len() % 2 == 0 });
+            let large = Some(Large { sent: 9, bytes: LARGE_BYTES, is_this: echoes.len().is_multiple_of(2) });
             let beat = Beat { sequence: u32::MAX, lane: Lane(1), echoes, large };
             let mut packet = rtp_packet(111, 1, 7, &beat.encode());
             for (at, byte) in damage {
