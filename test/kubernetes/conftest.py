@@ -6,6 +6,7 @@ import pytest
 
 from api_server import ApiServer
 from fleet import Fleet
+from helm import Helm
 from installation import IMAGES, Operator, program
 from media import Peers
 from sfucluster import SfuCluster
@@ -43,6 +44,11 @@ def peers(layout, tmp_path):
     started = Peers(program("sfu-bench").parent, tmp_path)
     yield started
     started.stop()
+
+
+@pytest.fixture
+def helm(kubectl) -> Helm:
+    return Helm(kubectl)
 
 
 @pytest.fixture

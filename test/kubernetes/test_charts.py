@@ -22,11 +22,6 @@ SPEC = {"replicas": 3, "workersPerNode": 1, "drain": {"deadline": "10s"}, "web":
 
 
 @pytest.fixture
-def helm(kubectl) -> Helm:
-    return Helm(kubectl)
-
-
-@pytest.fixture
 def system(operator, kubectl) -> Iterator[str]:
     """A namespace for an operator by Helm. That of the other tests, which looks after all namespaces, is away meanwhile."""
     with operator.away(), new_namespace(kubectl, "chart-system") as name:

@@ -203,11 +203,6 @@ def as_wanted(tries: Tries, wanted: Callable[[str], set[str]]) -> bool:
     return True
 
 
-@pytest.fixture
-def helm(kubectl) -> Helm:
-    return Helm(kubectl)
-
-
 def test_what_policies_let_in_and_out_gets_through_and_nothing_else(operator, kubectl, layout, firewall, helm, tmp_path):
     with new_namespace(kubectl, "policies") as namespace, chart_policy(helm, operator):
         for document in yaml.safe_load_all(EXAMPLE.read_text()):

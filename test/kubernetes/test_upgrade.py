@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helm import ROOT, WAIT, Helm, HelmError, operator_values
+from helm import ROOT, WAIT, HelmError, operator_values
 from installation import IMAGES, PREVIOUS, PREVIOUS_OPERATOR, Operator
 from nodes import Nodes
 from sfucluster import SfuCluster
@@ -25,11 +25,6 @@ DEFINITION = "sfuclusters.sfumato.dev"
 EARLIER = "0.0.1"
 SPEC = {"replicas": 3, "workersPerNode": 1, "drain": {"deadline": "10s"}, "web": {"replicas": 1}}
 LEADS = 40
-
-
-@pytest.fixture
-def helm(kubectl) -> Helm:
-    return Helm(kubectl)
 
 
 @pytest.fixture
