@@ -103,7 +103,7 @@ function showUrls() {
 
 /** A URL beside the page: a proxy may offer it below a path. The braces of a place to fill in stay readable. */
 function here(path) {
-  return new URL(".", location.href).href.replace(/\/$/, "") + `/${path}`;
+  return new URL(".", location.href).href + path;
 }
 
 /** Fills a list of nodes without touching what is chosen, even if that node is not known (yet, or any more). */
