@@ -1,6 +1,7 @@
 use crate::sdp::SdpFault;
 use crate::sdp::offer::{Offer, Section};
 use crate::sdp::publish::publish;
+use crate::tests::habits::DTLS_SRTP;
 use mediasoup::types::rtp_parameters::{RtcpFeedback, RtpHeaderExtensionUri};
 use sdp_types::Direction;
 
@@ -24,14 +25,7 @@ const VIDEO: &str = "video 9 UDP/TLS/RTP/SAVPF 96";
 
 #[test]
 fn every_profile_that_means_dtls_srtp_is_taken_and_no_other() {
-    for proto in [
-        "UDP/TLS/RTP/SAVPF",
-        "UDP/TLS/RTP/SAVP",
-        "TCP/DTLS/RTP/SAVPF",
-        "TCP/DTLS/RTP/SAVP",
-        "RTP/SAVPF",
-        "RTP/SAVP",
-    ] {
+    for proto in DTLS_SRTP {
         assert_eq!(section(&[], &format!("audio 9 {proto} 111"), &[]).proto, proto);
     }
     for proto in ["RTP/AVP", "RTP/AVPF", "UDP/DTLS/SCTP", "x/RTP/SAVPF"] {

@@ -5,6 +5,15 @@ use super::clients::{SDP, Site, answer_to, values};
 use super::offers::captured;
 use super::rejected_sections::rejecting;
 
+/// Profiles that an answerer takes, all meaning the same (RFC 9429 section 5.1.2).
+pub const DTLS_SRTP: [&str; 6] = [
+    "UDP/TLS/RTP/SAVPF",
+    "UDP/TLS/RTP/SAVP",
+    "TCP/DTLS/RTP/SAVPF",
+    "TCP/DTLS/RTP/SAVP",
+    "RTP/SAVPF",
+    "RTP/SAVP",
+];
 const PUBLISHER: &str = "chromium-whip";
 const VIEWER: &str = "chromium-whep";
 
@@ -29,17 +38,7 @@ fn protocols(description: &str) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_profile_that_means_dtls_srtp_is_answered_as_it_was_offered() {
     let site = Site::start(&[]).await;
-    for (number, profile) in [
-        "UDP/TLS/RTP/SAVPF",
-        "UDP/TLS/RTP/SAVP",
-        "TCP/DTLS/RTP/SAVPF",
-        "TCP/DTLS/RTP/SAVP",
-        "RTP/SAVPF",
-        "RTP/SAVP",
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    for (number, profile) in DTLS_SRTP.into_iter().enumerate() {
         for (path, offer) in [("whip", PUBLISHER), ("whep", VIEWER)] {
             let offer = captured(offer).replace("UDP/TLS/RTP/SAVPF", profile);
             let reply = site.post(&format!("/{path}/{number}"), &offer).await;

@@ -14,7 +14,7 @@ mod front_doors;
 #[path = "../../../admin-api/tests/support/fuzz.rs"]
 pub mod fuzz;
 mod fuzz_descriptions;
-mod habits;
+pub mod habits;
 mod hostile;
 mod limits;
 mod links;
