@@ -136,10 +136,9 @@ fn pair(a: &Ends<'_>, b: &Ends<'_>) -> Vec<Link> {
 }
 
 fn state(end: Option<&LinkReport>) -> State {
-    let is_narrow = |end: &LinkReport| end.large_packets.is_some_and(|large| !large.carried);
     match end.map(|end| end.state) {
         None => State::Missing,
-        Some(LinkState::Fresh) if end.is_some_and(is_narrow) => State::Narrow,
+        Some(LinkState::Fresh) if end.is_some_and(LinkReport::loses_large_packets) => State::Narrow,
         Some(LinkState::Connecting) => State::Connecting,
         Some(LinkState::Fresh) => State::Fresh,
         Some(LinkState::Stale) => State::Stale,

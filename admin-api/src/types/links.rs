@@ -104,6 +104,14 @@ pub struct LinkReport {
     pub bytes_received: u64,
 }
 
+impl LinkReport {
+    /// Whether large packets are known not to come through to this end.
+    #[must_use]
+    pub fn loses_large_packets(&self) -> bool {
+        self.large_packets.is_some_and(|large| !large.carried)
+    }
+}
+
 /// What an end of a link knows of large packets, by beats that are padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -207,7 +207,7 @@ fn links(out: &mut Writer<'_>, node: &Node, report: &NodeReport) -> Result<(), E
         ([("state", name)], these.count() as f64)
     });
     out.gauges("links", "ends of links, by state", counted)?;
-    let narrow = (report.links.iter()).filter(|link| link.large_packets.is_some_and(|large| !large.carried));
+    let narrow = report.links.iter().filter(|link| link.loses_large_packets());
     out.gauge(
         "links_large_packets_lost",
         "ends of links that get small packets only: sound passes, pictures do not",

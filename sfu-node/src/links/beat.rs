@@ -5,7 +5,7 @@
 //! no media. One producer a worker serves all links of its lane, so a beat lists what was heard on each of them.
 
 use crate::links::large::{Large, LargeMonitor};
-use sfumato_admin_api::types::{Lane, LinkId, LinkState};
+use sfumato_admin_api::types::{Lane, LargePackets, LinkId, LinkState};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -211,8 +211,8 @@ impl BeatMonitor {
         self.large.on_beat(sequence, large)
     }
 
-    /// Size of large packets in bytes, and whether they come through; `None` until that is known.
-    pub fn large_seen(&self) -> Option<(u16, bool)> {
+    /// What the admin API says of large packets; `None` until it is known whether they come through.
+    pub fn large_seen(&self) -> Option<LargePackets> {
         self.large.seen()
     }
 

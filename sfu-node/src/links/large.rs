@@ -4,6 +4,8 @@
 //!
 //! So some beats are padded, and every beat says how many were. Pure: who hears the small ones only knows it by that.
 
+use sfumato_admin_api::types::LargePackets;
+
 /// Size of a padded beat, as an RTP packet in bytes. Browsers, OBS and FFmpeg send pictures in packets of about 1,200.
 pub const LARGE_BYTES: u16 = 1_250;
 /// Of so many beats one is padded.
@@ -100,9 +102,10 @@ impl LargeMonitor {
         before != self.state
     }
 
-    /// Their size as RTP packets in bytes, and whether they come through; `None` until that is known.
-    pub fn seen(&self) -> Option<(u16, bool)> {
-        self.state.map(|carried| (self.bytes, carried))
+    /// What the admin API says of them; `None` until it is known whether they come through.
+    pub fn seen(&self) -> Option<LargePackets> {
+        let bytes = self.bytes;
+        self.state.map(|carried| LargePackets { bytes, carried })
     }
 }
 
@@ -115,6 +118,11 @@ fn mostly_came(came: u32, sent: u32) -> bool {
 mod tests {
     use super::*;
 
+    fn seen(carried: bool) -> Option<LargePackets> {
+        let bytes = LARGE_BYTES;
+        Some(LargePackets { bytes, carried })
+    }
+
     /// A peer that sends beats, and who hears them.
     #[derive(Default)]
     struct Path {
@@ -125,7 +133,7 @@ mod tests {
 
     impl Path {
         /// What is known after so many more beats, without those that are lost: by number, and whether it is a large one.
-        fn after(&mut self, beats: u32, is_lost: impl Fn(u32, bool) -> bool) -> Option<(u16, bool)> {
+        fn after(&mut self, beats: u32, is_lost: impl Fn(u32, bool) -> bool) -> Option<LargePackets> {
             for _ in 0..beats {
                 self.sequence += 1;
                 let is_this = self.sequence.is_multiple_of(LARGE_EVERY);
@@ -141,7 +149,7 @@ mod tests {
 
     #[test]
     fn large_packets_that_alone_are_lost_are_noticed_and_so_is_their_return() {
-        let (lost, carried) = (Some((LARGE_BYTES, false)), Some((LARGE_BYTES, true)));
+        let (lost, carried) = (seen(false), seen(true));
         let mut path = Path::default();
         assert_eq!(path.after(10, |_, large| large), None, "few are no proof");
         assert_eq!(path.after(2, |_, large| large), lost, "they never came");
@@ -154,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_path_that_loses_packets_of_any_size_is_not_called_narrow() {
-        let carried = Some((LARGE_BYTES, true));
+        let carried = seen(true);
         let mut path = Path::default();
         path.after(20, |_, _| false);
         // Every large one, and half of the small ones; then all but one in three.
@@ -175,7 +183,7 @@ mod tests {
         assert!(monitor.on_beat(100, beat(50, true)));
         assert!(!monitor.on_beat(90, beat(45, false)));
         assert!(!monitor.on_beat(91, beat(44, true)));
-        assert_eq!(monitor.seen(), Some((LARGE_BYTES, true)));
+        assert_eq!(monitor.seen(), seen(true));
     }
 
     #[test]

@@ -241,8 +241,8 @@ impl Link {
         let large = monitor.large_seen().filter(|_| of_large);
         drop(monitor);
         // What everybody expects is told only after it was otherwise.
-        if let Some((bytes, carried)) = large.filter(|(_, carried)| !carried || large_before.is_some()) {
-            self.tell_of_large(bytes, carried);
+        if let Some(large) = large.filter(|large| !large.carried || large_before.is_some()) {
+            self.tell_of_large(large);
         }
         if change == AfterBeat::AnswerSoon {
             self.beats.soon();
@@ -250,7 +250,7 @@ impl Link {
         changed
     }
 
-    fn tell_of_large(&self, bytes: u16, carried: bool) {
+    fn tell_of_large(&self, LargePackets { bytes, carried }: LargePackets) {
         let (peer, lane) = (&self.peer.name, self.lane);
         if carried {
             tracing::info!(%peer, %lane, bytes, "the link carries large packets");
@@ -334,9 +334,7 @@ impl Link {
                 .rtt()
                 .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             beats_received: monitor.received(),
-            large_packets: monitor
-                .large_seen()
-                .map(|(bytes, carried)| LargePackets { bytes, carried }),
+            large_packets: monitor.large_seen(),
             packets_lost: self.counters.lost.load(Ordering::Relaxed),
             packets_received: self.counters.packets.load(Ordering::Relaxed),
             bytes_sent: self.counters.sent.load(Ordering::Relaxed),
