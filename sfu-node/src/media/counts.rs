@@ -119,6 +119,11 @@ impl Look {
         };
     }
 
+    /// Of all streams together, in bit/s.
+    pub fn bitrate(&self) -> u64 {
+        self.bitrate
+    }
+
     /// As the admin API tells it.
     pub fn report(&self) -> SessionMedia {
         SessionMedia {

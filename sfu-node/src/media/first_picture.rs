@@ -26,7 +26,7 @@ impl FirstPicture {
 
     /// Whether these consumers still have to send it: there is video among them.
     pub fn is_awaited(&self, consumers: &[Consumer]) -> bool {
-        !self.was_sent() && consumers.iter().any(|it| it.kind() == MediaKind::Video && !it.paused())
+        !self.was_sent() && videos(consumers).next().is_some()
     }
 
     /// Looks, and asks for a key frame if they have not. The worker itself asks twice, a second apart, and no more.
@@ -34,10 +34,7 @@ impl FirstPicture {
         if self.was_sent() {
             return Ok(());
         }
-        let videos = consumers
-            .iter()
-            .filter(|it| it.kind() == MediaKind::Video && !it.paused());
-        for consumer in videos {
+        for consumer in videos(consumers) {
             let stats = within("reading what is sent of a track", consumer.get_stats()).await?;
             let is_sent = stats.iter().any(|stat| match stat {
                 ConsumerRtpStreamStat::Outbound(sent) => sent.packet_count > 0,
@@ -51,4 +48,11 @@ impl FirstPicture {
         }
         Ok(())
     }
+}
+
+/// Those that are to send pictures.
+fn videos(consumers: &[Consumer]) -> impl Iterator<Item = &Consumer> {
+    consumers
+        .iter()
+        .filter(|it| it.kind() == MediaKind::Video && !it.paused())
 }

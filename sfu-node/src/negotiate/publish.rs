@@ -105,7 +105,7 @@ impl Node {
             generation,
             session: session.clone(),
             last_rtp: LastRtp::new(Instant::now()),
-            incoming: Some(Arc::new(incoming)),
+            incoming: Arc::new(incoming),
         };
         self.streams.published.insert(published);
         // Before there is a session that could end: a publication begins before it ends.

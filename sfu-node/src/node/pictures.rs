@@ -104,12 +104,10 @@ impl Node {
     }
 
     fn states_of(&self, publication: &PublicationId) -> Vec<(TrackKind, TrackState)> {
-        let Some(incoming) = self.streams.published.incoming(publication) else {
-            return self.streams.peers.states_of(publication);
-        };
-        let kinds = [TrackKind::Audio, TrackKind::Video];
-        let states = kinds.map(|kind| Some((kind, incoming.state(kind)?)));
-        states.into_iter().flatten().collect()
+        match self.streams.published.incoming(publication) {
+            Some(incoming) => incoming.states(),
+            None => self.streams.peers.states_of(publication),
+        }
     }
 
     fn tell_of_viewer(&self, session: &Session) {

@@ -51,7 +51,7 @@ impl Node {
             total,
             sessions: sessions
                 .filter_map(|(session, look)| {
-                    let state = look.and_then(|look| self.media_state(session, look.report().bitrate));
+                    let state = look.and_then(|look| self.media_state(session, look.bitrate()));
                     report(session, look, state, now)
                 })
                 .collect(),

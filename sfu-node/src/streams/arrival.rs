@@ -131,10 +131,14 @@ impl Arrivals {
         changes
     }
 
+    /// State of each track, by kind.
+    pub fn states(&self) -> impl Iterator<Item = (TrackKind, TrackState)> {
+        self.tracks.iter().map(|track| (track.kind, track.state))
+    }
+
     /// State of the track of a kind.
     pub fn state(&self, kind: TrackKind) -> Option<TrackState> {
-        let track = self.tracks.iter().find(|track| track.kind == kind)?;
-        Some(track.state)
+        self.states().find(|(of, _)| *of == kind).map(|(_, state)| state)
     }
 }
 

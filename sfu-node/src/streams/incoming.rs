@@ -51,6 +51,11 @@ impl Incoming {
         Ok(self.arrivals.lock().look(received, &came, now))
     }
 
+    /// State of each track, by kind.
+    pub fn states(&self) -> Vec<(TrackKind, TrackState)> {
+        self.arrivals.lock().states().collect()
+    }
+
     /// State of the track of a kind.
     pub fn state(&self, kind: TrackKind) -> Option<TrackState> {
         self.arrivals.lock().state(kind)

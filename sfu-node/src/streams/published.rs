@@ -21,7 +21,7 @@ pub struct Published {
     /// When RTP last came.
     pub last_rtp: LastRtp,
     /// What arrives of each track.
-    pub incoming: Option<Arc<Incoming>>,
+    pub incoming: Arc<Incoming>,
 }
 
 impl Published {
@@ -36,7 +36,7 @@ impl Published {
     fn track_reports(&self) -> Vec<TrackReport> {
         let mut reports = self.local.track_reports();
         for report in &mut reports {
-            report.state = self.incoming.as_ref().and_then(|incoming| incoming.state(report.kind));
+            report.state = self.incoming.state(report.kind);
         }
         reports
     }
@@ -103,7 +103,7 @@ impl PublishedStreams {
 
     /// What is looked at of a publication's tracks.
     pub fn incoming(&self, id: &PublicationId) -> Option<Arc<Incoming>> {
-        self.0.lock().get(id)?.incoming.clone()
+        self.0.lock().get(id).map(|published| Arc::clone(&published.incoming))
     }
 
     /// Sessions that publish, those of one stream or all.

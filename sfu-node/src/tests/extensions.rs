@@ -4,6 +4,7 @@
 use super::clients::{Reply, Site};
 use crate::names::rights::LastRtp;
 use crate::sessions::end_reason::EndReason;
+use crate::streams::incoming::Incoming;
 use crate::streams::local_stream::LocalStream;
 use crate::streams::published::Published;
 use axum::http::Method;
@@ -115,7 +116,7 @@ async fn players_of_a_stream_that_is_published_anew_are_asked_to_reconnect() {
         generation: 9,
         session: "second".to_owned(),
         last_rtp: LastRtp::new(Instant::now()),
-        incoming: None,
+        incoming: Arc::new(Incoming::watch(&[]).await.unwrap()),
     };
     site.node.streams.published.insert(second);
     let heard = heard_at_the_end(&site, &viewer).await;
